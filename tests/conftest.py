@@ -1,0 +1,59 @@
+"""What every test runs under: no network, a cache of its own, the same terminal everywhere."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# Set before anything reads them: some libraries look at the terminal when they are imported, and
+# child processes inherit them.
+for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "CLICOLOR_FORCE", "PY_COLORS"):
+    os.environ.pop(name, None)
+os.environ.update(COLUMNS="100", LINES="40", NO_COLOR="1", TERM="dumb", HF_HUB_OFFLINE="1")
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # one worker a core: threads of their own only get in the way
+    os.environ.update(OMP_NUM_THREADS="1")
+
+# The same examples at every run; a machine that is slow today fails nothing.
+settings.register_profile(
+    "regraft", deadline=None, derandomize=True, database=None, max_examples=50
+)
+settings.load_profile("regraft")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of it; a test that wants an empty one sets REGRAFT_CACHE itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Fail the test that reaches beyond this machine, whatever the library does about errors."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _only_here(address[0])
+        connect(self, address)
+
+    def guarded_look_up(host: Any, *rest: Any, **options: Any) -> Any:
+        _only_here(host)
+        return look_up(host, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket, "getaddrinfo", guarded_look_up)
+        yield
+
+
+def _only_here(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name not in (None, "", "localhost", "::1") and not str(name).startswith("127."):
+        pytest.fail(f"a test reached for {name}: tests run without a network")

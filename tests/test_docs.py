@@ -1,0 +1,101 @@
+"""The check of the pages: it passes what holds, and names what does not."""
+
+from pathlib import Path
+
+import pytest
+
+import docs
+import pages
+
+RUNS = """\
+# A page
+
+<!-- run
+from pathlib import Path
+Path("photo.txt").write_text("seen")
+-->
+
+```python
+kept = Path("photo.txt").read_text()
+print(kept, 3.25)
+```
+
+<!-- output -->
+
+```text
+seen 3.25
+```
+
+```bash
+cat photo.txt
+```
+
+<!-- output -->
+```text
+seen
+```
+
+<!-- output of: echo one two -->
+```text
+one two
+```
+
+<!-- not run: it would take the page's reader a day -->
+```bash
+exit 1
+```
+
+See [above](#a-page) and [itself](page.md#a-page).
+"""
+
+
+def check(tmp_path: Path, text: str, *, write: bool = False) -> tuple[list[str], str]:
+    page = tmp_path / "page.md"
+    page.write_text(text, "utf-8")
+    with docs.surroundings(tmp_path):
+        problems = docs.check(page, write=write)
+    return problems, page.read_text("utf-8")
+
+
+def test_a_page_that_holds(tmp_path: Path) -> None:
+    assert check(tmp_path, RUNS) == ([], RUNS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("seen 3.25\n```", "seen 9.99\n```", "line 16: the output is not what is printed"),
+        ("one two\n```", "one three\n```", "line 30: the output is not what is printed"),
+        ("cat photo.txt", "cat nothing.txt", "line 20: `cat nothing.txt` ended with 1"),
+        ("print(kept, 3.25)", "print(lost)", "line 9: the example fails"),
+        ("[above](#a-page)", "[above](#b-page)", "dead link #b-page: no such heading"),
+        ("(page.md#a-page)", "(paper.md)", "dead link paper.md: no such file"),
+        ("```bash\ncat", "```\ncat", "line 19: a fenced block must name its language"),
+        ("<!-- output -->\n```", "<!-- outputs -->\n```", "no such marker: 'outputs'"),
+    ],
+)
+def test_what_does_not_hold_is_named(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    assert old in RUNS
+    problems, _ = check(tmp_path, RUNS.replace(old, new, 1))
+    assert any(problem in found for found in problems), problems
+
+
+def test_writing_renews_the_output_and_nothing_else(tmp_path: Path) -> None:
+    stale = RUNS.replace("one two\n```", "one three\n```").replace("seen 3.25\n```", "lost\n```")
+    assert check(tmp_path, stale, write=True) == ([], RUNS)
+
+
+def test_an_example_fails_at_the_line_of_the_page(tmp_path: Path) -> None:
+    problems, _ = check(tmp_path, RUNS.replace("print(kept, 3.25)", "print(lost)"))
+    assert 'page.md", line 10' in problems[0]
+
+
+def test_numbers_may_vary_and_words_may_not() -> None:
+    assert pages.same("accuracy 91.2 %  ███ 4 s", "accuracy 8 %  █ 12.5 s", vary=True)
+    assert not pages.same("accuracy 91.2 %", "precision 91.2 %", vary=True)
+    assert not pages.same("accuracy 91.2 %", "accuracy 8 %", vary=False)
+
+
+def test_a_comment_above_prose_marks_nothing() -> None:
+    text = "<!-- not run: a note -->\nprose\n```python\nx\n```\n"
+    assert [block.kind for block in pages.blocks(text)] == ["run"]

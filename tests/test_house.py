@@ -1,0 +1,273 @@
+"""The rules of the house that no linter knows: the order of the rooms, what stays outside."""
+
+import ast
+import os
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HOME = Path(__file__).resolve().parent.parent
+SOURCE = HOME / "src" / "regraft"
+
+# A file imports only from rooms above its own.
+UPPER = [
+    *("errors", "images", "dataset", "readers", "audit", "splits", "cache"),
+    *("backbones", "heads", "evaluate", "evidence", "plan", "planfile", "folders", "runfiles"),
+    *("card", "result", "show"),
+]
+LOWER = [  # torch begins here
+    *("weights", "tracing", "describe", "networks", "surgery", "engines", "features", "textbook"),
+    *("finetune", "predict", "run", "diagram", "report", "export", "serve", "estimator"),
+    *("__init__", "cli", "demo", "__main__"),
+]
+ROOMS = [*UPPER, *LOWER]
+# The imports against the order, each inside a function: a door that opens only when it is used.
+DOORS = {
+    ("dataset", "readers"),  # Dataset.open picks the reader
+    ("cli", "demo"),  # a command like the others, which then runs the others
+}
+TORCH = {"torch", "torchvision", "timm", "lightning"}
+HEAVY = {*TORCH, "openvino", "sklearn", "scipy", "pyarrow"}
+
+SOURCES = sorted(SOURCE.rglob("*.py"))
+FOLDERS = ["src", "tests", "bench", "examples", "docs", "checks", "requirements", ".ci"]
+SITES = {  # what a page or docstring may point at
+    *("arxiv.org", "doi.org", "openreview.net", "github.com", "huggingface.co"),
+    *("docs.python.org", "pytorch.org", "docs.pytorch.org", "scikit-learn.org", "semver.org"),
+    *("www.apache.org", "creativecommons.org", "www.w3.org", "localhost", "127.0.0.1"),
+}
+
+
+def files() -> list[Path]:
+    """Everything that belongs to the project, without what tools and environments leave in it."""
+    found = [path for path in HOME.iterdir() if path.is_file()]
+    for start in FOLDERS:
+        for folder, inner, names in os.walk(HOME / start):
+            inner[:] = [name for name in inner if name != "__pycache__" and name[0] != "."]
+            found += [Path(folder) / name for name in names]
+    return sorted(found)
+
+
+def named(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(HOME)) for path in paths]
+
+
+def room(module: str) -> str:
+    """Give the room of a module of ours: regraft.backbones.lite -> backbones."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def imports(path: Path, text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield every module that a file imports, with the line and whether a function does it."""
+    tree = ast.parse(text)
+    within = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        for target in _targets(node, path):
+            yield target, getattr(node, "lineno", 0), id(node) in within
+
+
+def _targets(node: ast.AST, path: Path) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = path.relative_to(SOURCE.parent).parent.parts
+            above = package[: len(package) - node.level + 1]
+            base = ".".join([*above, base]) if base else ".".join(above)
+        if base == "regraft":  # from regraft import images: the room, where there is one
+            return [base if _public(alias.name) else f"{base}.{alias.name}" for alias in node.names]
+        return [base]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        return [ast.literal_eval(node.args[0])] if isinstance(node.args[0], ast.Constant) else []
+    return []
+
+
+def _public(name: str) -> bool:
+    return not any((SOURCE / part).exists() for part in (name, f"{name}.py")) and name not in ROOMS
+
+
+def offences(path: Path, text: str) -> Iterator[str]:
+    """Yield every import of a file of ours that goes against the order."""
+    here = room(module_name(path))
+    for target, line, inside in imports(path, text):
+        if target.split(".")[0] == "regraft":
+            there = room(target)
+            door = inside and (here, there) in DOORS
+            if not door and place(there) > place(here):
+                yield f"{path.name}:{line}: {here} stands above {there}"
+        elif target.split(".")[0] in TORCH and here in UPPER:
+            yield f"{path.name}:{line}: {target} in the upper half"
+
+
+def place(room: str) -> int:
+    assert room in ROOMS, f"{room} has no place in the order of the rooms: give it one here"
+    return ROOMS.index(room)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_file_imports_only_from_above(path: Path) -> None:
+    assert place(room(module_name(path))) >= 0
+    assert list(offences(path, path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "text", "allowed"),
+    [
+        ("images", "from regraft.errors import DataError", True),
+        ("images", "from . import errors", True),
+        ("images", "import numpy", True),
+        ("images", "import regraft.plan", False),
+        ("images", "from regraft import run", False),
+        ("images", "from regraft import Plan", False),
+        ("images", "from .surgery import operate", False),
+        ("images", "def f():\n    from . import cli", False),
+        ("images", "import importlib\nimportlib.import_module('regraft.heads')", False),
+        ("images", "import torch.nn", False),
+        ("images", "def f():\n    from timm import layers", False),
+        ("engines", "import torch", True),
+        ("dataset", "def f():\n    from regraft.readers import open_source", True),
+        ("dataset", "from regraft.readers import open_source", False),
+    ],
+)
+def test_the_order_is_seen(room: str, text: str, allowed: bool) -> None:
+    assert (list(offences(SOURCE / f"{room}.py", text)) == []) is allowed
+
+
+def loaded_by(code: str) -> set[str]:
+    """Run code in a fresh interpreter and give the heavy packages it loaded."""
+    report = "; import sys; print(*{name.split('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-W", "error", "-c", code + report]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=HOME)
+    assert done.returncode == 0, done.stderr
+    return HEAVY & set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_upper_half_runs_without_torch() -> None:
+    modules = [module_name(path) for path in SOURCES if room(module_name(path)) in UPPER]
+    assert not TORCH & loaded_by(f"import {', '.join(modules)}")
+
+
+def test_importing_regraft_loads_nothing_heavy() -> None:
+    assert loaded_by("import regraft") == set()
+
+
+@pytest.mark.parametrize("verb", ["", "plan", "fit", "predict", "models", "cache", "demo"])
+def test_help_loads_nothing_heavy(verb: str) -> None:
+    argv = ["regraft", *verb.split(), "--help"]
+    code = (
+        f"import contextlib, sys; sys.argv = {argv}\n"
+        "from regraft.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()"
+    )
+    assert loaded_by(code) == set()
+
+
+def test_no_file_is_long() -> None:
+    code = [path for path in files() if path.suffix == ".py"]
+    assert named([path for path in code if len(path.read_text("utf-8").splitlines()) >= 400]) == []
+
+
+def test_no_file_is_called_after_nothing() -> None:
+    vague = re.compile(r"(?:^|[\W_])(?:utils?|helpers?|misc|common)(?:$|[\W_])")
+    assert [name for name in named(files()) if vague.search(name)] == []
+
+
+def test_no_data_and_no_weights_lie_in_the_project() -> None:
+    kinds = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".onnx", ".safetensors", ".npy", ".npz"}
+    heavy = [path for path in files() if path.suffix in kinds or path.stat().st_size > 1_000_000]
+    assert named(heavy) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_nothing_is_pickled(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for target in _targets(node, path):
+            assert target.split(".")[0] not in {"pickle", "dill", "cloudpickle", "joblib"}
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"torch.save", "np.save", "numpy.save"}, f"line {node.lineno}"
+            if called == "torch.load":
+                assert "weights_only=True" in ast.unparse(node), f"line {node.lineno}"
+
+
+# Each pattern is written so that it does not match itself.
+NOT_OURS = {
+    "a path of somebody's machine": r"(?<![\w.])/(?:work|root|home|Users|opt|mnt|tmp)/\w",
+    "a package registry": r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|deb\.debian\.org",
+    "where packages come from": r"(?<!no-emit-)(?:index-url|find-links)[ =]",
+    "how the text came about": r"(?i)\bwork[p]lace\b|\b(?:ai|coding) (?:agent|assistant)s?\b"
+    r"|\bco-authored-by\b|\blanguage model[s]?\b|\bin this session\b",
+}
+
+
+@pytest.mark.parametrize("what", NOT_OURS)
+def test_no_file_names(what: str) -> None:
+    found = [
+        f"{path.relative_to(HOME)}: {match.group()}"
+        for path in files()
+        for match in re.finditer(NOT_OURS[what], path.read_text("utf-8", errors="replace"))
+    ]
+    assert found == []
+
+
+def test_links_lead_to_known_sites() -> None:
+    sites = {
+        site: path.name
+        for path in files()
+        for site in re.findall(r"https?://([\w.-]+)", path.read_text("utf-8", errors="replace"))
+    }
+    assert {site: name for site, name in sites.items() if site not in SITES} == {}
+
+
+def pinned(lock: str) -> dict[str, str]:
+    lines = (HOME / "requirements" / lock).read_text("utf-8")
+    return dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lines, re.MULTILINE))
+
+
+def test_the_lock_answers_every_requirement() -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    lock = pinned("lock.txt")
+    for text in [*project["dependencies"], *(text for extra in extras for text in extra)]:
+        wanted = Requirement(text)
+        name = canonicalize_name(wanted.name)
+        assert wanted.specifier.contains(lock.get(name, "0")), f"{text}: run make lock"
+
+
+def test_the_lock_has_a_hash_for_everything_and_no_address() -> None:
+    for lock in ("lock.txt", "uv.txt"):
+        text = (HOME / "requirements" / lock).read_text("utf-8")
+        entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+        assert entries
+        assert all("--hash=sha256:" in entry for entry in entries)
+        assert "://" not in text
+        assert not re.search(r"^\s*-(?!-hash)", text, re.MULTILINE)
+    assert pinned("uv.txt")["uv"] == pinned("lock.txt")["uv"]
+    assert not (HOME / "uv.lock").exists()
+
+
+def test_no_test_reaches_the_network() -> None:
+    with pytest.raises(pytest.fail.Exception, match="without a network"):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+    with pytest.raises(pytest.fail.Exception, match="without a network"):
+        socket.getaddrinfo("huggingface.co", 443)
