@@ -1,0 +1,310 @@
+"""Probabilities and true labels in, scores with intervals out.
+
+Plain numpy: scikit-learn, against which the tests check every figure, takes longer to import than
+a small test set takes to score.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Interval = tuple[float, float]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BINS = 15  # of the calibration error, as in the paper that made it known
+REACH = 1000.0  # how far the temperature may be from the logits' own size, either way
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How one class fared.
+
+    A figure without a denominator is 0, as in scikit-learn's ``zero_division=0``: precision where
+    the class is never predicted, recall where it has no image. The interval of such a recall is
+    (0, 1), for nothing is known of it.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    n: int
+    recall_interval: Interval
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier got on ``n`` held-out images; the fields are explained in `score`."""
+
+    accuracy: float
+    accuracy_interval: Interval
+    balanced_accuracy: float
+    log_loss: float
+    ece: float
+    n: int
+    guess: float
+    per_class: dict[str, ClassScores]
+    confusion: list[list[int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, ints and floats, as ``json.dumps`` takes them."""
+        data = asdict(self)
+        data["accuracy_interval"] = list(self.accuracy_interval)
+        for each in data["per_class"].values():
+            each["recall_interval"] = list(each["recall_interval"])
+        return data
+
+
+def score(probabilities: ArrayLike, truth: ArrayLike, classes: Sequence[str]) -> Scores:
+    """Score predicted probabilities against the truth.
+
+    * ``accuracy`` with its 95 % `wilson` interval; the prediction is the likeliest class, the
+      first of equals.
+    * ``balanced_accuracy``: mean recall of the classes that have an image.
+    * ``log_loss``: mean of -ln p(true class), in nats; p is held away from 0 by float64's epsilon.
+    * ``ece``: see `calibration_error`.
+    * ``guess``: accuracy of always naming the commonest class.
+    * ``confusion``: images by true class (row) and predicted class (column).
+
+    Args:
+        probabilities: float [n, C], rows that sum to 1.
+        truth: int [n], columns of ``probabilities``.
+        classes: C names, in the order of the columns.
+
+    Raises:
+        ValueError: shapes that do not fit each other, no image, rows that are no probabilities.
+
+    """
+    p, y = _checked(probabilities, truth, len(classes))
+    confusion = _confusion(p.argmax(1), y, len(classes))
+    right, counts = confusion.diagonal(), confusion.sum(1)
+    return Scores(
+        accuracy=float(right.sum() / y.size),
+        accuracy_interval=wilson(int(right.sum()), y.size),
+        balanced_accuracy=float((right[counts > 0] / counts[counts > 0]).mean()),
+        log_loss=log_loss(p, y),
+        ece=calibration_error(p, y),
+        n=int(y.size),
+        guess=float(counts.max() / y.size),
+        per_class=_per_class(confusion, classes),
+        confusion=confusion.tolist(),
+    )
+
+
+def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
+    """Score interval of a proportion, ``right`` of ``n``; (0, 1) where ``n`` is 0.
+
+    With z the normal quantile and p = right / n, the bounds are
+    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n).
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
+    JASA 22 (1927) 209-212; recommended for small n by Brown, Cai and DasGupta, Interval estimation
+    for a binomial proportion, Statistical Science 16 (2001) 101-133.
+    """
+    if n == 0:
+        return 0.0, 1.0
+    p, z2 = right / n, _quantile(confidence) ** 2
+    middle = p + z2 / (2 * n)
+    reach = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
+    low, high = (middle - reach) / (1 + z2 / n), (middle + reach) / (1 + z2 / n)
+    # The ends are exact where all or none are right; arithmetic alone misses them by an ulp.
+    return (0.0 if right == 0 else low), (1.0 if right == n else high)
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean of ``values`` [n] and the bounds of its Student t interval: (mean, low, high).
+
+    For differences of two classifiers image by image (or seed by seed). Values of folds share
+    their training images, and their interval is then too narrow (Bengio and Grandvalet, No unbiased
+    estimator of the variance of k-fold cross-validation, JMLR 5 (2004) 1089-1105).
+
+    Raises:
+        ValueError: fewer than two values.
+
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or x.size < 2:
+        raise ValueError(f"values must be a row of two numbers or more, got shape {x.shape}")
+    mean, error = float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size))
+    reach = _student_quantile(confidence, x.size - 1) * error
+    return mean, mean - reach, mean + reach
+
+
+def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
+    """Mean of -ln p(true class) over the images, in nats."""
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
+    picked = p[np.arange(y.size), y]
+    return float(-np.log(np.maximum(picked, np.finfo(np.float64).eps)).mean())
+
+
+def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> float:
+    """Expected calibration error: how far confidence is from accuracy, on average.
+
+    The confidence of an image is its largest probability. Images are put in ``bins`` bins
+    ((m-1)/bins, m/bins] of confidence, and ECE = Σ over bins of |B|/n · |accuracy(B) -
+    confidence(B)|.
+
+    Source: Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, ICML 2017
+    (arXiv:1706.04599), equation 3, with its 15 bins; first by Naeini, Cooper and Hauskrecht, AAAI
+    2015.
+    """
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
+    confidence, right = p.max(1), p.argmax(1) == y
+    where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(where, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / y.size)
+
+
+def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
+    """Probabilities [n, C] of ``logits`` [n, C] divided by the temperature."""
+    z = np.asarray(logits, dtype=np.float64) / temperature
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
+    """Return the temperature T at which softmax(logits / T) has the least log loss.
+
+    Temperature scaling is from Guo et al. 2017 (see `calibration_error`). Give it logits of images
+    that the head was not fitted on, from cross-validation for example.
+
+    The loss is that of a target slightly softened: the true class gets 1 - e, the others share
+    e = 1/(n+2). Without it n images that are all right ask for T = 0, full certainty; with it they
+    ask for the (n+1)/(n+2) of Laplace's rule of succession, as Platt does for two classes
+    (Probabilistic outputs for support vector machines, 1999). Over n images of which k are wrong it
+    counts as one more wrong.
+
+    In 1/T the loss is convex, so its slope has one zero, found by Newton's method kept inside a
+    bracket.
+
+    Args:
+        logits: float [n, C] with C at least 2.
+        truth: int [n].
+
+    Returns:
+        T, between a thousandth and a thousand times the logits' root mean square about each row's
+        mean, so that it follows their scale; 1.0 where they are all alike.
+
+    Raises:
+        ValueError: shapes that do not fit each other, no image, logits that are not finite.
+
+    """
+    z, y = _checked_shapes(logits, truth)
+    z = z - z.mean(1, keepdims=True)
+    size = float(np.sqrt((z * z).mean()))
+    if size == 0:
+        return 1.0
+    z = z / size
+    target = _softened_mean(z, y)
+
+    def slope(inverse: float) -> tuple[float, float]:
+        p = softmax(z * inverse)
+        mean = (p * z).sum(1)
+        return float(mean.mean() - target), float(((p * z * z).sum(1) - mean**2).mean())
+
+    return size / _zero_of_rising(slope, 1 / REACH, REACH)
+
+
+def _softened_mean(z: Floats, y: Ints) -> float:
+    """Mean over the images of the logit expected under the softened target; rows of z sum to 0."""
+    n, count = z.shape
+    e = 1 / (n + 2)
+    true = z[np.arange(n), y]
+    return float(((1 - e) * true - e * true / (count - 1)).mean())
+
+
+def _zero_of_rising(f: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
+    """Zero of a rising function given with its derivative; the bound where it has none inside.
+
+    Newton's step where it stays inside the bracket, else its (geometric) middle.
+    """
+    if f(low)[0] >= 0:
+        return low
+    if f(high)[0] <= 0:
+        return high
+    x = math.sqrt(low * high)
+    for _ in range(100):
+        value, rise = f(x)
+        low, high = (low, x) if value > 0 else (x, high)
+        step = x - value / rise if rise > 0 else math.inf
+        new = step if low < step < high else math.sqrt(low * high)
+        if abs(new - x) <= 1e-9 * x:
+            break
+        x = new
+    return x
+
+
+def _per_class(confusion: Ints, classes: Sequence[str]) -> dict[str, ClassScores]:
+    right, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    return {
+        name: ClassScores(
+            precision=_share(right[c], predicted[c]),
+            recall=_share(right[c], true[c]),
+            f1=_share(2 * right[c], true[c] + predicted[c]),
+            n=int(true[c]),
+            recall_interval=wilson(int(right[c]), int(true[c])),
+        )
+        for c, name in enumerate(classes)
+    }
+
+
+def _share(part: np.int64, whole: np.int64) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def _confusion(predicted: Ints, truth: Ints, count: int) -> Ints:
+    cells = np.bincount(truth * count + predicted, minlength=count * count)
+    return cells.reshape(count, count)
+
+
+def _checked(probabilities: ArrayLike, truth: ArrayLike, count: int) -> tuple[Floats, Ints]:
+    p, y = _checked_shapes(probabilities, truth)
+    if p.shape[1] != count:
+        raise ValueError(
+            f"probabilities must have a column for each of {count} classes, got {p.shape}"
+        )
+    if p.min() < 0 or np.abs(p.sum(1) - 1).max() > 1e-3:
+        raise ValueError("each row of probabilities must be positive and sum to 1")
+    return p, y
+
+
+def _checked_shapes(values: ArrayLike, truth: ArrayLike) -> tuple[Floats, Ints]:
+    x, y = np.asarray(values, dtype=np.float64), np.asarray(truth)
+    if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] < 2:
+        raise ValueError(f"must be [n, C] with n >= 1 and C >= 2, got shape {x.shape}")
+    if y.shape != x.shape[:1] or not np.issubdtype(y.dtype, np.integer):
+        raise ValueError(f"truth must be {x.shape[0]} integers, got {y.dtype} {y.shape}")
+    if y.min() < 0 or y.max() >= x.shape[1]:
+        raise ValueError(f"truth must be from 0 to {x.shape[1] - 1}, got {y.min()} to {y.max()}")
+    if not np.isfinite(x).all():
+        raise ValueError("must be finite, got nan or inf")
+    return x, y.astype(np.int64)
+
+
+def _quantile(confidence: float) -> float:
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _student_quantile(confidence: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t: exact for 1 and 2 degrees of freedom, else within 1 %.
+
+    Source of the expansion in the normal quantile z: Abramowitz and Stegun, Handbook of
+    mathematical functions (1964), 26.7.5.
+    """
+    if freedom == 1:
+        return math.tan(math.pi * confidence / 2)
+    if freedom == 2:
+        return confidence * math.sqrt(2 / (1 - confidence**2))
+    z, v = _quantile(confidence), freedom
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum((term / float(v**k) for k, term in enumerate(terms, start=1)), start=0.0)

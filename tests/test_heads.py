@@ -1,0 +1,109 @@
+"""Linear heads: the closed form is the right one, and folds stay apart."""
+
+import numpy as np
+import pytest
+from regraft.heads import Head, class_weights, columns, cross_validate, fit
+from regraft.textbook import fit_textbook
+from sklearn.linear_model import Ridge
+
+WIDTHS = (3, 6, 12)
+
+
+def blobs(n: int = 90, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features whose second and third depth tell the classes apart."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    centres = rng.normal(0, 2, (classes, sum(WIDTHS)))
+    centres[:, : WIDTHS[0]] = 0
+    features = centres[labels] + rng.normal(0, 1, (n, sum(WIDTHS)))
+    return features.astype(np.float16), labels
+
+
+@pytest.mark.parametrize("n", [12, 90])
+@pytest.mark.parametrize("weighting", ["none", "balanced"])
+def test_ridge_is_scikit_learns(n: int, weighting: str) -> None:
+    features, labels = blobs(n)
+    labels = np.where(labels == 2, 1, labels)  # uneven classes
+    taps, strength = (1, 2), 0.7
+    head = fit(features, WIDTHS, labels, 2, taps, strength, weighting)
+    x = features[:, columns(WIDTHS, taps)].astype(np.float64)
+    weights = class_weights(labels, 2, weighting).astype(np.float64)
+    mean = np.average(x, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+    of_depth = np.concatenate(
+        [
+            np.full(w, np.sqrt(np.mean(part**2)))
+            for w, part in zip(WIDTHS[1:], np.split(deviation, [WIDTHS[1]]), strict=True)
+        ]
+    )
+    size = np.sqrt(np.repeat(WIDTHS[1:], WIDTHS[1:]) * len(taps))
+    z = (x - mean) / ((deviation + 1e-3 * of_depth) * size)
+    reference = Ridge(alpha=strength).fit(z, np.eye(2)[labels], sample_weight=weights)
+    np.testing.assert_allclose(head.logits(x), reference.predict(z), atol=2e-4)
+
+
+def test_small_and_large_sets_take_either_product_to_the_same_layer() -> None:
+    features, labels = blobs(18)
+    doubled = np.concatenate([features, features])  # 36 > 18 columns: the other product
+    one = fit(features, WIDTHS, labels, 3, (1, 2), 1.0)
+    two = fit(doubled, WIDTHS, np.concatenate([labels, labels]), 3, (1, 2), 2.0)
+    np.testing.assert_allclose(one.weight, two.weight, atol=1e-4)
+
+
+def test_held_out_images_do_not_touch_the_heads_that_judge_them() -> None:
+    features, labels = blobs()
+    folds = np.arange(len(labels)) // 30
+    before = cross_validate(features, WIDTHS, labels, 3, folds, [(0,), (1, 2)])
+    changed, relabelled = features.copy(), labels.copy()
+    changed[0], relabelled[0] = 50, (labels[0] + 1) % 3
+    after = cross_validate(changed, WIDTHS, relabelled, 3, folds, [(0,), (1, 2)])
+    same_fold = np.flatnonzero(folds == folds[0])[1:]
+    np.testing.assert_array_equal(before[:, :, same_fold], after[:, :, same_fold])
+    assert not np.array_equal(before[:, :, folds == 1], after[:, :, folds == 1])
+
+
+def test_a_fitted_head_is_what_cross_validation_judged() -> None:
+    features, labels = blobs()
+    folds = np.arange(len(labels)) // 30
+    scores = cross_validate(features, WIDTHS, labels, 3, folds, [(2,)], [0.3])[0, 0]
+    rest = folds != 1
+    head = fit(features[rest], WIDTHS, labels[rest], 3, (2,), 0.3)
+    own = features[folds == 1][:, columns(WIDTHS, (2,))]
+    np.testing.assert_allclose(head.logits(own), scores[folds == 1], atol=2e-3)
+
+
+def test_balanced_weights_let_every_class_weigh_the_same() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = class_weights(labels, 2, "balanced")
+    assert weights.mean() == pytest.approx(1)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
+
+
+def test_a_temperature_changes_no_decision() -> None:
+    features, labels = blobs()
+    head = fit(features, WIDTHS, labels, 3, (1,), 1.0)
+    own = features[:, columns(WIDTHS, (1,))]
+    cold = head.scaled(0.05)
+    np.testing.assert_array_equal(head.logits(own).argmax(1), cold.logits(own).argmax(1))
+    np.testing.assert_allclose(cold.logits(own), head.logits(own) * 20, rtol=1e-3, atol=1e-4)
+
+
+def test_a_channel_that_never_changes_is_harmless() -> None:
+    features, labels = blobs()
+    features[:, 4] = 1.5
+    head = fit(features, WIDTHS, labels, 3, (1,), 0.1)
+    assert np.isfinite(head.weight).all()
+    right = head.logits(features[:, columns(WIDTHS, (1,))]).argmax(1) == labels
+    assert right.mean() > 0.9
+
+
+def test_textbook_layer_learns_and_repeats_bit_for_bit() -> None:
+    features, labels = blobs()
+    one = fit_textbook(features, WIDTHS, labels, 3, (2,), seed=3)
+    two = fit_textbook(features, WIDTHS, labels, 3, (2,), seed=3)
+    other = fit_textbook(features, WIDTHS, labels, 3, (2,), seed=4)
+    own = features[:, columns(WIDTHS, (2,))]
+    assert (one.logits(own).argmax(1) == labels).mean() > 0.95
+    np.testing.assert_array_equal(one.weight, two.weight)
+    assert not np.array_equal(one.weight, other.weight)
+    assert isinstance(one, Head)
