@@ -1,0 +1,127 @@
+"""Plan <-> JSON. A plan edited by hand is checked whole, and every mistake is named at once."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from regraft.errors import PlanError
+from regraft.plan import VERSION, Plan
+
+
+def dumps(plan: Plan) -> str:
+    """The plan as indented JSON; the same plan gives the same text."""
+    return json.dumps(dataclasses.asdict(plan), indent=1, ensure_ascii=False) + "\n"
+
+
+def loads(text: str, name: str = "plan") -> Plan:
+    """Read a plan back.
+
+    Args:
+        text: the JSON.
+        name: what to call it in an error (a file name).
+
+    Raises:
+        PlanError: no JSON, another version, missing, unknown or ill-typed fields, or values that
+            contradict each other; all of them are named.
+    """
+    raw = _parse(text, name)
+    _check_version(raw, name)
+    plan = _typed(text, name)
+    problems = list(contradictions(plan))
+    if problems:
+        raise PlanError(f"{name} contradicts itself ({len(problems)} mistakes).", problems)
+    return plan
+
+
+def read(path: Path) -> Plan:
+    """Read a plan from a file.
+
+    Raises:
+        PlanError: it cannot be read, or is no sound plan.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(
+            f"The plan {path} cannot be read: {error}.", ["`regraft plan DATA --out` writes one."]
+        ) from error
+    return loads(text, path.name)
+
+
+def contradictions(plan: Plan) -> Iterator[str]:
+    """What is wrong in a plan whose fields all have the right types, sentence by sentence."""
+    last = len(plan.backbone.stages) - 1
+    if not plan.taps:
+        yield "taps: must name at least one depth, got none."
+    elif list(plan.taps) != sorted(set(plan.taps)):
+        yield f"taps: must be ascending without repeats, got {list(plan.taps)}."
+    elif plan.taps[0] < 0 or plan.taps[-1] > last:
+        yield f"taps: must lie in 0..{last} ({plan.backbone.name}), got {list(plan.taps)}."
+    elif plan.case == 1 and plan.cut != last:
+        yield f"case: case 1 keeps the last stage (depth {last}), but taps end at {plan.cut}."
+    elif plan.case == 2 and plan.cut == last:
+        yield f"case: case 2 cuts before the last stage, but taps end at it (depth {last})."
+    if plan.case not in (1, 2):
+        yield f"case: this version applies case 1 or 2, got {plan.case}."
+    if plan.indicated not in (1, 2, 3, 4):
+        yield f"indicated: must be a case from 1 to 4, got {plan.indicated}."
+    if not plan.strength > 0:
+        yield f"strength: the penalty must be above 0, got {plan.strength}."
+    if plan.weighting not in ("none", "balanced"):
+        yield f"weighting: must be none or balanced, got {plan.weighting!r}."
+    if plan.split not in ("test", "val", "held out"):
+        yield f"split: must be test, val or held out, got {plan.split!r}."
+    if plan.test_fraction is not None and not 0 < plan.test_fraction < 1:
+        yield f"test_fraction: must lie between 0 and 1, got {plan.test_fraction}."
+    if len(plan.evidence.classes) < 2:
+        yield f"evidence.classes: must name at least two, got {list(plan.evidence.classes)}."
+    if not 0 <= plan.evidence.chosen < len(plan.evidence.probes):
+        yield (
+            f"evidence.chosen: must lie in 0..{len(plan.evidence.probes) - 1}, "
+            f"got {plan.evidence.chosen}."
+        )
+    if not plan.evidence.temperature > 0:
+        yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise PlanError(f"{name} is not JSON: {error.msg} at {where}.") from error
+    if not isinstance(raw, dict):
+        raise PlanError(f"{name} must hold one JSON object, got a {type(raw).__name__}.")
+    return raw
+
+
+def _check_version(raw: dict[str, Any], name: str) -> None:
+    if raw.get("version") != VERSION:
+        raise PlanError(
+            f"{name} has plan version {raw.get('version')!r}; this regraft reads {VERSION}.",
+            ["Make it again with `regraft plan DATA --out plan.json`."],
+        )
+
+
+def _typed(text: str, name: str) -> Plan:
+    """Every field of the right type, none missing and none unknown."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Plan).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        problems = [_in_words(entry) for entry in error.errors()]
+        raise PlanError(f"{name} has {len(problems)} mistakes.", problems) from error
+
+
+def _in_words(entry: Any) -> str:
+    """One of pydantic's findings as: the field, the rule, the value found."""
+    field = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "missing":
+        return f"{field}: is missing."
+    if entry["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{field}: no such field; take it out or correct its name."
+    rule = entry["msg"][0].lower() + entry["msg"][1:]
+    return f"{field}: {rule}, got {entry['input']!r}."

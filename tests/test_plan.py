@@ -1,0 +1,202 @@
+"""The plan: the right case, overrules, sentences, and JSON that comes back the same or is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from regraft import planfile
+from regraft.backbones import Backbone, Stage, View, Weights
+from regraft.errors import PlanError, UsageError
+from regraft.evidence import Evidence, candidates_of, gather
+from regraft.plan import Choices, Plan, candidates, decide, weighting_of
+
+GOLDEN = Path(__file__).parent / "golden"
+
+BACKBONE = Backbone(
+    name="four-stages",
+    architecture="",
+    stages=tuple(Stage(f"stage{n}", f"body.{n}", 8, "NCHW") for n in range(3))
+    + (Stage("last", "", 8, "NC"),),
+    head="head",
+    view=View(32, 1.0, "bilinear"),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    licence="MIT",
+    paper="",
+    source="some photos",
+    weights=Weights("random", "ab" * 32, "0"),
+    parameters=5000,
+    parameters_to=(100, 500, 2000, 4000),
+    multiply_adds_to=(10, 20, 30, 40),
+)
+
+
+def evidence_telling(depth: int, n: int = 120, noise: float = 1.0) -> Evidence:
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    features = rng.normal(0, noise, (n, 32))
+    features[:, 8 * depth : 8 * depth + 8] += rng.normal(0, 2.5, (3, 8))[labels]
+    return gather(
+        features.astype(np.float16),
+        BACKBONE.widths,
+        labels,
+        ("ant", "bee", "wasp"),
+        np.arange(n),
+        candidates=candidates(BACKBONE, Choices()),
+        seed=0,
+        shift=(0.1, 0.2, 0.1, 0.0),
+    )
+
+
+def plan_of(evidence: Evidence, choices: Choices | None = None, **changes: object) -> Plan:
+    given = {"mirror": False, "weighting": "none", "split": "held out", "left_out": 2}
+    return decide(
+        dataset="insects",
+        fingerprint="cd" * 32,
+        backbone=BACKBONE,
+        evidence=evidence,
+        choices=choices or Choices(),
+        train=120,
+        test=30,
+        **(given | changes),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(("depth", "case"), [(3, 1), (1, 2)])
+def test_where_the_curve_peaks_decides_between_case_1_and_2(depth: int, case: int) -> None:
+    plan = plan_of(evidence_telling(depth))
+    assert (plan.case, plan.indicated, plan.cut) == (case, case, depth)
+    assert plan.kept + plan.dropped == tuple(stage.name for stage in BACKBONE.stages)
+    assert (plan.dropped == ()) == (case == 1)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "headroom", "indicated"), [(0.9, 0.1, 3), (0.2, 0.1, 4), (0.9, 0.01, 1)]
+)
+def test_large_sets_with_something_left_to_win_are_case_3_or_4(
+    similarity: float, headroom: float, indicated: int
+) -> None:
+    large = dataclasses.replace(
+        evidence_telling(3), size=0.8, similarity=similarity, expected=1 - headroom
+    )
+    plan = plan_of(large)
+    assert (plan.case, plan.indicated) == (1, indicated)
+    said = any("does not train the network yet" in reason.fact for reason in plan.reasons)
+    assert said == (indicated in (3, 4))
+
+
+def test_a_person_overrules_and_it_is_recorded() -> None:
+    choices = Choices(cut="stage1", recipe="textbook", weighting="balanced")
+    assert candidates(BACKBONE, choices) == [(1,)]
+    assert candidates(BACKBONE, Choices(case=2)) == candidates_of(3)
+    assert candidates(BACKBONE, Choices(case=1)) == candidates_of(4, cut=3)
+    assert candidates(BACKBONE, Choices(cut="2", recipe="textbook")) == [(2,)]
+    plan = plan_of(evidence_telling(1), choices)
+    assert plan.overrides == ("--cut stage1", "--recipe textbook", "--class-weights balanced")
+    assert "Asked for: --cut stage1, --recipe textbook" in plan.explain()
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (Choices(cut="stage9"), ["'stage9'", "stage0, stage1, stage2, last", "0 to 3"]),
+        (Choices(case=1, cut="stage0"), ["--case 1", "--cut stage0", "case 2"]),
+        (Choices(case=2, cut="last"), ["--case 2", "earlier stage"]),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(choices: Choices, words: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        candidates(BACKBONE, choices)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_uneven_classes_are_evened_out() -> None:
+    assert weighting_of([10, 49], "auto") == "none"
+    assert weighting_of([10, 50], "auto") == "balanced"
+    assert weighting_of([10, 50], "none") == "none"
+
+
+@pytest.mark.parametrize("case", [1, 2])
+def test_the_explanation_reads_as_it_did(case: int) -> None:
+    """Change the sentences on purpose: run with --golden to write them anew, and read them."""
+    text = plan_of(evidence_telling({1: 3, 2: 1}[case])).explain() + "\n"
+    assert text == (GOLDEN / f"explain-{case}.txt").read_text()
+
+
+def test_steps_name_what_the_plan_holds() -> None:
+    plan = plan_of(evidence_telling(1), mirror=True, weighting="balanced")
+    sentences = " ".join(step.sentence for step in plan.steps())
+    for words in ("after stage1", "drop stage2, last", "mirror images", "weighing the same"):
+        assert words in sentences
+    kinds = [step.kind for step in plan.steps()]
+    assert kinds == ["load", "cut", "freeze", "head", "fit", "calibrate", "evaluate"]
+    book = plan_of(evidence_telling(1), Choices(recipe="textbook"))
+    assert "calibrate" not in [step.kind for step in book.steps()]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    depth=st.integers(0, 3),
+    seed=st.integers(0, 2**31),
+    fraction=st.none() | st.floats(0.01, 0.99),
+    name=st.text(max_size=20),
+    data=st.text(max_size=20),
+)
+def test_a_plan_comes_back_from_json_as_it_was(
+    depth: int, seed: int, fraction: float | None, name: str, data: str
+) -> None:
+    plan = plan_of(_evidence[depth], Choices(seed=seed, test_fraction=fraction))
+    plan = dataclasses.replace(plan, dataset=name, data=data)
+    text = planfile.dumps(plan)
+    assert planfile.loads(text) == plan
+    assert planfile.dumps(planfile.loads(text)) == text
+
+
+_evidence = [evidence_telling(depth, n=30) for depth in range(4)]
+
+
+def edited(**changes: object) -> str:
+    raw = json.loads(planfile.dumps(plan_of(_evidence[3])))
+    return json.dumps(raw | changes)
+
+
+def test_every_mistake_of_an_edited_plan_is_named_at_once() -> None:
+    with pytest.raises(PlanError) as caught:
+        planfile.loads(edited(case="one", strenght=3, seed=None), "plan.json")
+    assert "plan.json has 3 mistakes" in str(caught.value)
+    for word in ("case: ", "'one'", "strenght: no such field", "seed: ", "None"):
+        assert word in str(caught.value)
+
+
+def test_contradictions_are_named_at_once() -> None:
+    with pytest.raises(PlanError) as caught:
+        planfile.loads(edited(taps=[1, 9], strength=-1, split="never"))
+    assert "3 mistakes" in str(caught.value)
+    for word in ("taps: must lie in 0..3", "[1, 9]", "strength", "-1", "split", "'never'"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", ["not JSON", "line 1"]),
+        ("[]", ["one JSON object", "list"]),
+        ('{"version": 99}', ["version 99", "reads 1"]),
+        ('{"version": 1}', ["fingerprint: is missing", "evidence: is missing"]),
+    ],
+)
+def test_what_is_no_plan_is_refused(text: str, words: list[str]) -> None:
+    with pytest.raises(PlanError) as caught:
+        planfile.loads(text)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="cannot be read"):
+        planfile.read(tmp_path / "no.json")
