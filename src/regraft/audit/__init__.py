@@ -1,0 +1,92 @@
+"""The audit: which images are used, and why each other one is not.
+
+It works on the facts that one decode of every file gave, and touches no file itself.
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.audit.rules import LEAST, NOT_BY_NAME, LeftOut, apply_rules
+from regraft.audit.words import IMBALANCE, by_class_and_split, check, warnings
+from regraft.dataset import Dataset
+from regraft.images import Facts
+
+__all__ = [
+    "IMBALANCE",
+    "LEAST",
+    "NOT_BY_NAME",
+    "Audit",
+    "LeftOut",
+    "audit",
+    "counts",
+    "fingerprint",
+    "write_csv",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What is used of a data set, and what is not.
+
+    ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for the
+    same picture or nearly so; such images stay on one side of every split. ``notes``: how many of
+    the kept have each of ``Facts.notes``. ``warnings``: sentences.
+    """
+
+    kept: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: dict[str, int]
+    warnings: tuple[str, ...]
+    groups: NDArray[np.int64]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many paths are left out for each reason, the most frequent first."""
+        return dict(Counter(entry.reason for entry in self.left_out).most_common())
+
+
+def audit(dataset: Dataset, facts: Sequence[Facts], *, strict: bool = False) -> Audit:
+    """Decide which images are used; ``facts`` are those of the items, in their order.
+
+    Left out are files with a problem, exact copies but the first, pictures under two labels, what
+    copies a held-out image (exactly or nearly) on the training side, and classes with fewer than
+    two images to train on.
+
+    Raises:
+        DataError: fewer than two classes are left, nothing is left to train on or to test, or
+            ``strict`` and anything is left out.
+    """
+    kept, left_out, groups = apply_rules(dataset, facts)
+    check(dataset, kept, left_out, strict)
+    notes = Counter(note for i in kept for note in facts[i].notes)
+    sentences = tuple(warnings(dataset, kept, groups))
+    return Audit(tuple(kept), left_out, dict(sorted(notes.items())), sentences, groups)
+
+
+def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
+    """Kept images by class and split ('' where the data has none)."""
+    return by_class_and_split(dataset, audit.kept)
+
+
+def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
+    """SHA-256 over path, label, split and content of every image kept; order plays no part."""
+    lines = sorted(
+        "\0".join((item.path, item.label, item.split, facts[i].digest))
+        for i, item in ((i, dataset.items[i]) for i in audit.kept)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write_csv(audit: Audit, path: Path) -> None:
+    """Every path left out, with its reason, as a table."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason", "detail"])
+        writer.writerows((entry.path, entry.reason, entry.detail) for entry in audit.left_out)

@@ -1,0 +1,49 @@
+"""Networks as data: no torch is needed to know their stages, their costs or whose they are."""
+
+from difflib import get_close_matches
+
+from regraft.backbones.efficientnet_lite import RECORDS
+from regraft.backbones.files import on_hand, sha256_of, weights_file
+from regraft.backbones.record import Backbone, Layout, Origin, Stage, Weights
+from regraft.errors import BackboneError
+from regraft.images import View
+
+__all__ = [
+    "Backbone",
+    "Layout",
+    "Origin",
+    "Stage",
+    "View",
+    "Weights",
+    "bundled",
+    "get",
+    "names",
+    "on_hand",
+    "sha256_of",
+    "weights_file",
+]
+
+
+def bundled() -> tuple[Backbone, ...]:
+    """The records that come with regraft; the first is the default."""
+    return RECORDS
+
+
+def names() -> tuple[str, ...]:
+    """Names of the bundled records."""
+    return tuple(record.name for record in RECORDS)
+
+
+def get(name: str) -> Backbone:
+    """A bundled record by name.
+
+    Raises:
+        BackboneError: there is none of that name; the near ones are named.
+    """
+    for record in RECORDS:
+        if record.name == name:
+            return record
+    near = get_close_matches(name, names(), n=3, cutoff=0.4) or names()
+    raise BackboneError(
+        f"There is no bundled network named {name!r}.", [f"Near it: {', '.join(near)}."]
+    )

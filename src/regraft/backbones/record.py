@@ -1,0 +1,113 @@
+"""What regraft knows of a pretrained network, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+from regraft.errors import BackboneError
+from regraft.images import View
+
+Layout = Literal["NCHW", "NHWC", "NLC", "NC"]
+"""What a stage gives: a map, channels first or last; a row of tokens; or one vector an image."""
+
+Origin = Literal["package", "file", "timm", "random", "memory"]
+"""Where weights come from: an installed package, a user's file, timm's hub, a seed, the caller."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A place where features are read; its *depth* is its index in ``Backbone.stages``.
+
+    ``module`` is the path of the submodule whose output is read, or empty for the input of the
+    head. ``skip`` tokens at the start of an ``NLC`` row (class, registers) stand for no place in
+    the image and are left out when the rest is averaged.
+    """
+
+    name: str
+    module: str
+    channels: int
+    layout: Layout
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a network has.
+
+    ``sha256`` is that of the file for the origins ``package`` and ``file``, else that of the state
+    dict (:func:`regraft.weights.fingerprint`). ``location`` never holds a folder of this machine:
+    it is the path inside a package, a file's name, a hub tag, or a seed. ``ordered``: the keys
+    of the file go by their order, not by their names.
+    """
+
+    origin: Origin
+    sha256: str
+    location: str
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained network: where to read it, how to feed it, what it costs, whose it is.
+
+    ``architecture`` is timm's name, or empty for a module of the caller's; ``head`` the path of the
+    classifier that is replaced, or empty. ``parameters`` counts the whole network with its head;
+    ``parameters_to[d]`` and ``multiply_adds_to[d]`` what is needed up to depth ``d``, the latter
+    for one image of ``view.size``.
+    """
+
+    name: str
+    architecture: str
+    stages: tuple[Stage, ...]
+    head: str
+    view: View
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    licence: str
+    paper: str
+    source: str
+    weights: Weights
+    parameters: int
+    parameters_to: tuple[int, ...]
+    multiply_adds_to: tuple[int, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at every depth."""
+        return tuple(stage.channels for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as what a JSON document holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """The record that :meth:`to_json` gave.
+
+        Raises:
+            BackboneError: fields are missing or unknown, or hold what they must not.
+        """
+        known = {field.name for field in fields(cls)}
+        problems = [f"{name}: is missing." for name in sorted(known - raw.keys())]
+        problems += [f"{name}: no such field." for name in sorted(raw.keys() - known)]
+        if problems:
+            raise BackboneError("This is not the record of a backbone.", problems)
+        try:
+            return cls(**{name: _read(name, value) for name, value in raw.items()})
+        except (TypeError, ValueError) as error:
+            raise BackboneError("This is not the record of a backbone.", [str(error)]) from error
+
+
+def _read(name: str, value: Any) -> Any:
+    """One field of a record, out of JSON."""
+    match name:
+        case "stages":
+            return tuple(Stage(**stage) for stage in value)
+        case "view":
+            return View(**value)
+        case "weights":
+            return Weights(**value)
+        case "mean" | "std" | "parameters_to" | "multiply_adds_to":
+            return tuple(value)
+        case _:
+            return value

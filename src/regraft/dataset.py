@@ -1,0 +1,138 @@
+"""A Dataset: named images, each with one label, perhaps already split.
+
+It holds an index and a way to read the bytes of one image; pixels are read when they are needed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from regraft.errors import DataError
+
+MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not read
+OUTSIDE: Final = "an image outside any class folder"
+EMPTY_CLASS: Final = "a class folder without images"
+REPEATED: Final = "a repeated row"
+SHOWN: Final = 10  # of each kind of problem that an error lists one by one
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test."""
+
+    path: str
+    label: str
+    split: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images by index, sorted by path.
+
+    ``skipped``: (path, reason) of what was found beside the images. ``read(i)`` gives the bytes of
+    image i, or raises OSError where it is missing or may not be read.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    skipped: tuple[tuple[str, str], ...]
+    read: Callable[[int], bytes] = field(repr=False)
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.items)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The label names of all splits, sorted."""
+        return tuple(sorted({item.label for item in self.items}))
+
+    @classmethod
+    def open(cls, source: "str | os.PathLike[str] | Dataset") -> "Dataset":
+        """A folder of class folders, a CSV or Parquet table, a zip or tar (or a Dataset, as it is).
+
+        Raises:
+            DataError: it is not there, or is none of these; every mistake in it is named.
+        """
+        if isinstance(source, Dataset):
+            return source
+        from regraft.readers import open_source
+
+        return open_source(source)
+
+    @classmethod
+    def from_arrays(cls, images: Sequence[Any], labels: Iterable[object]) -> "Dataset":
+        """Pictures in memory and their labels.
+
+        ``images``: an array [n, height, width], or with 1, 3 or 4 channels last, of 0..255, or of
+        floats in 0..1; or a sequence of such pictures, or of PIL images, of any sizes.
+
+        Raises:
+            DataError: the lengths differ, or pictures or labels cannot be used; all are named.
+        """
+        from regraft.readers.memory import from_arrays
+
+        return from_arrays(images, labels)
+
+    @classmethod
+    def from_torch(cls, torch_dataset: Any, classes: Sequence[str] | None = None) -> "Dataset":
+        """Any sized, indexable set of (picture, label) pairs, such as torch's and torchvision's.
+
+        A picture is a PIL image, an array, or a tensor with channels first. A whole-numbered label
+        is a place in ``classes``, by default in ``torch_dataset.classes``; without either it is
+        itself the name.
+
+        Raises:
+            DataError: its pictures or labels cannot be used, or change from reading to reading.
+        """
+        from regraft.readers.memory import from_torch
+
+        return from_torch(torch_dataset, classes)
+
+
+def held_out_split(items: Iterable[Item]) -> str:
+    """Which of the data's own splits is held out: test, else val, else none ('')."""
+    splits = {item.split for item in items}
+    return next((split for split in ("test", "val") if split in splits), "")
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file; OSError where there is none, or where it is larger than any photo."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(f"more than {MAX_BYTES >> 20:,} MiB: no photo is that large")
+    return data
+
+
+def some(problems: Sequence[str]) -> list[str]:
+    """The first problems of a kind, and how many more there are."""
+    more = len(problems) - SHOWN
+    return [*problems[:SHOWN], *([f"... and {more:,} more like that"] if more > 0 else [])]
+
+
+def label_names(labels: Iterable[object]) -> list[str]:
+    """Labels as text: whole numbers without a point, so 3.0 and 3 are both '3'.
+
+    Raises:
+        DataError: labels that are empty, missing or no single value.
+    """
+    names = [label_name(label) for label in labels]
+    wrong = [f"label {i} is empty or no single value" for i, name in enumerate(names) if not name]
+    if wrong:
+        raise DataError("Each image needs one label, a text or a number.", some(wrong))
+    return names
+
+
+def label_name(label: object) -> str:
+    """One label as text; empty where it is missing (None, nan, '') or no single value."""
+    try:
+        value = label.item() if hasattr(label, "item") else label
+    except (RuntimeError, TypeError, ValueError):  # several values
+        return ""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.0f}" if value.is_integer() else repr(value)
+    return str(value).strip() if isinstance(value, str | int) else ""

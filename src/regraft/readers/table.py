@@ -1,0 +1,229 @@
+"""Tables of paths and labels: CSV and Parquet."""
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from regraft.dataset import REPEATED, Dataset, Item, label_name, some
+from regraft.errors import DataError
+from regraft.readers.folder import Files
+from regraft.readers.layout import clean_label, split_name
+
+# Names of columns, in any case; of several in one table, the first here is taken.
+PATHS: Final = ("path", "file", "filename", "image", "file_name", "filepath", "image_path")
+LABELS: Final = ("label", "class", "target")
+SPLIT: Final = ("split",)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row as it stands in the table; ``number`` as people count (the header of a CSV is 1)."""
+
+    number: int
+    path: str
+    label: str
+    split: str = ""
+    surplus: int = 0  # cells beyond the columns
+
+
+def open_table(path: Path) -> Dataset:
+    """A table with the columns path and label, and perhaps split; paths from the table's folder.
+
+    A row that repeats another is skipped and named. Files that are missing stay, to be named by
+    the audit, unless all are.
+
+    Raises:
+        DataError: no such columns, rows without a path or label, splits of unknown names, one file
+            under two labels or splits, or no file where the table says; all of it is named.
+    """
+    rows = list(_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path))
+    if not rows:
+        raise DataError(f"'{path}' has no rows.", ["there must be a row for each image"])
+    root = os.path.dirname(os.path.abspath(path))
+    rows = [_located(row, root) for row in _without_fractions(rows)]
+    first = _first_rows(rows)
+    problems = [*_cell_problems(rows), *_contradictions(rows, first), *_all_missing(rows, root)]
+    if problems:
+        raise DataError(f"'{path}' has rows that cannot be used.", problems)
+    kept = sorted(first.values(), key=lambda row: row.path)
+    items = tuple(Item(row.path, clean_label(row.label), split_name(row.split)) for row in kept)
+    skipped = tuple(
+        (row.path, f"{REPEATED}: row {row.number:,} says what row {first[row.path].number:,} does")
+        for row in rows
+        if row is not first[row.path]
+    )
+    return Dataset(path.stem, items, skipped, Files(root, tuple(item.path for item in items)))
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def _csv(path: Path) -> Iterator[_Row]:
+    """The rows of a text table with commas, semicolons or tabs between the cells."""
+    number = 1
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+            columns = [names.index(name) for name in _columns(path, names) if name]
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for cells in reader:
+                number = reader.line_num + 1
+                if any(cells):
+                    yield _row(number, cells, columns, len(names))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"'{path}' cannot be read as text.",
+            [f"it must be UTF-8 ({error.reason} at byte {error.start:,}); save it as 'CSV UTF-8'"],
+        ) from error
+    except csv.Error as error:
+        raise DataError(
+            f"'{path}' cannot be read as a CSV table.", [f"after row {number:,}: {error}"]
+        ) from error
+
+
+def _row(number: int, cells: Sequence[str], columns: Sequence[int], width: int) -> _Row:
+    """The row of these cells; those that are missing at its end are empty."""
+    padded = [*cells, *[""] * (width - len(cells))]
+    surplus = sum(cell != "" for cell in cells[width:])
+    path, label, *split = (padded[column].strip() for column in columns)
+    return _Row(number, path, label, "".join(split), surplus)
+
+
+def _parquet(path: Path) -> Iterator[_Row]:
+    """The rows of a Parquet table; only the columns that are needed are read."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"'{path}' cannot be read: Parquet needs the package pyarrow.",
+            ["install it with: pip install 'regraft[table]', or save the table as CSV"],
+        ) from error
+    try:
+        names = parquet.read_schema(path).names
+        columns = [name for name in _columns(path, names) if name]
+        values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in columns]
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' cannot be read as a Parquet table.", [str(error)]) from error
+    for number, cells in enumerate(zip(*values, strict=True), 1):
+        texts = [_text(cell, path, name) for cell, name in zip(cells, columns, strict=True)]
+        image, label, *split = texts
+        yield _Row(number, image, label, "".join(split))
+
+
+def _text(cell: Any, path: Path, column: str) -> str:
+    """A cell as text."""
+    if isinstance(cell, bytes | dict | list):
+        raise DataError(
+            f"'{path}' has a column that cannot be used.",
+            [
+                f"{column!r} must hold texts or numbers, got {type(cell).__name__}; "
+                "write the images as files and their paths into the table"
+            ],
+        )
+    return label_name(cell)
+
+
+def _columns(path: Path, names: Sequence[str]) -> tuple[str, str, str]:
+    """The names of the path, label and split columns; the last is '' where there is none.
+
+    Raises:
+        DataError: no column for paths or for labels.
+    """
+    by_name = {name.strip().lower(): name for name in reversed(names)}
+    found = [
+        next((by_name[name] for name in wanted if name in by_name), "")
+        for wanted in (PATHS, LABELS, SPLIT)
+    ]
+    missing = [
+        f"there must be a column for the {what}: {', '.join(wanted)}"
+        for what, wanted, name in (("paths", PATHS, found[0]), ("labels", LABELS, found[1]))
+        if not name
+    ]
+    if missing:
+        there = ", ".join(repr(name) for name in names[:20]) or "none"
+        raise DataError(f"'{path}' lacks a column.", [*missing, f"its columns are {there}"])
+    return found[0], found[1], found[2]
+
+
+def _without_fractions(rows: Sequence[_Row]) -> Sequence[_Row]:
+    """Labels 3.0 become 3 where all labels are like that: whole numbers that passed as floats."""
+    if all(row.label.endswith(".0") and row.label[:-2].lstrip("-").isdecimal() for row in rows):
+        return [replace(row, label=row.label[:-2]) for row in rows]
+    return rows
+
+
+def _located(row: _Row, root: str) -> _Row:
+    """The path as it is shown and read: posix, and relative where it lies in the table's folder."""
+    path = row.path
+    if not path or not os.path.exists(os.path.join(root, path)):
+        path = path.replace("\\", "/")  # written on Windows
+    if os.path.isabs(path):
+        path = os.path.normpath(path)
+        path = path.removeprefix(os.path.join(root, ""))
+    elif path:
+        path = os.path.normpath(path)
+    return replace(row, path=Path(path).as_posix() if path else "")
+
+
+# --- mistakes ------------------------------------------------------------------------------------
+
+
+def _first_rows(rows: Sequence[_Row]) -> dict[str, _Row]:
+    """The first row of each path."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        first.setdefault(row.path, row)
+    return first
+
+
+def _cell_problems(rows: Sequence[_Row]) -> list[str]:
+    """Cells too many, cells that must not be empty and are, and splits of unknown names."""
+    surplus = [
+        f"row {row.number:,} has more cells than the table has columns; put quotes around cells "
+        "that hold the separator"
+        for row in rows
+        if row.surplus
+    ]
+    no_path = [f"row {row.number:,} has no path" for row in rows if not row.path]
+    no_label = [f"row {row.number:,} ({row.path}) has no label" for row in rows if not row.label]
+    splits = [
+        f"row {row.number:,}: a split must be train, val or test, or empty, got {row.split!r}"
+        for row in rows
+        if row.split and not split_name(row.split)
+    ]
+    return [*some(surplus), *some(no_path), *some(no_label), *some(splits)]
+
+
+def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
+    """Rows that say of a file what an earlier row denies."""
+    pairs = [(row, first[row.path]) for row in rows if row.path and row is not first[row.path]]
+    labels = [
+        f"row {row.number:,} calls {row.path} {row.label!r}, row {other.number:,} {other.label!r}: "
+        "an image has one label"
+        for row, other in pairs
+        if clean_label(row.label) != clean_label(other.label)
+    ]
+    splits = [
+        f"row {row.number:,} puts {row.path} into {row.split!r}, row {other.number:,} into "
+        f"{other.split!r}: an image is in one split"
+        for row, other in pairs
+        if split_name(row.split) != split_name(other.split)
+    ]
+    return [*some(labels), *some(splits)]
+
+
+def _all_missing(rows: Sequence[_Row], root: str) -> list[str]:
+    """Said where not a single path leads to a file."""
+    paths = [row.path for row in rows if row.path]
+    if not paths or any(os.path.isfile(os.path.join(root, path)) for path in paths):
+        return []
+    return [
+        f"none of its {len(paths):,} paths leads to a file, the first {paths[0]!r}; "
+        f"paths are taken from the table's own folder, '{root}'"
+    ]
