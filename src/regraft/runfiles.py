@@ -1,0 +1,182 @@
+"""The files of a run, one by one: how each is written, read and checked.
+
+Checks give problems as sentences, so that a reader can name all of them at once.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT, VERSION = "regraft run", 1
+"""Stamped on ``config.json``: what the folder is, and how it is to be read."""
+
+FILES = (
+    "plan.json",
+    "config.json",
+    "metrics.json",
+    "model.safetensors",
+    "predictions.csv",
+    "log.csv",
+    "audit.csv",
+    "README.md",
+)
+"""What `write_run` writes and `read_run` wants to find."""
+
+METRICS = (
+    *("accuracy", "accuracy_interval", "balanced_accuracy", "log_loss", "ece", "n", "guess"),
+    *("case", "taps", "seconds", "engine", "images_per_second", "per_class", "confusion"),
+)
+"""Keys that ``metrics.json`` has at least."""
+
+SECONDS = ("audit", "probe", "fit", "evaluate", "total")
+"""Keys of its ``seconds``."""
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+# ---- checking
+
+
+def config_problems(config: Mapping[str, Any], tensors: Tensors | None) -> list[str]:
+    """Name what is wrong with a config, and where the tensors (if any were read) do not fit it."""
+    if config.get("format") != FORMAT:
+        return [f"format must be {FORMAT!r}, is {config.get('format')!r}"]
+    if config.get("version") != VERSION:
+        return [f"version must be {VERSION}, is {config.get('version')!r}: of another regraft"]
+    problems, classes = [], config.get("classes")
+    if not _are_names(classes):
+        problems.append(f"classes must be two or more different names, is {classes!r:.80}")
+        classes = None
+    if tensors is not None:
+        problems += _shape_problems(config.get("tensors"), shapes(tensors))
+        problems += _head_problems(classes, tensors)
+    return problems
+
+
+def _are_names(classes: object) -> bool:
+    if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
+        return False
+    return len(set(classes)) == len(classes) >= 2
+
+
+def shapes(tensors: Tensors) -> dict[str, list[int]]:
+    """Return the shape of each tensor, by name."""
+    return {name: list(tensor.shape) for name, tensor in sorted(tensors.items())}
+
+
+def _shape_problems(stated: object, found: Mapping[str, list[int]]) -> list[str]:
+    """Compare the shapes that the config states with those of the tensors; the first ten."""
+    if not isinstance(stated, dict):
+        return [f"tensors must give the shape of each, is {stated!r:.80}"]
+    problems = [
+        f"tensor {name} must be {stated.get(name, 'absent')}, is {found.get(name, 'absent')}"
+        for name in sorted({*stated, *found})
+        if stated.get(name) != found.get(name)
+    ]
+    rest = [f"and {len(problems) - 10} more tensors"] if len(problems) > 10 else []
+    return problems[:10] + rest
+
+
+def _head_problems(classes: Sequence[str] | None, tensors: Tensors) -> list[str]:
+    if classes is None:
+        return []
+    weight, bias = tensors.get("head.weight"), tensors.get("head.bias")
+    if weight is None or bias is None:
+        return ["tensors head.weight and head.bias must be there"]
+    if weight.ndim != 2 or bias.shape != weight.shape[:1] or len(bias) != len(classes):
+        found = f"{list(weight.shape)} and {list(bias.shape)}"
+        return [f"the head must have {len(classes)} outputs, one per class, has {found}"]
+    return []
+
+
+def metrics_problems(metrics: Mapping[str, Any]) -> list[str]:
+    """Name the figures that are missing."""
+    missing = [name for name in METRICS if name not in metrics]
+    seconds = metrics.get("seconds")
+    if isinstance(seconds, Mapping):
+        missing += [f"seconds.{name}" for name in SECONDS if name not in seconds]
+    return [f"must have {', '.join(missing)}"] if missing else []
+
+
+# ---- reading
+
+
+def read_json(path: Path, problems: list[str]) -> dict[str, Any] | None:
+    """Read a JSON object; append to ``problems`` why there is none (a missing file was named)."""
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problems.append(f"{path.name}: cannot be read: {error.strerror}")
+        return None
+    except ValueError as error:
+        problems.append(f"{path.name}: must be JSON, is damaged: {error}")
+        return None
+    if not isinstance(data, dict):
+        problems.append(f"{path.name}: must be a JSON object, is {type(data).__name__}")
+        return None
+    return data
+
+
+def read_tensors(path: Path, problems: list[str]) -> dict[str, NDArray[Any]] | None:
+    """Read safetensors; append to ``problems`` why there are none (a missing file was named)."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"{path.name}: must be whole safetensors, is damaged: {error}")
+        return None
+
+
+# ---- writing
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Write JSON with a line for each key, which people can read and compare."""
+    lines = (
+        f"  {json.dumps(key)}: {json.dumps(value, allow_nan=False, ensure_ascii=False)}"
+        for key, value in data.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def safetensors_bytes(tensors: Tensors) -> bytes:
+    """Write tensors as safetensors; the same tensors give the same bytes."""
+    from safetensors.numpy import save
+
+    # asarray and not ascontiguousarray, which makes one dimension of none.
+    rows = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    return save(rows, metadata={"format": "pt"})  # "pt": laid out as PyTorch has it
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write RFC 4180: commas, quotes where needed, lines that end with CRLF, UTF-8."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        csv.writer(file).writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 and have it on the disk."""
+    # A file name that is no UTF-8 has lone surrogates; \udcff is also how JSON spells them.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes and have them on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
