@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from numpy.typing import NDArray
+
 from regraft.errors import DataError
 
 MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not read
@@ -64,7 +66,9 @@ class Dataset:
         return open_source(source)
 
     @classmethod
-    def from_arrays(cls, images: Sequence[Any], labels: Iterable[object]) -> "Dataset":
+    def from_arrays(
+        cls, images: Sequence[Any] | NDArray[Any], labels: Iterable[object]
+    ) -> "Dataset":
         """Pictures in memory and their labels.
 
         ``images``: an array [n, height, width], or with 1, 3 or 4 channels last, of 0..255, or of

@@ -63,7 +63,8 @@ def class_weights(labels: NDArray[np.intp], classes: int, how: str) -> Floats:
     if how == "none":
         return np.ones(len(labels), np.float32)
     weights = 1.0 / np.maximum(counts, 1)[labels]
-    return (weights / weights.mean()).astype(np.float32)
+    even: Floats = (weights / weights.mean()).astype(np.float32)
+    return even
 
 
 def cross_validate(

@@ -23,7 +23,7 @@ StepKind = Literal["load", "cut", "freeze", "head", "fit", "calibrate", "evaluat
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the plan is as it is: a rule, the measured fact it was applied to, where it comes from."""
+    """Why the plan is as it is: a rule, the fact it was applied to, where the rule comes from."""
 
     rule: str
     fact: str

@@ -58,7 +58,7 @@ def _random_layer(inputs: int, outputs: int, generator: "torch.Generator") -> "t
     """A layer with torch's usual start, drawn from our own generator."""
     import torch
 
-    layer = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs)
+    layer: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs)
     bound = inputs**-0.5
     for parameter in layer.parameters():
         torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)

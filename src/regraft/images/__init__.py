@@ -139,7 +139,7 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
         return replace(facts, problem="empty", detail="the file has no bytes"), None
     try:
         file = formats.open_image(data)
-        turn = formats.orientation(file)
+        turn = 1 if formats.turns_itself(file) else formats.orientation(file)
         facts = _check_header(facts, file, turn)
         if facts.problem:
             return facts, None
@@ -167,7 +167,7 @@ def _check_header(facts: Facts, image: ImageFile.ImageFile, turn: int) -> Facts:
         height=height,
         problem=problem,
         detail=detail,
-        notes=("rotated",) * (turn > 1)
+        notes=("rotated",) * (formats.orientation(image) > 1)
         + ("small",) * (min(width, height) < SMALL)
         + ("16-bit",) * _is_deep(image),
     )

@@ -107,6 +107,11 @@ def orientation(image: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def turns_itself(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow applies the orientation of this file, to its size and when it is decoded."""
+    return isinstance(image, TiffImagePlugin.TiffImageFile)
+
+
 def _exif_orientation(exif: bytes) -> int:
     """The tag in the first directory; 1 where there is none or the block is damaged.
 

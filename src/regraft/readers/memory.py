@@ -22,7 +22,7 @@ from regraft.errors import DataError
 class _Pictures:
     """Reads pictures by index."""
 
-    pictures: Sequence[Any]
+    pictures: Sequence[Any] | NDArray[Any]
 
     def __call__(self, index: int) -> bytes:
         return to_png(self.pictures[index])
@@ -45,7 +45,7 @@ class _Pairs:
             raise OSError(str(error)) from error
 
 
-def from_arrays(images: Sequence[Any], labels: Iterable[object]) -> Dataset:
+def from_arrays(images: Sequence[Any] | NDArray[Any], labels: Iterable[object]) -> Dataset:
     """See :meth:`regraft.dataset.Dataset.from_arrays`."""
     names = label_names(labels)
     _check_pictures(images, names)
@@ -148,7 +148,7 @@ def _objection(array: NDArray[Any]) -> str:
     return ""
 
 
-def _check_pictures(images: Sequence[Any], names: Sequence[str]) -> None:
+def _check_pictures(images: Sequence[Any] | NDArray[Any], names: Sequence[str]) -> None:
     """Raise DataError with every reason why pictures and labels do not make a data set."""
     if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
         raise DataError("Pictures must be an array or a list.", [f"got {type(images).__name__}"])

@@ -1,0 +1,59 @@
+"""regraft: transfer learning on images that measures before it cuts.
+
+>>> import regraft
+>>> plan = regraft.propose("photos")  # doctest: +SKIP
+>>> result = regraft.apply(plan, "photos", out="run")  # doctest: +SKIP
+>>> regraft.load("run").predict(["new.jpg"])  # doctest: +SKIP
+
+Names are loaded when first used, so importing regraft costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from regraft.backbones import Backbone
+    from regraft.dataset import Dataset
+    from regraft.errors import RegraftError
+    from regraft.estimator import TransferClassifier
+    from regraft.plan import Plan
+    from regraft.predict import Result
+    from regraft.run import apply, fit, load, propose
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Backbone": "regraft.backbones",
+    "Dataset": "regraft.dataset",
+    "Plan": "regraft.plan",
+    "RegraftError": "regraft.errors",
+    "Result": "regraft.predict",
+    "TransferClassifier": "regraft.estimator",
+    "apply": "regraft.run",
+    "fit": "regraft.run",
+    "load": "regraft.run",
+    "propose": "regraft.run",
+}
+
+__all__ = [
+    "Backbone",
+    "Dataset",
+    "Plan",
+    "RegraftError",
+    "Result",
+    "TransferClassifier",
+    "apply",
+    "fit",
+    "load",
+    "propose",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'regraft' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

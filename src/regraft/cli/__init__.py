@@ -1,0 +1,43 @@
+"""The command line: ``regraft plan``, ``fit``, ``predict``, ``models``, ``cache``, ``demo``.
+
+Results go to standard output; progress and messages to standard error; ``--json`` prints one JSON
+document and nothing else. Exit code 0 done, 1 could not, 2 wrong usage, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+STOPPED = 130
+"""Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    from regraft.errors import RegraftError
+
+    try:
+        return _run(arguments)
+    except RegraftError as error:
+        print(f"regraft: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:
+        sys.stderr.close()  # what read our output is gone; nobody is left to tell
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from typer.main import get_command
+
+    from regraft.cli.app import app
+
+    given = None if arguments is None else list(arguments)
+    try:
+        get_command(app).main(args=given, prog_name="regraft")
+    except SystemExit as leaving:
+        if leaving.code == STOPPED:
+            raise KeyboardInterrupt from None
+        return leaving.code if isinstance(leaving.code, int) else 0
+    return 0

@@ -1,0 +1,224 @@
+"""The sub-commands and their options; each calls one function of its own file when it is run."""
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from regraft.plan import Choices
+
+app = typer.Typer(
+    name="regraft",
+    help="Transfer learning on images that measures before it cuts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Recipe(enum.StrEnum):
+    """How the new layer is made."""
+
+    tuned = "tuned"
+    textbook = "textbook"
+
+
+class Weights(enum.StrEnum):
+    """How much each class weighs."""
+
+    auto = "auto"
+    none = "none"
+    balanced = "balanced"
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder of class folders (with or without train, val, test), a CSV or Parquet "
+        "table of paths and labels, or a zip or tar of such a folder.",
+    ),
+]
+BackboneName = Annotated[
+    str,
+    typer.Option("--backbone", "-b", metavar="NAME", help="A bundled backbone or any timm model."),
+]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Read the backbone's weights from this file."),
+]
+TestFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of images held out where the data has no test split of its own. [default: 0.2]",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the split, the folds and the new layer.")]
+Case = Annotated[
+    int | None, typer.Option(min=1, max=4, help="Overrule the case.", show_default=False)
+]
+Cut = Annotated[
+    str | None,
+    typer.Option(metavar="STAGE", help="Overrule where to cut: a stage's name or number."),
+]
+RecipeName = Annotated[
+    Recipe,
+    typer.Option(help="'tuned' may do better than the table of cases; 'textbook' is that table."),
+]
+ClassWeights = Annotated[
+    Weights, typer.Option(help="'auto' evens the classes out from an imbalance of 5 on.")
+]
+Augment = Annotated[
+    bool,
+    typer.Option(
+        "--augment",
+        help="Try mirror images too, and keep them where cross-validation says they help.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop if any image has to be left out, and list them.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+DEFAULT = "efficientnet-lite0"
+
+
+@app.callback(invoke_without_command=True)
+def regraft(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Transfer learning on images that measures before it cuts."""
+    if version:
+        from regraft import __version__
+
+        typer.echo(f"regraft {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def plan(
+    data: Data,
+    backbone: BackboneName = DEFAULT,
+    weights: WeightsFile = None,
+    test_fraction: TestFraction = None,
+    seed: Seed = 0,
+    case: Case = None,
+    cut: Cut = None,
+    recipe: RecipeName = Recipe.tuned,
+    class_weights: ClassWeights = Weights.auto,
+    augment: Augment = False,
+    strict: Strict = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the plan as JSON.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the images, decide the case, explain it; change nothing."""
+    from regraft.cli.plan import run_plan
+
+    choices = _choices(case, cut, recipe, class_weights, seed, test_fraction)
+    run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
+
+
+@app.command()
+def fit(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            show_default=False,
+            help="As for plan. With --plan it may be left out: the plan knows where it is.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="The folder to make.")
+    ] = Path("run"),
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Do what this plan says.", show_default=False),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier RUN of that name.")
+    ] = False,
+    backbone: BackboneName = DEFAULT,
+    weights: WeightsFile = None,
+    test_fraction: TestFraction = None,
+    seed: Seed = 0,
+    case: Case = None,
+    cut: Cut = None,
+    recipe: RecipeName = Recipe.tuned,
+    class_weights: ClassWeights = Weights.auto,
+    augment: Augment = False,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do it: measure and decide (or take a plan), cut, fit, judge on held-out images, save."""
+    from regraft.cli.fit import run_fit
+
+    choices = _choices(case, cut, recipe, class_weights, seed, test_fraction)
+    run_fit(data, plan, out, overwrite, backbone, weights, choices, augment, strict, as_json)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="Files, folders or quoted glob patterns."),
+    ],
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Classify images with a RUN."""
+    from regraft.cli.predict import run_predict
+
+    run_predict(run, images, top, as_csv, as_json)
+
+
+def _choices(
+    case: int | None,
+    cut: str | None,
+    recipe: Recipe,
+    class_weights: Weights,
+    seed: int,
+    test_fraction: float | None,
+) -> "Choices":
+    """What was asked for, as one record."""
+    from regraft.plan import Choices
+
+    return Choices(case, cut, recipe.value, class_weights.value, seed, test_fraction)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the backbones that are on hand."""
+    from regraft.cli.models import run_models
+
+    run_models(as_json)
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything in it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or clear the cache of features and converted networks (its place: REGRAFT_CACHE)."""
+    from regraft.cli.cache import run_cache
+
+    run_cache(clear, as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where to lay out images and results.")
+    ] = Path("regraft-demo"),
+) -> None:
+    """Two real sets, start to end, offline: grocery photos and handwritten digits."""
+    from regraft.demo import run_demo
+
+    run_demo(folder)

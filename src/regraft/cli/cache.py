@@ -1,0 +1,39 @@
+"""``regraft cache``: what is kept of earlier runs."""
+
+import dataclasses
+import os
+import time
+
+from rich.table import Table
+
+from regraft.cache import Store, default_folder
+from regraft.cli.terminal import print_json, results, say, show_warnings
+
+
+def run_cache(clear: bool, as_json: bool) -> None:
+    """Show what the cache holds, or clear it."""
+    show_warnings()
+    with Store.open(default_folder(os.environ)) as store:
+        size = store.size()
+        if clear:
+            store.clear()
+            say(f"Cleared {store.folder}: {_megabytes(size)} freed.")
+            return
+        entries = store.entries()
+        if as_json:
+            listed = [dataclasses.asdict(entry) for entry in entries]
+            print_json({"folder": str(store.folder), "bytes": size, "entries": listed})
+            return
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("what", "key", "entries", "size", "last used"):
+            table.add_column(name, justify="right" if name in ("entries", "size") else "left")
+        for entry in entries:
+            used = time.strftime("%Y-%m-%d %H:00", time.localtime(entry.used))
+            row = (entry.kind, entry.name, f"{entry.count:,}", _megabytes(entry.bytes), used)
+            table.add_row(*row)
+        results().print(table)
+        say(f"{store.folder}: {_megabytes(size)} of {_megabytes(store.limit_bytes)} at most.")
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:,.1f} MB"

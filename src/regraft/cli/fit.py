@@ -1,0 +1,66 @@
+"""``regraft fit``: do what the evidence, or a plan, says."""
+
+from pathlib import Path
+
+from regraft import planfile, show
+from regraft.cli.plan import cost, measured_from
+from regraft.cli.terminal import print_json, results, say
+from regraft.errors import UsageError
+from regraft.plan import Choices, Plan
+from regraft.result import check_destination
+from regraft.run import check_plan, draft, perform
+
+
+def run_fit(
+    data: str | None,
+    plan_file: Path | None,
+    out: Path,
+    overwrite: bool,
+    backbone: str,
+    weights: Path | None,
+    choices: Choices,
+    augment: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Make the RUN folder, and print what it got."""
+    check_destination(out, overwrite=overwrite)
+    plan = None if plan_file is None else planfile.read(plan_file)
+    if plan is not None:
+        data, backbone = data or _data_of(plan, plan_file), plan.backbone.name
+        choices, augment = _choices_of(plan, choices), plan.mirror
+    if data is None:
+        raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
+    measured = measured_from(data, backbone, weights, choices, augment, strict)
+    if plan is None:
+        plan = draft(measured, choices)
+    else:
+        check_plan(plan, measured)
+    result = perform(plan, measured)
+    result.save(out, overwrite=overwrite)
+    if as_json:
+        print_json(result.metrics)
+        return
+    show.show_result(results(), plan, result.metrics, result.changes, cost(measured, plan))
+    say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
+
+
+def _data_of(plan: Plan, path: Path | None) -> str:
+    """Where a plan's images are."""
+    if not plan.data or path is None:
+        raise UsageError(
+            "This plan does not say where its images are.",
+            ["Name them too: regraft fit DATA --plan FILE."],
+        )
+    return str(path.parent / plan.data)
+
+
+def _choices_of(plan: Plan, asked: Choices) -> Choices:
+    """The split is the plan's; whatever else is asked for beside a plan contradicts it."""
+    if asked != Choices():
+        raise UsageError(
+            "A plan says what is done, so --plan goes with no other choice.",
+            [f"Leave out {name}, or edit the plan." for name in asked.named()]
+            or ["Leave out --seed and --test-fraction, or edit the plan."],
+        )
+    return Choices(seed=plan.seed, test_fraction=plan.test_fraction)

@@ -1,0 +1,93 @@
+"""``regraft plan``: measure, decide, explain."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from regraft import planfile, show
+from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
+from regraft.dataset import Dataset
+from regraft.errors import RunError
+from regraft.measure import Measured, measure, open_network
+from regraft.plan import Choices, Plan, with_data
+from regraft.run import draft
+
+
+def run_plan(
+    data: str,
+    backbone: str,
+    weights: Path | None,
+    choices: Choices,
+    augment: bool,
+    strict: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the plan, and write it to ``out``."""
+    measured = measured_from(data, backbone, weights, choices, augment, strict)
+    plan = draft(measured, choices)
+    if out is not None:
+        plan = with_data(plan, relative(data, out.parent))
+        write(plan, out)
+    if as_json:
+        print_json(dataclasses.asdict(plan))
+    else:
+        show.show_plan(results(), plan, measured.audit, cost(measured, plan))
+    if out is not None:
+        say(f"Written to {out}. `regraft fit --plan {out} --out run` does it.")
+
+
+def measured_from(
+    data: str, backbone: str, weights: Path | None, choices: Choices, augment: bool, strict: bool
+) -> Measured:
+    """Measure with a progress bar, and say what is left out."""
+    show_warnings()
+    dataset = Dataset.open(data)
+    network = open_network(backbone, weights)
+    with progress_bar("looking at the images") as report:
+        measured = measure(
+            dataset,
+            network,
+            choices,
+            augment=augment,
+            strict=strict,
+            progress=report,
+        )
+    say(*show.left_out_lines(measured.audit))
+    return measured
+
+
+def cost(measured: Measured, plan: Plan) -> str:
+    """What the plan costs, from what was measured on this machine."""
+    backbone = plan.backbone
+    head = (plan.inputs + 1) * len(plan.evidence.classes)
+    kept = backbone.parameters_to[plan.cut] + head
+    share = backbone.multiply_adds_to[plan.cut] / backbone.multiply_adds_to[-1]
+    lines = [
+        f"{kept:,} parameters are kept of {backbone.parameters:,}, {head:,} of them trained; "
+        f"{share:.0%} of the work for each image",
+        f"looking at the images took {measured.seconds['probe']:.1f} s "
+        f"({measured.images_per_second:,.0f} images/s on {measured.engine}); fitting takes seconds",
+    ]
+    return "\n".join(lines)
+
+
+def relative(data: str, folder: Path) -> str:
+    """Where the images are, seen from the folder a plan is written to; '' if that has no path."""
+    try:
+        return Path(os.path.relpath(data, folder)).as_posix()
+    except ValueError:  # another drive
+        return ""
+
+
+def write(plan: Plan, path: Path) -> None:
+    """Write a plan to a file.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(planfile.dumps(plan), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"The plan cannot be written to {path}: {error.strerror}.") from error

@@ -1,0 +1,101 @@
+"""``regraft predict``: classify images with a RUN."""
+
+import csv
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.errors import DataError
+from regraft.predict import Prediction
+from regraft.run import load
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".avif"),
+)
+"""What is taken for an image in a folder; a file that is named itself may be called anything."""
+
+
+def run_predict(run: Path, images: Sequence[str], top: int, as_csv: bool, as_json: bool) -> None:
+    """Print a class for every image; name those that cannot be read, and exit 1 if none could."""
+    show_warnings()
+    model = load(run)
+    paths = list(find(images))
+    predictions = model.predict(paths, top=top)
+    print_as = _print_json if as_json else _print_csv if as_csv else _print_table
+    print_as(predictions)
+    unread = [p for p in predictions if p.problem]
+    say(*(f"not classified: {p.path}: {p.problem}" for p in unread))
+    if unread and len(unread) == len(predictions):
+        raise DataError("None of the images could be read.")
+
+
+def find(words: Iterable[str]) -> Iterator[str]:
+    """The image files that words mean: a file, all images below a folder, or a glob pattern.
+
+    Raises:
+        DataError: words that mean nothing; all of them are named.
+    """
+    found = {word: list(_meant(word)) for word in words}
+    nothing = [word for word, paths in found.items() if not paths]
+    if nothing:
+        problems = [f"{word}: no such file, folder with images, or match." for word in nothing]
+        raise DataError("Some of what is to be classified is not there.", problems)
+    yield from dict.fromkeys(path for paths in found.values() for path in paths)
+
+
+def _meant(word: str) -> Iterator[str]:
+    if os.path.isdir(word):
+        for folder, folders, files in os.walk(word):
+            folders.sort()
+            yield from (
+                os.path.join(folder, name)
+                for name in sorted(files)
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+            )
+    elif os.path.exists(word):
+        yield word
+    else:
+        yield from sorted(path for path in glob.glob(word, recursive=True) if os.path.isfile(path))
+
+
+def _print_json(predictions: Sequence[Prediction]) -> None:
+    print_json([_as_dict(prediction) for prediction in predictions])
+
+
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
+    if prediction.problem:
+        return {"path": prediction.path, "problem": prediction.problem}
+    return {
+        "path": prediction.path,
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "top": [{"label": label, "confidence": share} for label, share in prediction.top],
+    }
+
+
+def _print_csv(predictions: Sequence[Prediction]) -> None:
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    most = max((len(p.top) for p in predictions), default=1) or 1
+    more = [name for k in range(2, most + 1) for name in (f"label_{k}", f"confidence_{k}")]
+    rows.writerow(["path", "label", "confidence", *more, "problem"])
+    for p in predictions:
+        named = [cell for label, share in p.top for cell in (label, f"{share:.6f}")]
+        rows.writerow([p.path, *(named or [""] * (2 * most)), p.problem])
+
+
+def _print_table(predictions: Sequence[Prediction]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("image", overflow="fold")
+    table.add_column("class")
+    table.add_column("confidence", justify="right")
+    for p in predictions:
+        for n, (label, share) in enumerate(p.top):
+            table.add_row(p.path if n == 0 else "", label, f"{share:.1%}")
+    results().print(table)

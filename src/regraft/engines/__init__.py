@@ -1,0 +1,172 @@
+"""Engines run a frozen trunk; the fastest one that agrees with float32 torch is chosen.
+
+The choice is made once for a backbone on a machine (:func:`choose`), on a sample of the person's
+own images, and remembered in the cache folder together with the converted trunk. From then on a
+run needs neither torch nor timm: where OpenVINO was chosen they are never imported.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regraft.backbones import Backbone
+from regraft.engines import calibrate, eager, graph, trunks
+from regraft.engines.base import (
+    REFERENCE,
+    Agreement,
+    Calibration,
+    Engine,
+    Features,
+    Floats,
+    Measured,
+    Pixels,
+    features,
+)
+from regraft.engines.calibrate import SAMPLE, Sample
+from regraft.engines.trunks import space
+from regraft.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "REFERENCE",
+    "SAMPLE",
+    "Agreement",
+    "Calibration",
+    "Engine",
+    "Features",
+    "Floats",
+    "Measured",
+    "Pixels",
+    "Sample",
+    "choose",
+    "features",
+    "open_engine",
+    "remembered",
+    "space",
+]
+
+Build = Callable[[], "nn.Module"]
+
+log = logging.getLogger("regraft")
+
+
+def choose(
+    backbone: Backbone,
+    pixels: Pixels,
+    folder: Path,
+    *,
+    build: Build,
+    only: str | None = None,
+    labels: Sequence[int] | None = None,
+) -> tuple[Engine, Calibration]:
+    """The engine for all depths of a backbone: the remembered one, else the best of a calibration.
+
+    Args:
+        backbone: the network's record.
+        pixels: a sample of real images ``[n, S, S, 3]``; :data:`SAMPLE` of them suffice.
+        folder: the cache folder, where the calibration and the converted trunk are kept.
+        build: gives the whole network, when it is needed.
+        only: the name of the engine to use, if it agrees.
+        labels: the sample's classes as numbers.
+
+    Raises:
+        UsageError: there is no engine called ``only``, or it may not be used.
+    """
+    known = remembered(backbone, folder, build=build, only=only)
+    if known is not None:
+        return known
+    trunk = _whole_trunk(backbone, build)
+    if not len(pixels):  # nothing to measure with, and nothing to run
+        return eager.Eager(REFERENCE, trunk, backbone), Calibration(REFERENCE)
+    with trunks.unfinished(folder) as path:
+        sample = Sample(pixels, labels)
+        made = calibrate.calibrate(backbone, trunk(), sample, path / trunks.GRAPH, only)
+        name = _named(backbone, made, only)
+        if _keep(path, folder, backbone, made):
+            known = remembered(backbone, folder, build=build, only=only)
+            if known is not None:
+                return known[0], replace(known[1], seconds=made.seconds)
+        engine = _engine(name, backbone, path, range(len(backbone.stages)), trunk)
+        engine(pixels[:1])  # opened while its files are there
+        return engine, replace(made, chosen=name)
+
+
+def remembered(
+    backbone: Backbone, folder: Path, *, build: Build, only: str | None = None
+) -> tuple[Engine, Calibration] | None:
+    """The engine for all depths that an earlier calibration chose (or measured, with ``only``).
+
+    Neither torch nor OpenVINO is imported before the engine is called.
+
+    Raises:
+        UsageError: there is no engine called ``only``.
+    """
+    _check_name(only)
+    path = trunks.home(folder, backbone)
+    known = trunks.recall(path)
+    if known is None or not known.usable(only or known.chosen):
+        return None
+    known = replace(known, chosen=only or known.chosen, seconds=0.0)
+    every = range(len(backbone.stages))
+    return _engine(known.chosen, backbone, path, every, _whole_trunk(backbone, build)), known
+
+
+def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, trunk: Build) -> Engine:
+    """The engine for some depths, to predict with: as calibrated, else the reference.
+
+    Its features are those of the engine for all depths, bit for bit.
+
+    Args:
+        backbone: the network's record.
+        taps: the depths to read, in the order in which they are to be given.
+        folder: the cache folder.
+        trunk: gives the trunk that ends at the deepest tap and reads ``taps``, if it is needed.
+    """
+    path = trunks.home(folder, backbone)
+    known = trunks.recall(path)
+    return _engine(known.chosen if known else REFERENCE, backbone, path, taps, trunk)
+
+
+def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], trunk: Build) -> Engine:
+    if graph.is_graph(name):
+        return graph.Graph(name, path / trunks.GRAPH, taps)
+    return eager.Eager(name, trunk, backbone)
+
+
+def _whole_trunk(backbone: Backbone, build: Build) -> Build:
+    def trunk() -> "nn.Module":
+        from regraft import networks
+
+        return networks.trunk(build(), backbone, range(len(backbone.stages)))
+
+    return trunk
+
+
+def _check_name(only: str | None) -> None:
+    if only is None or only in eager.MODES or graph.is_graph(only):
+        return
+    names = (*eager.MODES, graph.FULL, graph.HALF, graph.name_of(0), "and so on")
+    raise UsageError(f"There is no engine named {only!r}.", [f"There are {', '.join(names)}."])
+
+
+def _named(backbone: Backbone, made: Calibration, only: str | None) -> str:
+    """The engine to use of those measured."""
+    if only is None or made.usable(only):
+        return only or made.chosen
+    [why] = [one.refused for one in made.candidates if one.name == only]
+    raise UsageError(f"The engine {only} cannot be used for {backbone.name}.", [f"Reason: {why}."])
+
+
+def _keep(path: Path, folder: Path, backbone: Backbone, made: Calibration) -> bool:
+    """Remember a calibration; whether that went well."""
+    try:
+        trunks.write_meta(path, backbone, made)
+        trunks.move_in(path, trunks.home(folder, backbone))
+    except OSError as error:
+        log.warning("The choice of engine cannot be remembered in %s (%s).", folder, error)
+        return False
+    return True

@@ -1,0 +1,104 @@
+"""What every engine is, and what calibration finds out about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Features = NDArray[np.float16]
+
+REFERENCE = "torch-fp32"
+"""The engine that the others must agree with: eager float32 torch on the CPU."""
+
+
+class Engine(Protocol):
+    """Runs a frozen trunk.
+
+    An image's features never depend on which other images are in the call.
+    """
+
+    @property
+    def name(self) -> str:
+        """What runs it, and in which precision: a part of cache keys."""
+
+    @property
+    def batch(self) -> int:
+        """The number of images in a call that suits it."""
+
+    def __call__(self, pixels: Pixels) -> list[Floats]:
+        """Features ``[B, C_d]`` at each tap, of pixels ``[B, S, S, 3]``; B may be anything."""
+
+
+def features(engine: Engine, pixels: Pixels) -> Features:
+    """All taps side by side ``[B, sum C]``, as they are stored: rounded to float16, finite.
+
+    Fitting and predicting both go through here, so that they see the same numbers.
+    """
+    most = np.finfo(np.float16).max
+    rows = np.concatenate(engine(pixels), axis=1)
+    return np.clip(rows, -most, most, out=rows).astype(np.float16)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How close features come to the reference's; 1 and 1 where they are the same.
+
+    ``cosine`` is the lowest over all images and depths, found at ``depth``; ``same`` the share of
+    probe predictions that do not change.
+    """
+
+    cosine: float
+    depth: int
+    same: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One candidate in a calibration; ``refused`` says why it may not be used, empty if it may."""
+
+    name: str
+    images_per_second: float = 0.0
+    agreement: Agreement | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Which engine was chosen for a backbone on this machine, and what else was tried.
+
+    ``images`` is the number that agreement was measured on, ``seconds`` what it took (0 where it
+    was remembered).
+    """
+
+    chosen: str
+    candidates: tuple[Measured, ...] = ()
+    images: int = 0
+    seconds: float = 0.0
+
+    def usable(self, name: str) -> bool:
+        """Whether this engine was measured and agreed."""
+        return any(one.name == name and not one.refused for one in self.candidates)
+
+    def to_json(self) -> dict[str, Any]:
+        """The calibration as what a JSON document holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """The calibration that :meth:`to_json` gave; KeyError or TypeError where it is not one."""
+        fields = {**raw, "candidates": tuple(_measured(one) for one in raw["candidates"])}
+        return cls(**fields)
+
+
+def _measured(raw: Mapping[str, Any]) -> Measured:
+    agreement = raw["agreement"]
+    return Measured(**{**raw, "agreement": Agreement(**agreement) if agreement else None})
+
+
+def columns(rows: Floats, widths: Sequence[int]) -> list[Floats]:
+    """Split ``[B, sum C]`` into ``[B, C_d]`` a tap."""
+    return np.split(rows, np.cumsum(widths)[:-1], axis=1)

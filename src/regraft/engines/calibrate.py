@@ -1,0 +1,207 @@
+"""Measure what could run a trunk: how fast it is, and whether it agrees with the reference."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regraft.backbones import Backbone
+from regraft.engines import agreement, eager, graph
+from regraft.engines.base import (
+    REFERENCE,
+    Calibration,
+    Engine,
+    Features,
+    Measured,
+    Pixels,
+    features,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CUDA = ("cuda-fp16", "cuda-bf16", "cuda-fp32")
+CPU = ("torch-bf16-channels-last", "torch-fp32-channels-last")
+
+SAMPLE = 128
+"""Images that agreement is measured on, if the reference is fast enough for so many."""
+
+_LEAST = 32  # images that the reference runs, however slow it is
+_PATIENCE = 2.0  # s after which the reference has run enough of them
+_IDENTICAL = 0.99999  # cosine from which an engine may stand in for the reference on more images
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Real images ``[n, S, S, 3]``, and their classes as numbers where they are known."""
+
+    pixels: Pixels
+    labels: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What every candidate of a calibration is measured against."""
+
+    backbone: Backbone
+    trunk: "nn.Module"
+    graph: Path
+    sample: Sample
+    reference: Features
+    only: str | None
+
+
+def calibrate(
+    backbone: Backbone, trunk: "nn.Module", sample: Sample, path: Path, only: str | None = None
+) -> Calibration:
+    """Measure the reference and every candidate, and choose the fastest that agrees.
+
+    Args:
+        backbone: the network's record.
+        trunk: its trunk of all depths.
+        sample: images to measure on, at least one.
+        path: where the converted trunk is to be written (.xml), if it can be converted.
+        only: a candidate to be measured to the end even if it is slow.
+    """
+    start = time.perf_counter()
+    engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
+    sample = replace(sample, pixels=sample.pixels[:SAMPLE])
+    speed, reference = _run_reference(engine, sample.pixels)
+    trial = _Trial(backbone, trunk, path, sample, reference, only)
+    measured = [Measured(REFERENCE, speed)]
+    for measure in (_measure_cuda, _measure_graphs, _measure_cpu, _measure_wanted):
+        measured += measure(trial, measured)
+    return Calibration(
+        chosen=_fastest(measured).name,
+        candidates=tuple(measured),
+        images=len(sample.pixels),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _fastest(measured: Sequence[Measured]) -> Measured:
+    return max((m for m in measured if not m.refused), key=lambda m: m.images_per_second)
+
+
+def _run_reference(engine: Engine, pixels: Pixels) -> tuple[float, Features]:
+    """Images/s, and the features of as many images as there is time for."""
+    begin, speeds, rows = time.perf_counter(), [], []
+    for speed, some in _blocks(engine, pixels):
+        speeds.append(speed)
+        rows.append(some)
+        late = time.perf_counter() - begin > _PATIENCE
+        if late and sum(map(len, rows)) >= _LEAST:
+            break
+    return max(speeds), np.concatenate(rows)
+
+
+def _measure_cuda(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+    return [_measure(name, trial, before) for name in CUDA]
+
+
+def _measure_cpu(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+    return [_measure(name, trial, before) for name in CPU]
+
+
+def _measure_wanted(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+    """The one that is asked for, where the search went past it."""
+    if trial.only is None or any(one.name == trial.only for one in before):
+        return []
+    return [_measure(trial.only, trial, before)]
+
+
+def _measure_graphs(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+    """OpenVINO in float32, in bfloat16, and in bfloat16 after as few exact stages as will do.
+
+    bfloat16 errs most in the first layers, where an even area of an image takes the same error at
+    every pixel, so that no averaging helps. Those kept in float32 cost little.
+    """
+    unfit = _convert(trial)
+    if unfit:
+        return [Measured(name, refused=unfit) for name in (graph.HALF, graph.FULL)]
+    found = [_measure(graph.FULL, trial, before)]
+    trial = _with_more_images(trial, found[0])
+    found.append(_measure(graph.HALF, trial, [*before, *found]))
+    if found[-1].agreement is None or not found[-1].refused:
+        return found  # it cannot be run, or needs no help
+    first, last = 0, len(trial.backbone.stages) - 2
+    while first <= last:  # the fewest exact stages that will do lie in between
+        middle = (first + last) // 2
+        found.append(_measure(graph.name_of(middle), trial, [*before, *found]))
+        first, last = (middle + 1, last) if found[-1].refused else (first, middle - 1)
+    return found
+
+
+def _with_more_images(trial: _Trial, full: Measured) -> _Trial:
+    """The trial on the whole sample: OpenVINO in float32 stands in for the reference.
+
+    Only where it gives the same features on the images that the reference ran.
+    """
+    if full.agreement is None or full.agreement.cosine < _IDENTICAL:
+        return trial
+    more = trial.sample.pixels[len(trial.reference) :]
+    if not len(more):
+        return trial
+    rows = features(_open(graph.FULL, trial), more)
+    return replace(trial, reference=np.concatenate([trial.reference, rows]))
+
+
+def _convert(trial: _Trial) -> str:
+    """Convert the trunk for OpenVINO; why it cannot be done, empty when it is."""
+    try:
+        graph.convert(trial.trunk, trial.backbone, trial.graph)
+    except Exception as error:  # OpenVINO missing, or whatever the converter or the network raises
+        return _in_words(error)
+    return ""
+
+
+def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
+    """Measure one candidate, but not to the end if it is less than half as fast as another.
+
+    Whatever a library raises on the way is a reason to refuse it, never the end of the run.
+    """
+    least = 0.0 if name == trial.only else _fastest(before).images_per_second / 2
+    try:
+        if objection := (graph if graph.is_graph(name) else eager).objection(name):
+            return Measured(name, refused=objection)
+        engine = _open(name, trial)
+        features(engine, trial.sample.pixels[:1])  # the first call opens, compiles, allocates
+        return _judge(name, engine, trial, least)
+    except Exception as error:
+        return Measured(name, refused=_in_words(error))
+
+
+def _open(name: str, trial: _Trial) -> Engine:
+    if graph.is_graph(name):
+        return graph.Graph(name, trial.graph, range(len(trial.backbone.stages)))
+    return eager.Eager(name, lambda: trial.trunk, trial.backbone)
+
+
+def _judge(name: str, engine: Engine, trial: _Trial, least: float) -> Measured:
+    speed, rows = 0.0, []
+    for block, some in _blocks(engine, trial.sample.pixels[: len(trial.reference)]):
+        speed = max(speed, block)
+        rows.append(some)
+        if speed < least:
+            return Measured(name, speed, refused="less than half as fast as another")
+    widths, labels = trial.backbone.widths, trial.sample.labels
+    labels = None if labels is None else labels[: len(trial.reference)]
+    found = agreement.compare(trial.reference, np.concatenate(rows), widths, labels)
+    return Measured(name, speed, found, agreement.objection(found))
+
+
+def _blocks(engine: Engine, pixels: Pixels) -> Iterator[tuple[float, Features]]:
+    """Images/s and features, call by call: the fastest counts, as others may use the machine."""
+    for start in range(0, len(pixels), engine.batch):
+        begin = time.perf_counter()
+        rows = features(engine, pixels[start : start + engine.batch])
+        yield len(rows) / (time.perf_counter() - begin), rows
+
+
+def _in_words(error: Exception) -> str:
+    """The last line of an error, which libraries that explain at length put last, and its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]

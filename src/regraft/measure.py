@@ -1,0 +1,186 @@
+"""Measure: look at every image once, before anything is decided."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft import audit as auditing
+from regraft import backbones, engines, images, shift
+from regraft.audit import Audit
+from regraft.backbones import Backbone, View
+from regraft.cache import Store, default_folder
+from regraft.dataset import Dataset
+from regraft.engines import Engine, Pixels, trunks
+from regraft.images import Facts
+from regraft.plan import Choices, candidates
+from regraft.splits import Split, split
+from regraft.survey import Survey, survey
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SHIFT_SAMPLE = 64
+"""Training images that the channel statistics are measured on."""
+
+Progress = Callable[[int, int], None]
+"""Called with the images done and the images there are."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A backbone's record, and a way to build it, which the cached path never takes."""
+
+    backbone: Backbone
+    build: Callable[[], "nn.Module"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything that was measured of a data set and a backbone, before anything is decided.
+
+    ``labels`` (places in ``classes``), ``features`` ``[n, sum of the backbone's widths]`` and
+    ``mirrored`` (the same of the mirror images) are those of the images that the audit kept.
+    """
+
+    dataset: Dataset
+    network: Network
+    audit: Audit
+    split: Split
+    fingerprint: str
+    classes: tuple[str, ...]
+    labels: NDArray[np.intp]
+    features: NDArray[np.float16]
+    mirrored: NDArray[np.float16] | None
+    shift: tuple[float, ...] | None
+    engine: str
+    images_per_second: float
+    seconds: Mapping[str, float]
+    cache: Path
+    started: float
+
+
+def open_network(
+    backbone: "str | Network", weights: str | os.PathLike[str] | None = None
+) -> "Network":
+    """A backbone by name. A bundled one is not built before something needs it.
+
+    Raises:
+        BackboneError: there is none of that name, or its weights cannot be had.
+    """
+    if isinstance(backbone, Network):
+        return backbone
+    if backbone in backbones.names() and weights is None:
+        record = backbones.get(backbone)
+        backbones.weights_file(record)
+        return Network(record, lambda: _built(record))
+    from regraft import networks
+
+    record, module = networks.load(backbone, None if weights is None else Path(weights))
+    return Network(record, lambda: module)
+
+
+def measure(
+    dataset: Dataset,
+    network: Network,
+    choices: Choices,
+    *,
+    augment: bool = False,
+    strict: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Measured:
+    """Look at every image once: what it is, whether it is used, and its features at every depth."""
+    candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
+    views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
+    with Store.open(folder) as store:
+        looked, engine = _survey(dataset, network, views, store, progress)
+        start = time.perf_counter()
+        audit = auditing.audit(dataset, looked.facts, strict=strict)
+        sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
+        audited = time.perf_counter() - start
+        shift = _shift(dataset, looked.facts, [audit.kept[i] for i in sides.train], network, store)
+        store.prune()
+    kept = np.asarray(audit.kept)
+    classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
+    place = {name: n for n, name in enumerate(classes)}
+    return Measured(
+        dataset=dataset,
+        network=network,
+        audit=audit,
+        split=sides,
+        fingerprint=auditing.fingerprint(dataset, audit, looked.facts),
+        classes=classes,
+        labels=np.asarray([place[dataset.items[i].label] for i in audit.kept], np.intp),
+        features=looked.features[0][kept],
+        mirrored=looked.features[1][kept] if augment else None,
+        shift=shift,
+        engine=engine,
+        images_per_second=looked.images_per_second,
+        seconds={"audit": audited, "probe": looked.seconds},
+        cache=folder,
+        started=started,
+    )
+
+
+def _survey(
+    dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
+) -> tuple[Survey, str]:
+    """The pass over the images, and the name of the engine that ran it."""
+    record, folder = network.backbone, store.folder
+    known = engines.remembered(record, folder, build=network.build)
+    chosen: list[Engine] = [known[0]] if known else []
+
+    def choose(pixels: Pixels, indices: Sequence[int]) -> Engine:
+        labels = [dataset.classes.index(dataset.items[i].label) for i in indices]
+        engine, _ = engines.choose(record, pixels, folder, build=network.build, labels=labels)
+        chosen.append(engine)
+        return engine
+
+    looked = survey(
+        dataset.read,
+        len(dataset.items),
+        views,
+        sum(record.widths),
+        engine=chosen[0] if chosen else None,
+        choose=choose,
+        store=store,
+        space=lambda view, engine: engines.space(record, view, engine),
+        progress=progress,
+    )
+    return looked, chosen[0].name if chosen else ""
+
+
+def _shift(
+    dataset: Dataset, facts: Sequence[Facts], train: Sequence[int], network: Network, store: Store
+) -> tuple[float, ...] | None:
+    """Distance of each stage's channel statistics from the source's, on some training images."""
+    picked = train[:: max(len(train) // SHIFT_SAMPLE, 1)][:SHIFT_SAMPLE]
+    name = images.digest("".join(facts[i].digest for i in picked).encode())
+    space = f"{trunks.key(network.backbone)}-{network.backbone.view.key}-shift"
+    known = store.features(space, [name]).get(name)
+    if known is None:
+        pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
+        stack = np.stack([made[0] for made in pixels if made is not None])
+        home = trunks.home(store.folder, network.backbone)
+        found = shift.look(stack, network.backbone, home, network.build)
+        known = np.asarray(found or (), np.float16)
+        store.put_features(space, {name: known})
+    return tuple(float(value) for value in known) or None
+
+
+def _built(record: Backbone) -> "nn.Module":
+    from regraft import networks
+
+    return networks.build(record)
+
+
+def cache_folder(given: str | os.PathLike[str] | None) -> Path:
+    """The cache folder: the one given, else the user's."""
+    return default_folder(os.environ) if given is None else Path(given)

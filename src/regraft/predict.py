@@ -1,0 +1,167 @@
+"""A Result: what a run got, and a classifier for new images."""
+
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regraft import planfile, result
+from regraft.anatomy import Change
+from regraft.card import model_card
+from regraft.dataset import read_file
+from regraft.engines import Engine, open_engine
+from regraft.evaluate import softmax
+from regraft.heads import Head
+from regraft.plan import Plan
+from regraft.result import Predictions
+from regraft.survey import survey
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""A path, a file's bytes, a PIL image, or pixels of 0..255 ``[height, width(, channels)]``."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one image is. ``top``: (class, share) of the likeliest, most likely first.
+
+    ``problem`` says why there is none; it is empty otherwise.
+    """
+
+    path: str
+    top: tuple[tuple[str, float], ...] = ()
+    problem: str = ""
+
+    @property
+    def label(self) -> str:
+        """The likeliest class; empty where the image could not be read."""
+        return self.top[0][0] if self.top else ""
+
+    @property
+    def confidence(self) -> float:
+        """Its calibrated share of probability, in 0..1; 0 where the image could not be read."""
+        return self.top[0][1] if self.top else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fitted network with its plan and its held-out figures.
+
+    ``tensors`` are the weights of the whole network: ``trunk.*``, ``head.weight``, ``head.bias``.
+    """
+
+    plan: Plan
+    classes: tuple[str, ...]
+    metrics: Mapping[str, Any]
+    tensors: Mapping[str, NDArray[Any]]
+    changes: tuple[Change, ...]
+    predictions: Predictions | None = field(repr=False)
+    log: tuple[Mapping[str, object], ...] = field(repr=False)
+    audit: tuple[tuple[str, str, str], ...] = field(repr=False)
+    cache: Path
+    trunk: "Callable[[], nn.Module]" = field(repr=False)
+    """Builds the cut trunk with torch, for engines that need it."""
+    folder: Path | None = None
+
+    @property
+    def head(self) -> Head:
+        """The new layer."""
+        return Head(self.plan.taps, self.tensors["head.weight"], self.tensors["head.bias"])
+
+    def predict(self, images: Sequence[Picture], top: int = 1) -> list[Prediction]:
+        """Name the ``top`` likeliest classes of each image.
+
+        What cannot be read is named in its prediction's ``problem``; the rest are classified.
+        """
+        found = self._look(images)
+        shares = softmax(self.head.logits(found.features[0]))
+        return [
+            self._prediction(_name(image, n), facts.problem and facts.detail, row, top)
+            for n, (image, facts, row) in enumerate(zip(images, found.facts, shares, strict=True))
+        ]
+
+    def predict_proba(self, images: Sequence[Picture]) -> NDArray[np.floating[Any]]:
+        """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
+        found = self._look(images)
+        shares = softmax(self.head.logits(found.features[0]))
+        shares[[bool(facts.problem) for facts in found.facts]] = np.nan
+        return shares
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the RUN folder, whole or not at all.
+
+        Raises:
+            RunError: something is there that may not be replaced, or it cannot be written.
+        """
+        if self.predictions is None:
+            raise ValueError("a loaded result lies in its folder already; copy that")
+        result.write_run(
+            Path(folder),
+            plan=planfile.dumps(self.plan),
+            config=self._config(),
+            tensors=self.tensors,
+            metrics=self.metrics,
+            predictions=self.predictions,
+            log=self.log,
+            audit=self.audit,
+            card=model_card(self.plan, self.metrics),
+            overwrite=overwrite,
+        )
+
+    def _config(self) -> dict[str, Any]:
+        """What is needed beside the weights to build and feed the network."""
+        changed = [
+            {"kind": c.kind, "name": c.name, "parameters": c.parameters} for c in self.changes
+        ]
+        return {
+            "classes": list(self.classes),
+            "backbone": self.plan.backbone.to_json(),
+            "taps": list(self.plan.taps),
+            "surgery": changed,
+        }
+
+    def _engine(self) -> Engine:
+        return open_engine(self.plan.backbone, self.plan.taps, self.cache, trunk=self.trunk)
+
+    def _look(self, images: Sequence[Picture]) -> Any:
+        engine = self._engine()
+        return survey(
+            lambda i: _bytes(images[i]),
+            len(images),
+            [self.plan.backbone.view],
+            self.plan.inputs,
+            engine=engine,
+            choose=lambda pixels, indices: engine,
+        )
+
+    def _prediction(
+        self, name: str, problem: str, shares: NDArray[np.floating[Any]], top: int
+    ) -> Prediction:
+        if problem:
+            return Prediction(name, problem=problem)
+        best = np.argsort(-shares, kind="stable")[:top]
+        return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
+
+
+def _name(image: Picture, number: int) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
+
+
+def _bytes(image: Picture) -> bytes:
+    """The bytes of a file; what is in memory is written as PNG, without loss."""
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | os.PathLike):
+        return read_file(os.fspath(image))
+    drawn = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    file = io.BytesIO()
+    drawn.save(file, "PNG", compress_level=1)
+    return file.getvalue()
