@@ -11,33 +11,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
+from regraft.changes import Change, Kind
 
 if TYPE_CHECKING:
     from torch import nn
 
 Tensors = Mapping[str, NDArray[Any]]
-Kind = Literal["kept", "frozen", "dropped", "added", "reinitialised"]
 
 PARTS, WEIGHTS = "parts.json", "parts.safetensors"
-
-
-@dataclass(frozen=True)
-class Change:
-    """What became of one group of parameters.
-
-    ``kept``: pretrained, and trained on; ``frozen``: pretrained, and stays so; ``reinitialised``:
-    random, and trained; ``dropped``: no longer there; ``added``: new. ``parameters``: how many.
-    """
-
-    kind: Kind
-    name: str
-    parameters: int
 
 
 @dataclass(frozen=True)

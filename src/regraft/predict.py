@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regraft import planfile, result
-from regraft.anatomy import Change
 from regraft.card import model_card
+from regraft.changes import Change
 from regraft.dataset import read_file
 from regraft.engines import Engine, open_engine
 from regraft.evaluate import softmax

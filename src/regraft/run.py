@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import heads, planfile
-from regraft.anatomy import Change
+from regraft.changes import Change
 from regraft.dataset import Dataset
 from regraft.errors import PlanError
 from regraft.evidence import Evidence, gather

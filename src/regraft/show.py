@@ -1,6 +1,7 @@
 """A plan and a result on a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -8,11 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from regraft.audit import Audit
+from regraft.changes import Change
 from regraft.evidence import LARGE, SIMILAR, Evidence
 from regraft.plan import CASES, Plan, stages_named
 
 BAR = 30
 """Cells of a full bar."""
+
+KINDS = ("frozen", "dropped", "added")
 
 KINDS = ("frozen", "dropped", "added")
 
@@ -207,5 +211,5 @@ def _scores(metrics: Mapping[str, Any]) -> RenderableType:
 
 
 def _spent(seconds: Mapping[str, float]) -> str:
-    parts = ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items() if name != "total")
-    return f"{seconds['total']:.1f} s in all: {parts}"
+    parts = [f"{name} {value:.2f} s" for name, value in seconds.items() if name != "total"]
+    return f"{seconds['total']:.1f} s in all: {', '.join(parts)}"

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import anatomy, heads
-from regraft.anatomy import Anatomy, Change
+from regraft.anatomy import Anatomy
+from regraft.changes import Change
 from regraft.engines import trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head

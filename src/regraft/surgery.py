@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regraft import networks, tracing
-from regraft.anatomy import Change, Kind
 from regraft.backbones import Backbone
+from regraft.changes import Change, Kind
 from regraft.errors import BackboneError, RunError, UsageError
 from regraft.freezing import Frozen, Group, Still, groups_of, held_by, still_by
 from regraft.tracing import Traced, Trunk
