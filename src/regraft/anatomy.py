@@ -80,7 +80,7 @@ def keep(folder: Path, anatomy: Anatomy) -> None:
     from safetensors.numpy import save
 
     with suppress(OSError):
-        whole = {name: np.ascontiguousarray(tensor) for name, tensor in anatomy.tensors.items()}
+        whole = {name: np.require(tensor, None, "C") for name, tensor in anatomy.tensors.items()}
         _replace(folder / WEIGHTS, save(whole))
         listed = {name: getattr(anatomy, name) for name in ("needs", "parameters", "head")}
         _replace(folder / PARTS, json.dumps(listed).encode())

@@ -12,7 +12,10 @@ a depth of 1,280 channels does not drown one of 16; one penalty then suits every
 units the best penalty hardly depends on the number of images, so the grid is short.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -83,17 +86,37 @@ def cross_validate(
     ``[candidates, strengths, n, classes]`` (float16: a score lies near 0..1).
     """
     scores = np.zeros((len(candidates), len(strengths), len(labels), classes), np.float16)
-    for fold in range(folds.max() + 1):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        weights = class_weights(labels[inside], classes, weighting)
-        z, mean, scale = standardise(features[inside].astype(np.float32), widths, weights)
-        held_out = (features[outside].astype(np.float32) - mean) * scale
-        for c, taps in enumerate(candidates):
-            own = columns(widths, taps)
-            layers = _ridge(z[:, own], labels[inside], classes, weights, _spread(strengths, taps))
-            for s, (weight, bias) in enumerate(layers):
-                scores[c, s, outside] = held_out[:, own] @ weight + bias
+    with _one_core_each() as pool:
+        for fold in range(folds.max() + 1):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            y, weights = labels[inside], class_weights(labels[inside], classes, weighting)
+            z, mean, scale = standardise(features[inside].astype(np.float32), widths, weights)
+            held_out = (features[outside].astype(np.float32) - mean) * scale
+
+            def judge(c: int) -> None:
+                own = columns(widths, candidates[c])
+                penalties = _spread(strengths, candidates[c])
+                layers = _ridge(z[:, own], y, classes, weights, penalties)  # noqa: B023
+                for s, (weight, bias) in enumerate(layers):
+                    scores[c, s, outside] = held_out[:, own] @ weight + bias  # noqa: B023
+
+            widest_first = sorted(range(len(candidates)), key=lambda c: -len(candidates[c]))
+            list(pool.map(judge, widest_first))  # done before the next fold begins
     return scores
+
+
+@contextmanager
+def _one_core_each() -> Iterator[ThreadPoolExecutor]:
+    """Threads over the candidates, with one core for the linear algebra of each.
+
+    Threads inside a factorisation of a few hundred rows wait for each other more than they work:
+    where another program keeps a core busy, one took a hundred times as long.
+    """
+    import scipy.linalg  # noqa: F401  (its BLAS is its own, and can be limited once it is loaded)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        yield pool
 
 
 def fit(

@@ -17,10 +17,10 @@ from regraft.backbones import Backbone, View
 from regraft.cache import Store, default_folder
 from regraft.dataset import Dataset
 from regraft.engines import Engine, Pixels, trunks
+from regraft.features import Survey, survey
 from regraft.images import Facts
 from regraft.plan import Choices, candidates
 from regraft.splits import Split, split
-from regraft.survey import Survey, survey
 
 if TYPE_CHECKING:
     from torch import nn

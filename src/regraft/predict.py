@@ -17,10 +17,10 @@ from regraft.changes import Change
 from regraft.dataset import read_file
 from regraft.engines import Engine, open_engine
 from regraft.evaluate import softmax
+from regraft.features import survey
 from regraft.heads import Head
 from regraft.plan import Plan
 from regraft.result import Predictions
-from regraft.survey import survey
 
 if TYPE_CHECKING:
     from torch import nn

@@ -25,6 +25,7 @@ from regraft.engines.base import (
     features,
 )
 from regraft.engines.calibrate import SAMPLE, Sample
+from regraft.engines.graph import cores
 from regraft.engines.trunks import space
 from regraft.errors import UsageError
 
@@ -35,6 +36,7 @@ __all__ = [
     "REFERENCE",
     "SAMPLE",
     "Agreement",
+    "Build",
     "Calibration",
     "Engine",
     "Features",
@@ -43,6 +45,7 @@ __all__ = [
     "Pixels",
     "Sample",
     "choose",
+    "cores",
     "features",
     "open_engine",
     "remembered",

@@ -30,7 +30,7 @@ def compare(
     are those of ridge probes fitted on the reference, one at each depth and one on all depths.
     """
     if not np.isfinite(other.astype(np.float32)).all():
-        return Agreement(cosine=-1.0, depth=0, same=0.0)
+        return Agreement(cosine=-1.0, depth=0, same=0.0, images=len(other))
     depths = [slice(end - width, end) for end, width in zip(np.cumsum(widths), widths, strict=True)]
     lowest = [_cosines(reference[:, d], other[:, d]).min() for d in [*depths, slice(None)]]
     worst = int(np.argmin(lowest[:-1]))
@@ -38,6 +38,7 @@ def compare(
         cosine=float(min(lowest)),
         depth=worst,
         same=_same_predictions(reference, other, widths, _classes(reference, widths, labels)),
+        images=len(reference),
     )
 
 

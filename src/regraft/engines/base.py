@@ -54,6 +54,7 @@ class Agreement:
     cosine: float
     depth: int
     same: float
+    images: int = 0
 
 
 @dataclass(frozen=True)

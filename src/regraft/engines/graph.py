@@ -68,11 +68,11 @@ class Graph:
         ov = runtime()
         core = ov.Core()
         model, self._widths = _cut(ov, _read(core, self._path, self.name), max(self._taps))
-        cores = _cores()
+        count = cores()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32" if self.name == FULL else "bf16",
-            "INFERENCE_NUM_THREADS": cores,
-            "NUM_STREAMS": min(cores, _STREAMS),
+            "INFERENCE_NUM_THREADS": count,
+            "NUM_STREAMS": min(count, _STREAMS),
         }
         self._queue = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings))
         self._queue.set_callback(_keep)
@@ -210,7 +210,7 @@ def _keep(request: Any, row: Floats) -> None:
     row[:] = request.get_output_tensor(0).data[0]
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,0 +1,41 @@
+"""Peak memory and time of `regraft fit` on a large set.
+
+python bench/bench_memory.py --data FOLDER/mnist --out bench_memory.json
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import machine
+
+
+def main() -> None:
+    """Fit once from a cold cache in a process of its own; print and write its peak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench_memory.json"))
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["REGRAFT_CACHE"] = str(Path(place) / "cache")
+        regraft = str(Path(sys.executable).parent / "regraft")
+        command = [regraft, "fit", str(given.data), "--out", str(Path(place) / "run"), "--json"]
+        start = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    metrics = json.loads(done.stdout)
+    kept = {name: metrics[name] for name in ("accuracy", "n", "case", "taps", "seconds")}
+    document = {"machine": machine.describe(), "peak_gb": peak, "seconds": seconds, **kept}
+    given.out.write_text(json.dumps(document, indent=1))
+    print(f"{given.data.name}: peak {peak:.2f} GB, {seconds:.0f} s, {kept}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The whole of `regraft fit` against decoding and one engine pass alone; the second run; --help.
+
+    python bench/bench_run.py --data FOLDER --out bench_run.json
+
+FOLDER holds a folder for each set. The backbone has been calibrated on this machine before, as it
+is once; the features are cold. Each figure is the wall time of a process of its own, the best of
+three, and the pass alone (`bench/pass_alone.py`) is a process too: what any tool has to do.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import machine
+
+SETS = ("hymenoptera", "clothing", "weather")
+REGRAFT = str(Path(sys.executable).parent / "regraft")
+ALONE = str(Path(__file__).resolve().parent / "pass_alone.py")
+
+
+def main() -> None:
+    """Time everything on every set; print a table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("bench_run.json"))
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["REGRAFT_CACHE"] = str(Path(place) / "cache")
+        first = timed([REGRAFT, "plan", str(given.data / SETS[0]), "--json"])
+        rows = [row(given.data / name, Path(place), given.repeats) for name in SETS]
+    helped = min(timed([REGRAFT, "--help"]) for _ in range(given.repeats))
+    document = {"machine": machine.describe(), "first_use": first, "help": helped, "sets": rows}
+    given.out.write_text(json.dumps(document, indent=1))
+    print("| set | images | pass alone, s | fit, s | ratio | second fit, s | of the first |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for r in rows:
+        print(
+            f"| {r['set']} | {r['images']:,} | {r['alone']:.2f} | {r['fit']:.2f} | "
+            f"{r['fit'] / r['alone']:.2f} | {r['second']:.2f} | {r['second'] / r['fit']:.0%} |"
+        )
+    print(f"\nThe very first use, with conversion and calibration: {first:.1f} s (hymenoptera).")
+    print(f"`regraft --help`: {helped:.2f} s.")
+
+
+def row(data: Path, place: Path, repeats: int) -> dict[str, Any]:
+    """The best times on one set."""
+    alone, fits, seconds = [], [], []
+    for _ in range(repeats):
+        forget(place)
+        alone.append(timed([sys.executable, ALONE, str(data)]))
+        forget(place)
+        fit = [REGRAFT, "fit", str(data), "--out", str(place / "run"), "--overwrite", "--json"]
+        fits.append(timed(fit))
+        seconds.append(timed(fit))
+    images = sum(1 for path in data.rglob("*") if path.is_file())
+    best = {"alone": min(alone), "fit": min(fits), "second": min(seconds)}
+    return {"set": data.name, "images": images, **best}
+
+
+def forget(place: Path) -> None:
+    """Drop the features and keep the converted network with its calibration."""
+    for path in (place / "cache").glob("images-*"):
+        path.unlink()
+
+
+def timed(command: list[str]) -> float:
+    """Wall seconds of a process."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+"""A scikit-learn classifier over images.
+
+It measures, decides and fits like :func:`regraft.fit`, but holds nothing out: every image that it
+is given is trained on, and judging the result is left to scikit-learn's own tools.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from regraft import measure
+from regraft.audit import Audit, fingerprint
+from regraft.cache import Store
+from regraft.dataset import Dataset, Item, read_file, some
+from regraft.engines import open_engine
+from regraft.errors import DataError, UsageError
+from regraft.evaluate import softmax
+from regraft.evidence import fold_count
+from regraft.features import survey
+from regraft.images import Facts
+from regraft.images.likeness import near_groups
+from regraft.measure import Measured, Network, cache_folder, open_network
+from regraft.plan import Choices, Plan, Recipe, candidates
+from regraft.readers.memory import to_png
+from regraft.run import DEFAULT, draft
+from regraft.splits import Split
+from regraft.steps import PERFORM, Work
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Images = Sequence[Any] | NDArray[Any]
+"""An array ``[n, height, width]`` or ``[n, height, width, channels]``, or a sequence of pictures.
+
+A picture is a path, a file's bytes, a PIL image, or an array ``[height, width(, channels)]`` of
+0..255, or of floats in 0..1.
+"""
+
+_LEAST = fold_count(0)
+_OPTIONS: dict[str, tuple[object, ...]] = {
+    "case": (None, 1, 2, 3, 4),
+    "recipe": ("tuned", "textbook"),
+    "class_weights": ("auto", "none", "balanced"),
+}
+
+
+# scikit-learn wants the mixin before the base.
+class TransferClassifier(ClassifierMixin, BaseEstimator):
+    """Classify images with a pretrained network that is cut where they need it.
+
+    Args:
+        backbone: a bundled backbone or any timm model by its name, or a
+            :class:`regraft.measure.Network`.
+        case: overrule the case, 1 to 4.
+        cut: overrule where to cut: a stage's name or number.
+        recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
+        class_weights: ``auto``, ``none`` or ``balanced``.
+        seed: of the folds that choose the cut, and of a new layer that starts from random weights.
+            The same images, labels and seed give the same classifier.
+        cache: the cache folder; the user's where None. Of each image, ``fit`` computes features
+            once, whatever the folds and parameters of a search.
+
+    Attributes:
+        classes_: the labels as they were given, sorted ``[k]``.
+        plan_: the :class:`regraft.Plan` that was carried out; ``plan_.explain()`` says why.
+
+    Images have no fixed number of features, so there is no ``n_features_in_``.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.model_selection import cross_val_score
+        >>> from regraft import TransferClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> X = X.reshape(-1, 8, 8) / 16
+        >>> cross_val_score(TransferClassifier(), X[:300], y[:300]).mean()  # doctest: +SKIP
+        0.97
+        >>> model = TransferClassifier(cut="blocks.5").fit(X[:300], y[:300])  # doctest: +SKIP
+        >>> model.predict(X[300:303])  # doctest: +SKIP
+        array([0, 1, 2])
+        >>> print(model.plan_.explain())  # doctest: +SKIP
+    """
+
+    classes_: NDArray[Any]
+    plan_: Plan
+
+    def __init__(
+        self,
+        backbone: str | Network = DEFAULT,
+        *,
+        case: Literal[1, 2, 3, 4] | None = None,
+        cut: str | int | None = None,
+        recipe: Recipe = "tuned",
+        class_weights: str = "auto",
+        seed: int = 0,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.case = case
+        self.cut = cut
+        self.recipe = recipe
+        self.class_weights = class_weights
+        self.seed = seed
+        self.cache = cache
+
+    def fit(self, X: Images, y: ArrayLike) -> "TransferClassifier":
+        """Measure the images, decide the cut, and fit the new layer on all of them.
+
+        Args:
+            X: images ``[n, height, width(, channels)]``, or a list of paths, PIL images or arrays.
+            y: their labels ``[n]``, of any kind that can be sorted.
+
+        Raises:
+            DataError: images that cannot be used, each named, or too few different ones.
+            UsageError: parameters that cannot be, or that contradict each other.
+            ValueError: labels that are missing, are no classes, or do not fit the images.
+        """
+        choices = self._choices()
+        pictures = _listed(X)
+        classes, places = self._labels(pictures, y)
+        names = _names(classes)
+        dataset = _dataset(pictures, [names[place] for place in places])
+        measured = _measure(dataset, pictures, open_network(self.backbone), choices, self.cache)
+        work = Work(draft(measured, choices), measured)
+        for step in work.plan.steps():
+            if step.kind in ("fit", "calibrate"):  # the trunk is ready, and nothing is held out
+                PERFORM[step.kind](work)
+        self.classes_, self.plan_ = classes, work.plan
+        self._head, self._network = work.needed_head(), self.backbone
+        self._columns = [measured.classes.index(name) for name in names]  # matched by name
+        self._folder = measured.cache
+        return self
+
+    def predict(self, X: Images) -> NDArray[Any]:
+        """The likeliest label of each image ``[n]``.
+
+        Raises:
+            DataError: images that cannot be read; each is named.
+            NotFittedError: before ``fit``.
+        """
+        likeliest: NDArray[np.intp] = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
+
+    def predict_proba(self, X: Images) -> NDArray[np.floating[Any]]:
+        """Calibrated probabilities ``[n, k]``, in the order of ``classes_``.
+
+        Raises:
+            DataError: images that cannot be read; each is named.
+            NotFittedError: before ``fit``.
+        """
+        check_is_fitted(self, "plan_")
+        pictures, plan = _listed(X), self.plan_
+        engine = open_engine(plan.backbone, plan.taps, self._folder, trunk=self._trunk)
+        looked = survey(
+            lambda i: _bytes(pictures[i]),
+            len(pictures),
+            [plan.backbone.view],
+            plan.inputs,
+            engine=engine,
+            choose=lambda pixels, indices: engine,
+        )
+        _refuse(pictures, looked.facts)
+        shares = softmax(self._head.logits(looked.features[0]))
+        return shares[:, self._columns]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        return tags
+
+    def _choices(self) -> Choices:
+        """The parameters, checked (scikit-learn wants that in ``fit``, not in ``__init__``)."""
+        wrong = [
+            f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}"
+            for name, allowed in _OPTIONS.items()
+            if getattr(self, name) not in allowed
+        ]
+        if wrong:
+            raise UsageError("These parameters cannot be used.", wrong)
+        cut = None if self.cut is None else str(self.cut)
+        return Choices(self.case, cut, self.recipe, self.class_weights, self.seed)
+
+    def _labels(self, pictures: Sequence[Any], y: ArrayLike) -> tuple[NDArray[Any], list[int]]:
+        """The classes, and the place of each image's label among them."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, "
+                "but the target y is None"
+            )
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(pictures, labels)
+        check_classification_targets(labels)
+        classes, places = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"There must be at least two classes, got 1 class: {classes[0]!r}")
+        return classes, places.tolist()
+
+    def _trunk(self) -> "nn.Module":
+        """The cut trunk, for engines that need torch."""
+        from regraft import networks
+
+        network = open_network(self._network)
+        return networks.trunk(network.build(), self.plan_.backbone, self.plan_.taps)
+
+
+def _measure(
+    dataset: Dataset,
+    pictures: Sequence[Any],
+    network: Network,
+    choices: Choices,
+    cache: str | os.PathLike[str] | None,
+) -> Measured:
+    """Like :func:`regraft.measure.measure`, with every image on the training side.
+
+    An audit that leaves images out has no place here, for a caller of scikit-learn counts on one
+    row for each: copies stay, in the same fold.
+    """
+    candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    started, folder, every = time.perf_counter(), cache_folder(cache), np.arange(len(pictures))
+    with Store.open(folder) as store:
+        looked, engine = measure._survey(
+            dataset, network, [network.backbone.view], store, lambda done, total: None
+        )
+        _refuse(pictures, looked.facts)
+        groups = _groups(looked.facts)
+        shift = measure._shift(dataset, looked.facts, every.tolist(), network, store)
+        store.prune()
+    audit = Audit(tuple(every.tolist()), (), {}, (), groups)
+    place = {name: n for n, name in enumerate(dataset.classes)}
+    return Measured(
+        dataset=dataset,
+        network=network,
+        audit=audit,
+        split=Split(every, every[:0], "held out"),
+        fingerprint=fingerprint(dataset, audit, looked.facts),
+        classes=dataset.classes,
+        labels=np.asarray([place[item.label] for item in dataset.items], np.intp),
+        features=looked.features[0],
+        mirrored=None,
+        shift=shift,
+        engine=engine,
+        images_per_second=looked.images_per_second,
+        seconds={"probe": looked.seconds},
+        cache=folder,
+        started=started,
+    )
+
+
+def _groups(facts: Sequence[Facts]) -> NDArray[np.int64]:
+    """A number for each image, the same for near copies; DataError where there are too few."""
+    hashes = np.array([one.phash for one in facts], np.uint64)
+    thumbs = np.frombuffer(b"".join(one.thumb for one in facts), np.uint8)
+    near = near_groups(hashes, thumbs.reshape(len(facts), -1))
+    groups: NDArray[np.int64] = np.unique(near, return_inverse=True)[1]
+    different = len(set(groups.tolist()))
+    if different < _LEAST:
+        raise DataError(
+            "There are too few images to choose a cut by cross-validation.",
+            [
+                f"there must be at least {_LEAST} different pictures, got {different} "
+                f"({len(facts)} with copies)"
+            ],
+        )
+    return groups
+
+
+# --- images and labels ---------------------------------------------------------------------------
+
+
+def _listed(images: Images) -> list[Any]:
+    """The pictures one by one. DataError where these are no pictures, or a single one."""
+    headline, shape = "X must be a list or an array of images.", getattr(images, "shape", None)
+    if isinstance(images, str | bytes | os.PathLike | Image.Image):
+        raise DataError(headline, [f"got a single {type(images).__name__}; put it in a list"])
+    if shape is not None and len(shape) not in (1, 3, 4):
+        remedy = "reshape each row to the picture that it was"
+        rule = "an array must be [n, height, width] or [n, height, width, channels]"
+        raise DataError(headline, [f"{rule}, got shape {list(shape)}; {remedy}"])
+    try:
+        pictures = list(images)
+    except TypeError as error:
+        raise DataError(headline, [f"got {type(images).__name__}"]) from error
+    if not pictures:
+        raise DataError(headline, ["there must be at least one, got none"])
+    return pictures
+
+
+def _names(classes: NDArray[Any]) -> list[str]:
+    """A different text for each class: itself where that tells them apart."""
+    names = [str(label) for label in classes]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({type(label).__name__})" for name, label in zip(names, classes, strict=True)]
+
+
+def _dataset(pictures: Sequence[Any], labels: Sequence[str]) -> Dataset:
+    """A data set of these pictures in their order, whatever their paths."""
+    items = tuple(Item(f"{i:09}", label) for i, label in enumerate(labels))
+    return Dataset("images", items, (), lambda i: _bytes(pictures[i]))
+
+
+def _bytes(picture: Any) -> bytes:
+    """The bytes of a file; what is in memory as PNG, without loss. OSError says why not."""
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, str | os.PathLike):
+        return read_file(os.fspath(picture))
+    try:
+        return to_png(picture)
+    except (TypeError, ValueError) as error:
+        raise OSError(str(error)) from error
+
+
+def _refuse(pictures: Sequence[Any], facts: Sequence[Facts]) -> None:
+    """Raise DataError that names every image that cannot be used."""
+    wrong = [
+        f"{_name(picture, i)}: {one.detail or one.problem}"
+        for i, (picture, one) in enumerate(zip(pictures, facts, strict=True))
+        if one.problem
+    ]
+    if wrong:
+        raise DataError(
+            f"{len(wrong):,} of {len(facts):,} images cannot be used; mend them or leave them out.",
+            some(wrong),
+        )
+
+
+def _name(picture: Any, number: int) -> str:
+    """A path as it is, anything else by its place in X."""
+    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"image {number}"
