@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from regraft.backbones import Stage
@@ -120,7 +121,8 @@ def _run(traced: Traced, taps: Sequence[Tap], size: int, name: str) -> _Meter:
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     meter = _Meter(traced, taps)
     try:
-        with torch.no_grad():
+        # Attention as plain products: the fused kernel of the processor is not counted.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             meter.run(noise.to(like))
     except Exception as error:  # whatever the network's own code raises
         raise BackboneError(

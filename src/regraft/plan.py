@@ -286,11 +286,14 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence) -> Reason:
         if best is last
         else f"the best single stage, {where}, tells {best.accuracy:.1%}"
     )
+    still = ""
+    if not evidence.similar and evidence.probes[evidence.chosen].taps[-1] == last.taps[0]:
+        still = " They look different, yet the last stage still helps, so nothing is cut off."
     return Reason(
         "Stages near the end are specific to the source; where they still tell the classes apart "
         "the new images are similar to it.",
         f"The last stage tells {last.accuracy:.1%} of the images, {peak}: {word} "
-        f"{backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR}).",
+        f"{backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR}).{still}",
         "measured; Yosinski et al. 2014",
     )
 

@@ -179,7 +179,7 @@ def show_result(
     """Print what a run got on the held-out images, and what it did to get it."""
     sections = {
         f"Case {plan.case}: {CASES[plan.case]}": _done(plan, changes),
-        f"On {metrics['n']:,} held-out images": _scores(metrics),
+        f"On {metrics['n']:,} held-out images": _scores(plan, metrics),
         "What it cost": Text(cost + "\n" + _spent(metrics["seconds"])),
     }
     for title, body in sections.items():
@@ -197,7 +197,7 @@ def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
     return table
 
 
-def _scores(metrics: Mapping[str, Any]) -> RenderableType:
+def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     low, high = metrics["accuracy_interval"]
     lines = [
         f"accuracy {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), balanced "
@@ -207,7 +207,21 @@ def _scores(metrics: Mapping[str, Any]) -> RenderableType:
     ]
     worst = sorted(metrics["per_class"].items(), key=lambda entry: float(entry[1]["recall"]))[:3]
     named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
-    return Group(*(Text(line) for line in [*lines, f"least often recognised: {named}"]))
+    lines += [f"least often recognised: {named}", *_surprise(plan.evidence, low, high)]
+    return Group(*(Text(line) for line in lines))
+
+
+def _surprise(evidence: Evidence, low: float, high: float) -> Iterator[str]:
+    """Say it when the held-out images are not what cross-validation led to expect."""
+    least, most = evidence.expected_interval
+    expected = f"cross-validation on the training images led to expect {evidence.expected:.1%}"
+    if high < least:
+        yield (
+            f"That is less than expected: {expected}. The held-out images are harder (another "
+            "camera, place or time), or the training images come in series of near-same pictures."
+        )
+    elif low > most:
+        yield f"That is more than expected: {expected}. The held-out images are easier."
 
 
 def _spent(seconds: Mapping[str, float]) -> str:

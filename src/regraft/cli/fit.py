@@ -8,7 +8,7 @@ from regraft.cli.terminal import print_json, results, say
 from regraft.errors import UsageError
 from regraft.plan import Choices, Plan
 from regraft.result import check_destination
-from regraft.run import check_plan, draft, perform
+from regraft.run import DEFAULT, check_plan, draft, perform
 
 
 def run_fit(
@@ -27,8 +27,9 @@ def run_fit(
     check_destination(out, overwrite=overwrite)
     plan = None if plan_file is None else planfile.read(plan_file)
     if plan is not None:
-        data, backbone = data or _data_of(plan, plan_file), plan.backbone.name
-        choices, augment = _choices_of(plan, choices), plan.mirror
+        _refuse_choices(plan, choices, backbone, augment)
+        data, backbone, augment = data or _data_of(plan, plan_file), plan.backbone.name, plan.mirror
+        choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
     if data is None:
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
     measured = measured_from(data, backbone, weights, choices, augment, strict)
@@ -55,12 +56,15 @@ def _data_of(plan: Plan, path: Path | None) -> str:
     return str(path.parent / plan.data)
 
 
-def _choices_of(plan: Plan, asked: Choices) -> Choices:
-    """The split is the plan's; whatever else is asked for beside a plan contradicts it."""
-    if asked != Choices():
+def _refuse_choices(plan: Plan, asked: Choices, backbone: str, augment: bool) -> None:
+    """A plan has made every choice; one that is made beside it is not passed over in silence."""
+    named = list(asked.named())
+    named += [f"--seed {asked.seed}"] if asked.seed != Choices().seed else []
+    named += ["--test-fraction"] if asked.test_fraction is not None else []
+    named += ["--augment"] if augment else []
+    named += [f"--backbone {backbone}"] if backbone not in (DEFAULT, plan.backbone.name) else []
+    if named:
         raise UsageError(
             "A plan says what is done, so --plan goes with no other choice.",
-            [f"Leave out {name}, or edit the plan." for name in asked.named()]
-            or ["Leave out --seed and --test-fraction, or edit the plan."],
+            [f"Leave out {name}, or edit the plan." for name in named],
         )
-    return Choices(seed=plan.seed, test_fraction=plan.test_fraction)

@@ -67,7 +67,7 @@ def cost(measured: Measured, plan: Plan) -> str:
         f"{kept:,} parameters are kept of {backbone.parameters:,}, {head:,} of them trained; "
         f"{share:.0%} of the work for each image",
         f"looking at the images took {measured.seconds['probe']:.1f} s "
-        f"({measured.images_per_second:,.0f} images/s on {measured.engine}); fitting takes seconds",
+        f"({measured.images_per_second:,.0f} images/s on {measured.engine})",
     ]
     return "\n".join(lines)
 

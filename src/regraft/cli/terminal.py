@@ -42,6 +42,9 @@ def progress_bar(what: str) -> Iterator[Any]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     with Progress(*columns, console=messages(), transient=True) as progress:
         task = progress.add_task(what, total=None)
 
