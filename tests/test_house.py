@@ -21,11 +21,12 @@ SOURCE = HOME / "src" / "regraft"
 UPPER = [
     *("errors", "images", "dataset", "readers", "audit", "splits", "cache"),
     *("backbones", "heads", "evaluate", "evidence", "plan", "planfile", "folders", "runfiles"),
-    *("card", "result", "show"),
+    *("card", "result", "changes", "show"),
 ]
 LOWER = [  # torch begins here
-    *("weights", "tracing", "describe", "networks", "surgery", "engines", "features", "textbook"),
-    *("finetune", "predict", "run", "diagram", "report", "export", "serve", "estimator"),
+    *("weights", "zoo", "tracing", "describe", "networks", "freezing", "surgery", "anatomy"),
+    *("engines", "shift", "features", "textbook", "finetune", "measure", "predict", "steps"),
+    *("run", "diagram", "report", "export", "serve", "estimator"),
     *("__init__", "cli", "demo", "__main__"),
 ]
 ROOMS = [*UPPER, *LOWER]

@@ -23,7 +23,6 @@ from regraft.dataset import Dataset, Item, read_file, some
 from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
-from regraft.evidence import fold_count
 from regraft.features import survey
 from regraft.images import Facts
 from regraft.images.likeness import near_groups
@@ -44,7 +43,7 @@ A picture is a path, a file's bytes, a PIL image, or an array ``[height, width(,
 0..255, or of floats in 0..1.
 """
 
-_LEAST = fold_count(0)
+_LEAST = 5  # different pictures: one for each fold
 _OPTIONS: dict[str, tuple[object, ...]] = {
     "case": (None, 1, 2, 3, 4),
     "recipe": ("tuned", "textbook"),
@@ -229,12 +228,12 @@ def _measure(
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
     started, folder, every = time.perf_counter(), cache_folder(cache), np.arange(len(pictures))
     with Store.open(folder) as store:
-        looked, engine = measure._survey(
+        looked, engine = measure.look_at(
             dataset, network, [network.backbone.view], store, lambda done, total: None
         )
         _refuse(pictures, looked.facts)
         groups = _groups(looked.facts)
-        shift = measure._shift(dataset, looked.facts, every.tolist(), network, store)
+        shift = measure.shift_of(dataset, looked.facts, every.tolist(), network, store)
         store.prune()
     audit = Audit(tuple(every.tolist()), (), {}, (), groups)
     place = {name: n for n, name in enumerate(dataset.classes)}

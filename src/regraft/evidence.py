@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.errors import DataError
 from regraft.evaluate import fit_temperature, wilson
 from regraft.heads import STRENGTHS, Taps, cross_validate
 from regraft.splits import folds
@@ -109,7 +110,7 @@ def gather(
     tried = depths + [taps for taps in candidates if taps not in depths]
     keep = sample(labels, len(classes), seed)
     x, y, group = features[keep], labels[keep], groups[keep]
-    fold = folds(y, group, fold_count(len(y)), seed)
+    fold = folds(y, group, fold_count(group), seed)
     scores = cross_validate(x, widths, y, len(classes), fold, tried, STRENGTHS, weighting)
     loss, right = _judge(scores, y, len(classes))
     counts = np.bincount(labels, minlength=len(classes))
@@ -229,9 +230,16 @@ def neighbours(
     return float((votes.argmax(1) == labels).mean())
 
 
-def fold_count(images: int) -> int:
-    """Five folds; three from 2,500 images on, where the noise of three is small enough."""
-    return 5 if images < 2500 else 3
+def fold_count(groups: NDArray[np.intp]) -> int:
+    """Five folds; three from 2,500 images on, where the noise of three is small enough.
+
+    Raises:
+        DataError: fewer than two different pictures.
+    """
+    different = len(np.unique(groups))
+    if different < 2:
+        raise DataError("Cross-validation needs two different pictures to train on, got one.")
+    return min(different, 5 if len(groups) < 2500 else 3)
 
 
 def sample(labels: NDArray[np.intp], classes: int, seed: int) -> NDArray[np.intp]:

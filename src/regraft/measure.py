@@ -100,12 +100,14 @@ def measure(
     started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
     views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
     with Store.open(folder) as store:
-        looked, engine = _survey(dataset, network, views, store, progress)
+        looked, engine = look_at(dataset, network, views, store, progress)
         start = time.perf_counter()
         audit = auditing.audit(dataset, looked.facts, strict=strict)
         sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
         audited = time.perf_counter() - start
-        shift = _shift(dataset, looked.facts, [audit.kept[i] for i in sides.train], network, store)
+        shift = shift_of(
+            dataset, looked.facts, [audit.kept[i] for i in sides.train], network, store
+        )
         store.prune()
     kept = np.asarray(audit.kept)
     classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
@@ -129,7 +131,7 @@ def measure(
     )
 
 
-def _survey(
+def look_at(
     dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
 ) -> tuple[Survey, str]:
     """The pass over the images, and the name of the engine that ran it."""
@@ -157,7 +159,7 @@ def _survey(
     return looked, chosen[0].name if chosen else ""
 
 
-def _shift(
+def shift_of(
     dataset: Dataset, facts: Sequence[Facts], train: Sequence[int], network: Network, store: Store
 ) -> tuple[float, ...] | None:
     """Distance of each stage's channel statistics from the source's, on some training images."""

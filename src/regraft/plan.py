@@ -158,6 +158,8 @@ def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
         UsageError: a case or cut that does not exist, or that exclude each other.
     """
     last = len(backbone.stages) - 1
+    if choices.case not in (None, 1, 2, 3, 4):
+        raise UsageError(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
     cut = None if choices.cut is None else depth_of(backbone, choices.cut)
     several = choices.recipe == "tuned"
     if choices.case in (1, 3, 4):
@@ -369,7 +371,8 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     ]
     if plan.recipe == "tuned":
         steps.append(Step("calibrate", "Set its temperature on the cross-validated predictions."))
-    steps.append(Step("evaluate", f"Judge it once on the {plan.test:,} held-out images."))
+    if plan.test:
+        steps.append(Step("evaluate", f"Judge it once on the {plan.test:,} held-out images."))
     return tuple(steps)
 
 
