@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def _batches(squares: Iterator[NDArray[np.uint8] | None], size: int) -> Iterator
         yield np.stack(batch)
 
 
-def _never() -> None:
+def _never() -> Any:
     raise AssertionError("the converted network is there")
 
 

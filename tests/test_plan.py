@@ -1,4 +1,4 @@
-"""The plan: the right case, overrules, sentences, and JSON that comes back the same or is refused."""
+"""The plan: the right case, overrules, sentences, and JSON that comes back or is refused."""
 
 import dataclasses
 import json
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from regraft import planfile
 from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.errors import PlanError, UsageError
@@ -19,8 +20,12 @@ GOLDEN = Path(__file__).parent / "golden"
 BACKBONE = Backbone(
     name="four-stages",
     architecture="",
-    stages=tuple(Stage(f"stage{n}", f"body.{n}", 8, "NCHW") for n in range(3))
-    + (Stage("last", "", 8, "NC"),),
+    stages=(
+        Stage("stage0", "body.0", 8, "NCHW"),
+        Stage("stage1", "body.1", 8, "NCHW"),
+        Stage("stage2", "body.2", 8, "NCHW"),
+        Stage("last", "", 8, "NC"),
+    ),
     head="head",
     view=View(32, 1.0, "bilinear"),
     mean=(0.5, 0.5, 0.5),
