@@ -4,11 +4,14 @@ import io
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 
 from regraft.dataset import Dataset, Item
+from regraft.errors import DataError
 from regraft.images import Facts, View, absent, inspect
 
 
@@ -19,8 +22,8 @@ def photo(seed: int, width: int = 96, height: int = 64) -> Image.Image:
     image = Image.fromarray(soft).resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     for _ in range(6):
-        x, y = random.integers(0, width), random.integers(0, height)
-        radius = random.integers(min(width, height) // 8 + 1, min(width, height) // 3 + 2)
+        x, y = int(random.integers(0, width)), int(random.integers(0, height))
+        radius = int(random.integers(min(width, height) // 8 + 1, min(width, height) // 3 + 2))
         colour = tuple(int(level) for level in random.integers(0, 256, 3))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
     grain = random.normal(0, 3, (height, width, 3))
@@ -80,3 +83,25 @@ def facts_of(dataset: Dataset, views: Sequence[View] = ()) -> list[Facts]:
             return absent(error)
 
     return [look(index) for index in range(len(dataset.items))]
+
+
+TWO = classes({"cat": 2, "dog": 2})
+SPLITS = classes({"train/cat": 2, "train/dog": 2, "test/cat": 1, "test/dog": 1})
+
+
+def refusal(source: Any) -> DataError:
+    """The error that opening this gives; it names at least one problem."""
+    with pytest.raises(DataError) as caught:
+        Dataset.open(source)
+    assert caught.value.problems
+    return caught.value
+
+
+def rows(dataset: Dataset) -> list[tuple[str, str, str]]:
+    return [(item.path, item.label, item.split) for item in dataset.items]
+
+
+def check_reading(dataset: Dataset, files: Mapping[str, bytes]) -> None:
+    """Every item reads as the file of its path."""
+    for i, item in enumerate(dataset.items):
+        assert dataset.read(i) == files[item.path]

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+
 from regraft.heads import Head, class_weights, columns, cross_validate, fit
 from regraft.textbook import fit_textbook
-from sklearn.linear_model import Ridge
 
 WIDTHS = (3, 6, 12)
 

@@ -98,7 +98,7 @@ def _plane(evidence: Evidence) -> RenderableType:
     for y in range(2 * high):
         cells = [" "] * (2 * wide)
         left, right = ("case 2", "case 1") if y < high else ("case 4", "case 3")
-        if y % high == 1:
+        if y % high == (2 if row % high == 1 else 1):  # beside the point, not under it
             cells[1 : 1 + len(left)] = left
             cells[2 * wide - 1 - len(right) : 2 * wide - 1] = right
         if y == row:
