@@ -95,6 +95,7 @@ def test_choices_that_contradict_exit_with_2(
     assert words[-1] in said.err
 
 
+@pytest.mark.usefixtures("no_work")
 def test_a_fraction_that_is_none(cli: Regraft, data: Path) -> None:
     assert cli("plan", data, "--test-fraction", "1.5").code == 2
 

@@ -20,7 +20,7 @@ from regraft.engines import Engine, Pixels, trunks
 from regraft.features import Survey, survey
 from regraft.images import Facts
 from regraft.plan import Choices, candidates
-from regraft.splits import Split, split
+from regraft.splits import Split, check_fraction, split
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,6 +97,7 @@ def measure(
 ) -> Measured:
     """Look at every image once: what it is, whether it is used, and its features at every depth."""
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    check_fraction(dataset, choices.test_fraction)
     started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
     views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
     with Store.open(folder) as store:
@@ -140,8 +141,8 @@ def look_at(
     chosen: list[Engine] = [known[0]] if known else []
 
     def choose(pixels: Pixels, indices: Sequence[int]) -> Engine:
-        labels = [dataset.classes.index(dataset.items[i].label) for i in indices]
-        engine, _ = engines.choose(record, pixels, folder, build=network.build, labels=labels)
+        # without labels: some of these images may be held out
+        engine, _ = engines.choose(record, pixels, folder, build=network.build)
         chosen.append(engine)
         return engine
 

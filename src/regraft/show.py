@@ -169,7 +169,7 @@ def left_out_lines(audit: Audit, most: int = 5) -> list[str]:
     listed = audit.left_out[:most]
     lines = [f"left out {left.path}: {left.detail or left.reason}" for left in listed]
     if len(audit.left_out) > most:
-        lines.append(f"... and {len(audit.left_out) - most:,} more (RUN/audit.csv has them all)")
+        lines.append(f"... and {len(audit.left_out) - most:,} more (fit: RUN/audit.csv has all)")
     return lines
 
 

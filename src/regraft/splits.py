@@ -44,8 +44,8 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
         UsageError: a fraction outside 0..1, or one for data that has a split of its own.
         DataError: no class is large enough to hold one out.
     """
+    check_fraction(dataset, test_fraction)
     own = held_out_split(dataset.items)
-    _check_fraction(test_fraction, own)
     items = [dataset.items[i] for i in audit.kept]
     if own:
         held = np.array([item.split == own for item in items], dtype=bool)
@@ -62,8 +62,9 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
 
 
-def _check_fraction(fraction: float | None, own: str) -> None:
+def check_fraction(dataset: Dataset, fraction: float | None) -> None:
     """Raise UsageError for a share that cannot be, or that the data leaves no choice about."""
+    own = held_out_split(dataset.items)
     if fraction is None:
         return
     if own:

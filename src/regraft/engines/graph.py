@@ -47,7 +47,7 @@ class Graph:
 
     def __init__(self, name: str, path: Path, taps: Sequence[int]) -> None:
         self.name = name
-        self.batch = 16
+        self.batch = 32
         self._path = path
         self._taps = tuple(taps)
         self._queue: Any = None
