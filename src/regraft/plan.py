@@ -107,25 +107,32 @@ class Plan:
         """Width of the new layer's input."""
         return sum(self.backbone.stages[depth].channels for depth in self.taps)
 
+    @property
+    def title(self) -> str:
+        """The case in a sentence."""
+        size = "large" if self.evidence.large else "small"
+        likeness = "similar to" if self.evidence.similar else "different from"
+        usual = (self.case == 1) == self.evidence.similar
+        yet = "the last stage still helps" if self.case == 1 else "an earlier stage does better"
+        but = "" if usual else f", yet {yet}"
+        return f"Case {self.case}: {size} set, {likeness} the source{but}: {SURGERY[self.case]}"
+
     def steps(self) -> tuple[Step, ...]:
         """What is done, in order. Both the explanation and the run walk this list."""
         return _steps(self)
 
     def explain(self) -> str:
         """The plan in plain sentences."""
-        lines = [f"Case {self.case}: {CASES[self.case]}."]
+        lines = [f"{self.title}."]
         lines += [f"{n}. {step.sentence}" for n, step in enumerate(self.steps(), 1)]
         lines += ["Because:"]
         lines += [f"- {reason.rule} {reason.fact} [{reason.source}]" for reason in self.reasons]
         return "\n".join(lines)
 
 
-CASES: Mapping[int, str] = {
-    1: "small set, similar to the source: keep the whole network frozen, fit a new last layer",
-    2: "small set, different from the source: cut after an earlier stage, fit a new layer there",
-    3: "large set, similar to the source: train the whole network from the pretrained weights",
-    4: "large set, different from the source: train the whole network, from random weights if the "
-    "pretrained ones do not help",
+SURGERY: Mapping[int, str] = {
+    1: "keep the whole network frozen, fit a new last layer",
+    2: "cut after an earlier stage, keep what is before it frozen, fit a new layer there",
 }
 
 

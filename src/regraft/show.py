@@ -11,7 +11,7 @@ from rich.text import Text
 from regraft.audit import Audit
 from regraft.changes import Change
 from regraft.evidence import LARGE, SIMILAR, Evidence
-from regraft.plan import CASES, Plan, stages_named
+from regraft.plan import Plan, stages_named
 
 BAR = 30
 """Cells of a full bar."""
@@ -27,7 +27,7 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
         f"{plan.dataset}: what there is": _data(plan, audit),
         "How much each depth tells (accuracy, cross-validated)": _curve(plan),
         "Where it lies": _plane(plan.evidence),
-        f"Case {plan.case}: {CASES[plan.case]}": _surgery(plan),
+        plan.title: _surgery(plan),
         "What to expect on images never seen": _expected(plan),
         "What else could be done": _alternatives(plan),
         "What it costs": Text(seconds),
@@ -178,7 +178,7 @@ def show_result(
 ) -> None:
     """Print what a run got on the held-out images, and what it did to get it."""
     sections = {
-        f"Case {plan.case}: {CASES[plan.case]}": _done(plan, changes),
+        plan.title: _done(plan, changes),
         f"On {metrics['n']:,} held-out images": _scores(plan, metrics),
         "What it cost": Text(cost + "\n" + _spent(metrics["seconds"])),
     }
