@@ -129,12 +129,19 @@ def fit(
     weighting: str = "none",
 ) -> Head:
     """Fit one head on all the images given."""
-    x = features[:, columns(widths, taps)].astype(np.float32)
+    x = _own(features, widths, taps).astype(np.float32)
     weights = class_weights(labels, classes, weighting)
     z, mean, scale = standardise(x, [widths[d] for d in taps], weights)
     [(weight, bias)] = _ridge(z, labels, classes, weights, _spread([strength], taps))
     weight *= scale[:, None]
     return Head(taps, np.ascontiguousarray(weight.T), bias - mean @ weight)
+
+
+def _own(features: NDArray[np.float16], widths: Sequence[int], taps: Taps) -> NDArray[np.float16]:
+    """The columns of the taps; where they lie side by side a view, to spare large sets a copy."""
+    own = columns(widths, taps)
+    side_by_side = len(own) == own[-1] - own[0] + 1
+    return features[:, own[0] : own[-1] + 1] if side_by_side else features[:, own]
 
 
 def _spread(strengths: Sequence[float], taps: Taps) -> list[float]:
@@ -161,7 +168,8 @@ def _ridge(
     targets = np.eye(classes, dtype=np.float32)[labels]
     bias = (weights / weights.sum()) @ targets
     root = np.sqrt(weights)[:, None]
-    x, y = z * root, (targets - bias) * root
+    even = bool((weights == 1).all())  # then a copy of the features is spared
+    x, y = z if even else z * root, (targets - bias) * root
     dual = len(x) <= x.shape[1]
     gram = x @ x.T if dual else x.T @ x
     right = y if dual else x.T @ y
