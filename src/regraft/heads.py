@@ -191,7 +191,8 @@ def standardise(x: Floats, widths: Sequence[int], weights: Floats) -> tuple[Floa
     share = weights / weights.sum()
     mean = share @ x
     x -= mean
-    variance = share @ np.square(x)
+    blocks = [slice(start, start + 4096) for start in range(0, len(x), 4096)]
+    variance = np.sum([share[rows] @ np.square(x[rows]) for rows in blocks], axis=0)
     depth = np.repeat(np.arange(len(widths)), widths)
     of_depth = np.sqrt(np.bincount(depth, variance) / widths)[depth]
     deviation = np.sqrt(variance) + FLOOR * of_depth + 1e-8
