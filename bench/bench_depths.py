@@ -59,7 +59,7 @@ def of_set(folder: Path, counts: Sequence[int], seeds: Sequence[int]) -> list[di
     for n in counts:
         runs = [one_run(measured, n, seed) for seed in seeds]
         mean = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
-        rows.append({"set": folder.name, "n": n, "similarity": None, **mean})
+        rows.append({"set": folder.name, "n": n, **mean})
         print(f"  {folder.name} {n}: {mean}", flush=True)
     return rows
 
