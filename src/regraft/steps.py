@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regraft import anatomy, heads
 from regraft.anatomy import Anatomy
-from regraft.changes import Change
+from regraft.changes import Change, Kind
 from regraft.engines import trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
@@ -57,15 +57,18 @@ def _cut(work: Work) -> None:
     """Keep what the taps need; the rest is gone."""
     assert work.anatomy is not None, "the weights are loaded before they are cut"
     work.tensors |= work.anatomy.cut(work.plan.taps)
-    changes = work.anatomy.changes(work.plan.backbone, work.plan.taps)
-    work.changes += [change for change in changes if change.kind == "dropped"]
+    work.changes += _changed(work, "dropped")
 
 
 def _freeze(work: Work) -> None:
     """Nothing of the trunk is trained: the head is fitted on features that are computed already."""
-    assert work.anatomy is not None, "the weights are loaded before they are frozen"
+    work.changes += _changed(work, "frozen")
+
+
+def _changed(work: Work, kind: Kind) -> list[Change]:
+    assert work.anatomy is not None, "the weights are loaded before they are cut or frozen"
     changes = work.anatomy.changes(work.plan.backbone, work.plan.taps)
-    work.changes += [change for change in changes if change.kind == "frozen"]
+    return [change for change in changes if change.kind == kind]
 
 
 def _add_head(work: Work) -> None:
@@ -76,17 +79,17 @@ def _add_head(work: Work) -> None:
 def _fit_head(work: Work) -> None:
     """Fit the new layer on the cached features of the training images."""
     plan, measured = work.plan, work.measured
-    train = measured.split.train
-    x, y = measured.features[train], measured.labels[train]
+    x, y, rows = measured.features, measured.labels[measured.split.train], measured.split.train
     if plan.mirror and measured.mirrored is not None:
-        x, y = np.concatenate([x, measured.mirrored[train]]), np.concatenate([y, y])
+        x, y = np.concatenate([x[rows], measured.mirrored[rows]]), np.concatenate([y, y])
+        rows = np.arange(len(y))
     widths, classes = plan.backbone.widths, len(measured.classes)
     if plan.recipe == "textbook":
         work.head = fit_textbook(
-            x, widths, y, classes, plan.taps, seed=plan.seed, weighting=plan.weighting
+            x[rows], widths, y, classes, plan.taps, seed=plan.seed, weighting=plan.weighting
         )
     else:
-        work.head = heads.fit(x, widths, y, classes, plan.taps, plan.strength, plan.weighting)
+        work.head = heads.fit(x, widths, y, classes, plan.taps, plan.strength, plan.weighting, rows)
 
 
 def _calibrate(work: Work) -> None:
