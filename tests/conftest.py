@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,24 @@ settings.register_profile(
     "regraft", deadline=None, derandomize=True, database=None, max_examples=50
 )
 settings.load_profile("regraft")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let golden files be written anew after a change on purpose; read them afterwards."""
+    parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Check that a text is that of ``golden/NAME``, or write it there under ``--golden``."""
+
+    def check(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--golden"):
+            path.write_text(text, "utf-8")
+        assert text == path.read_text("utf-8")
+
+    return check
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
 
-GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = ("plan", "fit", "predict", "models", "cache", "demo")
 
 
@@ -48,11 +48,13 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("words", [(), *((command,) for command in COMMANDS)])
-def test_help_reads_as_it_did(cli: Regraft, words: tuple[str, ...]) -> None:
-    """Changed on purpose? Write the golden file anew from what the command prints, and read it."""
+def test_help_reads_as_it_did(
+    cli: Regraft, words: tuple[str, ...], golden: Callable[[str, str], None]
+) -> None:
+    """Changed on purpose? Write it anew with --golden, and read it."""
     said = cli(*words, "--help")
     assert (said.code, said.err) == (0, "")
-    assert said.out == (GOLDEN / f"help-{'-'.join(words) or 'regraft'}.txt").read_text("utf-8")
+    golden(f"help-{'-'.join(words) or 'regraft'}.txt", said.out)
 
 
 def test_version(cli: Regraft) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,6 @@ from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.errors import PlanError, UsageError
 from regraft.evidence import Evidence, candidates_of, gather
 from regraft.plan import Choices, Plan, candidates, decide, weighting_of
-
-GOLDEN = Path(__file__).parent / "golden"
 
 BACKBONE = Backbone(
     name="four-stages",
@@ -127,10 +126,10 @@ def test_uneven_classes_are_evened_out() -> None:
 
 
 @pytest.mark.parametrize("case", [1, 2])
-def test_the_explanation_reads_as_it_did(case: int) -> None:
-    """Change the sentences on purpose: run with --golden to write them anew, and read them."""
+def test_the_explanation_reads_as_it_did(case: int, golden: Callable[[str, str], None]) -> None:
+    """Changed on purpose? Write it anew with --golden, and read it."""
     text = plan_of(evidence_telling({1: 3, 2: 1}[case])).explain() + "\n"
-    assert text == (GOLDEN / f"explain-{case}.txt").read_text()
+    golden(f"explain-{case}.txt", text)
 
 
 def test_steps_name_what_the_plan_holds() -> None:

@@ -13,7 +13,7 @@ units the best penalty hardly depends on the number of images, so the grid is sh
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,12 +93,12 @@ def cross_validate(
             y, weights = labels[inside], class_weights(labels[inside], classes, weighting)
             z, mean, scale = standardise(features[inside].astype(np.float32), widths, weights)
             held_out = (features[outside].astype(np.float32) - mean) * scale
-            kernels = _kernels(z, widths, candidates, weights, pool)
+            gram_of = _products(_weighted(z, weights), widths, candidates, pool)
 
             def judge(c: int) -> None:
                 own = columns(widths, candidates[c])
                 penalties = _spread(strengths, candidates[c])
-                gram = _total([kernels.get(d) for d in candidates[c]])  # noqa: B023
+                gram = gram_of(candidates[c])  # noqa: B023
                 layers = _ridge(z[:, own], y, classes, weights, penalties, gram)  # noqa: B023
                 for s, (weight, bias) in enumerate(layers):
                     scores[c, s, outside] = held_out[:, own] @ weight + bias  # noqa: B023
@@ -108,34 +108,50 @@ def cross_validate(
     return scores
 
 
-def _kernels(
-    z: Floats,
-    widths: Sequence[int],
-    candidates: Sequence[Taps],
-    weights: Floats,
-    pool: ThreadPoolExecutor,
-) -> dict[int, Floats]:
-    """``x x'`` ``[n, n]`` of every depth that a candidate wider than ``n`` reads.
+def _products(
+    x: Floats, widths: Sequence[int], candidates: Sequence[Taps], pool: ThreadPoolExecutor
+) -> Callable[[Taps], Floats]:
+    """The products of ``x`` ``[n, sum(widths)]`` with itself that the candidates need.
 
-    The product of several depths is the sum of theirs, so each is computed once however many
-    windows it is part of.
+    The windows overlap, so everything is computed once, depth by depth: ``x x'`` of several depths
+    is the sum of theirs, ``x' x`` is made of the blocks of each pair. Of the latter the upper
+    triangle is left undefined.
     """
-    wide = [taps for taps in candidates if sum(widths[d] for d in taps) >= len(z)]
-    depths = sorted({d for taps in wide for d in taps}, key=lambda d: -widths[d])
-    x = _weighted(z, weights)
+    dual = {taps for taps in candidates if _dual(len(x), sum(widths[d] for d in taps))}
+    kernels = sorted({(d, d) for taps in dual for d in taps})
+    primal = set(candidates) - dual
+    blocks = sorted({(a, b) for taps in primal for a in taps for b in taps if a >= b})
 
-    def of_depth(depth: int) -> Floats:
-        own = _own(x, widths, (depth,))
+    def kernel(pair: tuple[int, int]) -> Floats:
+        own = _own(x, widths, pair[:1])
         product: Floats = own @ own.T
         return product
 
-    return dict(zip(depths, pool.map(of_depth, depths), strict=True))
+    def block(pair: tuple[int, int]) -> Floats:
+        product: Floats = _own(x, widths, pair[:1]).T @ _own(x, widths, pair[1:])
+        return product
+
+    kernel_of = dict(zip(kernels, pool.map(kernel, kernels), strict=True))
+    block_of = dict(zip(blocks, pool.map(block, blocks), strict=True))
+
+    def product(taps: Taps) -> Floats:
+        if taps in dual:
+            total: Floats = np.add.reduce([kernel_of[d, d] for d in taps])
+            return total
+        ends = np.cumsum([0, *(widths[d] for d in taps)])
+        gram = np.zeros((ends[-1], ends[-1]), np.float32)
+        for row, a in enumerate(taps):
+            for column, b in enumerate(taps[: row + 1]):
+                rows, columns = slice(*ends[row : row + 2]), slice(*ends[column : column + 2])
+                gram[rows, columns] = block_of[a, b]
+        return gram
+
+    return product
 
 
-def _total(kernels: Sequence[Floats | None]) -> Floats | None:
-    """Their sum; None unless all are there."""
-    there = [kernel for kernel in kernels if kernel is not None]
-    return np.sum(there, axis=0) if len(there) == len(kernels) else None
+def _dual(images: int, width: int) -> bool:
+    """Whether to go through ``x x'`` rather than ``x' x``, which more candidates can share."""
+    return images < 0.9 * width
 
 
 @contextmanager
@@ -199,14 +215,14 @@ def _ridge(
     classes: int,
     weights: Floats,
     strengths: Sequence[float],
-    kernel: Floats | None = None,
+    gram: Floats | None = None,
 ) -> list[tuple[Floats, Floats]]:
     """Ridge regression to one-hot targets with a free intercept, for every strength.
 
     ``z`` ``[n, width]`` is standardised. Minimises ``sum_i w_i |y_i - W z_i - b|^2 + strength
     |W|^2`` (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 3.4.1) through
-    whichever of ``z z'`` (``kernel``, where it is known already) and ``z' z`` is smaller. Returns
-    ``(weight [width, classes], bias [classes])`` for each strength.
+    whichever of ``z z'`` and ``z' z`` is smaller (``gram``, where it is known already; its lower
+    triangle is read). Returns ``(weight [width, classes], bias [classes])`` for each strength.
     """
     from scipy.linalg import cho_factor, cho_solve
 
@@ -214,8 +230,9 @@ def _ridge(
     bias = (weights / weights.sum()) @ targets
     root = np.sqrt(weights)[:, None]
     x, y = _weighted(z, weights), (targets - bias) * root
-    dual = len(x) <= x.shape[1]
-    gram = (x @ x.T if kernel is None else kernel) if dual else x.T @ x
+    dual = _dual(*x.shape)
+    if gram is None:
+        gram = x @ x.T if dual else x.T @ x
     right = y if dual else x.T @ y
     layers = []
     for strength in strengths:
