@@ -4,7 +4,6 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ import torch
 from numpy.testing import assert_array_equal
 from torch import nn
 
-import smallnet
+from calibrated import home, one_thread, pixels, record
 from regraft import engines, networks
 from regraft.backbones import Backbone, View
 from regraft.engines import (
@@ -35,32 +34,7 @@ from regraft.engines.eager import MODES
 from regraft.errors import UsageError
 from smallnet import SIZE, never, small
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are not worth the threads, which wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def record() -> Backbone:
-    return smallnet.record()
-
-
-@pytest.fixture(scope="module")
-def pixels() -> Pixels:
-    return smallnet.photos()
-
-
-@pytest.fixture(scope="module")
-def home(record: Backbone, pixels: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder in which the small network is calibrated."""
-    folder = tmp_path_factory.mktemp("cache")
-    engines.choose(record, pixels, folder, build=small)
-    return folder
+__all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
 
 
 def test_the_fastest_that_agrees_is_chosen(

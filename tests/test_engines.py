@@ -1,6 +1,6 @@
 """Engines: whatever runs a trunk gives the features of the network, whole or cut."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 import smallnet
+from calibrated import home, one_thread, pixels, record
 from pictures import photo
 from regraft import backbones, engines, networks
 from regraft.backbones import Backbone
@@ -26,33 +27,7 @@ from regraft.engines import (
 from regraft.engines.eager import Eager
 from smallnet import openvino, small
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are not worth the threads, which wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def record() -> Backbone:
-    return smallnet.record()
-
-
-@pytest.fixture(scope="module")
-def pixels() -> Pixels:
-    return smallnet.photos()
-
-
-@pytest.fixture(scope="module")
-def home(record: Backbone, pixels: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder in which the small network is calibrated."""
-    folder = tmp_path_factory.mktemp("cache")
-    engines.choose(record, pixels, folder, build=small)
-    return folder
-
+__all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
 
 ALL = [
     REFERENCE,

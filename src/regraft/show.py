@@ -18,8 +18,6 @@ BAR = 30
 
 KINDS = ("frozen", "dropped", "added")
 
-KINDS = ("frozen", "dropped", "added")
-
 
 def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
     """Print the whole plan: data, audit, depth curve, plane, surgery, accuracy, reasons."""
