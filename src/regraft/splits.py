@@ -62,6 +62,18 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
 
 
+def validation(
+    labels: NDArray[Any], groups: Indices, seed: int, fraction: float = TEST_FRACTION
+) -> tuple[Indices, Indices]:
+    """Part training images into those to train on and those to validate with, as positions.
+
+    Near copies stay together, and a class of fewer than three images validates nothing.
+    """
+    ranks = np.random.default_rng(seed).permutation(len(labels)).astype(np.uint64)
+    held = _hold_out(np.asarray(labels), groups, ranks, fraction)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def check_fraction(dataset: Dataset, fraction: float | None) -> None:
     """Raise UsageError for a share that cannot be, or that the data leaves no choice about."""
     own = held_out_split(dataset.items)

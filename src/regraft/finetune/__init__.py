@@ -1,0 +1,231 @@
+"""Train a network: cases 3 and 4.
+
+:func:`train` reads top to bottom: the images are decoded once, a few learning rates start, all but
+the best are dropped after a quarter of the epochs, that one goes on to the end or until it no
+longer gains, and a small set is then trained once more with its validation images.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from regraft import anatomy
+from regraft.backbones import Backbone
+from regraft.changes import Change
+from regraft.evaluate import fit_temperature, softmax
+from regraft.finetune.data import Read, Squares, room_for_crops
+from regraft.finetune.loop import Candidate, Job, Row, advance, logits_of, squared_error
+from regraft.finetune.modes import Mode, fastest
+from regraft.finetune.processes import open_fabric, rank, world_size
+from regraft.heads import Head, class_weights
+from regraft.surgery import Network, operate
+from regraft.training import Training, rung_of
+
+__all__ = ["Images", "Read", "Row", "Trained", "mode_of", "predict", "rank", "train", "world_size"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The training images: ``items`` of ``read``, their labels, and which of them validate.
+
+    ``train`` and ``val`` are positions in ``items``; together they are all of them.
+    """
+
+    read: Read
+    items: Sequence[int]
+    labels: NDArray[np.intp]
+    train: NDArray[np.intp]
+    val: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a race gave.
+
+    ``shares``: calibrated probabilities ``[n, C]`` of the validation images, by the winner before
+    it was trained on them. ``state``: the network's tensors by name, temperature folded in.
+    ``shown``: images that went forward and back. ``problem``: why it did not end as planned.
+    """
+
+    rate: float
+    epochs: int
+    loss: float
+    shares: NDArray[np.floating[Any]]
+    state: Mapping[str, NDArray[Any]]
+    changes: tuple[Change, ...]
+    rows: tuple[Row, ...]
+    shown: int
+    seconds: float
+    precision: str
+    images_per_second: float
+    problem: str
+
+
+def train(
+    images: Images,
+    backbone: Backbone,
+    build: Callable[[], nn.Module],
+    classes: Sequence[str],
+    training: Training,
+    *,
+    head: Callable[[NDArray[np.intp]], Head],
+    seed: int,
+    folder: Path,
+    cache: Path,
+    deadline: float = float("inf"),
+    tell: Callable[[Row], None] = lambda row: None,
+) -> Trained:
+    """Train a network on images.
+
+    Args:
+        images: the training images, and which of them validate.
+        backbone: the network's record.
+        build: gives the whole network.
+        classes: their names.
+        training: the recipe.
+        head: fits a head on some of the images; asked where the recipe starts from a fitted one.
+        seed: of everything that is drawn.
+        folder: for the checkpoints; where there are some, training goes on from them.
+        cache: the cache folder, which remembers how training runs fastest.
+        deadline: when to stop with the best so far, on the clock of :func:`time.monotonic`.
+        tell: called with every row of the log.
+
+    Raises:
+        RunError: a checkpoint cannot be written.
+    """
+    began, module = time.monotonic(), build()
+    start = _starts(module, backbone, classes, training, seed)
+    fitted = head(images.train) if training.fitted else None
+    network, changes = start(fitted)
+    mode = mode_of(network, backbone, training, cache)
+    fabric = open_fabric(mode.precision)
+    named = anatomy.take_apart(module, backbone).needs
+    job = Job(
+        fabric=fabric,
+        channels_last=mode.channels_last,
+        backbone=backbone,
+        training=training,
+        start=lambda: start(fitted)[0],
+        depths={name: d for d in reversed(range(len(named))) for name in named[d]},
+        squares=Squares(images.read, images.items, room_for_crops(backbone.view, training)),
+        labels=images.labels,
+        judged=Squares(images.read, [images.items[i] for i in images.val], backbone.view),
+        truth=images.labels[images.val],
+        weights=_class_weights(images.labels[images.train], len(classes), training),
+        seed=seed,
+        folder=folder,
+        deadline=deadline,
+        tell=tell,
+    )
+    everyone = _race(job, images.train)
+    best = min(everyone, key=lambda one: one.loss)
+    network.load_state_dict(best.best)
+    logits = logits_of(fabric, network.to(fabric.device), job.judged, backbone)
+    temperature = fit_temperature(logits, job.truth)
+    final = best
+    if training.refit and best.best_epoch and not best.problem:
+        whole = np.arange(len(images.items))
+        again = head(whole) if training.fitted else None
+        job = replace(job, start=lambda: start(again)[0])
+        final = advance(job, f"{best.name}-all", best.rate, whole, best.best_epoch, judge=False)
+        everyone.append(final)
+    return Trained(
+        rate=best.rate,
+        epochs=best.best_epoch,
+        loss=squared_error(softmax(logits, temperature), job.truth),
+        shares=softmax(logits, temperature),
+        state=_calibrated(best if final.problem else final, temperature),
+        changes=tuple(changes),
+        rows=tuple(row for one in everyone for row in one.rows),
+        shown=sum(one.shown for one in everyone),
+        seconds=time.monotonic() - began,
+        precision=mode.precision,
+        images_per_second=mode.images_per_second,
+        problem=final.problem,
+    )
+
+
+def _race(job: Job, rows: NDArray[np.intp]) -> list[Candidate]:
+    """All rates to the first rung, the best of them to the end (successive halving)."""
+    training = job.training
+    everyone = [
+        advance(job, f"rate-{rate:g}", rate, rows, rung_of(training)) for rate in training.rates
+    ]
+    best = min(everyone, key=lambda one: one.loss)
+    if best.epoch < training.epochs and not best.problem:
+        at = everyone.index(best)
+        everyone[at] = advance(job, best.name, best.rate, rows, training.epochs)
+    return everyone
+
+
+def _starts(
+    module: nn.Module, backbone: Backbone, classes: Sequence[str], training: Training, seed: int
+) -> Callable[[Head | None], tuple[Network, list[Change]]]:
+    """A way to make the network that training starts from, under a given head or a random one."""
+    first = [stage.name for stage in backbone.stages].index(training.trainable_from)
+    frozen = [escape(stage.name) for stage in backbone.stages[:first]]
+
+    def start(head: Head | None) -> tuple[Network, list[Change]]:
+        network, changes = operate(
+            module,
+            backbone,
+            taps=training.taps,
+            classes=classes,
+            frozen=frozen or False,
+            init=training.init,
+            seed=seed,
+            head_init=None if head is None else (head.weight, head.bias),
+        )
+        if training.batch_norm == "frozen":
+            network.held |= _batch_norms(network)
+        return network, changes
+
+    return start
+
+
+def _batch_norms(network: Network) -> frozenset[str]:
+    """Paths of the trunk's batch-norm layers."""
+    kinds = nn.modules.batchnorm._BatchNorm
+    return frozenset(p for p, m in network.trunk.named_modules() if isinstance(m, kinds))
+
+
+def mode_of(network: Network, backbone: Backbone, training: Training, cache: Path) -> Mode:
+    """How training runs fastest here, as remembered in the cache folder or measured now."""
+    from regraft.engines import trunks
+
+    kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
+    path = trunks.home(cache, backbone) / f"training-{kind}.json"
+    return fastest(lambda: network, training.batch, backbone.view.size, path)
+
+
+def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -> torch.Tensor:
+    how = "balanced" if training.weighting == "balanced" else "none"
+    of_image = class_weights(labels, classes, how)
+    weights = np.ones(classes, np.float32)
+    weights[labels] = of_image
+    return torch.from_numpy(weights)
+
+
+def _calibrated(candidate: Candidate, temperature: float) -> dict[str, NDArray[Any]]:
+    """The best state as arrays, its logits divided by the temperature."""
+    state = {name: tensor.numpy() for name, tensor in candidate.best.items()}
+    for name in ("head.weight", "head.bias"):
+        state[name] = (state[name] / np.float32(temperature)).astype(np.float32)
+    return state
+
+
+def predict(
+    network: Network, read: Read, items: Sequence[int], backbone: Backbone
+) -> NDArray[np.float32]:
+    """Logits ``[n, C]`` of images, each looked at once, in float32."""
+    fabric = open_fabric("32-true")
+    squares = Squares(read, items, backbone.view, held=0)
+    return logits_of(fabric, network.to(fabric.device), squares, backbone)

@@ -1,0 +1,78 @@
+"""Checkpoints: one safetensors file an epoch, the last two kept, each whole or not there."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from regraft.errors import RunError
+
+KEPT = 2
+"""Checkpoints of a candidate that are kept: should the last be damaged, there is another."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of training: tensors by name, and the rest as a JSON document."""
+
+    tensors: Mapping[str, Tensor]
+    rest: Mapping[str, Any]
+
+
+def write(folder: Path, name: str, epoch: int, point: Checkpoint) -> None:
+    """Write a checkpoint, and drop those of this name but the last two.
+
+    Raises:
+        RunError: the disk is full or cannot be written; the checkpoints before are still there.
+    """
+    path = folder / f"{name}-{epoch:06d}.safetensors"
+    draft = path.with_suffix(".new")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(save(dict(point.tensors), {"rest": json.dumps(point.rest)}))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise RunError(
+            f"The checkpoint of epoch {epoch} cannot be written: "
+            f"{'the disk is full' if full else error.strerror}.",
+            [
+                f"The last good one lies in {folder}.",
+                "Make room there and go on with --resume.",
+            ],
+        ) from error
+    for old in _all(folder, name)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def newest(folder: Path, name: str) -> Checkpoint | None:
+    """The newest checkpoint that can be read; None where there is none."""
+    for path in reversed(_all(folder, name)):
+        point = _read(path)
+        if point is not None:
+            return point
+    return None
+
+
+def _read(path: Path) -> Checkpoint | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            rest = json.loads(file.metadata()["rest"])
+            return Checkpoint({key: file.get_tensor(key) for key in file.keys()}, rest)  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _all(folder: Path, name: str) -> list[Path]:
+    return sorted(folder.glob(f"{name}-[0-9]*.safetensors"))

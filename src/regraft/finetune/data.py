@@ -1,0 +1,115 @@
+"""Images for training: decoded once, augmented in batches, in an order that a seed fixes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import v2
+
+from regraft.backbones import Backbone, View
+from regraft.engines import cores
+from regraft.images import inspect
+from regraft.training import Training
+
+HELD = 1 << 30
+"""Bytes of decoded images that are held in memory; what is beyond is decoded at every use."""
+
+Read = Callable[[int], bytes]
+
+
+class Squares:
+    """Decoded images ``[n, side, side, 3]``: the first ones held, the others decoded anew."""
+
+    def __init__(self, read: Read, items: Sequence[int], view: View, held: int = HELD) -> None:
+        """``items``: which images of ``read``, in the order in which they are then numbered."""
+        self.view = view
+        self._read, self._items = read, items
+        most = min(len(items), held // (3 * view.size**2))
+        self._held = np.empty((most, view.size, view.size, 3), np.uint8)
+        with ThreadPoolExecutor(cores()) as pool:
+            for place, square in enumerate(pool.map(self._decode, range(most))):
+                self._held[place] = square
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def batch(self, rows: NDArray[np.intp]) -> Tensor:
+        """Pixels ``[B, 3, side, side]`` of 0..255 (a view of channels-last memory)."""
+        some = np.empty((len(rows), *self._held.shape[1:]), np.uint8)
+        for place, row in enumerate(rows):
+            some[place] = self._held[row] if row < len(self._held) else self._decode(int(row))
+        return torch.from_numpy(some).permute(0, 3, 1, 2)
+
+    def _decode(self, row: int) -> NDArray[np.uint8]:
+        facts, squares = inspect(self._read(self._items[row]), [self.view])
+        if squares is None:  # it could be read a moment ago
+            raise OSError(f"image {self._items[row]} can no longer be read: {facts.detail}")
+        return squares[0]
+
+
+def room_for_crops(view: View, training: Training) -> View:
+    """What is decoded for training: all of the centre square where crops are drawn from it."""
+    if training.crop >= 1:
+        return view
+    return replace(view, size=view.need, crop=1.0)
+
+
+class Augment:
+    """Random crops and mirror images, by torch's global generator.
+
+    A crop is shared by ``group`` images of a batch: one on the CPU, where each is cheap, more on a
+    GPU, where a few large operations beat many small ones.
+    """
+
+    def __init__(self, training: Training, size: int, group: int = 1) -> None:
+        self._mirror, self._group = training.mirror, group
+        self._crop: Callable[[Tensor], Tensor] | None = None
+        if training.crop < 1:
+            self._crop = v2.RandomResizedCrop(size, scale=(training.crop, 1.0), antialias=True)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """``[B, 3, side, side]`` -> ``[B, 3, size, size]``, uint8."""
+        if self._crop is not None:
+            pixels = torch.cat([self._crop(part) for part in pixels.split(self._group)])
+        if self._mirror:
+            swapped = torch.rand(len(pixels)) < 0.5
+            where = swapped.to(pixels.device)[:, None, None, None]
+            pixels = torch.where(where, pixels.flip(-1), pixels)
+        return pixels
+
+
+def normalised(pixels: Tensor, backbone: Backbone, channels_last: bool) -> Tensor:
+    """Pixels of 0..255 ``[B, 3, S, S]`` as the network takes them."""
+
+    def scaled(values: tuple[float, ...]) -> Tensor:
+        return 255.0 * torch.tensor(values, device=pixels.device)[:, None, None]
+
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    x = pixels.to(torch.float32, memory_format=memory)
+    return x.sub_(scaled(backbone.mean)).div_(scaled(backbone.std))
+
+
+def batches(
+    labels: NDArray[np.intp], training: Training, seed: int, epoch: int
+) -> Iterator[NDArray[np.intp]]:
+    """Rows of each step of an epoch; the same seed and epoch give the same ones.
+
+    With ``sampling`` every class comes equally often, in the long run; else every image once.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    if training.weighting == "sampling":
+        share = 1.0 / np.bincount(labels)[labels]
+        order = generator.choice(len(labels), len(labels), p=share / share.sum())
+    else:
+        order = generator.permutation(len(labels))
+    count = steps_of(len(labels), training)
+    yield from np.array_split(order, count)
+
+
+def steps_of(images: int, training: Training) -> int:
+    """Steps an epoch; the batches differ in size by one image at most."""
+    return max(1, round(images / training.batch))

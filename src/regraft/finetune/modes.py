@@ -1,0 +1,96 @@
+"""How training runs fastest here: type and memory format, measured on a few steps and remembered.
+
+The fastest mode differs by network, size of the images and processor, so it is measured. It is kept
+in the cache folder beside the converted trunk: the same run on the same machine trains the same
+way again, bit for bit.
+"""
+
+import contextlib
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from regraft.surgery import Network
+
+STEPS = 2
+"""Timed steps of each mode, after one that is not timed."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """``precision`` as Lightning Fabric names it; ``images_per_second`` forward and back."""
+
+    precision: str
+    channels_last: bool
+    images_per_second: float
+
+
+MODES = (("32-true", True), ("32-true", False), ("bf16-mixed", True))
+
+
+def fastest(start: Callable[[], Network], batch: int, size: int, path: Path) -> Mode:
+    """The fastest mode for steps of ``batch`` images of ``size`` px; remembered in ``path``."""
+    known = _recall(path)
+    if known is not None:
+        return known
+    network = start()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    measured = [Mode(*mode, _speed(network, *mode, batch, size, device)) for mode in MODES]
+    best = max(measured, key=lambda mode: mode.images_per_second)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(best)), "utf-8")
+    return best
+
+
+def _recall(path: Path) -> Mode | None:
+    try:
+        return Mode(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _speed(
+    network: Network,
+    precision: str,
+    channels_last: bool,
+    batch: int,
+    size: int,
+    device: torch.device,
+) -> float:
+    """Images a second of the same step on one batch of noise."""
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    tried = copy.deepcopy(network).train().to(device)
+    for module in tried.modules():  # not the whole network: only 4-dimensional weights can be
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=memory)
+    x = torch.full((batch, 3, size, size), 0.5, device=device).to(memory_format=memory)
+    with _no_trace_of_randomness():
+        for step in range(STEPS + 1):
+            if step == 1:
+                _wait(device)
+                start = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision != "32-true"):
+                loss = tried(x).float().square().mean()
+            loss.backward()
+    _wait(device)
+    return STEPS * batch / (time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def _no_trace_of_randomness() -> Iterator[None]:
+    """Leave torch's generator as it was: dropout draws from it."""
+    state = torch.random.get_rng_state()
+    yield
+    torch.random.set_rng_state(state)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
