@@ -104,8 +104,7 @@ def _surgery(plan: Plan) -> str:
     read = _listed([f"{stages[depth].name} ({stages[depth].channels})" for depth in plan.taps])
     reasons = "\n".join(f"- {reason.rule} {reason.fact}" for reason in plan.reasons)
     return (
-        f"## Surgery\n\nCase {plan.case} of transfer learning. Kept and frozen: "
-        f"{_listed(plan.kept)}. Dropped: {_listed([*plan.dropped, 'the old head'])}. New: one "
+        f"## Surgery\n\nCase {plan.case} of transfer learning. {_frozen(plan)} Dropped: {_listed([*plan.dropped, 'the old head'])}. New: one "
         f"fully connected layer.\n\n{reasons}\n\n"
         f"`model.safetensors` holds the kept stages as `trunk.*` and the new layer as "
         f"`head.weight` [{len(plan.evidence.classes)}, {plan.inputs}] and `head.bias`. Its input "
@@ -113,6 +112,18 @@ def _surgery(plan: Plan) -> str:
         "order. Standardisation is folded into the layer: the probabilities are the softmax of its "
         "outputs, one for each of the `classes` of `config.json`, in their order."
     )
+
+
+def _frozen(plan: Plan) -> str:
+    """What of the kept stages was frozen, and what was trained."""
+    frozen = plan.frozen
+    trained = [name for name in plan.kept if name not in frozen]
+    if not trained:
+        return f"Kept and frozen: {_listed(frozen)}."
+    start = {ran.name for ran in plan.ran if ran.handed_over}
+    how = "from random weights" if "from scratch" in start else "from the pretrained weights"
+    kept = f"Kept and frozen: {_listed(frozen)}. " if frozen else ""
+    return f"{kept}Trained {how}: {_listed(trained)}."
 
 
 def _preprocessing(plan: Plan) -> str:

@@ -160,6 +160,19 @@ def look_at(
     return looked, chosen[0].name if chosen else ""
 
 
+def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+    """Features ``[len(rows), width]`` of the mirror images of some of the kept images."""
+    whole, record = measured.dataset, measured.network.backbone
+    picked = [measured.audit.kept[i] for i in rows]
+    some = Dataset(
+        whole.name, tuple(whole.items[i] for i in picked), (), lambda i: whole.read(picked[i])
+    )
+    with Store.open(measured.cache) as store:
+        views = [replace(record.view, mirror=True)]
+        found, _ = look_at(some, measured.network, views, store, lambda done, total: None)
+    return found.features[0]
+
+
 def shift_of(
     dataset: Dataset, facts: Sequence[Facts], train: Sequence[int], network: Network, store: Store
 ) -> tuple[float, ...] | None:

@@ -11,14 +11,17 @@ from typing import Literal
 
 from regraft.backbones import Backbone
 from regraft.errors import UsageError
-from regraft.evidence import LARGE, SIMILAR, Evidence, Probe, candidates_of
+from regraft.evidence import Evidence, candidates_of
 from regraft.heads import Taps
+from regraft.training import Init, Training
 
-VERSION = 1
+VERSION = 2
 """Of the plan's JSON. A reader refuses any other."""
 
 Recipe = Literal["tuned", "textbook"]
-StepKind = Literal["load", "cut", "freeze", "head", "fit", "calibrate", "evaluate"]
+StepKind = Literal[
+    "load", "cut", "freeze", "head", "fit", "tune", "scratch", "choose", "calibrate", "evaluate"
+]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,23 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """A candidate that was fitted or trained, and what it scored on the validation images."""
+
+    name: str
+    case: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    """Mean squared error of the probabilities."""
+    shown: int
+    """Images that went forward and back through the network; 0 for a frozen one."""
+    note: str
+    """Which rate and epoch won, or why it did not end as planned."""
+    handed_over: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """One thing the plan does, as a sentence and as the kind that performs it."""
 
@@ -63,10 +83,11 @@ class Plan:
     backbone: Backbone
     evidence: Evidence
     case: int
-    """The case that is applied: 1 or 2."""
+    """1 to 4: in a plan the case that is aimed at, in a RUN that of what is handed over."""
     indicated: int
-    """The case that size and headroom point to: 1 to 4."""
+    """The case that was aimed at; a RUN's ``case`` is another where the frozen network won."""
     taps: Taps
+    """Depths that the new layer reads; in a plan, that of the frozen network."""
     strength: float
     recipe: Recipe
     weighting: str
@@ -83,6 +104,19 @@ class Plan:
     reasons: tuple[Reason, ...]
     alternatives: tuple[Alternative, ...]
     overrides: tuple[str, ...]
+    trainings: tuple[Training, ...] = ()
+    """How the network is trained, beside the frozen one: none in cases 1 and 2. The second one
+    begins only where the first has not beaten the frozen network."""
+    validation: int = 0
+    """Training images that decide between the candidates."""
+    insists: bool = False
+    """Whether a trained network is handed over even where the frozen one does better."""
+    budget: float | None = None
+    """Seconds that the whole run may take."""
+    ran: tuple[Ran, ...] = ()
+    """In a RUN: the candidates, and what they scored."""
+    why: str = ""
+    """In a RUN: why that one of them was handed over."""
     data: str = ""
     """Where the images are, relative to the file the plan is written to."""
     version: int = VERSION
@@ -94,13 +128,20 @@ class Plan:
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Names of the stages kept, all of them frozen."""
+        """Names of the stages kept."""
         return tuple(stage.name for stage in self.backbone.stages[: self.cut + 1])
 
     @property
     def dropped(self) -> tuple[str, ...]:
         """Names of the stages that are removed."""
         return tuple(stage.name for stage in self.backbone.stages[self.cut + 1 :])
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the stages that are frozen: all that are kept, or those before the trained."""
+        if self.case in (1, 2) or not self.trainings:
+            return self.kept
+        return self.kept[: self.kept.index(self.trainings[0].trainable_from)]
 
     @property
     def inputs(self) -> int:
@@ -112,6 +153,11 @@ class Plan:
         """The case in a sentence."""
         size = "large" if self.evidence.large else "small"
         likeness = "similar to" if self.evidence.similar else "different from"
+        if self.case in (3, 4):
+            asked = "" if self.evidence.large else ", trained all the same"
+            return (
+                f"Case {self.case}: {size} set, {likeness} the source{asked}: {SURGERY[self.case]}"
+            )
         usual = (self.case == 1) == self.evidence.similar
         yet = "the last stage still helps" if self.case == 1 else "an earlier stage does better"
         but = "" if usual else f", yet {yet}"
@@ -133,6 +179,8 @@ class Plan:
 SURGERY: Mapping[int, str] = {
     1: "keep the whole network frozen, fit a new last layer",
     2: "cut after an earlier stage, keep what is before it frozen, fit a new layer there",
+    3: "new last layer, train the network from its pretrained weights",
+    4: "new last layer, train the network from its pretrained weights, or from random ones",
 }
 
 
@@ -146,6 +194,10 @@ class Choices:
     weighting: str = "auto"
     seed: int = 0
     test_fraction: float | None = None
+    init: Init | None = None
+    trainable_from: str | None = None
+    rate: float | None = None
+    budget: float | None = None
 
     def named(self) -> tuple[str, ...]:
         """The choices that differ from the defaults, as they would be typed."""
@@ -154,6 +206,10 @@ class Choices:
             "--cut": self.cut,
             "--recipe": None if self.recipe == "tuned" else self.recipe,
             "--class-weights": None if self.weighting == "auto" else self.weighting,
+            "--init": self.init,
+            "--trainable-from": self.trainable_from,
+            "--learning-rate": None if self.rate is None else f"{self.rate:g}",
+            "--budget": None if self.budget is None else f"{self.budget:g}s",
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 
@@ -165,14 +221,14 @@ def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
         UsageError: a case or cut that does not exist, or that exclude each other.
     """
     last = len(backbone.stages) - 1
-    if choices.case not in (None, 1, 2, 3, 4):
-        raise UsageError(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
+    check_choices(backbone, choices)
     cut = None if choices.cut is None else depth_of(backbone, choices.cut)
     several = choices.recipe == "tuned"
-    if choices.case in (1, 3, 4):
+    if choices.case in (1, 3, 4) or choices.trainable_from is not None:
         if cut not in (None, last):
             raise UsageError(
-                f"--case {choices.case} keeps the whole network, --cut {choices.cut} does not.",
+                f"{'--trainable-from' if choices.case is None else f'--case {choices.case}'} keeps "
+                f"the whole network, --cut {choices.cut} does not.",
                 ["Leave out one of the two: a cut before the last stage is case 2."],
             )
         cut = last
@@ -186,7 +242,42 @@ def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
     return candidates_of(last + 1, cut=cut, several=several)
 
 
-def depth_of(backbone: Backbone, name: str) -> int:
+def check_choices(backbone: Backbone, choices: Choices) -> None:
+    """Raise UsageError for choices that cannot be, or that exclude each other; all are named."""
+    problems = []
+    if choices.case not in (None, 1, 2, 3, 4):
+        problems.append(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
+    if choices.rate is not None and not 0 < choices.rate <= 1:
+        problems.append(
+            f"--learning-rate must be above 0 and at most 1, got {choices.rate:g}; "
+            "1e-4 to 1e-2 are usual, and without it three rates race."
+        )
+    if choices.budget is not None and not choices.budget > 0:
+        problems.append(f"--budget must be above 0 seconds, got {choices.budget:g}.")
+    trained = [
+        flag
+        for flag, value in (
+            ("--init", choices.init),
+            ("--trainable-from", choices.trainable_from),
+            ("--learning-rate", choices.rate),
+        )
+        if value is not None
+    ]
+    if trained and choices.case in (1, 2):
+        problems.append(f"--case {choices.case} trains no stage, so it goes without {trained[0]}.")
+    if choices.init == "random" and choices.case != 4:
+        problems.append("--init random starts without the pretrained weights: add --case 4.")
+    if choices.init == "random" and choices.trainable_from is not None:
+        problems.append("--init random trains every stage, so it goes without --trainable-from.")
+    if choices.recipe == "textbook" and choices.trainable_from is not None:
+        problems.append("--recipe textbook trains every stage; leave out --trainable-from.")
+    if problems:
+        raise UsageError("These choices cannot be followed.", problems)
+    if choices.trainable_from is not None:
+        depth_of(backbone, choices.trainable_from, "--trainable-from")
+
+
+def depth_of(backbone: Backbone, name: str, flag: str = "--cut") -> int:
     """The depth of a stage given by its name or number.
 
     Raises:
@@ -198,153 +289,19 @@ def depth_of(backbone: Backbone, name: str) -> int:
     if name.isdigit() and int(name) < len(names):
         return int(name)
     raise UsageError(
-        f"--cut must name a stage of {backbone.name}, got {name!r}.",
+        f"{flag} must name a stage of {backbone.name}, got {name!r}.",
         [f"Its stages are {', '.join(names)} (or 0 to {len(names) - 1})."],
     )
 
 
 def weighting_of(counts: Sequence[int], choice: str) -> str:
-    """``auto`` weighs the classes evenly when the largest has five times the smallest."""
+    """``auto`` weighs the classes evenly when the largest has five times the smallest.
+
+    A head fitted in closed form is not sampled for: there ``sampling`` means ``balanced``.
+    """
     if choice != "auto":
-        return choice
+        return "balanced" if choice == "sampling" else choice
     return "balanced" if max(counts) >= 5 * max(min(counts), 1) else "none"
-
-
-def decide(
-    *,
-    dataset: str,
-    fingerprint: str,
-    backbone: Backbone,
-    evidence: Evidence,
-    choices: Choices,
-    mirror: bool,
-    weighting: str,
-    split: str,
-    train: int,
-    test: int,
-    left_out: int,
-) -> Plan:
-    """The plan that follows from the evidence and a person's choices."""
-    chosen = evidence.probes[evidence.chosen]
-    last = len(backbone.stages) - 1
-    frozen_case = 1 if chosen.taps[-1] == last else 2
-    indicated = choices.case or _indicated(evidence, frozen_case)
-    return Plan(
-        dataset=dataset,
-        fingerprint=fingerprint,
-        backbone=backbone,
-        evidence=evidence,
-        case=frozen_case,
-        indicated=indicated,
-        taps=chosen.taps,
-        strength=chosen.strength,
-        recipe=choices.recipe,
-        weighting=weighting,
-        mirror=mirror,
-        seed=choices.seed,
-        test_fraction=choices.test_fraction,
-        split=split,
-        train=train,
-        test=test,
-        left_out=left_out,
-        reasons=_reasons(backbone, evidence, frozen_case, indicated, choices),
-        alternatives=_alternatives(backbone, evidence),
-        overrides=choices.named(),
-    )
-
-
-def _indicated(evidence: Evidence, frozen_case: int) -> int:
-    """Cases 3 and 4 need a large set *and* something left to win by training the network."""
-    if evidence.large and evidence.headroom >= 0.02:
-        return 3 if evidence.similar else 4
-    return frozen_case
-
-
-def _reasons(
-    backbone: Backbone, evidence: Evidence, case: int, indicated: int, choices: Choices
-) -> tuple[Reason, ...]:
-    reasons = [_size_reason(evidence), _similarity_reason(backbone, evidence)]
-    reasons.append(_cut_reason(backbone, evidence))
-    if indicated in (3, 4) and choices.case is None:
-        reasons.append(_headroom_reason(evidence, case, indicated))
-    if choices.named():
-        fact = f"Asked for: {', '.join(choices.named())}."
-        reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
-    return tuple(reasons)
-
-
-def _size_reason(evidence: Evidence) -> Reason:
-    word = "large" if evidence.large else "small"
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    spread = f"{few}" if few == many else f"{few} to {many}"
-    return Reason(
-        "A small set overfits a large network, so its trunk stays frozen.",
-        f"{evidence.images:,} training images, {spread} a class: {word} "
-        f"(size {evidence.size:.2f}, large from {LARGE}).",
-        "measured; the line: docs/benchmarks.md",
-    )
-
-
-def _similarity_reason(backbone: Backbone, evidence: Evidence) -> Reason:
-    word = "similar to" if evidence.similar else "different from"
-    last = evidence.depths[-1]
-    best = max(evidence.depths, key=lambda probe: probe.accuracy)
-    where = backbone.stages[best.taps[0]].name
-    peak = (
-        "and no earlier stage does better"
-        if best is last
-        else f"the best single stage, {where}, tells {best.accuracy:.1%}"
-    )
-    still = ""
-    if not evidence.similar and evidence.probes[evidence.chosen].taps[-1] == last.taps[0]:
-        still = " They look different, yet the last stage still helps, so nothing is cut off."
-    return Reason(
-        "Stages near the end are specific to the source; where they still tell the classes apart "
-        "the new images are similar to it.",
-        f"The last stage tells {last.accuracy:.1%} of the images, {peak}: {word} "
-        f"{backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR}).{still}",
-        "measured; Yosinski et al. 2014",
-    )
-
-
-def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
-    chosen = evidence.probes[evidence.chosen]
-    best = min(evidence.probes, key=lambda probe: probe.loss)
-    fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
-    if chosen is best:
-        fact += ", and nothing simpler comes within one standard error of it."
-    else:
-        fact += (
-            f"; {stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%}), but the "
-            "difference is within one standard error."
-        )
-    rule = "Of the depths that do equally well, the simplest is read."
-    return Reason(rule, fact, f"measured, {evidence.folds}-fold cross-validation")
-
-
-def _headroom_reason(evidence: Evidence, case: int, indicated: int) -> Reason:
-    return Reason(
-        "With many images and something left to win, training the whole network pays.",
-        f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
-        f"{indicated}; this version of regraft does not train the network yet and applies the best "
-        f"frozen case, case {case}.",
-        "measured; Kornblith et al. 2019",
-    )
-
-
-def _alternatives(backbone: Backbone, evidence: Evidence) -> tuple[Alternative, ...]:
-    others = [probe for i, probe in enumerate(evidence.probes) if i != evidence.chosen]
-    return tuple(alternative(backbone, evidence, probe) for probe in others)
-
-
-def alternative(backbone: Backbone, evidence: Evidence, probe: Probe) -> Alternative:
-    """A probe of the evidence as something that could be done."""
-    last = len(backbone.stages) - 1
-    width = sum(backbone.stages[depth].channels for depth in probe.taps)
-    kept = backbone.parameters_to[probe.taps[-1]] + (width + 1) * len(evidence.classes)
-    name = stages_named(backbone, probe.taps)
-    case = 1 if probe.taps[-1] == last else 2
-    return Alternative(name, case, probe.taps, probe.accuracy, probe.interval, kept)
 
 
 def stages_named(backbone: Backbone, taps: Taps) -> str:
@@ -369,18 +326,53 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     )
     views = " and their mirror images" if plan.mirror else ""
     weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
+    first = ", for a start" if plan.trainings else ""
     steps = [
         Step("load", f"Take {backbone.name}, trained on {backbone.source}."),
         Step("cut", f"Cut it after {cut}: {dropped}."),
-        Step("freeze", f"Freeze all that is kept: {', '.join(plan.kept)}."),
+        Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
         Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
         Step("fit", f"Fit that layer {start}, on {plan.train:,} images{views}{weighed}."),
+        *(_training_step(plan, number) for number in range(len(plan.trainings))),
     ]
-    if plan.recipe == "tuned":
-        steps.append(Step("calibrate", "Set its temperature on the cross-validated predictions."))
+    if plan.trainings:
+        steps.append(Step("choose", _choosing(plan)))
+    if plan.recipe == "tuned" or plan.trainings:
+        held = "validation" if plan.trainings else "cross-validated"
+        steps.append(Step("calibrate", f"Set its temperature on the {held} predictions."))
     if plan.test:
         steps.append(Step("evaluate", f"Judge it once on the {plan.test:,} held-out images."))
     return tuple(steps)
+
+
+def _training_step(plan: Plan, number: int) -> Step:
+    training = plan.trainings[number]
+    names = [stage.name for stage in plan.backbone.stages]
+    from_here = names.index(training.trainable_from)
+    what = "every stage" if from_here == 0 else f"{', '.join(names[from_here:])}"
+    layer = "the fitted layer" if training.fitted else "a new layer of random weights"
+    rates = ", ".join(f"{rate:g}" for rate in training.rates)
+    race = (
+        f"learning rates {rates} race and the best goes on"
+        if len(training.rates) > 1
+        else f"learning rate {rates}"
+    )
+    usual = f"{race}, up to {training.epochs} epochs"
+    if training.init == "random":
+        unless = (
+            "If the trained network has not beaten the frozen one, train" if number else "Train"
+        )
+        return Step("scratch", f"{unless} the network from random weights: {usual}.")
+    return Step("tune", f"Train {what} from the pretrained weights under {layer}: {usual}.")
+
+
+def _choosing(plan: Plan) -> str:
+    if plan.insists:
+        return "Hand over the trained network, as was asked, and say what the frozen one gets."
+    return (
+        f"Hand over the candidate that is best on {plan.validation:,} validation images, "
+        "the cheapest of those within one standard error."
+    )
 
 
 def with_data(plan: Plan, data: str) -> Plan:

@@ -8,6 +8,7 @@ from typing import Any
 
 from regraft.errors import PlanError
 from regraft.plan import VERSION, Plan
+from regraft.training import Training
 
 
 def dumps(plan: Plan) -> str:
@@ -59,12 +60,18 @@ def contradictions(plan: Plan) -> Iterator[str]:
         yield f"taps: must be ascending without repeats, got {list(plan.taps)}."
     elif plan.taps[0] < 0 or plan.taps[-1] > last:
         yield f"taps: must lie in 0..{last} ({plan.backbone.name}), got {list(plan.taps)}."
+    elif plan.case in (1, 3, 4) and plan.ran and plan.cut != last:
+        yield f"case: case {plan.case} keeps the last stage (depth {last}), taps end at {plan.cut}."
     elif plan.case == 1 and plan.cut != last:
         yield f"case: case 1 keeps the last stage (depth {last}), but taps end at {plan.cut}."
     elif plan.case == 2 and plan.cut == last:
         yield f"case: case 2 cuts before the last stage, but taps end at it (depth {last})."
-    if plan.case not in (1, 2):
-        yield f"case: this version applies case 1 or 2, got {plan.case}."
+    if plan.case not in (1, 2, 3, 4):
+        yield f"case: must be 1, 2, 3 or 4, got {plan.case}."
+    if plan.case in (3, 4) and not plan.trainings:
+        yield f"trainings: case {plan.case} needs at least one, got none."
+    for number, training in enumerate(plan.trainings):
+        yield from (f"trainings.{number}.{problem}" for problem in _training(training, plan))
     if plan.indicated not in (1, 2, 3, 4):
         yield f"indicated: must be a case from 1 to 4, got {plan.indicated}."
     if not plan.strength > 0:
@@ -84,6 +91,26 @@ def contradictions(plan: Plan) -> Iterator[str]:
         )
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
+
+
+def _training(training: Training, plan: Plan) -> Iterator[str]:
+    """What is wrong in a recipe, sentence by sentence."""
+    names = [stage.name for stage in plan.backbone.stages]
+    if training.trainable_from not in names:
+        yield f"trainable_from: must be one of {', '.join(names)}, got {training.trainable_from!r}."
+    if not training.taps or training.taps[-1] != len(names) - 1:
+        yield f"taps: must end at the last depth, {len(names) - 1}, got {list(training.taps)}."
+    elif list(training.taps) != sorted(set(training.taps)) or training.taps[0] < 0:
+        yield f"taps: must be ascending without repeats, got {list(training.taps)}."
+    if not training.rates or not all(0 < rate <= 1 for rate in training.rates):
+        yield f"rates: must lie above 0 and at most at 1, got {list(training.rates)}."
+    for field in ("epochs", "batch", "patience"):
+        if getattr(training, field) < 1:
+            yield f"{field}: must be at least 1, got {getattr(training, field)}."
+    for field, low in (("decay", True), ("crop", True), ("smoothing", False), ("warmup", False)):
+        value = getattr(training, field)
+        if not (0 < value <= 1 if low else 0 <= value < 1):
+            yield f"{field}: must lie in 0..1, got {value}."
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A Result: what a run got, and a classifier for new images."""
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regraft import planfile, result
+from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
 from regraft.dataset import read_file
@@ -129,7 +131,17 @@ class Result:
         }
 
     def _engine(self) -> Engine:
-        return open_engine(self.plan.backbone, self.plan.taps, self.cache, trunk=self.trunk)
+        return open_engine(self._record(), self.plan.taps, self.cache, trunk=self.trunk)
+
+    def _record(self) -> Backbone:
+        """The backbone's record, with the weights that it has now."""
+        backbone = self.plan.backbone
+        if self.plan.case in (1, 2):
+            return backbone
+        digest = hashlib.sha256()
+        for name in sorted(self.tensors):
+            digest.update(name.encode() + np.ascontiguousarray(self.tensors[name]).tobytes())
+        return replace(backbone, weights=Weights("memory", digest.hexdigest(), ""))
 
     def _look(self, images: Sequence[Picture]) -> Any:
         engine = self._engine()

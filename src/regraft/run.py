@@ -17,22 +17,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import heads, planfile
+from regraft import heads, planfile, unfinished
 from regraft.changes import Change
+from regraft.contest import Tell
 from regraft.dataset import Dataset
-from regraft.errors import PlanError
+from regraft.decide import case_of, decide
+from regraft.errors import PlanError, RunError
 from regraft.evidence import Evidence, gather
-from regraft.measure import Measured, Network, cache_folder, measure, open_network
-from regraft.plan import Choices, Plan, Recipe, candidates, decide, weighting_of
+from regraft.measure import Measured, Network, cache_folder, measure, mirrored, open_network
+from regraft.plan import Choices, Plan, Recipe, candidates, weighting_of
 from regraft.predict import Result
+from regraft.processes import is_first
 from regraft.result import check_destination, read_run
-from regraft.splits import folds
-from regraft.steps import PERFORM, Work, result_of
+from regraft.splits import folds, validation
+from regraft.steps import PERFORM, Work, ended, result_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT = "efficientnet-lite0"
+
+MIRRORED = 1_000
+"""Training images that tell whether a mirrored image stays of its class."""
 
 Data = str | os.PathLike[str] | Dataset
 
@@ -89,24 +95,23 @@ def apply(
     weights: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Do what a plan says, and write the RUN folder ``out`` if one is named.
+
+    With ``resume`` a training that was interrupted goes on from its last checkpoint.
 
     Raises:
         PlanError: the plan was made for other images or another backbone.
         RunError: the folder cannot be written.
     """
-    if out is not None:
-        check_destination(Path(out), overwrite=overwrite)
+    check_out(out, overwrite=overwrite, resume=resume)
     network = network or open_network(plan.backbone.name, weights)
     choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
     measured = measure(Dataset.open(data), network, choices, augment=plan.mirror, cache=cache)
     check_plan(plan, measured)
-    result = perform(plan, measured)
-    if out is not None:
-        result.save(out, overwrite=overwrite)
-    return result
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
 
 
 def fit(
@@ -119,20 +124,18 @@ def fit(
     strict: bool = False,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Propose and apply in one go, looking at the images once."""
-    if out is not None:
-        check_destination(Path(out), overwrite=overwrite)
+    check_out(out, overwrite=overwrite, resume=resume)
     choices = choices or Choices()
     network = open_network(backbone, weights)
     measured = measure(
         Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
     )
-    result = perform(draft(measured, choices), measured)
-    if out is not None:
-        result.save(out, overwrite=overwrite)
-    return result
+    plan = draft(measured, choices)
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
 
 
 def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Result:
@@ -182,19 +185,35 @@ def draft(measured: Measured, choices: Choices) -> Plan:
         shift=measured.shift,
         weighting=weighting,
     )
+    aims = case_of(evidence, choices, len(backbone.stages) - 1)
+    trains = aims in (3, 4)
+    groups = measured.audit.groups[train]
     return decide(
         dataset=measured.dataset.name,
         fingerprint=measured.fingerprint,
         backbone=backbone,
         evidence=evidence,
         choices=choices,
-        mirror=_mirror_helps(measured, evidence, weighting, choices.seed),
+        mirror=_mirror_gain(measured, measured.mirrored, evidence, weighting, choices.seed) > 1,
         weighting=weighting,
         split=measured.split.origin,
         train=len(train),
         test=len(measured.split.test),
         left_out=len(measured.audit.left_out),
+        validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
+        keeps=trains and _mirror_keeps(measured, evidence, weighting, choices.seed),
+        speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
     )
+
+
+def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
+    """Images/s of training, measured on this machine (and remembered)."""
+    from regraft.decide import trainings_of
+    from regraft.finetune import speed_of
+
+    network = measured.network
+    recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
+    return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
 
 
 def check_plan(plan: Plan, measured: Measured) -> None:
@@ -221,32 +240,90 @@ def check_plan(plan: Plan, measured: Measured) -> None:
         raise PlanError("The plan was made for something else.", [*problems, remedy])
 
 
-def perform(plan: Plan, measured: Measured) -> Result:
-    """Walk the plan's steps."""
-    work = Work(plan, measured)
-    for step in plan.steps():
-        start = time.perf_counter()
-        PERFORM[step.kind](work)
-        work.log.append(
-            {"step": step.kind, "what": step.sentence, "seconds": time.perf_counter() - start}
-        )
-    return result_of(work)
+def check_out(
+    out: str | os.PathLike[str] | None, *, overwrite: bool = False, resume: bool = False
+) -> None:
+    """Refuse a RUN folder before the work.
+
+    Raises:
+        RunError: something is there that may not be replaced, or there is nothing to resume.
+    """
+    if out is not None:
+        unfinished.check(Path(out), resume=resume, overwrite=overwrite)
+        check_destination(Path(out), overwrite=overwrite)
+    elif resume:
+        raise RunError("There is nothing to resume.", ["Name the RUN folder."])
 
 
-def _mirror_helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether mirrored training images lower the cross-validated loss by more than its error."""
-    if measured.mirrored is None:
-        return False
-    train = measured.split.train
-    x, y = measured.features[train], measured.labels[train]
-    fold = folds(y, measured.audit.groups[train], evidence.folds, seed)
+def carry_out(
+    plan: Plan,
+    measured: Measured,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    tell: Tell = lambda row: None,
+) -> Result:
+    """Perform a plan and write the RUN folder; training can be resumed until that is done."""
+    if out is None or not plan.trainings:
+        if resume:
+            raise RunError("There is nothing to resume.", ["This plan trains no network."])
+        result = perform(plan, measured, tell=tell)
+    else:
+        place = unfinished.begin(Path(out), plan, resume=resume)
+        result = perform(plan, measured, place, tell=tell)
+    if out is not None and is_first():
+        result.save(out, overwrite=overwrite)
+        unfinished.end(Path(out))
+    return result
+
+
+def perform(
+    plan: Plan, measured: Measured, place: Path | None = None, *, tell: Tell = lambda row: None
+) -> Result:
+    """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
+    work = Work(plan, measured, place, tell)
+    try:
+        for step in plan.steps():
+            start = time.perf_counter()
+            PERFORM[step.kind](work)
+            work.log.append(
+                {"step": step.kind, "what": step.sentence, "seconds": time.perf_counter() - start}
+            )
+        return result_of(work)
+    finally:
+        ended(work)
+
+
+def _mirror_keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether a mirrored image stays of its class: a head that learns from both loses nothing."""
+    some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
+    found = mirrored(measured, some)
+    return _mirror_gain(measured, found, evidence, weighting, seed, some) > -1
+
+
+def _mirror_gain(
+    measured: Measured,
+    mirror: NDArray[np.float16] | None,
+    evidence: Evidence,
+    weighting: str,
+    seed: int,
+    rows: NDArray[np.intp] | None = None,
+) -> float:
+    """By how many standard errors mirrored training images lower the cross-validated loss."""
+    if mirror is None:
+        return 0.0
+    rows = measured.split.train if rows is None else rows
+    if len(mirror) == len(measured.labels):
+        mirror = mirror[rows]
+    x, y = measured.features[rows], measured.labels[rows]
+    fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
     chosen = evidence.probes[evidence.chosen]
     widths, classes = measured.network.backbone.widths, len(measured.classes)
 
     def losses(views: int) -> NDArray[np.floating[Any]]:
-        both = [x, measured.mirrored[train]][:views]  # type: ignore[index]
         scores = heads.cross_validate(
-            np.concatenate(both),
+            np.concatenate([x, mirror][:views]),
             widths,
             np.tile(y, views),
             classes,
@@ -259,4 +336,5 @@ def _mirror_helps(measured: Measured, evidence: Evidence, weighting: str, seed: 
         return loss
 
     gain = losses(1) - losses(2)
-    return bool(gain.mean() > gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+    return float(gain.mean()) / error if error else 0.0

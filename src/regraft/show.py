@@ -16,7 +16,7 @@ from regraft.plan import Plan, stages_named
 BAR = 30
 """Cells of a full bar."""
 
-KINDS = ("frozen", "dropped", "added")
+KINDS = ("frozen", "kept", "reinitialised", "dropped", "added")
 
 
 def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
@@ -125,8 +125,11 @@ def _surgery(plan: Plan) -> RenderableType:
     reads = stages_named(plan.backbone, plan.taps)
     new = f"one fully connected layer, {plan.inputs:,} to {count}, reading {reads}"
     table.add_row("new", Text(new))
-    if plan.indicated != plan.case:
-        table.add_row("but", Text(f"size and headroom say case {plan.indicated}; see below"))
+    for training in plan.trainings:
+        names = [stage.name for stage in plan.backbone.stages]
+        these = ", ".join(names[names.index(training.trainable_from) :])
+        start = "from the pretrained weights" if training.init == "pretrained" else "from random"
+        table.add_row("then trained", Text(f"{these}, {start}; handed over where that helps"))
     return table
 
 
@@ -178,6 +181,7 @@ def show_result(
     sections = {
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} held-out images": _scores(plan, metrics),
+        **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
         "What it cost": Text(cost + "\n" + _spent(metrics["seconds"])),
     }
     for title, body in sections.items():
@@ -189,8 +193,12 @@ def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
     count = {kind: sum(c.parameters for c in changes if c.kind == kind) for kind in KINDS}
     table = Table.grid(padding=(0, 2))
     for kind in KINDS:
-        names = ", ".join(c.name for c in changes if c.kind == kind) or "nothing"
-        table.add_row(kind, Text(f"{count[kind]:>11,} parameters"), Text(names))
+        names = ", ".join(c.name for c in changes if c.kind == kind)
+        if not names and kind in ("kept", "reinitialised"):
+            continue
+        word = {"kept": "trained on", "reinitialised": "trained from random"}.get(kind, kind)
+        names = names or "nothing"
+        table.add_row(word, Text(f"{count[kind]:>11,} parameters"), Text(names))
     table.add_row("reads", "", Text(stages_named(plan.backbone, plan.taps)))
     return table
 
@@ -220,6 +228,25 @@ def _surprise(evidence: Evidence, low: float, high: float) -> Iterator[str]:
         )
     elif low > most:
         yield f"That is more than expected: {expected}. The held-out images are easier."
+
+
+def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
+    """The candidates on the validation images, what each cost, and why one was handed over."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("case", "candidate", "validation", "95 %", "seconds", "", ""):
+        table.add_column(name, justify="left" if name in ("candidate", "") else "right")
+    for ran, row in zip(plan.ran, metrics["candidates"], strict=True):
+        low, high = ran.interval
+        table.add_row(
+            str(ran.case),
+            ran.name,
+            f"{ran.accuracy:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{row['seconds']:.1f}",
+            ran.note,
+            "← handed over" if ran.handed_over else "",
+        )
+    return Group(table, Text(plan.why))
 
 
 def _spent(seconds: Mapping[str, float]) -> str:

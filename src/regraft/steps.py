@@ -1,8 +1,12 @@
 """What each kind of step does, and the Result that comes of them."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 from regraft import anatomy, heads
 from regraft.anatomy import Anatomy
 from regraft.changes import Change, Kind
+from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained, winner
 from regraft.engines import trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
@@ -30,12 +35,41 @@ class Work:
 
     plan: Plan
     measured: Measured
+    place: Path | None = None
+    """For checkpoints; where there is none a temporary one is made and removed."""
+    tell: Tell = lambda row: None
     anatomy: Anatomy | None = None
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     head: Head | None = None
     probabilities: NDArray[np.floating[Any]] | None = None
-    log: list[dict[str, object]] = field(default_factory=list)
+    log: list[Mapping[str, object]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    best: Entry | None = None
+    temporary: Path | None = None
+    speed: float = 0.0
+    """Images/s of the trained network on the held-out images, decoding included."""
+
+    @cached_property
+    def setting(self) -> Setting:
+        """What the candidates are held to."""
+        if self.place is None:
+            self.temporary = Path(tempfile.mkdtemp(prefix="regraft-"))
+        left = float("inf")
+        if self.plan.budget is not None:
+            left = self.plan.budget - (time.perf_counter() - self.measured.started)
+        return Setting(
+            self.plan,
+            self.measured,
+            self.place or self.temporary or Path(),
+            time.monotonic() + left,
+            self.note,
+        )
+
+    def note(self, row: Mapping[str, object]) -> None:
+        """Log what happens in training, and pass it on."""
+        self.log.append(row)
+        self.tell(row)
 
     def needed_head(self) -> Head:
         """The head, which the step before has made."""
@@ -92,17 +126,73 @@ def _fit_head(work: Work) -> None:
         work.head = heads.fit(x, widths, y, classes, plan.taps, plan.strength, plan.weighting, rows)
 
 
+def _train(work: Work) -> None:
+    """Train the network from its pretrained weights."""
+    _enter(work, "pretrained")
+
+
+def _train_from_scratch(work: Work) -> None:
+    """Train it from random weights, unless the one before has beaten the frozen network."""
+    _enter(work, "random")
+
+
+def _enter(work: Work, init: str) -> None:
+    setting = work.setting
+    work.entries = work.entries or [frozen(setting)]
+    first = work.entries[0]
+    if any(beats(entry, first, setting.truth) for entry in work.entries[1:]):
+        return
+    [training] = [one for one in work.plan.trainings if one.init == init]
+    work.entries.append(trained(setting, training))
+
+
+def _choose(work: Work) -> None:
+    """Take the best candidate; the plan remembers what ran and why that one won."""
+    truth = work.setting.truth
+    best, why = winner(work.entries, truth, insists=work.plan.insists)
+    work.best = best
+    work.plan = replace(
+        work.plan, case=best.case, taps=best.taps, ran=record(work.entries, best, truth), why=why
+    )
+    if best.trained is not None:
+        work.changes = list(best.trained.changes)
+        work.tensors = dict(best.trained.state)
+        work.head = Head(best.taps, work.tensors["head.weight"], work.tensors["head.bias"])
+
+
 def _calibrate(work: Work) -> None:
-    """Divide the logits by the temperature that cross-validation found."""
-    work.head = work.needed_head().scaled(work.plan.evidence.temperature)
+    """Divide the logits by the temperature that validation found; a trained network has its own."""
+    if work.best is None or work.best.trained is None:
+        work.head = work.needed_head().scaled(work.plan.evidence.temperature)
 
 
 def _evaluate(work: Work) -> None:
     """Read the held-out images, for the first and only time."""
     plan, measured = work.plan, work.measured
+    if work.best is not None and work.best.trained is not None:
+        work.probabilities = softmax(_logits_of_trained(work))
+        return
     own = heads.columns(plan.backbone.widths, plan.taps)
     held_out = measured.features[measured.split.test][:, own]
     work.probabilities = softmax(work.needed_head().logits(held_out))
+
+
+def _logits_of_trained(work: Work) -> NDArray[np.float32]:
+    """Logits of the held-out images by the trained network."""
+    from regraft import finetune, surgery
+
+    plan, measured, start = work.plan, work.measured, time.perf_counter()
+    config = {
+        "backbone": plan.backbone.to_json(),
+        "taps": plan.taps,
+        "classes": measured.classes,
+    }
+    module = None if plan.backbone.architecture else measured.network.build()
+    network = surgery.restore(config, work.tensors, module)
+    items = [measured.audit.kept[i] for i in measured.split.test]
+    logits = finetune.predict(network, measured.dataset.read, items, plan.backbone)
+    work.speed = len(items) / (time.perf_counter() - start)
+    return logits
 
 
 PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
@@ -111,6 +201,9 @@ PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
     "freeze": _freeze,
     "head": _add_head,
     "fit": _fit_head,
+    "tune": _train,
+    "scratch": _train_from_scratch,
+    "choose": _choose,
     "calibrate": _calibrate,
     "evaluate": _evaluate,
 }
@@ -125,10 +218,21 @@ def result_of(work: Work) -> Result:
     scores = score(work.probabilities, truth, measured.classes)
     network = measured.network
 
-    def trunk() -> "nn.Module":
-        from regraft import networks
+    by_training = work.best is not None and work.best.trained is not None
+    tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}
 
-        return networks.trunk(network.build(), network.backbone, plan.taps)
+    def trunk() -> "nn.Module":
+        from regraft import networks, surgery
+
+        if not by_training:
+            return networks.trunk(network.build(), network.backbone, plan.taps)
+        config = {
+            "backbone": plan.backbone.to_json(),
+            "taps": plan.taps,
+            "classes": measured.classes,
+        }
+        module = None if plan.backbone.architecture else network.build()
+        return surgery.restore(config, tensors, module).trunk
 
     return Result(
         plan=plan,
@@ -138,10 +242,11 @@ def result_of(work: Work) -> Result:
             case=plan.case,
             taps=plan.taps,
             seconds=_seconds(work),
-            engine=measured.engine,
-            images_per_second=measured.images_per_second,
-        ),
-        tensors=work.tensors | {"head.weight": head.weight, "head.bias": head.bias},
+            engine="torch-fp32" if by_training else measured.engine,
+            images_per_second=work.speed if by_training else measured.images_per_second,
+        )
+        | _candidates(work),
+        tensors=tensors,
         changes=tuple(work.changes),
         predictions=Predictions(paths, truth, work.probabilities),
         log=tuple(work.log),
@@ -151,9 +256,27 @@ def result_of(work: Work) -> Result:
     )
 
 
+def _candidates(work: Work) -> dict[str, Any]:
+    """What ran, with its cost, for ``metrics.json``; nothing where there was no contest."""
+    if not work.entries:
+        return {}
+    rows = [
+        asdict(ran) | {"seconds": entry.seconds}
+        for ran, entry in zip(work.plan.ran, work.entries, strict=True)
+    ]
+    return {"candidates": rows, "why": work.plan.why}
+
+
+def ended(work: Work) -> None:
+    """Remove what the run needed only while it ran."""
+    if work.temporary is not None:
+        shutil.rmtree(work.temporary, ignore_errors=True)
+
+
 def _seconds(work: Work) -> dict[str, float]:
     """Seconds by part; ``fit`` is everything between the probe and the held-out images."""
-    spent = {str(row["step"]): float(str(row["seconds"])) for row in work.log}
+    steps = [row for row in work.log if row.get("step") in PERFORM]
+    spent = {str(row["step"]): float(str(row["seconds"])) for row in steps}
     evaluate = spent.pop("evaluate", 0.0)
     parts = {**work.measured.seconds, "fit": sum(spent.values()), "evaluate": evaluate}
     return {**parts, "total": time.perf_counter() - work.measured.started}

@@ -141,13 +141,14 @@ def epochs_for(images: int, init: Init) -> int:
     and a fixed number of epochs. Random weights get twice that: on two cores the four times of He
     et al. 2019 would take days.
     """
-    usual = round(80 / max(images, 1) ** 0.25)
+    usual = round(80 / float(max(images, 1)) ** 0.25)
     return min(max(usual, 4), 25) * (2 if init == "random" else 1)
 
 
 def batch_for(images: int) -> int:
     """Images a step: an eighth of the set, from 8 to 32."""
-    return max(8, min(32, 1 << max(images // 8, 1).bit_length() - 1))
+    power = max(images // 8, 1).bit_length() - 1
+    return max(8, min(32, int(2**power)))
 
 
 def images_shown(training: Training, images: int) -> int:

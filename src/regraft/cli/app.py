@@ -32,6 +32,20 @@ class Weights(enum.StrEnum):
     auto = "auto"
     none = "none"
     balanced = "balanced"
+    sampling = "sampling"
+
+
+class Init(enum.StrEnum):
+    """What training starts from."""
+
+    pretrained = "pretrained"
+    random = "random"
+
+
+class Log(enum.StrEnum):
+    """What else the course of training is logged for; log.csv is always written."""
+
+    tensorboard = "tensorboard"
 
 
 Data = Annotated[
@@ -70,7 +84,40 @@ RecipeName = Annotated[
     typer.Option(help="'tuned' may do better than the table of cases; 'textbook' is that table."),
 ]
 ClassWeights = Annotated[
-    Weights, typer.Option(help="'auto' evens the classes out from an imbalance of 5 on.")
+    Weights,
+    typer.Option(
+        help="'auto' evens the classes out from an imbalance of 5 on, by weights; 'sampling' draws "
+        "every class equally often in training."
+    ),
+]
+InitName = Annotated[
+    Init | None,
+    typer.Option(
+        "--init",
+        help="Case 4: train from the pretrained weights only, or from random ones only. "
+        "[default: the first, then the second if that has not helped]",
+        show_default=False,
+    ),
+]
+TrainableFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE",
+        help="Train this stage and all after it; those before stay frozen. Implies case 3.",
+        show_default=False,
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Of cases 3 and 4. [default: three race]", show_default=False),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Stop in time with the best so far: 90s, 10m, 2h.",
+        show_default=False,
+    ),
 ]
 Augment = Annotated[
     bool,
@@ -109,6 +156,10 @@ def plan(
     cut: Cut = None,
     recipe: RecipeName = Recipe.tuned,
     class_weights: ClassWeights = Weights.auto,
+    init: InitName = None,
+    trainable_from: TrainableFrom = None,
+    learning_rate: LearningRate = None,
+    budget: Budget = None,
     augment: Augment = False,
     strict: Strict = False,
     out: Annotated[
@@ -119,7 +170,18 @@ def plan(
     """Measure the images, decide the case, explain it; change nothing."""
     from regraft.cli.plan import run_plan
 
-    choices = _choices(case, cut, recipe, class_weights, seed, test_fraction)
+    choices = _choices(
+        case,
+        cut,
+        recipe,
+        class_weights,
+        seed,
+        test_fraction,
+        init,
+        trainable_from,
+        learning_rate,
+        budget,
+    )
     run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
 
 
@@ -151,15 +213,50 @@ def fit(
     cut: Cut = None,
     recipe: RecipeName = Recipe.tuned,
     class_weights: ClassWeights = Weights.auto,
+    init: InitName = None,
+    trainable_from: TrainableFrom = None,
+    learning_rate: LearningRate = None,
+    budget: Budget = None,
     augment: Augment = False,
     strict: Strict = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
+    ] = False,
+    log: Annotated[
+        Log | None,
+        typer.Option(help="Log training for TensorBoard too, in RUN.unfinished, then RUN."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do it: measure and decide (or take a plan), cut, fit, judge on held-out images, save."""
     from regraft.cli.fit import run_fit
 
-    choices = _choices(case, cut, recipe, class_weights, seed, test_fraction)
-    run_fit(data, plan, out, overwrite, backbone, weights, choices, augment, strict, as_json)
+    choices = _choices(
+        case,
+        cut,
+        recipe,
+        class_weights,
+        seed,
+        test_fraction,
+        init,
+        trainable_from,
+        learning_rate,
+        budget,
+    )
+    run_fit(
+        data,
+        plan,
+        out,
+        overwrite,
+        backbone,
+        weights,
+        choices,
+        augment,
+        strict,
+        resume,
+        log is not None,
+        as_json,
+    )
 
 
 @app.command()
@@ -186,11 +283,27 @@ def _choices(
     class_weights: Weights,
     seed: int,
     test_fraction: float | None,
+    init: Init | None = None,
+    trainable_from: str | None = None,
+    learning_rate: float | None = None,
+    budget: str | None = None,
 ) -> "Choices":
     """What was asked for, as one record."""
+    from regraft.cli.terminal import seconds_of
     from regraft.plan import Choices
 
-    return Choices(case, cut, recipe.value, class_weights.value, seed, test_fraction)
+    return Choices(
+        case,
+        cut,
+        recipe.value,
+        class_weights.value,
+        seed,
+        test_fraction,
+        None if init is None else init.value,
+        trainable_from,
+        learning_rate,
+        None if budget is None else seconds_of(budget),
+    )
 
 
 @app.command()

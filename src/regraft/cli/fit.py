@@ -4,11 +4,11 @@ from pathlib import Path
 
 from regraft import planfile, show
 from regraft.cli.plan import cost, measured_from
-from regraft.cli.terminal import print_json, results, say
+from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.errors import UsageError
 from regraft.plan import Choices, Plan
-from regraft.result import check_destination
-from regraft.run import DEFAULT, check_plan, draft, perform
+from regraft.processes import is_first
+from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft
 
 
 def run_fit(
@@ -21,10 +21,12 @@ def run_fit(
     choices: Choices,
     augment: bool,
     strict: bool,
+    resume: bool,
+    tensorboard: bool,
     as_json: bool,
 ) -> None:
     """Make the RUN folder, and print what it got."""
-    check_destination(out, overwrite=overwrite)
+    check_out(out, overwrite=overwrite, resume=resume)
     plan = None if plan_file is None else planfile.read(plan_file)
     if plan is not None:
         _refuse_choices(plan, choices, backbone, augment)
@@ -37,12 +39,16 @@ def run_fit(
         plan = draft(measured, choices)
     else:
         check_plan(plan, measured)
-    result = perform(plan, measured)
-    result.save(out, overwrite=overwrite)
+    with training_bar(is_first()) as tell:
+        result = carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, tell=tell)
+    if not is_first():
+        return
     if as_json:
         print_json(result.metrics)
         return
-    show.show_result(results(), plan, result.metrics, result.changes, cost(measured, plan))
+    show.show_result(
+        results(), result.plan, result.metrics, result.changes, cost(measured, result.plan)
+    )
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
 
 

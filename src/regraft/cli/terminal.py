@@ -3,13 +3,16 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from regraft.errors import UsageError
 
 
 def results() -> Console:
@@ -33,6 +36,22 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=1))
 
 
+def seconds_of(text: str) -> float:
+    """A time as people write it, in seconds: 90, 90s, 10m, 1.5h.
+
+    Raises:
+        UsageError: it is none.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError:
+        raise UsageError(
+            f"--budget must be a time, got {text!r}.", ["Write it like 90s, 10m or 2h."]
+        ) from None
+
+
 @contextmanager
 def progress_bar(what: str) -> Iterator[Any]:
     """A bar on standard error where that is a terminal; yields ``report(done, total)``."""
@@ -52,6 +71,35 @@ def progress_bar(what: str) -> Iterator[Any]:
             progress.update(task, completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def training_bar(show: bool = True) -> Iterator[Any]:
+    """Follow training on standard error; yields ``tell(row)`` for the rows of the log.
+
+    A line for every epoch, with how long it can still take.
+    """
+    if not show:
+        yield lambda row: None
+        return
+    began = time.monotonic()
+
+    def tell(row: Mapping[str, Any]) -> None:
+        if row.get("step") != "train":
+            say(str(row["what"]))
+            return
+        judged = (
+            f", validation accuracy {row['validation_accuracy']:.1%}"
+            if "validation_accuracy" in row
+            else ""
+        )
+        say(
+            f"{row['what']:>14}  epoch {row['epoch']:>3} of {row['of']}  loss {row['loss']:.3f}"
+            f"{judged}, {row['images_per_second']:.0f} images/s, "
+            f"{time.monotonic() - began:.0f} s gone, {row['left']:.0f} s left at most"
+        )
+
+    yield tell
 
 
 def show_warnings() -> None:

@@ -24,12 +24,12 @@ from regraft.evaluate import fit_temperature, softmax
 from regraft.finetune.data import Read, Squares, room_for_crops
 from regraft.finetune.loop import Candidate, Job, Row, advance, logits_of, squared_error
 from regraft.finetune.modes import Mode, fastest
-from regraft.finetune.processes import open_fabric, rank, world_size
 from regraft.heads import Head, class_weights
+from regraft.processes import open_fabric
 from regraft.surgery import Network, operate
 from regraft.training import Training, rung_of
 
-__all__ = ["Images", "Read", "Row", "Trained", "mode_of", "predict", "rank", "train", "world_size"]
+__all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,18 @@ def _batch_norms(network: Network) -> frozenset[str]:
     """Paths of the trunk's batch-norm layers."""
     kinds = nn.modules.batchnorm._BatchNorm
     return frozenset(p for p, m in network.trunk.named_modules() if isinstance(m, kinds))
+
+
+def speed_of(
+    build: Callable[[], nn.Module],
+    backbone: Backbone,
+    classes: Sequence[str],
+    training: Training,
+    cache: Path,
+) -> float:
+    """Images/s of training by a recipe on this machine, measured once and then remembered."""
+    start = _starts(build(), backbone, classes, replace(training, fitted=False), 0)
+    return mode_of(start(None)[0], backbone, training, cache).images_per_second
 
 
 def mode_of(network: Network, backbone: Backbone, training: Training, cache: Path) -> Mode:

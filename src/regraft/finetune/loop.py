@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -83,7 +83,8 @@ class Candidate:
     name: str
     rate: float
     network: Network
-    wrapped: nn.Module
+    wrapped: Any
+    """The network as Fabric runs it."""
     optimizer: Any
     average: AveragedModel | None
     epoch: int = 0
@@ -122,7 +123,7 @@ def advance(
         if judge and candidate.epoch - candidate.best_epoch >= job.training.patience:
             break
         try:
-            row = _epoch(job, candidate, rows)
+            row = _epoch(job, candidate, rows, until)
         except Diverged:
             candidate = _retreated(job, candidate, len(rows))
             continue
@@ -141,7 +142,7 @@ def advance(
     return candidate
 
 
-def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp]) -> dict[str, object]:
+def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -> dict[str, object]:
     """Every image once (or as often as sampling draws it); the row for the log."""
     began, total, shown = time.perf_counter(), torch.zeros(()), 0
     per_epoch = steps_of(len(rows), job.training)
@@ -168,6 +169,8 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp]) -> dict[str, 
         "what": candidate.name,
         "seconds": seconds,
         "epoch": candidate.epoch + 1,
+        "of": job.training.epochs,
+        "left": seconds * (until - candidate.epoch - 1),
         "rate": candidate.rate * candidate.share,
         "loss": float(total) / per_epoch,
         "images_per_second": shown / seconds,

@@ -6,13 +6,17 @@ Under ``torchrun`` every process has its place in the environment; without it th
 import logging
 import os
 import warnings
+from typing import TYPE_CHECKING
 
-import torch
-from lightning_fabric import Fabric
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
-def open_fabric(precision: str) -> Fabric:
+def open_fabric(precision: str) -> "Fabric":
     """Fabric on the GPUs if there are any, else the CPU; DDP where torchrun started several."""
+    import torch
+    from lightning_fabric import Fabric
+
     world, here = world_size(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -33,6 +37,6 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def rank() -> int:
-    """Which of them this is."""
-    return int(os.environ.get("RANK", "0"))
+def is_first() -> bool:
+    """Whether this is the process that prints and writes."""
+    return os.environ.get("RANK", "0") == "0"

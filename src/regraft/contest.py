@@ -1,0 +1,205 @@
+"""The frozen network against the trained ones, on the same validation images."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft import heads
+from regraft.evaluate import softmax, wilson
+from regraft.heads import Head, Taps
+from regraft.measure import Measured
+from regraft.plan import Plan, Ran
+from regraft.splits import validation
+from regraft.training import Training
+
+if TYPE_CHECKING:
+    from regraft.finetune import Trained
+
+Tell = Callable[[Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A candidate: what it is, and its probabilities ``[n, C]`` for the validation images."""
+
+    name: str
+    case: int
+    taps: Taps
+    shares: NDArray[np.floating[Any]]
+    seconds: float
+    training: Training | None = None
+    trained: "Trained | None" = None
+
+    @property
+    def shown(self) -> int:
+        """Images that went forward and back through the network: what it cost."""
+        return 0 if self.trained is None else self.trained.shown
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all candidates are held to.
+
+    ``rows`` are the training images' places in ``measured``; ``train`` and ``val`` part them.
+    """
+
+    plan: Plan
+    measured: Measured
+    folder: Path
+    deadline: float
+    tell: Tell
+    train: NDArray[np.intp] = field(init=False)
+    val: NDArray[np.intp] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.rows
+        labels, groups = self.measured.labels[rows], self.measured.audit.groups[rows]
+        train, val = validation(labels, groups, self.plan.seed)
+        object.__setattr__(self, "train", train)
+        object.__setattr__(self, "val", val)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The training images."""
+        return self.measured.split.train
+
+    @property
+    def truth(self) -> NDArray[np.intp]:
+        """Classes of the validation images."""
+        return self.measured.labels[self.rows[self.val]]
+
+    def head(self, some: NDArray[np.intp], taps: Taps) -> Head:
+        """A head on some of the training images, calibrated as cross-validation says."""
+        plan, measured, rows = self.plan, self.measured, self.rows[some]
+        of_taps = [p.strength for p in plan.evidence.probes if p.taps == taps]
+        return heads.fit(
+            measured.features,
+            plan.backbone.widths,
+            measured.labels[rows],
+            len(measured.classes),
+            taps,
+            of_taps[0] if of_taps else plan.strength,
+            plan.weighting,
+            rows,
+        ).scaled(plan.evidence.temperature)
+
+
+def frozen(setting: Setting) -> Entry:
+    """The frozen network, its head fitted without the validation images."""
+    start, plan, measured = time.perf_counter(), setting.plan, setting.measured
+    head = setting.head(setting.train, plan.taps)
+    own = heads.columns(plan.backbone.widths, plan.taps)
+    shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
+    case = 1 if plan.taps[-1] == len(plan.backbone.stages) - 1 else 2
+    return Entry("frozen", case, plan.taps, shares, time.perf_counter() - start)
+
+
+def trained(setting: Setting, training: Training) -> Entry:
+    """The network trained by a recipe."""
+    from regraft import finetune
+
+    plan, measured = setting.plan, setting.measured
+    kept = measured.audit.kept
+    name = "fine-tuned" if training.init == "pretrained" else "from scratch"
+    done = finetune.train(
+        finetune.Images(
+            measured.dataset.read,
+            [kept[i] for i in setting.rows],
+            measured.labels[setting.rows],
+            setting.train,
+            setting.val,
+        ),
+        plan.backbone,
+        measured.network.build,
+        measured.classes,
+        training,
+        head=lambda some: setting.head(some, training.taps),
+        seed=plan.seed,
+        folder=setting.folder / name.replace(" ", "-"),
+        cache=measured.cache,
+        deadline=setting.deadline,
+        tell=setting.tell,
+    )
+    case = 4 if training.init == "random" or plan.indicated == 4 else 3
+    return Entry(name, case, training.taps, done.shares, done.seconds, training, done)
+
+
+def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
+    """Whether an entry is better than another on the validation images by more than noise.
+
+    The noise is one standard error of the paired difference in accuracy, image by image.
+    """
+    difference = (entry.shares.argmax(1) == truth).astype(float)
+    difference -= other.shares.argmax(1) == truth
+    error = difference.std() / np.sqrt(max(len(difference) - 1, 1))
+    return bool(difference.mean() > error)
+
+
+def winner(
+    entries: Sequence[Entry], truth: NDArray[np.intp], *, insists: bool
+) -> tuple[Entry, str]:
+    """The entry to hand over, and why. ``entries`` run from cheap to dear."""
+    best = entries[0]
+    for entry in entries[1:]:
+        if beats(entry, best, truth):
+            best = entry
+    if insists and best.trained is None:
+        asked = max(entries[1:], key=lambda e: _accuracy(e, truth))
+        return asked, (
+            f"It was asked for; the frozen network gets {_accuracy(entries[0], truth):.1%} of the "
+            f"validation images right, {asked.name} {_accuracy(asked, truth):.1%}."
+        )
+    others = [entry for entry in entries if entry is not best]
+    if not others:
+        return best, "There was no other candidate."
+    rival = max(others, key=lambda e: _accuracy(e, truth))
+    verdict = (
+        "no dearer candidate is better by more than one standard error"
+        if entries.index(best) < entries.index(rival)
+        else "that is better by more than one standard error"
+    )
+    return best, (
+        f"{best.name}: {_accuracy(best, truth):.1%} of {len(truth):,} validation images right, "
+        f"{rival.name} {_accuracy(rival, truth):.1%}; {verdict}."
+    )
+
+
+def record(entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp]) -> tuple[Ran, ...]:
+    """What ran, for the plan."""
+    return tuple(
+        Ran(
+            name=entry.name,
+            case=entry.case,
+            accuracy=_accuracy(entry, truth),
+            interval=wilson(int((entry.shares.argmax(1) == truth).sum()), len(truth)),
+            loss=float(
+                np.square(entry.shares - np.eye(entry.shares.shape[1])[truth]).sum(1).mean()
+            ),
+            shown=entry.shown,
+            note=_note(entry),
+            handed_over=entry is best,
+        )
+        for entry in entries
+    )
+
+
+def _note(entry: Entry) -> str:
+    if entry.trained is None or entry.training is None:
+        return ""
+    done = entry.trained
+    words = f"rate {done.rate:g}, epoch {done.epochs} of {entry.training.epochs}"
+    return f"{words}; {done.problem}" if done.problem else words
+
+
+def _accuracy(entry: Entry, truth: NDArray[np.intp]) -> float:
+    return float((entry.shares.argmax(1) == truth).mean())
+
+
+def _loss(entry: Entry, truth: NDArray[np.intp]) -> float:
+    targets = np.eye(entry.shares.shape[1])[truth]
+    return float(np.square(entry.shares - targets).sum(1).mean())

@@ -1,0 +1,251 @@
+"""Evidence -> Plan: the case that follows from size, similarity and headroom, and the reasons."""
+
+from dataclasses import replace
+
+from regraft.backbones import Backbone
+from regraft.errors import UsageError
+from regraft.evidence import LARGE, SIMILAR, Evidence, Probe
+from regraft.plan import Alternative, Choices, Plan, Reason, depth_of, stages_named
+from regraft.training import Init, Training, Weighting, textbook, tuned, within
+
+HEADROOM = 0.02
+"""Below this share of images to be won, training the network is not tried."""
+
+SCRATCH = 10_000
+"""Training images from which random weights are tried where the set is different (He et al. 2019:
+from scratch ties at best, from ten thousand images on)."""
+
+
+def decide(
+    *,
+    dataset: str,
+    fingerprint: str,
+    backbone: Backbone,
+    evidence: Evidence,
+    choices: Choices,
+    mirror: bool,
+    weighting: str,
+    split: str,
+    train: int,
+    test: int,
+    left_out: int,
+    validation: int = 0,
+    keeps: bool = False,
+    speed: float | None = None,
+) -> Plan:
+    """The plan that follows from the evidence and a person's choices.
+
+    ``keeps``: whether a mirrored image stays of its class; ``speed``: images/s of training, needed
+    under a budget.
+    """
+    chosen = evidence.probes[evidence.chosen]
+    last = len(backbone.stages) - 1
+    frozen_case = 1 if chosen.taps[-1] == last else 2
+    indicated = case_of(evidence, choices, last)
+    trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
+    if choices.budget is not None and trainings:
+        trainings = _affordable(trainings, train, choices, speed or 1.0)
+        indicated = indicated if trainings else frozen_case
+    return Plan(
+        dataset=dataset,
+        fingerprint=fingerprint,
+        backbone=backbone,
+        evidence=evidence,
+        case=indicated,
+        indicated=indicated,
+        taps=chosen.taps,
+        strength=chosen.strength,
+        recipe=choices.recipe,
+        weighting=weighting,
+        mirror=mirror,
+        seed=choices.seed,
+        test_fraction=choices.test_fraction,
+        split=split,
+        train=train,
+        test=test,
+        left_out=left_out,
+        reasons=_reasons(backbone, evidence, frozen_case, indicated, choices),
+        alternatives=_alternatives(backbone, evidence),
+        overrides=choices.named(),
+        trainings=trainings,
+        validation=validation if trainings else 0,
+        insists=bool(trainings) and asked(choices),
+        budget=choices.budget,
+    )
+
+
+def case_of(evidence: Evidence, choices: Choices, last: int) -> int:
+    """The case that is aimed at: the one asked for, else what the evidence says."""
+    if choices.case is not None:
+        return choices.case
+    if choices.trainable_from is not None:
+        return 3
+    frozen = 1 if evidence.probes[evidence.chosen].taps[-1] == last else 2
+    if choices.cut is None and evidence.large and evidence.headroom >= HEADROOM:
+        return 3 if evidence.similar else 4
+    return frozen
+
+
+def asked(choices: Choices) -> bool:
+    """Whether a person asked for the network to be trained."""
+    return choices.case in (3, 4) or choices.trainable_from is not None
+
+
+def trainings_of(
+    backbone: Backbone, evidence: Evidence, choices: Choices, *, mirror: bool
+) -> tuple[Training, ...]:
+    """The recipes of cases 3 and 4; none in cases 1 and 2."""
+    last = len(backbone.stages) - 1
+    case = case_of(evidence, choices, last)
+    if case not in (3, 4):
+        return ()
+    pretrained = () if choices.init == "random" else ("pretrained",)
+    far = case == 4 and (asked(choices) or evidence.images >= SCRATCH)
+    inits: tuple[Init, ...] = (*pretrained, *(("random",) if far else ()))
+    if choices.init == "pretrained":
+        inits = ("pretrained",)
+    return tuple(_recipe(backbone, evidence, choices, init, mirror) for init in inits)
+
+
+def _recipe(
+    backbone: Backbone, evidence: Evidence, choices: Choices, init: Init, mirror: bool
+) -> Training:
+    weighting = _weighting(evidence, choices)
+    if choices.recipe == "textbook":
+        book = textbook(backbone, init=init, images=evidence.images, weighting=weighting)
+        return book if choices.rate is None else replace(book, rates=(choices.rate,))
+    last = len(backbone.stages) - 1
+    whole = [probe for probe in evidence.probes if probe.taps[-1] == last]
+    chosen = evidence.probes[evidence.chosen]
+    best = chosen if chosen in whole else min(whole, key=lambda probe: probe.loss)
+    start = choices.trainable_from
+    return tuned(
+        backbone,
+        init=init,
+        taps=best.taps,
+        images=evidence.images,
+        mirror=mirror,
+        weighting=weighting,
+        rate=choices.rate,
+        trainable_from=None if start is None else _stage(backbone, start),
+    )
+
+
+def _stage(backbone: Backbone, name: str) -> str:
+    return backbone.stages[depth_of(backbone, name, "--trainable-from")].name
+
+
+def _weighting(evidence: Evidence, choices: Choices) -> Weighting:
+    few, many = min(evidence.per_class), max(evidence.per_class)
+    if choices.weighting == "auto":
+        return "balanced" if many >= 5 * max(few, 1) else "none"
+    return choices.weighting  # type: ignore[return-value]
+
+
+def _affordable(
+    trainings: tuple[Training, ...], images: int, choices: Choices, speed: float
+) -> tuple[Training, ...]:
+    """What fits into the budget at the measured speed.
+
+    Raises:
+        UsageError: training was asked for, and not one epoch fits.
+    """
+    assert choices.budget is not None
+    seconds = 0.8 * choices.budget / len(trainings)  # the rest: looking, judging, writing
+    fitting = [within(one, images, seconds, speed) for one in trainings]
+    if None in fitting and asked(choices):
+        raise UsageError(
+            f"A budget of {choices.budget:g} s is too short to train the network.",
+            [
+                f"One epoch of {images:,} images takes about {images / speed:.0f} s at the "
+                f"{speed:.0f} images/s measured here; give at least "
+                f"{1.25 * len(trainings) * images / speed + 1:.0f} s, or leave out --case.",
+            ],
+        )
+    return tuple(one for one in fitting if one is not None)
+
+
+def _reasons(
+    backbone: Backbone, evidence: Evidence, case: int, indicated: int, choices: Choices
+) -> tuple[Reason, ...]:
+    reasons = [_size_reason(evidence), _similarity_reason(backbone, evidence)]
+    reasons.append(_cut_reason(backbone, evidence))
+    if indicated in (3, 4) and not asked(choices):
+        reasons.append(_headroom_reason(evidence, indicated))
+    if choices.named():
+        fact = f"Asked for: {', '.join(choices.named())}."
+        reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
+    return tuple(reasons)
+
+
+def _size_reason(evidence: Evidence) -> Reason:
+    word = "large" if evidence.large else "small"
+    few, many = min(evidence.per_class), max(evidence.per_class)
+    spread = f"{few}" if few == many else f"{few} to {many}"
+    return Reason(
+        "A small set overfits a large network, so its trunk stays frozen.",
+        f"{evidence.images:,} training images, {spread} a class: {word} "
+        f"(size {evidence.size:.2f}, large from {LARGE}).",
+        "measured; the line: docs/benchmarks.md",
+    )
+
+
+def _similarity_reason(backbone: Backbone, evidence: Evidence) -> Reason:
+    word = "similar to" if evidence.similar else "different from"
+    last = evidence.depths[-1]
+    best = max(evidence.depths, key=lambda probe: probe.accuracy)
+    where = backbone.stages[best.taps[0]].name
+    peak = (
+        "and no earlier stage does better"
+        if best is last
+        else f"the best single stage, {where}, tells {best.accuracy:.1%}"
+    )
+    still = ""
+    if not evidence.similar and evidence.probes[evidence.chosen].taps[-1] == last.taps[0]:
+        still = " They look different, yet the last stage still helps, so nothing is cut off."
+    return Reason(
+        "Stages near the end are specific to the source; where they still tell the classes apart "
+        "the new images are similar to it.",
+        f"The last stage tells {last.accuracy:.1%} of the images, {peak}: {word} "
+        f"{backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR}).{still}",
+        "measured; Yosinski et al. 2014",
+    )
+
+
+def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
+    chosen = evidence.probes[evidence.chosen]
+    best = min(evidence.probes, key=lambda probe: probe.loss)
+    fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
+    if chosen is best:
+        fact += ", and nothing simpler comes within one standard error of it."
+    else:
+        fact += (
+            f"; {stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%}), but the "
+            "difference is within one standard error."
+        )
+    rule = "Of the depths that do equally well, the simplest is read."
+    return Reason(rule, fact, f"measured, {evidence.folds}-fold cross-validation")
+
+
+def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
+    return Reason(
+        "With many images and something left to win, training the whole network pays.",
+        f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
+        f"{indicated}; the frozen network is kept where training does not beat it.",
+        "measured; Kornblith et al. 2019",
+    )
+
+
+def _alternatives(backbone: Backbone, evidence: Evidence) -> tuple[Alternative, ...]:
+    others = [probe for i, probe in enumerate(evidence.probes) if i != evidence.chosen]
+    return tuple(alternative(backbone, evidence, probe) for probe in others)
+
+
+def alternative(backbone: Backbone, evidence: Evidence, probe: Probe) -> Alternative:
+    """A probe of the evidence as something that could be done."""
+    last = len(backbone.stages) - 1
+    width = sum(backbone.stages[depth].channels for depth in probe.taps)
+    kept = backbone.parameters_to[probe.taps[-1]] + (width + 1) * len(evidence.classes)
+    name = stages_named(backbone, probe.taps)
+    case = 1 if probe.taps[-1] == last else 2
+    return Alternative(name, case, probe.taps, probe.accuracy, probe.interval, kept)
