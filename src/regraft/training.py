@@ -141,7 +141,7 @@ def epochs_for(images: int, init: Init) -> int:
     and a fixed number of epochs. Random weights get twice that: on two cores the four times of He
     et al. 2019 would take days.
     """
-    usual = round(80 / float(max(images, 1)) ** 0.25)
+    usual: int = round(80 / float(max(images, 1)) ** 0.25)
     return min(max(usual, 4), 25) * (2 if init == "random" else 1)
 
 
