@@ -37,7 +37,7 @@ LOWER = [  # torch begins here
     *("processes", "weights", "zoo", "tracing", "describe", "networks", "freezing", "surgery"),
     *("anatomy",),
     *("engines", "shift", "features", "textbook", "finetune", "measure", "predict"),
-    *("contest", "steps", "run", "diagram", "report", "export", "serve", "estimator"),
+    *("contest", "steps", "events", "run", "diagram", "report", "export", "serve", "estimator"),
     *("__init__", "cli", "demo", "__main__"),
 ]
 ROOMS = [*UPPER, *LOWER]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from regraft import planfile
 from regraft.backbones import Backbone, Stage, View, Weights
+from regraft.decide import SCRATCH, decide
 from regraft.errors import PlanError, UsageError
 from regraft.evidence import Evidence, candidates_of, gather
-from regraft.plan import Choices, Plan, candidates, decide, weighting_of
+from regraft.plan import Choices, Plan, candidates, weighting_of
 
 BACKBONE = Backbone(
     name="four-stages",
@@ -88,9 +90,55 @@ def test_large_sets_with_something_left_to_win_are_case_3_or_4(
         evidence_telling(3), size=0.8, similarity=similarity, expected=1 - headroom
     )
     plan = plan_of(large)
-    assert (plan.case, plan.indicated) == (1, indicated)
-    said = any("does not train the network yet" in reason.fact for reason in plan.reasons)
+    assert (plan.case, plan.indicated) == (indicated, indicated)
+    assert bool(plan.trainings) == (indicated in (3, 4))
+    assert not plan.insists
+    said = any("training the whole network pays" in reason.rule for reason in plan.reasons)
     assert said == (indicated in (3, 4))
+
+
+def test_random_weights_are_tried_where_size_makes_it_plausible_or_when_asked_for() -> None:
+    far = dataclasses.replace(evidence_telling(3), size=0.8, similarity=0.2, expected=0.9)
+
+    def inits(evidence: Evidence, **asked: Any) -> list[str]:
+        return [one.init for one in plan_of(evidence, Choices(**asked)).trainings]
+
+    assert inits(far) == ["pretrained"]
+    assert inits(dataclasses.replace(far, images=SCRATCH)) == ["pretrained", "random"]
+    assert inits(far, case=4) == ["pretrained", "random"]
+    assert inits(far, case=4, init="random") == ["random"]
+    assert inits(far, case=4, init="pretrained") == ["pretrained"]
+    assert inits(far, case=3) == ["pretrained"]
+    assert inits(far, case=1) == inits(far, cut="stage1") == []
+
+
+def test_steps_say_what_is_trained_and_how() -> None:
+    asked = Choices(case=4, seed=3)
+    plan = plan_of(evidence_telling(3), asked)
+    kinds = [step.kind for step in plan.steps()]
+    assert kinds[4:] == ["fit", "tune", "scratch", "choose", "calibrate", "evaluate"]
+    said = " ".join(step.sentence for step in plan.steps())
+    assert "Train every stage from the pretrained weights under the fitted layer" in said
+    assert "If the trained network has not beaten the frozen one, train" in said
+    assert plan.insists
+    assert "as was asked" in said
+    partly = plan_of(evidence_telling(3), Choices(trainable_from="stage2"))
+    assert (partly.case, partly.frozen) == (3, ("stage0", "stage1"))
+    assert "Train stage2, last from" in " ".join(step.sentence for step in partly.steps())
+    book = plan_of(evidence_telling(3), Choices(case=3, recipe="textbook"))
+    assert "under a new layer of random weights: learning rate 0.01" in book.explain()
+
+
+def test_a_budget_trims_the_training_or_says_what_it_would_take() -> None:
+    evidence = evidence_telling(3)
+    whole = plan_of(evidence, Choices(case=3)).trainings[0]
+    assert plan_of(evidence, Choices(case=3, budget=1e6), speed=100.0).trainings == (whole,)
+    less = plan_of(evidence, Choices(case=3, budget=10.0), speed=60.0).trainings[0]
+    assert (len(less.rates), less.refit, less.epochs) == (1, False, 4)
+    with pytest.raises(UsageError, match=r"too short to train .*\n.* 60 images/s .* at least"):
+        plan_of(evidence, Choices(case=3, budget=1.0), speed=60.0)
+    large = dataclasses.replace(evidence, size=0.8, similarity=0.9, expected=0.9)
+    assert plan_of(large, Choices(budget=1.0), speed=60.0).case == 1
 
 
 def test_a_person_overrules_and_it_is_recorded() -> None:
@@ -110,6 +158,13 @@ def test_a_person_overrules_and_it_is_recorded() -> None:
         (Choices(cut="stage9"), ["'stage9'", "stage0, stage1, stage2, last", "0 to 3"]),
         (Choices(case=1, cut="stage0"), ["--case 1", "--cut stage0", "case 2"]),
         (Choices(case=2, cut="last"), ["--case 2", "earlier stage"]),
+        (Choices(rate=0.0), ["--learning-rate", "above 0", "got 0"]),
+        (Choices(rate=10.0), ["--learning-rate", "at most 1", "got 10"]),
+        (Choices(budget=0.0), ["--budget", "above 0"]),
+        (Choices(case=1, init="random", rate=2), ["trains no stage", "--case 4", "at most 1"]),
+        (Choices(case=4, init="random", trainable_from="last"), ["--trainable-from"]),
+        (Choices(trainable_from="stage9"), ["--trainable-from", "stage0, stage1"]),
+        (Choices(trainable_from="stage2", cut="stage1"), ["--trainable-from", "--cut stage1"]),
     ],
 )
 def test_choices_that_cannot_be_are_refused(choices: Choices, words: list[str]) -> None:
@@ -190,8 +245,8 @@ def test_contradictions_are_named_at_once() -> None:
     [
         ("{", ["not JSON", "line 1"]),
         ("[]", ["one JSON object", "list"]),
-        ('{"version": 99}', ["version 99", "reads 1"]),
-        ('{"version": 1}', ["fingerprint: is missing", "evidence: is missing"]),
+        ('{"version": 99}', ["version 99", "reads 2"]),
+        ('{"version": 2}', ["fingerprint: is missing", "evidence: is missing"]),
     ],
 )
 def test_what_is_no_plan_is_refused(text: str, words: list[str]) -> None:

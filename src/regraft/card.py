@@ -105,7 +105,8 @@ def _surgery(plan: Plan) -> str:
     reasons = "\n".join(f"- {reason.rule} {reason.fact}" for reason in plan.reasons)
     return (
         f"## Surgery\n\nCase {plan.case} of transfer learning. {_frozen(plan)} Dropped: "
-        f"{_listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n{reasons}\n\n"
+        f"{_listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n"
+        f"{reasons}\n\n"
         f"`model.safetensors` holds the kept stages as `trunk.*` and the new layer as "
         f"`head.weight` [{len(plan.evidence.classes)}, {plan.inputs}] and `head.bias`. Its input "
         f"is the output of {read}, each pooled to one number a channel, side by side in this "

@@ -43,7 +43,7 @@ from regraft.runfiles import (
     write_text,
 )
 
-LATER = ("report.html", ".DS_Store")
+LATER = ("report.html", "tensorboard", ".DS_Store")
 """What may come to lie in a run afterwards and is replaced with it."""
 
 

@@ -11,6 +11,8 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ from regraft.contest import Tell
 from regraft.dataset import Dataset
 from regraft.decide import case_of, decide
 from regraft.errors import PlanError, RunError
+from regraft.events import FOLDER as EVENTS
+from regraft.events import event_log
 from regraft.evidence import Evidence, gather
 from regraft.measure import Measured, Network, cache_folder, measure, mirrored, open_network
 from regraft.plan import Choices, Plan, Recipe, candidates, weighting_of
@@ -31,6 +35,7 @@ from regraft.processes import is_first
 from regraft.result import check_destination, read_run
 from regraft.splits import folds, validation
 from regraft.steps import PERFORM, Work, ended, result_of
+from regraft.training import Init
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +59,10 @@ def propose(
     class_weights: str = "auto",
     seed: int = 0,
     test_fraction: float | None = None,
+    init: Init | None = None,
+    trainable_from: str | None = None,
+    learning_rate: float | None = None,
+    budget: float | None = None,
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -67,9 +76,13 @@ def propose(
         case: overrule the case, 1 to 4.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
-        class_weights: ``auto``, ``none`` or ``balanced``.
+        class_weights: ``auto``, ``none``, ``balanced`` or (in training) ``sampling``.
         seed: of the split, the folds and the new layer.
         test_fraction: share held out where the data has no test split of its own (0.2).
+        init: case 4 from the ``pretrained`` weights only, or from ``random`` ones only.
+        trainable_from: train this stage and those after it (case 3).
+        learning_rate: of cases 3 and 4, instead of three that race.
+        budget: seconds that the whole run may take.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
@@ -79,7 +92,10 @@ def propose(
         BackboneError: there is no such network, or its weights cannot be had.
         UsageError: choices that contradict each other.
     """
-    choices = Choices(case, cut, recipe, class_weights, seed, test_fraction)
+    choices = Choices(
+        *(case, cut, recipe, class_weights, seed, test_fraction),
+        *(init, trainable_from, learning_rate, budget),
+    )
     network = open_network(backbone, weights)
     measured = measure(
         Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
@@ -262,20 +278,35 @@ def carry_out(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    tensorboard: bool = False,
     tell: Tell = lambda row: None,
 ) -> Result:
-    """Perform a plan and write the RUN folder; training can be resumed until that is done."""
+    """Perform a plan and write the RUN folder; training can be resumed until that is done.
+
+    ``tell`` is called with every row of the log as it is made; ``tensorboard`` writes them as
+    event files too.
+    """
     if out is None or not plan.trainings:
         if resume:
             raise RunError("There is nothing to resume.", ["This plan trains no network."])
         result = perform(plan, measured, tell=tell)
     else:
         place = unfinished.begin(Path(out), plan, resume=resume)
-        result = perform(plan, measured, place, tell=tell)
+        with event_log(place) if tensorboard else nullcontext(_deaf) as log:
+
+            def both(row: Mapping[str, object]) -> None:
+                tell(row)
+                log(row)
+
+            result = perform(plan, measured, place, tell=both)
     if out is not None and is_first():
         result.save(out, overwrite=overwrite)
-        unfinished.end(Path(out))
+        unfinished.end(Path(out), keep=EVENTS)
     return result
+
+
+def _deaf(row: Mapping[str, object]) -> None:
+    """Listen to nothing."""
 
 
 def perform(

@@ -15,7 +15,7 @@ from regraft.heads import Taps
 Init = Literal["pretrained", "random"]
 Weighting = Literal["none", "balanced", "sampling"]
 
-RATES = (1e-4, 3e-4, 1e-3)
+RATES = (3e-4, 1e-3, 3e-3)
 """Learning rates that race, for AdamW on pretrained weights, of the new layer and last stage."""
 
 SCRATCH_RATES = (1e-3, 3e-3)

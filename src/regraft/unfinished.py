@@ -6,6 +6,7 @@ A run that was killed goes on from there with ``--resume``.
 import dataclasses
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from regraft import planfile
@@ -85,6 +86,8 @@ def _check_same(place: Path, plan: Plan) -> None:
         )
 
 
-def end(run: Path) -> None:
-    """Remove what is no longer needed."""
+def end(run: Path, keep: str) -> None:
+    """Remove what is no longer needed; the folder ``keep`` in it, if there is one, goes to RUN."""
+    with suppress(OSError):
+        shutil.move(place_of(run) / keep, run / keep)
     shutil.rmtree(place_of(run), ignore_errors=True)

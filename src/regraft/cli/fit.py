@@ -40,7 +40,15 @@ def run_fit(
     else:
         check_plan(plan, measured)
     with training_bar(is_first()) as tell:
-        result = carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, tell=tell)
+        result = carry_out(
+            plan,
+            measured,
+            out=out,
+            overwrite=overwrite,
+            resume=resume,
+            tensorboard=tensorboard and is_first(),
+            tell=tell,
+        )
     if not is_first():
         return
     if as_json:
