@@ -2,9 +2,9 @@
 
     python bench/bench_cases.py --data FOLDER --out bench_cases.json
 
-For each set, number of images a class (0: all, at most 400) and seed: draw the training images, fit
-or train every arm on them, and judge each once on the rest (at most 1,000). EfficientNet-Lite0 at 128
-px, so that two cores can train it; the frozen arms see the same 128 px.
+For each set, number of images a class (0: all, at most 400) and seed: draw the training images,
+fit or train every arm on them, and judge each once on the rest (at most 1,000). EfficientNet-Lite0
+at 128 px, so that two cores can train it; the frozen arms see the same 128 px.
 """
 
 import argparse
@@ -184,7 +184,8 @@ def trained(
         )
     seconds = time.perf_counter() - start
     config = {"backbone": backbone.to_json(), "taps": recipe.taps, "classes": measured.classes}
-    network = restore(config, done.state)
+    module = None if backbone.architecture else measured.network.build()
+    network = restore(config, done.state, module)
     logits = finetune.predict(network, measured.dataset.read, [kept[i] for i in test], backbone)
     hits = done.shares.argmax(1) == labels[train][val]
     return {

@@ -2,12 +2,12 @@
 
     python bench/bench_training.py --data FOLDER --out bench_training.json
 
-The same photos of `clothing`, the same network and batch of 32, every weight trained by AdamW, random
-crops and flips, two epochs of 256 images each, decoding included; images a second over both epochs.
+The same photos of `clothing`, the same network and batch of 32, every weight trained by AdamW,
+random crops and flips, two epochs of 256 images, decoding included; images a second over both.
 
-plain: eager float32, `DataLoader` with two workers, torchvision's transforms, as in the tutorials.
-timm: its loader and transforms with two workers, channels-last and bfloat16 autocast, the settings that
-its training script is run with for speed. regraft: `regraft.finetune.train` with one rate; the
+plain: eager float32, `DataLoader` with two workers, torchvision's transforms, as tutorials do.
+timm: its transforms, two workers, channels-last and bfloat16 autocast, the settings that its
+training script is run with for speed. regraft: `regraft.finetune.train` with one rate; the
 photos are decoded once, and the type and memory format are measured (that time is given apart).
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from timm.data import create_transform
+from timm.data import create_transform  # type: ignore[attr-defined]
 from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchSet
@@ -90,7 +90,7 @@ def row(folder: Path, name: str, size: int) -> dict[str, Any]:
 
 
 def _tutorial(record: Backbone) -> Callable[[Any], Any]:
-    return v2.Compose(
+    made: Callable[[Any], Any] = v2.Compose(
         [
             v2.PILToTensor(),
             v2.RandomResizedCrop(record.view.size, scale=(0.6, 1.0), antialias=True),
@@ -99,6 +99,7 @@ def _tutorial(record: Backbone) -> Callable[[Any], Any]:
             v2.Normalize(record.mean, record.std),
         ]
     )
+    return made
 
 
 def _timms(record: Backbone) -> Callable[[Any], Any]:

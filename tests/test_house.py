@@ -35,9 +35,10 @@ UPPER = [
 ]
 LOWER = [  # torch begins here
     *("processes", "weights", "zoo", "tracing", "describe", "networks", "freezing", "surgery"),
-    *("anatomy",),
+    *("border", "anatomy"),
     *("engines", "shift", "features", "textbook", "finetune", "measure", "predict"),
-    *("contest", "steps", "events", "run", "diagram", "report", "export", "serve", "estimator"),
+    *("contest", "steps", "events", "run", "compare"),
+    *("diagram", "report", "export", "serve", "estimator"),
     *("__init__", "cli", "demo", "__main__"),
 ]
 ROOMS = [*UPPER, *LOWER]
@@ -183,7 +184,9 @@ def test_importing_regraft_loads_nothing_heavy() -> None:
     assert loaded_by("import regraft") == set()
 
 
-@pytest.mark.parametrize("verb", ["", "plan", "fit", "predict", "models", "cache", "demo"])
+@pytest.mark.parametrize(
+    "verb", ["", "plan", "fit", "compare", "predict", "models", "cache", "demo"]
+)
 def test_help_loads_nothing_heavy(verb: str) -> None:
     argv = ["regraft", *verb.split(), "--help"]
     code = (

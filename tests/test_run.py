@@ -306,13 +306,6 @@ def test_a_case_or_cut_that_is_asked_for_is_done_and_recorded(measured: Measured
     assert len(small) < len(large)
 
 
-@pytest.mark.parametrize("case", [3, 4])
-def test_a_case_that_is_not_there_yet_says_so(measured: Measured, case: int) -> None:
-    plan = run.draft(measured, Choices(case=case))
-    assert (plan.case, plan.indicated) == (1, case)
-    assert f"case {case}" in plan.explain()
-
-
 def test_the_textbook_reads_one_stage_and_starts_at_random(measured: Measured) -> None:
     plan = run.draft(measured, Choices(recipe="textbook"))
     assert len(plan.taps) == 1

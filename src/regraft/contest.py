@@ -132,12 +132,14 @@ def trained(setting: Setting, training: Training) -> Entry:
 def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
     """Whether an entry is better than another on the validation images by more than noise.
 
-    The noise is one standard error of the paired difference in accuracy, image by image.
+    The noise is one standard error of the difference: of ``d`` images on which one of the two is
+    right and the other wrong, the better one must have more than the root of ``d`` to spare (the
+    statistic of McNemar's test, 1947, above 1).
     """
-    difference = (entry.shares.argmax(1) == truth).astype(float)
-    difference -= other.shares.argmax(1) == truth
-    error = difference.std() / np.sqrt(max(len(difference) - 1, 1))
-    return bool(difference.mean() > error)
+    own = entry.shares.argmax(1) == truth
+    its = other.shares.argmax(1) == truth
+    gain, differ = int(own.sum()) - int(its.sum()), int((own != its).sum())
+    return gain > 0 and gain**2 > differ
 
 
 def winner(

@@ -9,7 +9,13 @@ from regraft.plan import Alternative, Choices, Plan, Reason, depth_of, stages_na
 from regraft.training import Init, Training, Weighting, textbook, tuned, within
 
 HEADROOM = 0.02
-"""Below this share of images to be won, training the network is not tried."""
+"""Below this share of images left to be won, training the network is not tried on a large set."""
+
+SMALL_HEADROOM = 0.05
+"""Nor below this on a small one, and only if it is different: see ``docs/benchmarks.md``."""
+
+FEWEST = 100
+"""Training images below which the network is not trained unasked."""
 
 SCRATCH = 10_000
 """Training images from which random weights are tried where the set is different (He et al. 2019:
@@ -80,10 +86,22 @@ def case_of(evidence: Evidence, choices: Choices, last: int) -> int:
         return choices.case
     if choices.trainable_from is not None:
         return 3
-    frozen = 1 if evidence.probes[evidence.chosen].taps[-1] == last else 2
-    if choices.cut is None and evidence.large and evidence.headroom >= HEADROOM:
+    if choices.cut is None and worth_training(evidence):
         return 3 if evidence.similar else 4
-    return frozen
+    return 1 if evidence.probes[evidence.chosen].taps[-1] == last else 2
+
+
+def worth_training(evidence: Evidence) -> bool:
+    """Whether training the network may win enough to be tried unasked.
+
+    On a large set where something is left to win. On a small one only where the images are
+    different and the frozen network leaves much: there it won up to ten points at twenty images a
+    class, while on similar images it won nothing (``docs/benchmarks.md``).
+    """
+    if evidence.large:
+        return evidence.headroom >= HEADROOM
+    different = not evidence.similar and evidence.images >= FEWEST
+    return different and evidence.headroom >= SMALL_HEADROOM
 
 
 def asked(choices: Choices) -> bool:
@@ -228,8 +246,10 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
 
 
 def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
+    many = "With many images and something left to win, training the whole network pays."
+    few = "On images that are different, training can pay on a small set too."
     return Reason(
-        "With many images and something left to win, training the whole network pays.",
+        many if evidence.large else few,
         f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
         f"{indicated}; the frozen network is kept where training does not beat it.",
         "measured; Kornblith et al. 2019",

@@ -110,6 +110,12 @@ def survey(
     return work.result(time.perf_counter() - start)
 
 
+def sample(read: Read, count: int, view: View) -> tuple[Pixels, list[int]]:
+    """The pixels that :func:`survey` has an engine chosen with, and of which images they are."""
+    with _threads(engines.cores()) as pool:
+        return _sample(read, count, view, pool)
+
+
 def _sample(
     read: Read, count: int, view: View, pool: ThreadPoolExecutor
 ) -> tuple[Pixels, list[int]]:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,20 @@ from regraft.backbones import Backbone, View
 from regraft.cache import Store, default_folder
 from regraft.dataset import Dataset
 from regraft.engines import Engine, Pixels, trunks
-from regraft.features import Survey, survey
+from regraft.errors import DataError, UsageError
+from regraft.features import Choose, Read, Survey, sample, survey
 from regraft.images import Facts
 from regraft.plan import Choices, candidates
+from regraft.processes import (
+    each,
+    is_first,
+    leads_machine,
+    of_first,
+    rank,
+    rows_of_all,
+    together,
+    world_size,
+)
 from regraft.splits import Split, check_fraction, split
 
 if TYPE_CHECKING:
@@ -95,20 +107,28 @@ def measure(
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Measured:
-    """Look at every image once: what it is, whether it is used, and its features at every depth."""
+    """Look at every image once: what it is, whether it is used, and its features at every depth.
+
+    Several processes share the images, and all get everything.
+    """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
     check_fraction(dataset, choices.test_fraction)
+    _check_processes(dataset, network, (choices, augment, strict))
     started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
     views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
     with Store.open(folder) as store:
-        looked, engine = look_at(dataset, network, views, store, progress)
-        start = time.perf_counter()
-        audit = auditing.audit(dataset, looked.facts, strict=strict)
-        sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
-        audited = time.perf_counter() - start
-        shift = shift_of(
-            dataset, looked.facts, [audit.kept[i] for i in sides.train], network, store
-        )
+        look = look_at if world_size() == 1 else _look_together
+        looked, engine = look(dataset, network, views, store, progress)
+
+        def parted() -> tuple[Audit, Split, float, tuple[float, ...] | None]:
+            start = time.perf_counter()
+            audit = auditing.audit(dataset, looked.facts, strict=strict)
+            sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
+            audited = time.perf_counter() - start
+            train = [audit.kept[i] for i in sides.train]
+            return audit, sides, audited, shift_of(dataset, looked.facts, train, network, store)
+
+        audit, sides, audited, shift = of_first(parted)
         store.prune()
     kept = np.asarray(audit.kept)
     classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
@@ -135,16 +155,14 @@ def measure(
 def look_at(
     dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
 ) -> tuple[Survey, str]:
-    """The pass over the images, and the name of the engine that ran it."""
+    """The pass over the images in one process, and the name of the engine that ran it."""
     record, folder = network.backbone, store.folder
     known = engines.remembered(record, folder, build=network.build)
     chosen: list[Engine] = [known[0]] if known else []
 
     def choose(pixels: Pixels, indices: Sequence[int]) -> Engine:
-        # without labels: some of these images may be held out
-        engine, _ = engines.choose(record, pixels, folder, build=network.build)
-        chosen.append(engine)
-        return engine
+        chosen.append(_engine_for(network, pixels, folder))
+        return chosen[-1]
 
     looked = survey(
         dataset.read,
@@ -158,6 +176,115 @@ def look_at(
         progress=progress,
     )
     return looked, chosen[0].name if chosen else ""
+
+
+def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
+    """Refuse before the work what processes cannot share."""
+    if world_size() == 1:
+        return
+    if world_size() > len(dataset):
+        raise UsageError(
+            f"There are more processes ({world_size():,}) than images ({len(dataset):,}).",
+            ["Start fewer."],
+        )
+
+    listed = "\n".join(f"{item.path}\t{item.label}\t{item.split}" for item in dataset.items)
+    digest = images.digest(f"{network.backbone.weights.sha256} {asked}\n{listed}".encode())
+    if len(set(together(digest))) > 1:
+        raise DataError(
+            "The processes were not started with the same images, weights and options.",
+            ["Give every machine the same command, and a DATA folder with the same content."],
+        )
+
+
+def _look_together(
+    dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
+) -> tuple[Survey, str]:
+    """The pass shared by all processes, and the name of the engine that ran it."""
+    record, engine = network.backbone, _same_engine(dataset, network, store.folder)
+    looked = shared_survey(
+        dataset.read,
+        len(dataset),
+        views,
+        sum(record.widths),
+        engine=engine,
+        choose=lambda pixels, _: _engine_for(network, pixels, store.folder),
+        store=store,
+        space=lambda view, name: engines.space(record, view, name),
+        progress=progress,
+    )
+    return looked, engine.name if engine else ""
+
+
+def shared_survey(
+    read: Read,
+    count: int,
+    views: Sequence[View],
+    width: int,
+    *,
+    engine: Engine | None,
+    choose: Choose,
+    store: Store | None = None,
+    space: Callable[[View, str], str] = lambda view, engine: "",
+    progress: Progress = lambda done, total: None,
+) -> Survey:
+    """:func:`regraft.features.survey` shared by all processes, which all get everything."""
+    own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
+    looked = each(
+        lambda: survey(
+            lambda i: read(own[i]),
+            len(own),
+            views,
+            width,
+            engine=engine,
+            choose=choose,
+            store=store,
+            space=space,
+            progress=lambda done, _: progress(min(done * world, count), count),
+        )
+    )
+    parts = together((looked.facts, looked.computed, looked.busy))
+    facts: dict[int, Facts] = {}
+    for place, (some, _, _) in enumerate(parts):
+        facts |= zip(range(place, count, world), some, strict=True)
+    return Survey(
+        facts=tuple(facts[i] for i in range(count)),
+        features=tuple(rows_of_all(rows, count) for rows in looked.features),
+        computed=sum(computed for _, computed, _ in parts),
+        seconds=time.perf_counter() - start,
+        busy={name: sum(busy[name] for _, _, busy in parts) for name in looked.busy},
+    )
+
+
+def _same_engine(dataset: Dataset, network: Network, folder: Path) -> Engine | None:
+    """The engine that the first process chooses, in all of them; None where no image can be used.
+
+    One process a machine makes it ready there, and the others find it in the cache folder.
+    """
+    find = partial(_find_engine, dataset, network, folder)
+    first = each(lambda: find(None) if is_first() else None)
+    name = of_first(lambda: first.name if first else "")
+    if not name:
+        return None
+    lead = each(lambda: first or (find(name) if leads_machine() else None))
+    return each(lambda: lead or find(name))
+
+
+def _find_engine(
+    dataset: Dataset, network: Network, folder: Path, only: str | None
+) -> Engine | None:
+    """The remembered engine, or the one chosen on images from all over the data set."""
+    known = engines.remembered(network.backbone, folder, build=network.build, only=only)
+    if known:
+        return known[0]
+    pixels, indices = sample(dataset.read, len(dataset), network.backbone.view)
+    return _engine_for(network, pixels, folder, only) if indices else None
+
+
+def _engine_for(network: Network, pixels: Pixels, folder: Path, only: str | None = None) -> Engine:
+    # without labels: some of these images may be held out
+    record, build = network.backbone, network.build
+    return engines.choose(record, pixels, folder, build=build, only=only)[0]
 
 
 def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:

@@ -135,13 +135,8 @@ class Result:
 
     def _record(self) -> Backbone:
         """The backbone's record, with the weights that it has now."""
-        backbone = self.plan.backbone
-        if self.plan.case in (1, 2):
-            return backbone
-        digest = hashlib.sha256()
-        for name in sorted(self.tensors):
-            digest.update(name.encode() + np.ascontiguousarray(self.tensors[name]).tobytes())
-        return replace(backbone, weights=Weights("memory", digest.hexdigest(), ""))
+        trained = self.plan.case in (3, 4)
+        return retrained(self.plan.backbone, self.tensors) if trained else self.plan.backbone
 
     def _look(self, images: Sequence[Picture]) -> Any:
         engine = self._engine()
@@ -161,6 +156,14 @@ class Result:
             return Prediction(name, problem=problem)
         best = np.argsort(-shares, kind="stable")[:top]
         return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
+
+
+def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]]) -> Backbone:
+    """A backbone's record after training: what is remembered of the old weights is not its own."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
+    return replace(backbone, weights=Weights("memory", digest.hexdigest(), ""))
 
 
 def _name(image: Picture, number: int) -> str:

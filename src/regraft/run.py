@@ -31,7 +31,7 @@ from regraft.evidence import Evidence, gather
 from regraft.measure import Measured, Network, cache_folder, measure, mirrored, open_network
 from regraft.plan import Choices, Plan, Recipe, candidates, weighting_of
 from regraft.predict import Result
-from regraft.processes import is_first
+from regraft.processes import check_training, is_first, of_first
 from regraft.result import check_destination, read_run
 from regraft.splits import folds, validation
 from regraft.steps import PERFORM, Work, ended, result_of
@@ -185,7 +185,14 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
 
 
 def draft(measured: Measured, choices: Choices) -> Plan:
-    """Decide: the evidence of the training images, and the plan that follows from it."""
+    """Decide: the evidence of the training images, and the plan that follows from it.
+
+    Of several processes the first decides for all.
+    """
+    return of_first(lambda: _draft(measured, choices))
+
+
+def _draft(measured: Measured, choices: Choices) -> Plan:
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
     counts = np.bincount(labels, minlength=len(measured.classes))
@@ -265,10 +272,14 @@ def check_out(
         RunError: something is there that may not be replaced, or there is nothing to resume.
     """
     if out is not None:
-        unfinished.check(Path(out), resume=resume, overwrite=overwrite)
-        check_destination(Path(out), overwrite=overwrite)
+        of_first(lambda: _check_place(Path(out), overwrite=overwrite, resume=resume))
     elif resume:
         raise RunError("There is nothing to resume.", ["Name the RUN folder."])
+
+
+def _check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
+    unfinished.check(out, resume=resume, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite)
 
 
 def carry_out(
@@ -286,23 +297,28 @@ def carry_out(
     ``tell`` is called with every row of the log as it is made; ``tensorboard`` writes them as
     event files too.
     """
+    check_training(plan.trainings, plan.train - plan.validation)
     if out is None or not plan.trainings:
         if resume:
             raise RunError("There is nothing to resume.", ["This plan trains no network."])
         result = perform(plan, measured, tell=tell)
     else:
-        place = unfinished.begin(Path(out), plan, resume=resume)
-        with event_log(place) if tensorboard else nullcontext(_deaf) as log:
+        place = of_first(lambda: unfinished.begin(Path(out), plan, resume=resume))
+        with event_log(place) if tensorboard and is_first() else nullcontext(_deaf) as log:
 
             def both(row: Mapping[str, object]) -> None:
                 tell(row)
                 log(row)
 
             result = perform(plan, measured, place, tell=both)
-    if out is not None and is_first():
-        result.save(out, overwrite=overwrite)
-        unfinished.end(Path(out), keep=EVENTS)
+    if out is not None:
+        of_first(lambda: _save(result, Path(out), overwrite=overwrite))
     return result
+
+
+def _save(result: Result, out: Path, *, overwrite: bool) -> None:
+    result.save(out, overwrite=overwrite)
+    unfinished.end(out, keep=EVENTS)
 
 
 def _deaf(row: Mapping[str, object]) -> None:

@@ -16,12 +16,13 @@ from regraft import anatomy, heads
 from regraft.anatomy import Anatomy
 from regraft.changes import Change, Kind
 from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained, winner
-from regraft.engines import trunks
+from regraft.engines import open_engine, trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
-from regraft.measure import Measured
+from regraft.measure import Measured, shared_survey
 from regraft.plan import Plan, StepKind
-from regraft.predict import Result
+from regraft.predict import Result, retrained
+from regraft.processes import of_first
 from regraft.result import Predictions, metrics_of
 from regraft.textbook import fit_textbook
 
@@ -140,7 +141,7 @@ def _enter(work: Work, init: str) -> None:
     setting = work.setting
     work.entries = work.entries or [frozen(setting)]
     first = work.entries[0]
-    if any(beats(entry, first, setting.truth) for entry in work.entries[1:]):
+    if of_first(lambda: any(beats(e, first, setting.truth) for e in work.entries[1:])):
         return
     [training] = [one for one in work.plan.trainings if one.init == init]
     work.entries.append(trained(setting, training))
@@ -149,8 +150,13 @@ def _enter(work: Work, init: str) -> None:
 def _choose(work: Work) -> None:
     """Take the best candidate; the plan remembers what ran and why that one won."""
     truth = work.setting.truth
-    best, why = winner(work.entries, truth, insists=work.plan.insists)
-    work.best = best
+
+    def pick() -> tuple[int, str]:
+        best, why = winner(work.entries, truth, insists=work.plan.insists)
+        return work.entries.index(best), why
+
+    place, why = of_first(pick)  # another kind of processor may round differently
+    work.best = best = work.entries[place]
     work.plan = replace(
         work.plan, case=best.case, taps=best.taps, ran=record(work.entries, best, truth), why=why
     )
@@ -178,21 +184,39 @@ def _evaluate(work: Work) -> None:
 
 
 def _logits_of_trained(work: Work) -> NDArray[np.float32]:
-    """Logits of the held-out images by the trained network."""
-    from regraft import finetune, surgery
-
+    """Logits of the held-out images by the trained network, run as it will be to predict."""
     plan, measured, start = work.plan, work.measured, time.perf_counter()
-    config = {
-        "backbone": plan.backbone.to_json(),
-        "taps": plan.taps,
-        "classes": measured.classes,
-    }
-    module = None if plan.backbone.architecture else measured.network.build()
-    network = surgery.restore(config, work.tensors, module)
+    record = retrained(plan.backbone, work.tensors)
+    engine = open_engine(record, plan.taps, measured.cache, trunk=_trained_trunk(work))
     items = [measured.audit.kept[i] for i in measured.split.test]
-    logits = finetune.predict(network, measured.dataset.read, items, plan.backbone)
+    looked = shared_survey(
+        lambda i: measured.dataset.read(items[i]),
+        len(items),
+        [plan.backbone.view],
+        plan.inputs,
+        engine=engine,
+        choose=lambda pixels, indices: engine,
+    )
     work.speed = len(items) / (time.perf_counter() - start)
-    return logits
+    return work.needed_head().logits(looked.features[0])
+
+
+def _trained_trunk(work: Work) -> "Callable[[], nn.Module]":
+    """A way to build the trunk that training left."""
+    plan, measured, tensors = work.plan, work.measured, work.tensors
+
+    def trunk() -> "nn.Module":
+        from regraft import surgery
+
+        config = {
+            "backbone": plan.backbone.to_json(),
+            "taps": plan.taps,
+            "classes": measured.classes,
+        }
+        module = None if plan.backbone.architecture else measured.network.build()
+        return surgery.restore(config, tensors, module).trunk
+
+    return trunk
 
 
 PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
@@ -222,17 +246,9 @@ def result_of(work: Work) -> Result:
     tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}
 
     def trunk() -> "nn.Module":
-        from regraft import networks, surgery
+        from regraft import networks
 
-        if not by_training:
-            return networks.trunk(network.build(), network.backbone, plan.taps)
-        config = {
-            "backbone": plan.backbone.to_json(),
-            "taps": plan.taps,
-            "classes": measured.classes,
-        }
-        module = None if plan.backbone.architecture else network.build()
-        return surgery.restore(config, tensors, module).trunk
+        return networks.trunk(network.build(), network.backbone, plan.taps)
 
     return Result(
         plan=plan,
@@ -252,7 +268,7 @@ def result_of(work: Work) -> Result:
         log=tuple(work.log),
         audit=tuple((left.path, left.reason, left.detail) for left in measured.audit.left_out),
         cache=measured.cache,
-        trunk=trunk,
+        trunk=_trained_trunk(work) if by_training else trunk,
     )
 
 

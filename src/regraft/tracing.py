@@ -14,6 +14,10 @@ from torch import Tensor, fx, nn
 from regraft.backbones import Stage
 from regraft.errors import BackboneError
 
+GIVES, ENDS = "regraft.gives", "regraft.ends"
+"""Keys of the meta data of a trunk's nodes: paths of the modules that give this value, and of those
+that are done when this node is. Unlike nodes they can be copied with the graph."""
+
 _ROOT = "net"  # where the traced network hangs, so that only its first argument is traced
 
 
@@ -128,8 +132,13 @@ def trace(
 
 def needed(traced: Traced, tap: Tap) -> set[fx.Node]:
     """The nodes that the value of a tap depends on, itself and what writes into it included."""
+    return needed_in(traced.graph, tap)
+
+
+def needed_in(graph: fx.Graph, tap: Tap) -> set[fx.Node]:
+    """The same in a graph of any kind."""
     wanted, reached = {tap.node}, False
-    for node in reversed(traced.graph.nodes):
+    for node in reversed(graph.nodes):
         reached = reached or node is tap.end
         if reached and (node in wanted or (_writes(node) and node.args[0] in wanted)):
             wanted.add(node)
@@ -182,6 +191,8 @@ class Trunk(nn.Module):
     def __init__(self, traced: Traced, readings: Sequence[tuple[Tap, Stage]]) -> None:
         super().__init__()
         self._ways: dict[bool, Callable[..., list[Tensor]]] = {}
+        self.graphs: dict[bool, fx.Graph] = {}
+        """What each way does, in training mode and outside it; its targets are paths in here."""
         self.learn(traced, readings, training=False)
         self.eval()
 
@@ -194,12 +205,18 @@ class Trunk(nn.Module):
             if node.op in ("call_module", "get_attr"):
                 _hang(self, traced, str(node.target))
                 node.target = _inner(str(node.target))
-        self._ways[training] = type(fx.GraphModule(self, graph)).forward
+        self.graphs[training] = graph
+        self._ways[training] = function(self, graph)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Pooled taps of normalised pixels ``[B, 3, S, S]``."""
         way = self._ways.get(self.training, self._ways[False])
         return way(self, x)
+
+
+def function(trunk: Trunk, graph: fx.Graph) -> Callable[..., Any]:
+    """A graph as a function of the trunk and of what it takes."""
+    return type(fx.GraphModule(trunk, copy.deepcopy(graph))).forward
 
 
 def pool(value: Any, stage: Stage) -> Any:
@@ -227,7 +244,29 @@ def _cut(traced: Traced, readings: Sequence[tuple[Tap, Stage]]) -> fx.Graph:
             if tap.end is node:
                 pooled[place] = pool(fx.Proxy(copies[tap.node]), stage).node
     graph.output([pooled[place] for place in range(len(readings))])
+    _note(traced, copies)
     return graph
+
+
+def _note(traced: Traced, copies: Mapping[fx.Node, fx.Node]) -> None:
+    """Write at the nodes of a new graph which modules' calls are over there."""
+    last: fx.Node | None = None
+    over: dict[fx.Node, fx.Node | None] = {}
+    for node in traced.graph.nodes:
+        last = copies.get(node, last)
+        over[node] = last
+    for path, call in traced.calls.items():
+        out, end = call.out and copies.get(call.out), over[call.end]
+        if out is not None and end is not None:
+            out.meta[GIVES] = (*out.meta.get(GIVES, ()), path)
+            end.meta[ENDS] = (*end.meta.get(ENDS, ()), path)
+
+
+def ending(graph: fx.Graph, path: str) -> Tap | None:
+    """Where a trunk's graph has the value of a module that was called; None where it has not."""
+    out = [node for node in graph.nodes if path in node.meta.get(GIVES, ())]
+    end = [node for node in graph.nodes if path in node.meta.get(ENDS, ())]
+    return Tap(out[0], end[0]) if out and end else None
 
 
 def _hang(trunk: nn.Module, traced: Traced, target: str) -> None:

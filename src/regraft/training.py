@@ -151,6 +151,16 @@ def batch_for(images: int) -> int:
     return max(8, min(32, int(2**power)))
 
 
+def steps_of(images: int, training: Training) -> int:
+    """Steps an epoch; the batches differ in size by one image at most."""
+    return max(1, round(images / training.batch))
+
+
+def least_batch(training: Training, images: int) -> int:
+    """Images of the smallest step of an epoch."""
+    return images // steps_of(images, training)
+
+
 def images_shown(training: Training, images: int) -> int:
     """How many images training passes forward and back, at most, over the whole race."""
     rung = rung_of(training)

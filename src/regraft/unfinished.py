@@ -56,7 +56,8 @@ def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
         _check_same(place, plan)
         return place
     try:
-        shutil.rmtree(place, ignore_errors=True)
+        if place.exists():  # all of it: training would go on from a checkpoint that is left
+            shutil.rmtree(place)
         place.mkdir(parents=True)
         draft = place / f".{PLAN}.{os.getpid()}"
         draft.write_text(planfile.dumps(plan), "utf-8")

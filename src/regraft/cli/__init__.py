@@ -13,16 +13,25 @@ STOPPED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    from regraft import processes
     from regraft.errors import RegraftError
 
     try:
-        return _run(arguments)
+        with processes.one_voice():
+            return _run(arguments)
     except RegraftError as error:
-        print(f"regraft: {error}", file=sys.stderr)
+        print(f"regraft: {processes.turn_to_complain()}{error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
+        if processes.is_first():
+            print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
         return STOPPED
+    except RuntimeError as error:
+        if not processes.lost(error):
+            raise
+        whose = processes.turn_to_complain()
+        print(f"regraft: {whose}another process of the group is gone.", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         sys.stderr.close()  # what read our output is gone; nobody is left to tell
         return 1

@@ -260,6 +260,40 @@ def fit(
 
 
 @app.command()
+def compare(
+    data: Data,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="The folder to make.")
+    ] = Path("comparison"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier comparison of that name.")
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Leave out the cases that are absurd for the size instead of training them "
+            "briefly: case 3 below 500 images, random weights below 10,000.",
+        ),
+    ] = False,
+    backbone: BackboneName = DEFAULT,
+    weights: WeightsFile = None,
+    test_fraction: TestFraction = None,
+    seed: Seed = 0,
+    recipe: RecipeName = Recipe.tuned,
+    class_weights: ClassWeights = Weights.auto,
+    budget: Budget = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run all four cases on the same images, judge them side by side, mark what fit hands over."""
+    from regraft.cli.compare import run_compare
+
+    choices = _choices(None, None, recipe, class_weights, seed, test_fraction, budget=budget)
+    run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
+
+
+@app.command()
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")],
     images: Annotated[

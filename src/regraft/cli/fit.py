@@ -1,5 +1,6 @@
 """``regraft fit``: do what the evidence, or a plan, says."""
 
+from functools import partial
 from pathlib import Path
 
 from regraft import planfile, show
@@ -7,7 +8,7 @@ from regraft.cli.plan import cost, measured_from
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.errors import UsageError
 from regraft.plan import Choices, Plan
-from regraft.processes import is_first
+from regraft.processes import is_first, of_first
 from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft
 
 
@@ -27,7 +28,7 @@ def run_fit(
 ) -> None:
     """Make the RUN folder, and print what it got."""
     check_out(out, overwrite=overwrite, resume=resume)
-    plan = None if plan_file is None else planfile.read(plan_file)
+    plan = None if plan_file is None else of_first(partial(planfile.read, plan_file))
     if plan is not None:
         _refuse_choices(plan, choices, backbone, augment)
         data, backbone, augment = data or _data_of(plan, plan_file), plan.backbone.name, plan.mirror

@@ -10,6 +10,7 @@ from regraft.dataset import Dataset
 from regraft.errors import RunError
 from regraft.measure import Measured, measure, open_network
 from regraft.plan import Choices, Plan, with_data
+from regraft.processes import is_first
 from regraft.run import draft
 
 
@@ -28,7 +29,8 @@ def run_plan(
     plan = draft(measured, choices)
     if out is not None:
         plan = with_data(plan, relative(data, out.parent))
-        write(plan, out)
+        if is_first():
+            write(plan, out)
     if as_json:
         print_json(dataclasses.asdict(plan))
     else:

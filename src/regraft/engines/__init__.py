@@ -25,9 +25,9 @@ from regraft.engines.base import (
     features,
 )
 from regraft.engines.calibrate import SAMPLE, Sample
-from regraft.engines.graph import cores
 from regraft.engines.trunks import space
 from regraft.errors import UsageError
+from regraft.processes import cores
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,6 @@ is faster than batches of 32 for every network measured (by a third for Efficien
 layers stay in the core's own cache), and no image can have an influence on its neighbours.
 """
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from regraft.engines.base import Floats, Pixels, columns
+from regraft.processes import cores
 
 if TYPE_CHECKING:
     from torch import nn
@@ -208,10 +208,3 @@ def _output(depth: int) -> str:
 
 def _keep(request: Any, row: Floats) -> None:
     row[:] = request.get_output_tensor(0).data[0]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -8,6 +8,7 @@ longer gains, and a small set is then trained once more with its validation imag
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,31 @@ from torch import nn
 from regraft import anatomy
 from regraft.backbones import Backbone
 from regraft.changes import Change
+from regraft.errors import DataError
 from regraft.evaluate import fit_temperature, softmax
+from regraft.finetune.candidate import Job, Row, Standing
 from regraft.finetune.data import Read, Squares, room_for_crops
-from regraft.finetune.loop import Candidate, Job, Row, advance, logits_of, squared_error
-from regraft.finetune.modes import Mode, fastest
+from regraft.finetune.judge import logits_of, squared_error
+from regraft.finetune.loop import advance
+from regraft.finetune.modes import Mode, fastest, kept
 from regraft.heads import Head, class_weights
-from regraft.processes import open_fabric
+from regraft.processes import any_of, of_first, open_fabric
 from regraft.surgery import Network, operate
 from regraft.training import Training, rung_of
 
 __all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
 
 
+MODE = "mode.json"
+"""Beside the checkpoints: how this run trains, so that it goes on as it began."""
+
+
 @dataclass(frozen=True)
 class Images:
     """The training images: ``items`` of ``read``, their labels, and which of them validate.
 
-    ``train`` and ``val`` are positions in ``items``; together they are all of them.
+    ``train`` and ``val`` are positions in ``items``; together they are all of them, and there is at
+    least one in each.
     """
 
     read: Read
@@ -52,6 +61,7 @@ class Trained:
 
     ``shares``: calibrated probabilities ``[n, C]`` of the validation images, by the winner before
     it was trained on them. ``state``: the network's tensors by name, temperature folded in.
+    ``epochs``: after how many it was best; 0 where no epoch was better than the start.
     ``shown``: images that went forward and back. ``problem``: why it did not end as planned.
     """
 
@@ -67,6 +77,11 @@ class Trained:
     precision: str
     images_per_second: float
     problem: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing came of it: it ended early, and no epoch was better than the start."""
+        return bool(self.problem) and not self.epochs
 
 
 def train(
@@ -99,13 +114,17 @@ def train(
         tell: called with every row of the log.
 
     Raises:
+        DataError: there is no image to validate with, or one can no longer be read.
         RunError: a checkpoint cannot be written.
     """
+    _check_judged(images)
     began, module = time.monotonic(), build()
     start = _starts(module, backbone, classes, training, seed)
     fitted = head(images.train) if training.fitted else None
     network, changes = start(fitted)
-    mode = mode_of(network, backbone, training, cache)
+    mode = of_first(
+        lambda: kept(folder / MODE, partial(mode_of, network, backbone, training, cache))
+    )
     fabric = open_fabric(mode.precision)
     named = anatomy.take_apart(module, backbone).needs
     job = Job(
@@ -126,10 +145,11 @@ def train(
         tell=tell,
     )
     everyone = _race(job, images.train)
-    best = min(everyone, key=lambda one: one.loss)
+    best = min(everyone, key=_loss)
     network.load_state_dict(best.best)
     logits = logits_of(fabric, network.to(fabric.device), job.judged, backbone)
-    temperature = fit_temperature(logits, job.truth)
+    logits[~np.isfinite(logits).all(1)] = 0  # a network that gives no numbers tells nothing
+    temperature = of_first(lambda: fit_temperature(logits, job.truth))
     final = best
     if training.refit and best.best_epoch and not best.problem:
         whole = np.arange(len(images.items))
@@ -153,25 +173,46 @@ def train(
     )
 
 
-def _race(job: Job, rows: NDArray[np.intp]) -> list[Candidate]:
+def _check_judged(images: Images) -> None:
+    if not len(images.val) or not len(images.train):
+        raise DataError(
+            "There are too few images to train the network and to judge what came of it.",
+            [
+                "At least one class must have three different pictures to train on; none has.",
+                "Add images, or keep the network frozen (cases 1 and 2).",
+            ],
+        )
+
+
+def _race(job: Job, rows: NDArray[np.intp]) -> list[Standing]:
     """All rates to the first rung, the best of them to the end (successive halving)."""
-    training = job.training
-    everyone = [
-        advance(job, f"rate-{rate:g}", rate, rows, rung_of(training)) for rate in training.rates
-    ]
-    best = min(everyone, key=lambda one: one.loss)
-    if best.epoch < training.epochs and not best.problem:
+    training, everyone = job.training, list[Standing]()
+    for rate in training.rates:
+        if not everyone or not any_of(time.monotonic() > job.deadline):
+            everyone.append(advance(job, f"rate-{rate:g}", rate, rows, rung_of(training)))
+    going = [one for one in everyone if not one.problem]
+    best = min(going, key=_loss, default=None)
+    if best is not None and best.epoch < training.epochs:
         at = everyone.index(best)
         everyone[at] = advance(job, best.name, best.rate, rows, training.epochs)
     return everyone
 
 
+def _loss(one: Standing) -> float:
+    return one.loss
+
+
 def _starts(
     module: nn.Module, backbone: Backbone, classes: Sequence[str], training: Training, seed: int
 ) -> Callable[[Head | None], tuple[Network, list[Change]]]:
-    """A way to make the network that training starts from, under a given head or a random one."""
+    """A way to make the network that training starts from, under a given head or a random one.
+
+    Stages before the first trained one are frozen. Frozen batch norm of the trained ones keeps its
+    statistics; its scales and shifts are trained with the stage.
+    """
     first = [stage.name for stage in backbone.stages].index(training.trainable_from)
     frozen = [escape(stage.name) for stage in backbone.stages[:first]]
+    still = _batch_norms(module) if training.batch_norm == "frozen" else frozenset()
 
     def start(head: Head | None) -> tuple[Network, list[Change]]:
         network, changes = operate(
@@ -184,17 +225,16 @@ def _starts(
             seed=seed,
             head_init=None if head is None else (head.weight, head.bias),
         )
-        if training.batch_norm == "frozen":
-            network.held |= _batch_norms(network)
+        network.held |= still
         return network, changes
 
     return start
 
 
-def _batch_norms(network: Network) -> frozenset[str]:
-    """Paths of the trunk's batch-norm layers."""
+def _batch_norms(module: nn.Module) -> frozenset[str]:
+    """Paths of the batch-norm layers."""
     kinds = nn.modules.batchnorm._BatchNorm
-    return frozenset(p for p, m in network.trunk.named_modules() if isinstance(m, kinds))
+    return frozenset(p for p, m in module.named_modules() if isinstance(m, kinds))
 
 
 def speed_of(
@@ -215,7 +255,7 @@ def mode_of(network: Network, backbone: Backbone, training: Training, cache: Pat
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
     path = trunks.home(cache, backbone) / f"training-{kind}.json"
-    return fastest(lambda: network, training.batch, backbone.view.size, path)
+    return kept(path, lambda: fastest(network, training.batch, backbone.view.size))
 
 
 def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -> torch.Tensor:
@@ -226,7 +266,7 @@ def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -
     return torch.from_numpy(weights)
 
 
-def _calibrated(candidate: Candidate, temperature: float) -> dict[str, NDArray[Any]]:
+def _calibrated(candidate: Standing, temperature: float) -> dict[str, NDArray[Any]]:
     """The best state as arrays, its logits divided by the temperature."""
     state = {name: tensor.numpy() for name, tensor in candidate.best.items()}
     for name in ("head.weight", "head.bias"):

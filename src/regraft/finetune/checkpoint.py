@@ -1,5 +1,6 @@
 """Checkpoints: one safetensors file an epoch, the last two kept, each whole or not there."""
 
+import contextlib
 import errno
 import json
 import os
@@ -42,13 +43,15 @@ def write(folder: Path, name: str, epoch: int, point: Checkpoint) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        good = [old for old in reversed(_all(folder, name)) if _read(old) is not None]
         raise RunError(
-            f"The checkpoint of epoch {epoch} cannot be written: "
-            f"{'the disk is full' if full else error.strerror}.",
+            f"The checkpoint of epoch {epoch} cannot be written to '{folder}': "
+            f"{'the disk is full' if full else error.strerror or error}.",
             [
-                f"The last good one lies in {folder}.",
+                f"The last good one is '{good[0]}'." if good else "None was written before it.",
                 "Make room there and go on with --resume.",
             ],
         ) from error
@@ -69,7 +72,9 @@ def _read(path: Path) -> Checkpoint | None:
     try:
         with safe_open(path, framework="pt") as file:
             rest = json.loads(file.metadata()["rest"])
-            return Checkpoint({key: file.get_tensor(key) for key in file.keys()}, rest)  # noqa: SIM118
+            # Copies: the tensors of the file are gone with it, should it be cut short.
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+            return Checkpoint(tensors, rest)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
 

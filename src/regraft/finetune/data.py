@@ -12,8 +12,9 @@ from torchvision.transforms import v2
 
 from regraft.backbones import Backbone, View
 from regraft.engines import cores
+from regraft.errors import DataError
 from regraft.images import inspect
-from regraft.training import Training
+from regraft.training import Training, steps_of
 
 HELD = 1 << 30
 """Bytes of decoded images that are held in memory; what is beyond is decoded at every use."""
@@ -45,10 +46,22 @@ class Squares:
         return torch.from_numpy(some).permute(0, 3, 1, 2)
 
     def _decode(self, row: int) -> NDArray[np.uint8]:
-        facts, squares = inspect(self._read(self._items[row]), [self.view])
-        if squares is None:  # it could be read a moment ago
-            raise OSError(f"image {self._items[row]} can no longer be read: {facts.detail}")
+        number = self._items[row]
+        try:
+            facts, squares = inspect(self._read(number), [self.view])
+        except OSError as error:
+            raise _gone(number, error.strerror or str(error)) from error
+        if squares is None:
+            raise _gone(number, facts.detail)
         return squares[0]
+
+
+def _gone(number: int, why: str) -> DataError:
+    """It could be read a moment ago."""
+    return DataError(
+        f"Image number {number + 1:,} can no longer be read: {why}.",
+        ["Leave the images where they are and as they are while the network is trained."],
+    )
 
 
 def room_for_crops(view: View, training: Training) -> View:
@@ -108,8 +121,3 @@ def batches(
         order = generator.permutation(len(labels))
     count = steps_of(len(labels), training)
     yield from np.array_split(order, count)
-
-
-def steps_of(images: int, training: Training) -> int:
-    """Steps an epoch; the batches differ in size by one image at most."""
-    return max(1, round(images / training.batch))

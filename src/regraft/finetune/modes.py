@@ -1,15 +1,16 @@
 """How training runs fastest here: type and memory format, measured on a few steps and remembered.
 
 The fastest mode differs by network, size of the images and processor, so it is measured. It is kept
-in the cache folder beside the converted trunk: the same run on the same machine trains the same
-way again, bit for bit.
+in the cache folder beside the converted trunk, so that the same run on the same machine trains the
+same way again, bit for bit; and beside the checkpoints, so that a run goes on as it began.
 """
 
 import contextlib
 import copy
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,20 +35,26 @@ class Mode:
 MODES = (("32-true", True), ("32-true", False), ("bf16-mixed", True))
 
 
-def fastest(start: Callable[[], Network], batch: int, size: int, path: Path) -> Mode:
-    """The fastest mode for steps of ``batch`` images of ``size`` px; remembered in ``path``."""
+def kept(path: Path, find: Callable[[], Mode]) -> Mode:
+    """The mode that ``path`` holds; where it holds none, the one found is put there."""
     known = _recall(path)
     if known is not None:
         return known
-    network = start()
+    found = find()
+    with contextlib.suppress(OSError):  # not kept, it is found anew the next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(json.dumps(asdict(found)), "utf-8")
+        draft.replace(path)
+    return found
+
+
+def fastest(network: Network, batch: int, size: int) -> Mode:
+    """The fastest mode for steps of ``batch`` images of ``size`` px."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     some = min(batch, IMAGES) if device.type == "cpu" else batch
-    measured = [Mode(*mode, _speed(network, *mode, some, size, device)) for mode in MODES]
-    best = max(measured, key=lambda mode: mode.images_per_second)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(best)), "utf-8")
-    return best
+    measured = [Mode(*mode, _speed_in_parts(network, *mode, some, size, device)) for mode in MODES]
+    return max(measured, key=lambda mode: mode.images_per_second)
 
 
 def _recall(path: Path) -> Mode | None:
@@ -55,6 +62,30 @@ def _recall(path: Path) -> Mode | None:
         return Mode(**json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def no_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is used up; on the CPU it is a plain RuntimeError."""
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in words
+
+
+def _speed_in_parts(
+    network: Network,
+    precision: str,
+    channels_last: bool,
+    batch: int,
+    size: int,
+    device: torch.device,
+) -> float:
+    """Images a second, of as many images at once as memory holds."""
+    while True:
+        try:
+            return _speed(network, precision, channels_last, batch, size, device)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not no_memory(error) or batch == 1:
+                raise
+            batch //= 2
 
 
 def _speed(
@@ -72,7 +103,7 @@ def _speed(
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=memory)
     x = torch.full((batch, 3, size, size), 0.5, device=device).to(memory_format=memory)
-    with _no_trace_of_randomness():
+    with torch.random.fork_rng(devices=[]):  # dropout draws from it
         for step in range(STEPS + 1):
             if step == 1:
                 _wait(device)
@@ -82,14 +113,6 @@ def _speed(
             loss.backward()
     _wait(device)
     return STEPS * batch / (time.perf_counter() - start)
-
-
-@contextlib.contextmanager
-def _no_trace_of_randomness() -> Iterator[None]:
-    """Leave torch's generator as it was: dropout draws from it."""
-    state = torch.random.get_rng_state()
-    yield
-    torch.random.set_rng_state(state)
 
 
 def _wait(device: torch.device) -> None:

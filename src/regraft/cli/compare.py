@@ -1,0 +1,96 @@
+"""``regraft compare``: all four cases on the same images, side by side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from regraft.cli.plan import measured_from
+from regraft.cli.terminal import print_json, results, say, training_bar
+from regraft.compare import Comparison, Outcome, check, side_by_side
+from regraft.plan import Choices
+
+
+def run_compare(
+    data: str,
+    out: Path,
+    overwrite: bool,
+    backbone: str,
+    weights: Path | None,
+    choices: Choices,
+    quick: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Make the folder, and print what each case got."""
+    check(choices, out, overwrite=overwrite)
+    measured = measured_from(data, backbone, weights, choices, False, strict)
+    with training_bar() as tell:
+        found = side_by_side(measured, choices, quick=quick, tell=tell)
+    found.save(out, overwrite=overwrite)
+    if as_json:
+        print_json(found.to_json())
+        return
+    console = results()
+    title = f"{found.dataset}: {found.train:,} images to train on, {found.test:,} held out"
+    console.print(Text(title, style="bold"))
+    console.print(Padding(_table(found), (0, 0, 1, 2)))
+    console.print(Text(found.verdict))
+    console.print(Padding(Text("\n".join(_remarks(found)), style="dim"), (1, 0, 1, 2)))
+    say(f"Written to {out}. `regraft fit {data} --case N` makes a network of one case.")
+
+
+def _table(found: Comparison) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("case", justify="right")
+    table.add_column("", no_wrap=True)
+    for name in ("accuracy", "95 %", "log loss", "ece", "parameters", "seconds", "images/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for one in found.cases:
+        ours = one.case == found.chosen
+        table.add_row(*_row(one), "←" if ours else "", style="bold green" if ours else None)
+    return table
+
+
+def _row(one: Outcome) -> tuple[str, ...]:
+    low, high = one.accuracy_interval
+    return (
+        str(one.case),
+        f"{one.name}{'*' if one.brief else ''}",
+        f"{one.accuracy:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{one.log_loss:.3f}",
+        f"{one.ece:.1%}",
+        f"{one.parameters:,}",
+        f"{one.seconds:,.2f}" if one.seconds < 1 else f"{one.seconds:,.0f}",
+        f"{one.images_per_second:,.0f}",
+    )
+
+
+def _remarks(found: Comparison) -> Iterator[str]:
+    """What the table leaves open: its marks, how each case came about, what is absent, the time."""
+    aim = "" if found.chosen == found.indicated else f" (it aims at case {found.indicated})"
+    yield f"← what fit hands over on these images{aim}"
+    for reason, cases in _why_brief(found).items():
+        yield f"* case {' and '.join(cases)} trained briefly: {reason}"
+    for one in found.cases:
+        yield f"case {one.case}: {one.note}"
+    for absent in found.omitted:
+        yield f"case {absent.case} is left out: {absent.why}"
+    yield "ece: expected calibration error, the mean distance of confidence from accuracy"
+    yield "noise: one standard error of the difference in accuracy, image by image"
+    yield (
+        f"{found.seconds['total']:.1f} s in all, {found.seconds['shared']:.1f} s of them for "
+        "looking at the images and deciding, which all cases share"
+    )
+
+
+def _why_brief(found: Comparison) -> dict[str, list[str]]:
+    why: dict[str, list[str]] = {}
+    for one in found.cases:
+        if one.brief:
+            why.setdefault(one.brief, []).append(str(one.case))
+    return why

@@ -1,0 +1,148 @@
+"""All four cases on the same images, side by side.
+
+The images are looked at once. Every case has the same training, validation and held-out images, and
+is judged on the held-out ones once; none of them decides anything. A case that is absurd for the
+size of the set (:func:`absurd`) is trained briefly, or left out where ``quick`` is asked for.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regraft.compare.cases import (
+    Done,
+    absurd,
+    briefly,
+    frozen_plans,
+    handed_over,
+    in_time,
+    performed,
+    trained_plans,
+    training_of,
+)
+from regraft.compare.comparison import Comparison, Omitted, Outcome, check_place, verdict
+from regraft.contest import Tell
+from regraft.dataset import Dataset
+from regraft.errors import UsageError
+from regraft.measure import Measured, Network, measure, open_network
+from regraft.plan import Choices, Plan
+from regraft.processes import world_size
+from regraft.run import DEFAULT, Data, draft
+
+__all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
+
+
+def compare(
+    data: Data,
+    backbone: str | Network = DEFAULT,
+    *,
+    choices: Choices | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    quick: bool = False,
+    strict: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    tell: Tell = lambda row: None,
+) -> Comparison:
+    """Run all four cases on the same images, and write the folder ``out`` if one is named.
+
+    Args:
+        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        backbone: a bundled backbone or any timm model by its name, or a :class:`Network`.
+        choices: recipe, weighting, learning rate, seed, test fraction and budget; no case or cut.
+        weights: a file to read the backbone's weights from.
+        quick: leave out the cases that are absurd for the size.
+        strict: let any image that has to be left out be an error.
+        out: the folder to make.
+        overwrite: replace an earlier comparison.
+        cache: the cache folder; the user's where None.
+        tell: called with what happens in training.
+
+    Raises:
+        UsageError: choices that name one case.
+        DataError: the images cannot be used.
+        RunError: the folder cannot be written.
+    """
+    choices = choices or Choices()
+    check(choices, out, overwrite=overwrite)
+    network = open_network(backbone, weights)
+    measured = measure(Dataset.open(data), network, choices, strict=strict, cache=cache)
+    found = side_by_side(measured, choices, quick=quick, tell=tell)
+    if out is not None:
+        found.save(out, overwrite=overwrite)
+    return found
+
+
+def check(choices: Choices, out: str | os.PathLike[str] | None, *, overwrite: bool = False) -> None:
+    """Refuse before the work what cannot be compared, and a folder that may not be replaced.
+
+    Raises:
+        UsageError: choices that name one case, or several processes.
+        RunError: the folder may not be replaced, or cannot be written.
+    """
+    one = Choices(choices.case, choices.cut, init=choices.init)
+    named = replace(one, trainable_from=choices.trainable_from).named()
+    problems = [f"It runs every case, so it goes without {name}." for name in named]
+    if world_size() > 1:
+        problems.append(f"It runs in one process, got {world_size()}; start it without torchrun.")
+    if problems:
+        raise UsageError("This cannot be compared.", problems)
+    if out is not None:
+        check_place(Path(out), overwrite=overwrite)
+
+
+def side_by_side(
+    measured: Measured,
+    choices: Choices,
+    *,
+    quick: bool = False,
+    tell: Tell = lambda row: None,
+) -> Comparison:
+    """Run the cases on images that were looked at, and compare what they got.
+
+    The validation images, not the held-out ones, say which case ``fit`` hands over.
+    """
+    untimed = replace(choices, budget=None)
+    aims = draft(measured, untimed)
+    plans, omitted = frozen_plans(measured, untimed, aims)
+    full, absent = trained_plans(measured, untimed, aims, quick=quick)
+    shared = time.perf_counter() - measured.started
+    done = [performed(plan, measured, tell) for plan in plans]
+    trained, late = _trained(full, measured, choices.budget, tell)
+    done += trained
+    cases, chosen = tuple(one.outcome for one in done), handed_over(done, aims)
+    return Comparison(
+        dataset=aims.dataset,
+        backbone=aims.backbone.name,
+        seed=aims.seed,
+        train=aims.train,
+        test=aims.test,
+        cases=cases,
+        omitted=tuple(sorted((*omitted, *absent, *late), key=lambda one: one.case)),
+        chosen=chosen,
+        indicated=aims.indicated,
+        verdict=verdict(cases, [one.right for one in done], chosen),
+        seconds={"shared": shared, "total": time.perf_counter() - measured.started},
+    )
+
+
+def _trained(
+    full: Sequence[Plan], measured: Measured, budget: float | None, tell: Tell
+) -> tuple[list[Done], list[Omitted]]:
+    """Cases 3 and 4, each in full, briefly, or in what the budget leaves."""
+    done, omitted = [], []
+    here = [briefly(plan) if absurd(plan.case, plan.train) else plan for plan in full]
+    for number, plan in enumerate(here):
+        fitting = plan if budget is None else in_time(here[number:], measured, budget)
+        if fitting is None:
+            why = f"not one epoch fits into what is left of the budget of {budget:g} s"
+            omitted.append(Omitted(plan.case, why))
+            continue
+        tell({"what": f"Case {plan.case}: {training_of(fitting)}"})
+        short = "" if fitting.trainings == plan.trainings else f"the budget is {budget:g} s"
+        brief = "; ".join(filter(None, (absurd(plan.case, plan.train), short)))
+        done.append(performed(fitting, measured, tell, brief=brief))
+    return done, omitted

@@ -1,0 +1,214 @@
+"""The plans of the four cases on one set of images, and what comes of performing them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.compare.comparison import Omitted, Outcome
+from regraft.contest import Entry, Tell, beats, frozen, winner
+from regraft.decide import SCRATCH
+from regraft.engines import open_engine
+from regraft.features import survey
+from regraft.measure import Measured
+from regraft.plan import Choices, Plan, stages_named
+from regraft.predict import Result
+from regraft.run import draft
+from regraft.steps import PERFORM, Work, ended, result_of
+from regraft.training import images_shown, within
+
+FEW = 500
+"""Training images below which training the whole network is absurd: a frozen one does as well at a
+fiftieth of the cost."""
+
+BRIEF = 4
+"""Epochs of a case that is absurd, with one learning rate."""
+
+TIMED = 64
+"""Held-out images that the speed of a frozen network is measured on."""
+
+FORWARD = 2
+"""How much faster judging is than training, at least."""
+
+FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "ece")
+
+
+def frozen_plans(
+    measured: Measured, choices: Choices, aims: Plan
+) -> tuple[list[Plan], list[Omitted]]:
+    """Cases 1 and 2. One of them is what ``fit`` does, or would do if it trained no network."""
+    last = len(aims.backbone.stages) - 1
+    case = 1 if aims.cut == last else 2
+    own = replace(aims, case=case, indicated=case, trainings=(), validation=0, insists=False)
+    if not last:
+        return [own], [Omitted(2, f"{aims.backbone.name} has one stage only: nothing to cut off")]
+    other = draft(measured, replace(choices, case=3 - case, rate=None))
+    return sorted([own, other], key=lambda plan: plan.case), []
+
+
+def trained_plans(
+    measured: Measured, choices: Choices, aims: Plan, *, quick: bool
+) -> tuple[list[Plan], list[Omitted]]:
+    """Cases 3 and 4 in full, as ``fit`` would train them; under ``quick`` only what makes sense."""
+    omitted = {case: absurd(case, aims.train) if quick else "" for case in (3, 4)}
+    if all(omitted.values()):
+        return [], [Omitted(case, why) for case, why in omitted.items()]
+    both = draft(measured, replace(choices, case=4))
+    if not both.validation:
+        few = "no class has three images, so there are none to validate a training with"
+        return [], [Omitted(case, few) for case in omitted]
+    recipes = {one.init: one for one in (*both.trainings, *aims.trainings)}
+    shared = replace(aims, insists=True, validation=both.validation)
+    plans = [
+        replace(shared, case=case, indicated=case, trainings=(recipe,))
+        for case, recipe in ((3, recipes["pretrained"]), (4, recipes["random"]))
+        if not omitted[case]
+    ]
+    return plans, [Omitted(case, why) for case, why in omitted.items() if why]
+
+
+def absurd(case: int, images: int) -> str:
+    """Why a case makes no sense for so many training images; empty where it does."""
+    least = {3: FEW, 4: SCRATCH}.get(case, 0)
+    what = {3: "to train a whole network", 4: "to start from random weights"}.get(case)
+    return "" if images >= least else f"{images:,} images are few {what}; {least:,} are the least"
+
+
+def briefly(plan: Plan) -> Plan:
+    """The plan with one learning rate and few epochs, and without the second training."""
+    [full] = plan.trainings
+    rates = full.rates[len(full.rates) // 2 :][:1]
+    short = replace(full, rates=rates, epochs=min(BRIEF, full.epochs), refit=False)
+    return replace(plan, trainings=(short,))
+
+
+def in_time(plans: Sequence[Plan], measured: Measured, budget: float) -> Plan | None:
+    """The first plan in its share of the time that is left; None where not one epoch fits.
+
+    What is left is parted by the images that each plan shows, and judging is taken off before.
+    """
+    from regraft.finetune import speed_of
+
+    plan, network = plans[0], measured.network
+    [training] = plan.trainings
+    if time.perf_counter() - measured.started >= budget:
+        return None  # measuring the speed would only take longer
+    speed = speed_of(network.build, network.backbone, measured.classes, training, measured.cache)
+    gone = time.perf_counter() - measured.started
+    shown = [images_shown(one.trainings[0], plan.train) for one in plans]
+    judging = (plan.test + plan.validation) / (FORWARD * speed)
+    share = max((budget - gone) * shown[0] / sum(shown) - judging, 0.0)
+    fitting = within(training, plan.train, 0.9 * share, speed)
+    return None if fitting is None else replace(plan, trainings=(fitting,), budget=gone + share)
+
+
+def training_of(plan: Plan) -> str:
+    """What a plan's training does, in a sentence."""
+    return " ".join(step.sentence for step in plan.steps() if step.kind in ("tune", "scratch"))
+
+
+# --- doing them -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A case that ran: which held-out images it got right, and the entries of its contest."""
+
+    outcome: Outcome
+    right: NDArray[np.bool_]
+    entries: Sequence[Entry]
+    truth: NDArray[np.intp]
+    """Classes of the validation images."""
+
+
+def performed(plan: Plan, measured: Measured, tell: Tell, *, brief: str = "") -> Done:
+    """Walk a plan's steps; a frozen network is judged on the validation images beside.
+
+    ``brief``: why it is trained for less than its recipe.
+    """
+    work = Work(plan, measured, None, tell)
+    try:
+        for step in plan.steps():
+            start = time.perf_counter()
+            PERFORM[step.kind](work)
+            seconds = time.perf_counter() - start
+            work.log.append({"step": step.kind, "what": step.sentence, "seconds": seconds})
+        result, setting = result_of(work), work.setting
+        entries = work.entries or [frozen(setting)]
+        outcome = _outcome(result, entries[-1], setting.truth, measured, brief=brief)
+    finally:
+        ended(work)
+    assert result.predictions is not None, "a result that was just made has its predictions"
+    best = result.predictions.probabilities.argmax(1)
+    return Done(outcome, best == result.predictions.truth, entries, setting.truth)
+
+
+def _outcome(
+    result: Result, entry: Entry, truth: NDArray[np.intp], measured: Measured, *, brief: str
+) -> Outcome:
+    plan, metrics = result.plan, result.metrics
+    engine, speed = metrics["engine"], metrics["images_per_second"]
+    if entry.trained is None:
+        engine, speed = _speed(result, measured)
+    note = next((ran.note for ran in plan.ran if ran.handed_over), "") or _reads(plan)
+    if entry.trained is not None and not entry.trained.epochs:
+        note += "; no epoch lowered the validation loss, so it is as it started"
+    return Outcome(
+        case=plan.case,
+        name=_name(plan),
+        taps=plan.taps,
+        **{name: metrics[name] for name in FIGURES},
+        accuracy_interval=tuple(metrics["accuracy_interval"]),
+        validation_accuracy=float((entry.shares.argmax(1) == truth).mean()) if len(truth) else None,
+        parameters=plan.backbone.parameters_to[plan.cut]
+        + (plan.inputs + 1) * len(measured.classes),
+        seconds=metrics["seconds"]["fit"] + metrics["seconds"]["evaluate"],
+        images_per_second=speed,
+        engine=engine,
+        brief=brief or ("the budget ran out" if "out of time" in note else ""),
+        note=note,
+    )
+
+
+def _name(plan: Plan) -> str:
+    names = {1: "frozen", 2: "frozen, cut earlier", 3: "fine-tuned"}
+    return names.get(plan.case, "from random weights")
+
+
+def _reads(plan: Plan) -> str:
+    return f"reads {stages_named(plan.backbone, plan.taps)}"
+
+
+def _speed(result: Result, measured: Measured) -> tuple[str, float]:
+    """The engine of a frozen network and its images/s, decoding included, once it is warm."""
+    plan = result.plan
+    items = [measured.audit.kept[i] for i in measured.split.test[:TIMED]]
+    engine = open_engine(plan.backbone, plan.taps, measured.cache, trunk=result.trunk)
+    for _ in range(2):
+        seen = survey(
+            lambda i: measured.dataset.read(items[i]),
+            len(items),
+            [plan.backbone.view],
+            plan.inputs,
+            engine=engine,
+            choose=lambda pixels, indices: engine,
+        )
+    return engine.name, seen.images_per_second
+
+
+def handed_over(done: Sequence[Done], aims: Plan) -> int:
+    """The case that ``fit`` hands over: what it aims at, where validation bears that out."""
+    by_case = {one.outcome.case: one for one in done}
+    trained = [4 if one.init == "random" else 3 for one in aims.trainings]
+    frozen_case = 1 if aims.cut == len(aims.backbone.stages) - 1 else 2
+    ran = {case: by_case[case] for case in trained if case in by_case}
+    if not ran:
+        return frozen_case
+    entries, order, truth = [done[-1].entries[0]], [frozen_case], done[-1].truth
+    for case, one in ran.items():
+        if not any(beats(entry, entries[0], truth) for entry in entries[1:]):
+            entries, order = [*entries, one.entries[-1]], [*order, case]
+    best, _ = winner(entries, truth, insists=False)
+    return order[entries.index(best)]

@@ -1,0 +1,169 @@
+"""What the cases got, side by side: the record, its verdict in words, and its folder."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.evaluate import Interval
+from regraft.folders import check_target, whole_folder
+from regraft.heads import Taps
+from regraft.runfiles import json_text, read_json, write_text
+
+FILE = "comparison.json"
+FORMAT, VERSION = "regraft comparison", 1
+"""Stamped on ``comparison.json``."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case got on the held-out images, and what it cost."""
+
+    case: int
+    name: str
+    taps: Taps
+    accuracy: float
+    accuracy_interval: Interval
+    """95 %."""
+    balanced_accuracy: float
+    log_loss: float
+    ece: float
+    """Expected calibration error."""
+    validation_accuracy: float | None
+    """On the validation images, before it was fitted to them too; None where there are none."""
+    parameters: int
+    """Of the network that is kept, the new layer included."""
+    seconds: float
+    """To fit or train it and to judge it; looking at the images is shared and not counted."""
+    images_per_second: float
+    """When new images are classified, decoding included."""
+    engine: str
+    brief: str
+    """Why it was trained for less than its recipe; empty where it was not."""
+    note: str
+    """What a frozen network reads; which rate and epoch of a trained one won, or how it ended."""
+
+
+@dataclass(frozen=True)
+class Omitted:
+    """A case that did not run, and why."""
+
+    case: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The cases side by side. ``chosen`` is the one that ``fit`` hands over on these images."""
+
+    dataset: str
+    backbone: str
+    seed: int
+    train: int
+    """Training images, those for validation included."""
+    test: int
+    cases: tuple[Outcome, ...]
+    omitted: tuple[Omitted, ...]
+    chosen: int
+    indicated: int
+    """The case that ``fit`` aims at; it hands over another where training does not pay."""
+    verdict: str
+    seconds: Mapping[str, float]
+    """``shared``: looking at the images and deciding; ``total``: everything."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``comparison.json`` holds."""
+        return {"format": FORMAT, "version": VERSION} | asdict(self)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the folder, whole or not at all.
+
+        Raises:
+            RunError: something is there that may not be replaced, or it cannot be written.
+        """
+        with whole_folder(Path(folder), partial(_objections, overwrite=overwrite)) as place:
+            write_text(place / FILE, json_text(self.to_json()))
+
+
+def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen: int) -> str:
+    """Whether another case does better than the chosen one on the same held-out images, in words.
+
+    ``right``: which of the images each case got right, ``[n]`` each. Within noise is a difference
+    of at most one standard error, that of the differences image by image.
+    """
+    own = next(n for n, one in enumerate(cases) if one.case == chosen)
+    images = f"{len(right[own]):,} held-out images"
+    better: list[Outcome] = []
+    like: list[Outcome] = []
+    worse: list[Outcome] = []
+    for one, hits in zip(cases, right, strict=True):
+        if one.case != chosen:
+            (like, better, worse)[_gain(hits, right[own])].append(one)
+    said = f"Case {chosen}, which fit hands over, gets {cases[own].accuracy:.1%} of {images} right"
+    parts = [
+        _named(better, "better by more than noise"),
+        _named(like, "within noise of it"),
+        _named(worse, "worse by more than noise"),
+    ]
+    sentence = "; ".join([said, *(part for part in parts if part)]) + "."
+    brief = [f"case {one.case}" for one in cases if one.brief]
+    if brief:
+        were = "was" if len(brief) == 1 else "were"
+        sentence += (
+            f" {_listed(brief).capitalize()} {were} trained briefly, and may have more in it."
+        )
+    return sentence
+
+
+def _named(cases: Sequence[Outcome], how: str) -> str:
+    if not cases:
+        return ""
+    figures = _listed([f"case {one.case} ({one.accuracy:.1%})" for one in cases])
+    return f"{figures} {'is' if len(cases) == 1 else 'are'} {how}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _gain(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> int:
+    """-1, 0 or 1: worse, within noise, or better than another, image by image.
+
+    Of ``d`` images that one got right and the other did not, a net gain of ``k`` is above one
+    standard error of the mean difference just where ``k * k > d``.
+    """
+    gained, lost = int((right & ~other).sum()), int((other & ~right).sum())
+    net = gained - lost
+    return int(np.sign(net)) if net * net > gained + lost else 0
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse before the work a folder that :meth:`Comparison.save` would refuse after it.
+
+    Raises:
+        RunError: something is there that may not be replaced, or nothing can be written there.
+    """
+    check_target(folder, partial(_objections, overwrite=overwrite))
+
+
+def _objections(folder: Path, *, overwrite: bool) -> list[str]:
+    """Tell why what is at ``folder`` must not be replaced by a comparison."""
+    if not folder.is_dir():
+        return ["must be a folder, is a file; name another folder"]
+    found = sorted(os.listdir(folder))
+    if not found:
+        return []
+    document = read_json(folder / FILE, [])
+    if document is None or document.get("format") != FORMAT:
+        some = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        return [f"must be an earlier comparison or new, holds {some}; name another folder"]
+    if not overwrite:
+        return ["must not exist yet, is a comparison; name another folder, or ask for --overwrite"]
+    if others := [name for name in found if name not in (FILE, ".DS_Store")]:
+        return [f"must hold {FILE} only, also holds {', '.join(others[:3])}; move that away"]
+    return []

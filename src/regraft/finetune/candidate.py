@@ -1,0 +1,203 @@
+"""A candidate of the race: where it stands, and how that is kept from one epoch to the next."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from regraft.backbones import Backbone
+from regraft.finetune import checkpoint
+from regraft.finetune.checkpoint import Checkpoint
+from regraft.finetune.data import Squares
+from regraft.finetune.rates import optimizer_of, scaled
+from regraft.processes import of_first
+from regraft.surgery import Network
+from regraft.training import Training, steps_of
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all candidates of a race are trained with."""
+
+    fabric: Fabric
+    channels_last: bool
+    backbone: Backbone
+    training: Training
+    start: Callable[[], Network]
+    """Gives the network as training starts from it, always the same."""
+    depths: Mapping[str, int]
+    """Stage of each parameter of the trunk."""
+    squares: Squares
+    """The training images, those for validation included, with room for crops."""
+    labels: NDArray[np.intp]
+    """Their classes."""
+    judged: Squares
+    """The validation images as the network is to see them."""
+    truth: NDArray[np.intp]
+    weights: Tensor
+    """Of each class in the loss."""
+    seed: int
+    folder: Path
+    deadline: float
+    """On the clock of :func:`time.monotonic`."""
+    tell: Callable[[Row], None]
+    told: dict[str, int] = field(default_factory=dict)
+    """Rows that were told, by candidate; those of a resumed run are told again, once."""
+
+
+@dataclass(eq=False)
+class Standing:
+    """Where a candidate stands, and its best state so far."""
+
+    name: str
+    rate: float
+    epoch: int = 0
+    loss: float = float("inf")
+    accuracy: float = 0.0
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    share: float = 1.0
+    """What retreats have left of the rate."""
+    retreats: int = 0
+    micro: int = 0
+    """Images that go through the network at once where a step does not fit; 0 for all."""
+    shown: int = 0
+    rows: list[Row] = field(default_factory=list)
+    problem: str = ""
+
+
+@dataclass(eq=False, kw_only=True)
+class Candidate(Standing):
+    """One network in training."""
+
+    network: Network
+    wrapped: Any
+    """The network as Fabric runs it."""
+    optimizer: Any
+    average: AveragedModel | None
+
+    @property
+    def used(self) -> Network:
+        """The network that is judged: the averaged one, where there is one."""
+        module = self.network if self.average is None else self.average.module
+        assert isinstance(module, Network)
+        return module
+
+    def standing(self) -> Standing:
+        """Where it stands, without the network, whose memory the next candidate needs."""
+        return Standing(**{f.name: getattr(self, f.name) for f in fields(Standing)})
+
+    def is_sound(self) -> bool:
+        """Whether all its weights and buffers are numbers."""
+        tensors = [t for t in self.network.state_dict().values() if t.is_floating_point()]
+        return bool(torch.stack([t.isfinite().all() for t in tensors]).all())
+
+
+def fresh(job: Job, name: str, rate: float, images: int) -> Candidate:
+    """A candidate at its start."""
+    network = job.start()
+    if job.channels_last:
+        network.to(memory_format=torch.channels_last)
+    optimizer = optimizer_of(network, job.depths, job.training, rate)
+    average = None
+    if job.training.averaged:
+        decay = 1 - 1 / max(steps_of(images, job.training), 5)
+        average = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
+        ).to(job.fabric.device)
+    wrapped, prepared = job.fabric.setup(network, optimizer)
+    return Candidate(
+        name=name,
+        rate=rate,
+        network=network,
+        wrapped=wrapped,
+        optimizer=prepared,
+        average=average,
+    )
+
+
+def restored(job: Job, name: str, rate: float, images: int) -> Candidate:
+    """A candidate as its newest sound checkpoint has it; at its start where there is none.
+
+    The first process reads it for all: the others may be on machines without it.
+    """
+    candidate = fresh(job, name, rate, images)
+    point = of_first(lambda: checkpoint.newest(job.folder, name))
+    if point is None:
+        return candidate
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in point.tensors.items():
+        part, _, inner = key.partition("/")
+        parts.setdefault(part, {})[inner] = tensor
+    candidate.network.load_state_dict(parts["network"])
+    if candidate.average is not None:
+        candidate.average.load_state_dict(parts["average"])
+    _load_optimizer(candidate.optimizer, parts.get("optimizer", {}))
+    candidate.best = parts.get("best", {})
+    for key, value in point.rest.items():
+        setattr(candidate, key, value)
+    scaled(candidate.optimizer, candidate.share)
+    return candidate
+
+
+_REST = ("epoch", "loss", "accuracy", "best_epoch", "share", "retreats", "micro", "shown", "rows")
+
+
+def keep(job: Job, candidate: Candidate) -> None:
+    """Write the checkpoint of an epoch; the first process does."""
+    of_first(lambda: _write(job, candidate))
+
+
+def _write(job: Job, candidate: Candidate) -> None:
+    tensors = {f"network/{k}": v for k, v in candidate.network.state_dict().items()}
+    if candidate.average is not None:
+        tensors |= {f"average/{k}": v for k, v in candidate.average.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in candidate.best.items()}
+    for number, state in candidate.optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if value is not None:
+                tensors[f"optimizer/{number}.{key}"] = torch.as_tensor(value)
+    rest = {key: getattr(candidate, key) for key in _REST}
+    checkpoint.write(job.folder, candidate.name, candidate.epoch, Checkpoint(copied(tensors), rest))
+
+
+def _load_optimizer(optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Put the optimizer's state back, laid out in memory as its parameters are.
+
+    Otherwise other loops would run over it than before, which round differently.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        like = parameters[int(number)]
+        if tensor.shape == like.shape and name != "step":
+            tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
+        state.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+
+
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors in memory of their own, on the CPU."""
+    plain = torch.contiguous_format
+    return {name: t.detach().cpu().clone(memory_format=plain) for name, t in state.items()}
+
+
+@contextmanager
+def seeded(job: Job, candidate: Candidate) -> Iterator[None]:
+    """Seed an epoch's augmentation and dropout; torch's own generator is put back."""
+    device = job.fabric.device
+    with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
+        words = [job.seed, candidate.epoch, candidate.retreats, job.fabric.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
+        yield

@@ -1,0 +1,168 @@
+"""Cases 3 and 4 from plan to RUN, with the bundled network and a recipe cut short."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+import regraft
+from command import Regraft, cli, own_log
+from pictures import lay_out
+from regraft import measure, planfile, run
+from regraft.measure import Measured
+from regraft.plan import Choices, Plan
+from regraft.runfiles import FILES
+from regraft.surgery import restore
+from scenes import KINDS, each, scene, scenes
+
+__all__ = ["cli", "own_log"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = scenes(each(8, "train/")) | scenes(each(3, "test/"), first=50)
+    return lay_out(tmp_path_factory.mktemp("data") / "scenes", files)
+
+
+@pytest.fixture(scope="module")
+def measured(data: Path) -> Measured:
+    return measure.measure(
+        regraft.Dataset.open(data), measure.open_network(run.DEFAULT), Choices(seed=3)
+    )
+
+
+def short(plan: Plan) -> Plan:
+    """The plan with one epoch at one rate."""
+    brief = [replace(t, rates=t.rates[:1], epochs=1, refit=False) for t in plan.trainings]
+    return replace(plan, trainings=tuple(brief))
+
+
+@pytest.fixture(scope="module")
+def tuned(measured: Measured, data: Path) -> Path:
+    """A RUN of case 3."""
+    out = data.parent / "run-3"
+    plan = short(run.draft(measured, Choices(case=3, seed=3)))
+    run.carry_out(plan, measured, out=out)
+    return out
+
+
+def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> None:
+    plan = planfile.read(tuned / "plan.json")
+    assert (plan.case, plan.indicated, plan.insists) == (3, 3, True)
+    assert [one.name for one in plan.ran] == ["frozen", "fine-tuned"]
+    assert [one.handed_over for one in plan.ran] == [False, True]
+    assert plan.ran[1].shown == len(measured.split.train) - plan.validation
+    metrics = json.loads((tuned / "metrics.json").read_text())
+    assert metrics["case"] == 3
+    assert [row["name"] for row in metrics["candidates"]] == ["frozen", "fine-tuned"]
+    kinds = {
+        change["kind"] for change in json.loads((tuned / "config.json").read_text())["surgery"]
+    }
+    assert kinds == {"kept", "dropped", "added"}
+
+
+def test_the_run_is_whole_and_what_it_needed_is_gone(tuned: Path) -> None:
+    assert {path.name for path in tuned.iterdir()} == set(FILES)
+    assert [path.name for path in tuned.parent.iterdir() if "run" in path.name] == ["run-3"]
+    with (tuned / "log.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["step"] == "train"]
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert 0 <= float(rows[0]["validation_accuracy"]) <= 1
+    card = (tuned / "README.md").read_text()
+    assert "Case 3 of transfer learning. Trained from the pretrained weights: " in card
+
+
+def test_the_saved_network_gives_the_figures_of_the_run(
+    tuned: Path, data: Path, measured: Measured
+) -> None:
+    result = regraft.load(tuned)
+    with (tuned / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    told = np.array([[float(row[f"p_{kind}"]) for kind in KINDS] for row in rows])
+    again = result.predict_proba([data / row["path"] for row in rows])
+    assert_allclose(again, told, atol=1e-7)
+    config = json.loads((tuned / "config.json").read_text())
+    network = restore(config, result.tensors)
+    pretrained = measured.network.build().state_dict()
+    weights = network.trunk.state_dict()
+    moved = [n for n in weights if n in pretrained and not torch.equal(weights[n], pretrained[n])]
+    assert any("conv" in name for name in moved)
+    assert not any("running" in name for name in moved)  # frozen batch norm
+
+
+def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -> None:
+    plan = short(run.draft(measured, Choices(case=3, seed=3)))
+    again = run.perform(plan, measured).tensors
+    first = regraft.load(tuned).tensors
+    assert again.keys() == first.keys()
+    for name, tensor in again.items():
+        assert_array_equal(tensor, first[name], name)
+
+
+def test_case_4_goes_on_from_random_weights_where_training_did_not_help(measured: Measured) -> None:
+    plan = short(run.draft(measured, Choices(case=4, seed=3)))
+    result = run.perform(plan, measured)
+    names = [one.name for one in result.plan.ran]
+    frozen, tuned, *scratch = result.plan.ran
+    gained = tuned.accuracy > frozen.accuracy
+    assert names[:2] == ["frozen", "fine-tuned"]
+    assert bool(scratch) or gained
+    assert result.plan.case == 4
+
+
+def test_from_scratch_can_be_forced(measured: Measured) -> None:
+    plan = short(run.draft(measured, Choices(case=4, init="random", seed=3)))
+    result = run.perform(plan, measured)
+    assert [one.name for one in result.plan.ran] == ["frozen", "from scratch"]
+    assert {change.kind for change in result.changes} == {"reinitialised", "dropped", "added"}
+
+
+def test_the_frozen_network_is_handed_over_where_training_does_not_beat_it(
+    measured: Measured,
+) -> None:
+    plan = short(run.draft(measured, Choices(case=3, seed=3)))
+    result = run.perform(replace(plan, insists=False), measured)
+    assert "no dearer candidate is better" in result.plan.why
+    assert result.plan.case == 1
+    frozen = run.perform(run.draft(measured, Choices(case=1, seed=3)), measured)
+    for name, tensor in frozen.tensors.items():
+        assert_array_equal(result.tensors[name], tensor)
+
+
+def test_later_stages_alone_can_be_trained(measured: Measured) -> None:
+    plan = short(run.draft(measured, Choices(trainable_from="blocks.6", seed=3)))
+    result = run.perform(plan, measured)
+    pretrained = measured.network.build().state_dict()
+    for name, tensor in result.tensors.items():
+        if name.startswith("trunk.") and not name.startswith(("trunk.blocks.6", "trunk.conv_head")):
+            if "bn2" in name and "blocks" not in name:
+                continue
+            assert_array_equal(tensor, pretrained[name.removeprefix("trunk.")], name)
+    assert result.plan.frozen[-1] == "blocks.5"
+    frozen = [change.name for change in result.changes if change.kind == "frozen"]
+    assert frozen == list(result.plan.frozen)
+
+
+def test_the_command_line_tells_how_training_goes(cli: Regraft, data: Path, tmp_path: Path) -> None:
+    plan = cli("plan", str(data), "--case", "3", "--out", str(tmp_path / "plan.json"))
+    assert "then trained" in plan.out
+    short_plan = short(planfile.read(tmp_path / "plan.json"))
+    (tmp_path / "plan.json").write_text(planfile.dumps(short_plan))
+    out = tmp_path / "run"
+    said = cli("fit", "--plan", str(tmp_path / "plan.json"), "--out", str(out))
+    assert said.code == 0
+    assert "epoch   1 of 1" in said.err
+    assert "What ran" in said.out
+    assert "← handed over" in said.out
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "photo.png").write_bytes(scene(KINDS[0], 900))
+    assert KINDS[0] in cli("predict", str(out), str(tmp_path / "new")).out
+    again = cli("fit", "--plan", str(tmp_path / "plan.json"), "--out", str(out), "--resume")
+    assert again.code == 1
+    assert "nothing to resume" in again.err
+    assert "It is finished" in again.err

@@ -1,0 +1,242 @@
+"""The frozen network against the trained ones, and what becomes of a training that fails."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from torch.nn.functional import cross_entropy
+
+from pictures import in_memory
+from regraft import Result, measure, run
+from regraft.contest import Entry, Setting, beats, frozen, record, winner
+from regraft.finetune import Row, Trained, loop
+from regraft.measure import Measured, Network
+from regraft.plan import Choices, Plan
+from regraft.surgery import Network as Cut
+from scenes import KINDS, scene
+from smallnet import SIZE, small
+from smallnet import record as small_record
+
+CHOICES = Choices(case=3, seed=3)
+
+
+# ---- who wins
+
+
+def entry(name: str, right: Sequence[bool], trained: Trained | None = None) -> Entry:
+    """An entry that gets these images of class 0 right."""
+    shares = np.array([[0.8, 0.2] if hit else [0.3, 0.7] for hit in right])
+    return Entry(name, 1 if trained is None else 3, (0,), shares, 1.0, None, trained)
+
+
+def made(problem: str = "", epochs: int = 3) -> Trained:
+    return Trained(0.1, epochs, 0.1, np.zeros((0, 2)), {}, (), (), 9, 1.0, "", 1.0, problem)
+
+
+def hits(right: int, of: int = 100) -> list[bool]:
+    return [i < right for i in range(of)]
+
+
+TRUTH = np.zeros(100, np.intp)
+
+
+def test_the_dearer_one_wins_by_more_than_noise_only() -> None:
+    cheap, dear, best = entry("frozen", hits(80)), entry("b", hits(81)), entry("c", hits(90))
+    assert not beats(dear, cheap, TRUTH)
+    assert beats(best, cheap, TRUTH)
+    assert winner([cheap, dear], TRUTH, insists=False)[0] is cheap
+    assert winner([cheap, dear, best], TRUTH, insists=False)[0] is best
+    assert winner([cheap], TRUTH, insists=False) == (cheap, "There was no other candidate.")
+
+
+def test_what_was_asked_for_is_handed_over_with_what_it_costs() -> None:
+    cheap, dear = entry("frozen", hits(90)), entry("fine-tuned", hits(70), made())
+    best, why = winner([cheap, dear], TRUTH, insists=True)
+    assert best is dear
+    assert "90.0%" in why
+    assert "70.0%" in why
+
+
+def test_a_training_that_came_to_nothing_is_never_handed_over() -> None:
+    """Not where it was asked for, and not where its numbers happen to look good."""
+    cheap = entry("frozen", hits(50))
+    failed = entry("fine-tuned", hits(99), made("the loss is no longer a number", epochs=0))
+    for insists in (False, True):
+        best, why = winner([cheap, failed], TRUTH, insists=insists)
+        assert best is cheap
+        assert why
+    assert "no longer a number" in winner([cheap, failed], TRUTH, insists=True)[1]
+    late = entry("fine-tuned", hits(99), made("out of time", epochs=2))
+    assert winner([cheap, late], TRUTH, insists=False)[0] is late
+    assert winner([cheap, failed, late], TRUTH, insists=True)[0] is late
+
+
+@given(
+    st.lists(st.lists(st.booleans(), min_size=9, max_size=9), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_the_winner_is_one_of_them_and_is_marked(rows: list[list[bool]], insists: bool) -> None:
+    truth = np.zeros(9, np.intp)
+    entries = [entry(str(i), row, made() if i else None) for i, row in enumerate(rows)]
+    best, why = winner(entries, truth, insists=insists and len(entries) > 1)
+    assert why
+    ran = record(entries, best, truth)
+    assert [one.handed_over for one in ran] == [one is best for one in entries]
+    for one, row in zip(ran, rows, strict=True):
+        assert one.accuracy == np.mean(row)
+        assert one.interval[0] <= one.accuracy <= one.interval[1]
+    if not insists:
+        assert not beats(entries[0], best, truth)
+
+
+# ---- the whole run
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    files = {f"{kind}/{i:03}.png": scene(kind, i, SIZE) for kind in KINDS for i in range(15)}
+    return measure.measure(in_memory(files), Network(small_record(), small), CHOICES)
+
+
+@pytest.fixture(scope="module")
+def plan(measured: Measured) -> Plan:
+    """One that was asked to train, briefly."""
+    drafted = run.draft(measured, CHOICES)
+    brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
+    assert drafted.insists
+    return replace(drafted, trainings=brief)
+
+
+@pytest.fixture(scope="module")
+def plain(measured: Measured, plan: Plan) -> Result:
+    """What the frozen network gives."""
+    return run.perform(replace(plan, trainings=(), insists=False, case=1), measured)
+
+
+def without_numbers(patch: pytest.MonkeyPatch, when: Any = lambda: True) -> None:
+    """Let the loss be no number, whenever this says so."""
+
+    def broken(*arguments: Any, **options: Any) -> torch.Tensor:
+        loss = cross_entropy(*arguments, **options)
+        return loss * float("nan") if when() else loss
+
+    patch.setattr("regraft.finetune.loop.cross_entropy", broken)
+
+
+def test_validation_images_are_none_of_those_trained_on(measured: Measured, plan: Plan) -> None:
+    setting = Setting(plan, measured, Path(), float("inf"), lambda row: None)
+    assert len(setting.val) == plan.validation > 0
+    assert sorted([*setting.train, *setting.val]) == list(range(len(setting.rows)))
+    assert not set(setting.rows) & set(measured.split.test)
+    assert_array_equal(setting.truth, measured.labels[setting.rows[setting.val]])
+    groups = measured.audit.groups[setting.rows]
+    assert not set(groups[setting.train]) & set(groups[setting.val])
+    assert frozen(setting).shares.shape == (len(setting.val), len(KINDS))
+
+
+@pytest.mark.parametrize("insists", [True, False])
+def test_all_candidates_diverge(
+    insists: bool, measured: Measured, plan: Plan, plain: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frozen network is handed over, and the plan says why."""
+    without_numbers(monkeypatch)
+    told: list[Row] = []
+    given = replace(plan, insists=insists)
+    done = run.perform(given, measured, tell=told.append)
+    assert done.plan.case in (1, 2)
+    assert [ran.handed_over for ran in done.plan.ran] == [True, False]
+    assert "no longer a number" in done.plan.ran[1].note
+    for name, tensor in plain.tensors.items():
+        assert_array_equal(done.tensors[name], tensor)
+    assert done.metrics["accuracy"] == plain.metrics["accuracy"]
+    said = [str(row["what"]) for row in told]
+    assert len([words for words in said if "back to epoch 0 with the rate" in words]) == 2 * 3
+    assert len([words for words in said if "at any rate tried" in words]) == 2
+    if insists:
+        assert "asked for" in done.plan.why
+        assert "no longer a number" in done.plan.why
+
+
+@pytest.mark.parametrize("insists", [True, False])
+def test_a_network_that_gives_no_numbers_from_the_start(
+    insists: bool, measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Cut.forward
+    monkeypatch.setattr(Cut, "forward", lambda network, x: forward(network, x) * float("inf"))
+    done = run.perform(replace(plan, insists=insists), measured)
+    assert done.plan.case in (1, 2)
+    assert "gives no numbers" in done.plan.ran[1].note
+    assert np.isfinite(done.metrics["log_loss"])
+
+
+def test_one_bad_step_costs_a_retreat_and_no_more(
+    measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Back to the last good epoch with a third of the rate; and it is said."""
+    one = replace(plan.trainings[0], rates=(1e-3,), epochs=4, refit=False, patience=9)
+    calls = iter(range(10**6))
+    per_epoch = round((plan.train - plan.validation) / one.batch)
+    without_numbers(monkeypatch, lambda: next(calls) == 2 * per_epoch)
+    told: list[Row] = []
+    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    said = [str(row["what"]) for row in told if row.get("step") != "train"]
+    assert len(said) == 1
+    assert "back to epoch 2 with the rate 0.00033" in said[0]
+    epochs = [(row["epoch"], row["rate"]) for row in told if row.get("step") == "train"]
+    assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4]
+    assert [rate for _, rate in epochs] == pytest.approx([1e-3, 1e-3, 1e-3 / 3, 1e-3 / 3])
+    assert done.plan.case == 3
+    assert "no longer" not in done.plan.ran[1].note
+
+
+def test_weights_that_break_after_the_last_look_are_never_kept(
+    measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step of an epoch can spoil the weights without its loss being spoilt."""
+    one = replace(plan.trainings[0], rates=(1e-3,), epochs=3, refit=True, patience=9)
+    per_epoch = round((plan.train - plan.validation) / one.batch)
+    step, calls = loop._step, iter(range(10**6))
+
+    def spoils(job: Any, candidate: Any, *rest: Any) -> torch.Tensor:
+        loss = step(job, candidate, *rest)
+        if next(calls) + 1 == 2 * per_epoch:
+            with torch.no_grad():
+                candidate.network.head.weight[0, 0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(loop, "_step", spoils)
+    told: list[Row] = []
+    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    said = [str(row["what"]) for row in told if row.get("step") != "train"]
+    assert len(said) == 1
+    assert "back to epoch 1 " in said[0]
+    assert all(np.isfinite(tensor).all() for tensor in done.tensors.values())
+
+
+@pytest.mark.parametrize("insists", [True, False])
+def test_no_time_at_all(insists: bool, measured: Measured, plan: Plan, plain: Result) -> None:
+    """The time is up before the first step: the frozen network is what there is."""
+    done = run.perform(replace(plan, budget=1e-9, insists=insists), measured)
+    assert done.plan.case in (1, 2)
+    assert "out of time" in done.plan.ran[1].note
+    assert done.metrics["accuracy"] == plain.metrics["accuracy"]
+
+
+def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Plan) -> None:
+    done = run.perform(plan, measured)
+    names = [ran.name for ran in done.plan.ran]
+    assert names == ["frozen", "fine-tuned"]
+    assert [ran.shown > 0 for ran in done.plan.ran] == [False, True]
+    rows = [row for row in done.log if row.get("step") == "train"]
+    shown = sum(1 for _ in rows) * (plan.train - plan.validation)
+    assert done.plan.ran[1].shown >= shown
+    assert dataclasses.asdict(done.plan.ran[1])["note"].startswith("rate ")
+    assert done.metrics["candidates"][0]["seconds"] >= 0
