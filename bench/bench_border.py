@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def row(trained: int, rounds: int) -> dict[str, Any]:
-    """Images/s with the last ``trained`` stages trained, the two kinds of step taking turns: by the median step."""
+    """Images/s by the median step, with the last ``trained`` stages trained; steps take turns."""
     backbone, module = networks.load(NAME)
     first = len(backbone.stages) - trained
     frozen = [stage.name for stage in backbone.stages[:first]]

@@ -134,8 +134,10 @@ def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
 
     The noise is one standard error of the difference: of ``d`` images on which one of the two is
     right and the other wrong, the better one must have more than the root of ``d`` to spare (the
-    statistic of McNemar's test, 1947, above 1).
+    statistic of McNemar's test, 1947, above 1). A training that came to nothing beats none.
     """
+    if _failed(entry):
+        return False
     own = entry.shares.argmax(1) == truth
     its = other.shares.argmax(1) == truth
     gain, differ = int(own.sum()) - int(its.sum()), int((own != its).sum())
@@ -150,8 +152,12 @@ def winner(
     for entry in entries[1:]:
         if beats(entry, best, truth):
             best = entry
+    able = [entry for entry in entries[1:] if not _failed(entry)]
+    if insists and not able:
+        why = "; ".join(f"{e.name}: {e.trained.problem}" for e in entries[1:] if e.trained)
+        return best, f"The frozen network: training was asked for and came to nothing ({why})."
     if insists and best.trained is None:
-        asked = max(entries[1:], key=lambda e: _accuracy(e, truth))
+        asked = max(able, key=lambda e: _accuracy(e, truth))
         return asked, (
             f"It was asked for; the frozen network gets {_accuracy(entries[0], truth):.1%} of the "
             f"validation images right, {asked.name} {_accuracy(asked, truth):.1%}."
@@ -196,6 +202,10 @@ def _note(entry: Entry) -> str:
     done = entry.trained
     words = f"rate {done.rate:g}, epoch {done.epochs} of {entry.training.epochs}"
     return f"{words}; {done.problem}" if done.problem else words
+
+
+def _failed(entry: Entry) -> bool:
+    return entry.trained is not None and entry.trained.failed
 
 
 def _accuracy(entry: Entry, truth: NDArray[np.intp]) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from regraft.errors import RunError
-from regraft.evaluate import softmax
+from regraft.evaluate import fit_temperature, softmax
 from regraft.finetune.candidate import (
     Candidate,
     Job,
@@ -204,13 +204,21 @@ def _judge(job: Job, candidate: Candidate) -> dict[str, object]:
     logits = logits_of(job.fabric, candidate.used, job.judged, job.backbone)
     if not np.isfinite(logits).all():
         raise Diverged
-    shares = softmax(logits)
-    accuracy = float((shares.argmax(1) == job.truth).mean())
-    loss = of_first(lambda: squared_error(shares, job.truth))  # all decide by the same number
+    accuracy = float((logits.argmax(1) == job.truth).mean())
+    loss = of_first(lambda: _calibrated_loss(logits, job.truth))  # all decide by the same number
     if loss < candidate.loss:
         candidate.loss, candidate.accuracy, candidate.best_epoch = loss, accuracy, candidate.epoch
         candidate.best = copied(candidate.used.state_dict())
     return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+
+def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> float:
+    """The loss at the best temperature, which every candidate is given in the end.
+
+    Without it the start, whose head is calibrated, would be favoured over networks trained on
+    smoothed labels, whose confidence is too low.
+    """
+    return squared_error(softmax(logits, fit_temperature(logits, truth)), truth)
 
 
 def _retreated(job: Job, candidate: Candidate, images: int) -> Candidate:
