@@ -38,7 +38,7 @@ def measured(data: Path) -> Measured:
 
 def short(plan: Plan) -> Plan:
     """The plan with one epoch at one rate."""
-    brief = [replace(t, rates=t.rates[:1], epochs=1, refit=False) for t in plan.trainings]
+    brief = [replace(t, rates=(1e-4,), epochs=1, refit=False) for t in plan.trainings]
     return replace(plan, trainings=tuple(brief))
 
 
@@ -91,7 +91,6 @@ def test_the_saved_network_gives_the_figures_of_the_run(
     pretrained = measured.network.build().state_dict()
     weights = network.trunk.state_dict()
     moved = [n for n in weights if n in pretrained and not torch.equal(weights[n], pretrained[n])]
-    assert any("conv" in name for name in moved)
     assert not any("running" in name for name in moved)  # frozen batch norm
 
 
@@ -120,6 +119,10 @@ def test_from_scratch_can_be_forced(measured: Measured) -> None:
     result = run.perform(plan, measured)
     assert [one.name for one in result.plan.ran] == ["frozen", "from scratch"]
     assert {change.kind for change in result.changes} == {"reinitialised", "dropped", "added"}
+    pretrained = measured.network.build().state_dict()
+    convolutions = [name for name, tensor in result.tensors.items() if tensor.ndim == 4]
+    for name in convolutions:
+        assert not np.array_equal(result.tensors[name], pretrained[name.removeprefix("trunk.")])
 
 
 def test_the_frozen_network_is_handed_over_where_training_does_not_beat_it(
