@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regraft import networks
+from regraft import finetune, networks
+from regraft.border import At, Border
 from regraft.errors import DataError
 from regraft.evaluate import softmax
 from regraft.finetune import Images, Trained, _class_weights, checkpoint, loop, modes, predict
@@ -350,3 +352,35 @@ def test_images_beyond_what_memory_holds_are_decoded_anew() -> None:
     fabric = open_fabric("32-true")
     x = normalised(whole.batch(rows).to(fabric.device), record(), True)
     assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+# ---- the border of what is frozen
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_holding_the_border_changes_nothing_but_the_time(
+    mirror: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partly = recipe(trainable_from="three", crop=1.0, mirror=mirror, rates=(1e-2,))
+    looked: list[int] = []
+    batch = Border.batch
+
+    def counted(border: Border, rows: NDArray[np.intp], flipped: NDArray[np.bool_] | None) -> At:
+        looked.append(len(rows))
+        return batch(border, rows, flipped)
+
+    monkeypatch.setattr(Border, "batch", counted)
+    held = race(tmp_path / "held", partly)
+    assert looked
+    assert same(race(tmp_path / "again", partly), held)
+    monkeypatch.setattr(finetune, "split", lambda *given: None)
+    anew = race(tmp_path / "anew", partly)
+    for name, tensor in held.state.items():
+        assert_allclose(anew.state[name], tensor, atol=1e-4, err_msg=name)
+
+
+def test_where_crops_are_random_no_border_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Border, "batch", lambda *given: pytest.fail("every look is a new one"))
+    race(tmp_path, recipe(trainable_from="three", crop=0.8))

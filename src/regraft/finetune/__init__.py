@@ -15,16 +15,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
 from regraft import anatomy
 from regraft.backbones import Backbone
+from regraft.border import Border, split
 from regraft.changes import Change
 from regraft.errors import DataError
 from regraft.evaluate import fit_temperature, softmax
 from regraft.finetune.candidate import Job, Row, Standing
-from regraft.finetune.data import Read, Squares, room_for_crops
+from regraft.finetune.data import Read, Squares, normalised, room_for_crops
 from regraft.finetune.judge import logits_of, squared_error
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, fastest, kept
@@ -144,6 +146,7 @@ def train(
         deadline=deadline,
         tell=tell,
     )
+    job = replace(job, border=_border(job, network, fabric))
     everyone = _race(job, images.train)
     best = min(everyone, key=_loss)
     network.load_state_dict(best.best)
@@ -182,6 +185,25 @@ def _check_judged(images: Images) -> None:
                 "Add images, or keep the network frozen (cases 1 and 2).",
             ],
         )
+
+
+def _border(job: Job, network: Network, fabric: Fabric) -> Border | None:
+    """What the frozen part gives, held from its first use on; None where each look is a new one."""
+    training = job.training
+    parts = split(network, training.trainable_from, job.backbone) if training.crop >= 1 else None
+    if parts is None:
+        return None
+    network.to(fabric.device)
+    if job.channels_last:
+        network.to(memory_format=torch.channels_last)
+
+    def look(rows: NDArray[np.intp], flipped: NDArray[np.bool_]) -> torch.Tensor:
+        pixels = job.squares.batch(rows).to(fabric.device)
+        where = torch.from_numpy(flipped).to(fabric.device)[:, None, None, None]
+        pixels = torch.where(where, pixels.flip(-1), pixels)
+        return normalised(pixels, job.backbone, job.channels_last)
+
+    return Border(parts[0], look, len(job.labels), mirror=training.mirror)
 
 
 def _race(job: Job, rows: NDArray[np.intp]) -> list[Standing]:

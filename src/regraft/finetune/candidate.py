@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from regraft.backbones import Backbone
+from regraft.border import Border, split
 from regraft.finetune import checkpoint
 from regraft.finetune.checkpoint import Checkpoint
 from regraft.finetune.data import Squares
@@ -51,6 +52,8 @@ class Job:
     deadline: float
     """On the clock of :func:`time.monotonic`."""
     tell: Callable[[Row], None]
+    border: Border | None = None
+    """What the frozen part of the network gives for the images, where that can be held."""
     told: dict[str, int] = field(default_factory=dict)
     """Rows that were told, by candidate; those of a resumed run are told again, once."""
 
@@ -115,7 +118,9 @@ def fresh(job: Job, name: str, rate: float, images: int) -> Candidate:
         average = AveragedModel(
             network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
         ).to(job.fabric.device)
-    wrapped, prepared = job.fabric.setup(network, optimizer)
+    parts = split(network, job.training.trainable_from, job.backbone) if job.border else None
+    whole = network if parts is None else parts[1]
+    wrapped, prepared = job.fabric.setup(whole, optimizer)
     return Candidate(
         name=name,
         rate=rate,

@@ -6,6 +6,8 @@ not.
 """
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +38,10 @@ RETREATS = 3
 
 LOOK = 20
 """Steps between two looks at the loss, which wait for the device."""
+
+
+Inputs = Callable[[slice], tuple[Any, ...]]
+"""Gives what the network takes for a part of a step's images."""
 
 
 class Diverged(Exception):
@@ -130,11 +136,11 @@ def _step(job: Job, candidate: Candidate, rows: NDArray[np.intp], augment: Augme
     """
     device, world = job.fabric.device, job.fabric.world_size
     mine = rows[job.fabric.global_rank :: world]
-    pixels = augment(job.squares.batch(mine).to(device))
+    inputs = _inputs(job, mine, augment)
     truth = torch.from_numpy(job.labels[mine]).to(device)
     while True:
         try:
-            loss = _gradients(job, candidate, pixels, truth, len(rows))
+            loss = _gradients(job, candidate, inputs, truth, len(rows))
             break
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not no_memory(error) or candidate.micro == 1 or len(mine) == 1:
@@ -162,24 +168,36 @@ def _step(job: Job, candidate: Candidate, rows: NDArray[np.intp], augment: Augme
     return loss
 
 
-def _gradients(job: Job, candidate: Candidate, pixels: Tensor, truth: Tensor, whole: int) -> Tensor:
+def _inputs(job: Job, rows: NDArray[np.intp], augment: Augment) -> Inputs:
+    """What goes into the network for a part of some images: pixels, or what is held at the border.
+
+    The border is held where there is one; the only augmentation then is mirroring.
+    """
+    if job.border is None:
+        pixels = augment(job.squares.batch(rows).to(job.fabric.device))
+        return lambda part: (normalised(pixels[part], job.backbone, job.channels_last),)
+    flipped = (torch.rand(len(rows)) < 0.5).numpy() if job.training.mirror else None
+    value, taps = job.border.batch(rows, flipped)
+    return lambda part: (value[part], [tap[part] for tap in taps])
+
+
+def _gradients(job: Job, candidate: Candidate, inputs: Inputs, truth: Tensor, whole: int) -> Tensor:
     """Forward and back over one step's images; their mean loss.
 
     Of several processes each has a share of the ``whole`` step; the mean of what they find, which
     is what is done with their gradients, is that of the step, however uneven the shares.
     """
-    total = torch.zeros((), device=pixels.device)
-    size = candidate.micro or len(pixels)
-    parts = range(0, len(pixels), size)
+    total = torch.zeros((), device=truth.device)
+    size = candidate.micro or len(truth)
+    parts = range(0, len(truth), size)
     for start in parts:
         part = slice(start, start + size)
-        x = normalised(pixels[part], job.backbone, job.channels_last)
         with job.fabric.no_backward_sync(candidate.wrapped, enabled=start != parts[-1]):
-            logits = candidate.wrapped(x)
+            logits = candidate.wrapped(*inputs(part))
             each = cross_entropy(
                 logits.float(),
                 truth[part],
-                weight=job.weights.to(x.device),
+                weight=job.weights.to(truth.device),
                 label_smoothing=job.training.smoothing,
                 reduction="none",
             )
