@@ -44,7 +44,7 @@ class Training:
     """Whether the new layer starts as the head fitted on the frozen network; else random."""
     optimizer: Literal["adamw", "sgd"]
     rates: tuple[float, ...]
-    """Learning rates that start; the best after a quarter of the epochs goes on."""
+    """Learning rates that start; the best after half of the epochs goes on."""
     decay: float
     """Rate of each stage as a share of the next one's."""
     weight_decay: float
@@ -128,7 +128,7 @@ def tuned(
         smoothing=0.1,
         averaged=True,
         batch_norm="trained" if fresh else "frozen",
-        patience=max(3, epochs_for(images, init) // 3),
+        patience=max(5, epochs_for(images, init) // 2),
         refit=images < REFIT,
         weighting=weighting,
     )
@@ -169,8 +169,12 @@ def images_shown(training: Training, images: int) -> int:
 
 
 def rung_of(training: Training) -> int:
-    """Epochs after which all rates but the best are dropped."""
-    return training.epochs if len(training.rates) == 1 else max(1, training.epochs // 4)
+    """Epochs after which all rates but the best are dropped: half of them.
+
+    After a quarter the lowest rate leads, for it has not yet left the fitted head it started from:
+    on signs of digits, twenty images a class, it then went on to 86 % where 3e-3 came to 97.
+    """
+    return training.epochs if len(training.rates) == 1 else max(1, training.epochs // 2)
 
 
 def within(training: Training, images: int, seconds: float, speed: float) -> Training | None:

@@ -12,6 +12,7 @@ from regraft.measure import Measured, measure, open_network
 from regraft.plan import Choices, Plan, with_data
 from regraft.processes import is_first
 from regraft.run import draft
+from regraft.training import images_shown
 
 
 def run_plan(
@@ -66,12 +67,49 @@ def cost(measured: Measured, plan: Plan) -> str:
     kept = backbone.parameters_to[plan.cut] + head
     share = backbone.multiply_adds_to[plan.cut] / backbone.multiply_adds_to[-1]
     lines = [
-        f"{kept:,} parameters are kept of {backbone.parameters:,}, {head:,} of them trained; "
+        f"{kept:,} parameters are kept of {backbone.parameters:,}, {_trained(plan, kept, head)}; "
         f"{share:.0%} of the work for each image",
         f"looking at the images took {measured.seconds['probe']:.1f} s "
         f"({measured.images_per_second:,.0f} images/s on {measured.engine})",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_training_cost(measured, plan) if not plan.ran else [])])
+
+
+def _trained(plan: Plan, kept: int, head: int) -> str:
+    """How many of the kept parameters are trained, now or then."""
+    if plan.case in (1, 2) or not plan.trainings:
+        return f"{head:,} of them trained"
+    frozen = plan.backbone.parameters_to[len(plan.frozen) - 1] if plan.frozen else 0
+    return f"{kept - frozen:,} of them trained"
+
+
+def _training_cost(measured: Measured, plan: Plan) -> list[str]:
+    """What training may take at most, at the speed measured on this machine."""
+    if not plan.trainings:
+        return []
+    from regraft.finetune import speed_of
+
+    network, lines = measured.network, []
+    for training in plan.trainings:
+        speed = speed_of(
+            network.build, network.backbone, measured.classes, training, measured.cache
+        )
+        shown = images_shown(training, plan.train - plan.validation)
+        start = "pretrained" if training.init == "pretrained" else "random"
+        lines.append(
+            f"training from {start} weights shows at most {shown:,} images: "
+            f"{duration(shown / speed)} at the {speed:.0f} images/s measured here"
+        )
+    if plan.budget is not None:
+        lines.append(f"within the budget of {duration(plan.budget)}")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def relative(data: str, folder: Path) -> str:

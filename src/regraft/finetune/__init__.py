@@ -1,7 +1,7 @@
 """Train a network: cases 3 and 4.
 
 :func:`train` reads top to bottom: the images are decoded once, a few learning rates start, all but
-the best are dropped after a quarter of the epochs, that one goes on to the end or until it no
+the best are dropped after half of the epochs, that one goes on to the end or until it no
 longer gains, and a small set is then trained once more with its validation images.
 """
 
