@@ -186,7 +186,7 @@ def _affordable(
 def _reasons(
     backbone: Backbone, evidence: Evidence, case: int, indicated: int, choices: Choices
 ) -> tuple[Reason, ...]:
-    reasons = [_size_reason(evidence), _similarity_reason(backbone, evidence)]
+    reasons = [_size_reason(evidence, indicated), _similarity_reason(backbone, evidence)]
     reasons.append(_cut_reason(backbone, evidence))
     if indicated in (3, 4) and not asked(choices):
         reasons.append(_headroom_reason(evidence, indicated))
@@ -196,12 +196,17 @@ def _reasons(
     return tuple(reasons)
 
 
-def _size_reason(evidence: Evidence) -> Reason:
+def _size_reason(evidence: Evidence, indicated: int) -> Reason:
     word = "large" if evidence.large else "small"
     few, many = min(evidence.per_class), max(evidence.per_class)
     spread = f"{few}" if few == many else f"{few} to {many}"
+    rule = (
+        "A small set overfits a large network, so its trunk stays frozen."
+        if indicated in (1, 2)
+        else "The larger the set, the less a network that is trained on it overfits."
+    )
     return Reason(
-        "A small set overfits a large network, so its trunk stays frozen.",
+        rule,
         f"{evidence.images:,} training images, {spread} a class: {word} "
         f"(size {evidence.size:.2f}, large from {LARGE}).",
         "measured; the line: docs/benchmarks.md",

@@ -154,9 +154,13 @@ class Plan:
         size = "large" if self.evidence.large else "small"
         likeness = "similar to" if self.evidence.similar else "different from"
         if self.case in (3, 4):
-            asked = "" if self.evidence.large else ", trained all the same"
+            anew = any(training.init == "random" for training in self.trainings)
+            start = "pretrained weights, or from random ones" if anew else "pretrained weights"
+            if all(training.init == "random" for training in self.trainings):
+                start = "random weights"
             return (
-                f"Case {self.case}: {size} set, {likeness} the source{asked}: {SURGERY[self.case]}"
+                f"Case {self.case}: {size} set, {likeness} the source: new last layer, train the "
+                f"network from {start}"
             )
         usual = (self.case == 1) == self.evidence.similar
         yet = "the last stage still helps" if self.case == 1 else "an earlier stage does better"
@@ -179,8 +183,6 @@ class Plan:
 SURGERY: Mapping[int, str] = {
     1: "keep the whole network frozen, fit a new last layer",
     2: "cut after an earlier stage, keep what is before it frozen, fit a new layer there",
-    3: "new last layer, train the network from its pretrained weights",
-    4: "new last layer, train the network from its pretrained weights, or from random ones",
 }
 
 

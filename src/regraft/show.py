@@ -26,7 +26,8 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
         "How much each depth tells (accuracy, cross-validated)": _curve(plan),
         "Where it lies": _plane(plan.evidence),
         plan.title: _surgery(plan),
-        "What to expect on images never seen": _expected(plan),
+        f"What to expect {'of the frozen network ' if plan.trainings else ''}"
+        "on images never seen": _expected(plan),
         "What else could be done": _alternatives(plan),
         "What it costs": Text(seconds),
         "Why": _reasons(plan),

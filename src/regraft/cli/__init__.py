@@ -1,4 +1,4 @@
-"""The command line: ``regraft plan``, ``fit``, ``predict``, ``models``, ``cache``, ``demo``.
+"""The command line: ``regraft plan``, ``fit``, ``compare``, ``predict``, ``models``, ...
 
 Results go to standard output; progress and messages to standard error; ``--json`` prints one JSON
 document and nothing else. Exit code 0 done, 1 could not, 2 wrong usage, 130 interrupted.

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from regraft import planfile, show
-from regraft.cli.plan import cost, measured_from
+from regraft.cli.plan import cost, measured_from, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.errors import UsageError
 from regraft.plan import Choices, Plan
@@ -40,6 +40,10 @@ def run_fit(
         plan = draft(measured, choices)
     else:
         check_plan(plan, measured)
+    if plan.trainings:
+        say(*training_cost(measured, plan))
+        if not plan.insists:
+            say("`--case 1` or `--case 2` leaves it out, `--budget 5m` bounds it.")
     with training_bar(is_first()) as tell:
         result = carry_out(
             plan,

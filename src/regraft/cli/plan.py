@@ -72,7 +72,7 @@ def cost(measured: Measured, plan: Plan) -> str:
         f"looking at the images took {measured.seconds['probe']:.1f} s "
         f"({measured.images_per_second:,.0f} images/s on {measured.engine})",
     ]
-    return "\n".join([*lines, *(_training_cost(measured, plan) if not plan.ran else [])])
+    return "\n".join([*lines, *(training_cost(measured, plan) if not plan.ran else [])])
 
 
 def _trained(plan: Plan, kept: int, head: int) -> str:
@@ -83,7 +83,7 @@ def _trained(plan: Plan, kept: int, head: int) -> str:
     return f"{kept - frozen:,} of them trained"
 
 
-def _training_cost(measured: Measured, plan: Plan) -> list[str]:
+def training_cost(measured: Measured, plan: Plan) -> list[str]:
     """What training may take at most, at the speed measured on this machine."""
     if not plan.trainings:
         return []
