@@ -36,7 +36,7 @@ def images(counts: tuple[int, ...] = (EACH, EACH, EACH)) -> Images:
 
 
 def recipe(**changes: Any) -> Training:
-    """Two rates race for one epoch of four; the better one is trained again on all images."""
+    """Two rates race for two epochs of four; the better one is trained again on all images."""
     usual = tuned(
         record(), init="pretrained", taps=(LAST,), images=36, mirror=True, weighting="none"
     )

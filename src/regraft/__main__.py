@@ -3,6 +3,9 @@
 import sys
 
 from regraft.cli import main
+from regraft.processes import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    leave(code)
+    sys.exit(code)

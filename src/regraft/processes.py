@@ -5,10 +5,10 @@ nothing here imports torch. With many, every process calls :func:`of_first`, :fu
 the like in the same order: each waits there for all.
 """
 
-import atexit
 import contextlib
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,14 +118,26 @@ def join() -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "cpu:gloo,cuda:nccl"
     distributed.init_process_group(backend, timeout=PATIENCE)
-    atexit.register(_leave)
 
 
-def _leave() -> None:
+def leave(code: int) -> None:
+    """Part from the other processes and end this one; nothing where there are none.
+
+    It ends without taking torch down: threads of its own may still run then, and a process was seen
+    to be aborted after all was done and written.
+    """
+    if world_size() == 1:
+        return
     from torch import distributed
 
-    if distributed.is_initialized():
+    if not distributed.is_initialized():
+        return
+    if code == 0:
+        distributed.barrier()  # no connection closes while another process still reads from it
         distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def check_training(trainings: Sequence[Training], images: int) -> None:
