@@ -142,6 +142,7 @@ def test_held_out_images_do_not_matter_for_what_is_chosen(
 )
 def test_absurd(case: int, images: int, makes_sense: bool) -> None:
     assert (cases.absurd(case, images) == "") is makes_sense
+    assert (cases.absurd(case, images, worth=True) == "") is (makes_sense or case == 3)
 
 
 def test_an_absurd_case_is_trained_briefly_and_says_so(found: Comparison) -> None:

@@ -25,6 +25,7 @@ from regraft.compare.cases import (
 from regraft.compare.comparison import Comparison, Omitted, Outcome, check_place, verdict
 from regraft.contest import Tell
 from regraft.dataset import Dataset
+from regraft.decide import worth_training
 from regraft.errors import UsageError
 from regraft.measure import Measured, Network, measure, open_network
 from regraft.plan import Choices, Plan
@@ -134,7 +135,7 @@ def _trained(
 ) -> tuple[list[Done], list[Omitted]]:
     """Cases 3 and 4, each in full, briefly, or in what the budget leaves."""
     done, omitted = [], []
-    here = [briefly(plan) if absurd(plan.case, plan.train) else plan for plan in full]
+    here = [briefly(plan) if _absurd(plan) else plan for plan in full]
     for number, plan in enumerate(here):
         fitting = plan if budget is None else in_time(here[number:], measured, budget)
         if fitting is None:
@@ -143,6 +144,10 @@ def _trained(
             continue
         tell({"what": f"Case {plan.case}: {training_of(fitting)}"})
         short = "" if fitting.trainings == plan.trainings else f"the budget is {budget:g} s"
-        brief = "; ".join(filter(None, (absurd(plan.case, plan.train), short)))
+        brief = "; ".join(filter(None, (_absurd(plan), short)))
         done.append(performed(fitting, measured, tell, brief=brief))
     return done, omitted
+
+
+def _absurd(plan: Plan) -> str:
+    return absurd(plan.case, plan.train, worth=worth_training(plan.evidence))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regraft.compare.comparison import Omitted, Outcome
 from regraft.contest import Entry, Tell, beats, frozen, winner
-from regraft.decide import SCRATCH
+from regraft.decide import SCRATCH, worth_training
 from regraft.engines import open_engine
 from regraft.features import survey
 from regraft.measure import Measured
@@ -52,7 +52,8 @@ def trained_plans(
     measured: Measured, choices: Choices, aims: Plan, *, quick: bool
 ) -> tuple[list[Plan], list[Omitted]]:
     """Cases 3 and 4 in full, as ``fit`` would train them; under ``quick`` only what makes sense."""
-    omitted = {case: absurd(case, aims.train) if quick else "" for case in (3, 4)}
+    worth = worth_training(aims.evidence)
+    omitted = {case: absurd(case, aims.train, worth=worth) if quick else "" for case in (3, 4)}
     if all(omitted.values()):
         return [], [Omitted(case, why) for case, why in omitted.items()]
     both = draft(measured, replace(choices, case=4))
@@ -69,8 +70,13 @@ def trained_plans(
     return plans, [Omitted(case, why) for case, why in omitted.items() if why]
 
 
-def absurd(case: int, images: int) -> str:
-    """Why a case makes no sense for so many training images; empty where it does."""
+def absurd(case: int, images: int, *, worth: bool = False) -> str:
+    """Why a case makes no sense for so many training images; empty where it does.
+
+    ``worth``: ``fit`` would train the network, few images or not (:func:`worth_training`).
+    """
+    if case == 3 and worth:
+        return ""
     least = {3: FEW, 4: SCRATCH}.get(case, 0)
     what = {3: "to train a whole network", 4: "to start from random weights"}.get(case)
     return "" if images >= least else f"{images:,} images are few {what}; {least:,} are the least"
