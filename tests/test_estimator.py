@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -328,3 +328,11 @@ def test_nothing_is_predicted_before_it_is_fitted() -> None:
     for use in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
             getattr(classifier(), use)(pictures(1)[0])
+
+
+@pytest.mark.parametrize("case", [3, 4])
+def test_its_plan_holds_only_what_it_does(case: Literal[3, 4]) -> None:
+    X, y = pictures(4)
+    model = classifier(case=case).fit(X, y)
+    assert (model.plan_.trainings, model.plan_.case) == ((), 1)
+    assert "rain every stage" not in model.plan_.explain()

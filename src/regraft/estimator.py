@@ -58,7 +58,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     Args:
         backbone: a bundled backbone or any timm model by its name, or a
             :class:`regraft.measure.Network`.
-        case: overrule the case, 1 to 4.
+        case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
         class_weights: ``auto``, ``none`` or ``balanced``.
@@ -127,7 +127,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         names = _names(classes)
         dataset = _dataset(pictures, [names[place] for place in places])
         measured = _measure(dataset, pictures, open_network(self.backbone), choices, self.cache)
-        work = Work(draft(measured, choices), measured)
+        plan = draft(measured, choices).without_training()  # of all cases it does the frozen ones
+        work = Work(plan, measured)
         for step in work.plan.steps():
             if step.kind in ("fit", "calibrate"):  # the trunk is ready, and nothing is held out
                 PERFORM[step.kind](work)

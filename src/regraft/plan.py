@@ -148,6 +148,13 @@ class Plan:
         """Width of the new layer's input."""
         return sum(self.backbone.stages[depth].channels for depth in self.taps)
 
+    def without_training(self) -> "Plan":
+        """The same for the frozen network alone."""
+        case = frozen_case(self.backbone, self.taps)
+        return dataclasses.replace(
+            self, case=case, indicated=case, trainings=(), validation=0, insists=False
+        )
+
     @property
     def title(self) -> str:
         """The case in a sentence."""
@@ -294,6 +301,11 @@ def depth_of(backbone: Backbone, name: str, flag: str = "--cut") -> int:
         f"{flag} must name a stage of {backbone.name}, got {name!r}.",
         [f"Its stages are {', '.join(names)} (or 0 to {len(names) - 1})."],
     )
+
+
+def frozen_case(backbone: Backbone, taps: Taps) -> int:
+    """The case of a frozen network read at these depths: 1 with the last one, else 2."""
+    return 1 if taps[-1] == len(backbone.stages) - 1 else 2
 
 
 def weighting_of(counts: Sequence[int], choice: str) -> str:
