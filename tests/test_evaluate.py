@@ -19,6 +19,7 @@ from regraft.evaluate import (
     mean_interval,
     score,
     softmax,
+    squared_error,
     wilson,
 )
 
@@ -196,3 +197,8 @@ def test_neither_torch_nor_scikit_learn_is_loaded() -> None:
     code = "import sys, regraft.evaluate; print({'torch', 'sklearn', 'scipy'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_squared_error_is_the_distance_from_the_truth() -> None:
+    shares = np.array([[1.0, 0.0], [0.75, 0.25]])
+    assert squared_error(shares, [0, 1]) == pytest.approx((0.0 + 2 * 0.75**2) / 2)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import heads
-from regraft.evaluate import softmax, wilson
+from regraft.evaluate import softmax, squared_error, wilson
 from regraft.heads import Head, Taps
 from regraft.measure import Measured
-from regraft.plan import Plan, Ran
+from regraft.plan import Plan, Ran, frozen_case
 from regraft.splits import validation
 from regraft.training import Training
 
@@ -95,7 +95,7 @@ def frozen(setting: Setting) -> Entry:
     head = setting.head(setting.train, plan.taps)
     own = heads.columns(plan.backbone.widths, plan.taps)
     shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
-    case = 1 if plan.taps[-1] == len(plan.backbone.stages) - 1 else 2
+    case = frozen_case(plan.backbone, plan.taps)
     return Entry("frozen", case, plan.taps, shares, time.perf_counter() - start)
 
 
@@ -185,9 +185,7 @@ def record(entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp]) -> tu
             case=entry.case,
             accuracy=_accuracy(entry, truth),
             interval=wilson(int((entry.shares.argmax(1) == truth).sum()), len(truth)),
-            loss=float(
-                np.square(entry.shares - np.eye(entry.shares.shape[1])[truth]).sum(1).mean()
-            ),
+            loss=squared_error(entry.shares, truth),
             shown=entry.shown,
             note=_note(entry),
             handed_over=entry is best,
@@ -210,8 +208,3 @@ def _failed(entry: Entry) -> bool:
 
 def _accuracy(entry: Entry, truth: NDArray[np.intp]) -> float:
     return float((entry.shares.argmax(1) == truth).mean())
-
-
-def _loss(entry: Entry, truth: NDArray[np.intp]) -> float:
-    targets = np.eye(entry.shares.shape[1])[truth]
-    return float(np.square(entry.shares - targets).sum(1).mean())

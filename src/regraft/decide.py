@@ -5,7 +5,16 @@ from dataclasses import replace
 from regraft.backbones import Backbone
 from regraft.errors import UsageError
 from regraft.evidence import LARGE, SIMILAR, Evidence, Probe
-from regraft.plan import Alternative, Choices, Plan, Reason, depth_of, stages_named
+from regraft.plan import (
+    Alternative,
+    Choices,
+    Plan,
+    Reason,
+    depth_of,
+    frozen_case,
+    stages_named,
+    weighting_of,
+)
 from regraft.training import Init, Training, Weighting, textbook, tuned, within
 
 HEADROOM = 0.02
@@ -45,13 +54,12 @@ def decide(
     under a budget.
     """
     chosen = evidence.probes[evidence.chosen]
-    last = len(backbone.stages) - 1
-    frozen_case = 1 if chosen.taps[-1] == last else 2
-    indicated = case_of(evidence, choices, last)
+    frozen = frozen_case(backbone, chosen.taps)
+    indicated = case_of(backbone, evidence, choices)
     trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
     if choices.budget is not None and trainings:
         trainings = _affordable(trainings, train, choices, speed or 1.0)
-        indicated = indicated if trainings else frozen_case
+        indicated = indicated if trainings else frozen
     return Plan(
         dataset=dataset,
         fingerprint=fingerprint,
@@ -70,7 +78,7 @@ def decide(
         train=train,
         test=test,
         left_out=left_out,
-        reasons=_reasons(backbone, evidence, frozen_case, indicated, choices),
+        reasons=_reasons(backbone, evidence, frozen, indicated, choices),
         alternatives=_alternatives(backbone, evidence),
         overrides=choices.named(),
         trainings=trainings,
@@ -80,7 +88,7 @@ def decide(
     )
 
 
-def case_of(evidence: Evidence, choices: Choices, last: int) -> int:
+def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
     """The case that is aimed at: the one asked for, else what the evidence says."""
     if choices.case is not None:
         return choices.case
@@ -88,7 +96,7 @@ def case_of(evidence: Evidence, choices: Choices, last: int) -> int:
         return 3
     if choices.cut is None and worth_training(evidence):
         return 3 if evidence.similar else 4
-    return 1 if evidence.probes[evidence.chosen].taps[-1] == last else 2
+    return frozen_case(backbone, evidence.probes[evidence.chosen].taps)
 
 
 def worth_training(evidence: Evidence) -> bool:
@@ -113,8 +121,7 @@ def trainings_of(
     backbone: Backbone, evidence: Evidence, choices: Choices, *, mirror: bool
 ) -> tuple[Training, ...]:
     """The recipes of cases 3 and 4; none in cases 1 and 2."""
-    last = len(backbone.stages) - 1
-    case = case_of(evidence, choices, last)
+    case = case_of(backbone, evidence, choices)
     if case not in (3, 4):
         return ()
     pretrained = () if choices.init == "random" else ("pretrained",)
@@ -154,10 +161,9 @@ def _stage(backbone: Backbone, name: str) -> str:
 
 
 def _weighting(evidence: Evidence, choices: Choices) -> Weighting:
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    if choices.weighting == "auto":
-        return "balanced" if many >= 5 * max(few, 1) else "none"
-    return choices.weighting  # type: ignore[return-value]
+    if choices.weighting == "sampling":  # which training can do, and a fitted head cannot
+        return "sampling"
+    return weighting_of(evidence.per_class, choices.weighting)  # type: ignore[return-value]
 
 
 def _affordable(
@@ -268,9 +274,8 @@ def _alternatives(backbone: Backbone, evidence: Evidence) -> tuple[Alternative, 
 
 def alternative(backbone: Backbone, evidence: Evidence, probe: Probe) -> Alternative:
     """A probe of the evidence as something that could be done."""
-    last = len(backbone.stages) - 1
     width = sum(backbone.stages[depth].channels for depth in probe.taps)
     kept = backbone.parameters_to[probe.taps[-1]] + (width + 1) * len(evidence.classes)
     name = stages_named(backbone, probe.taps)
-    case = 1 if probe.taps[-1] == last else 2
+    case = frozen_case(backbone, probe.taps)
     return Alternative(name, case, probe.taps, probe.accuracy, probe.interval, kept)

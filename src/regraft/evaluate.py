@@ -142,6 +142,12 @@ def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
     return float(-np.log(np.maximum(picked, np.finfo(np.float64).eps)).mean())
 
 
+def squared_error(probabilities: ArrayLike, truth: ArrayLike) -> float:
+    """Mean squared distance of probabilities ``[n, C]`` from the truth ``[n]`` (Brier 1950)."""
+    p, y = np.asarray(probabilities), np.asarray(truth)
+    return float(np.square(p - np.eye(p.shape[1])[y]).sum(1).mean())
+
+
 def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> float:
     """Expected calibration error: how far confidence is from accuracy, on average.
 

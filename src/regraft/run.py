@@ -10,7 +10,6 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 """
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -34,7 +33,7 @@ from regraft.predict import Result
 from regraft.processes import check_training, is_first, of_first
 from regraft.result import check_destination, read_run
 from regraft.splits import folds, validation
-from regraft.steps import PERFORM, Work, ended, result_of
+from regraft.steps import Work, ended, walk
 from regraft.training import Init
 
 if TYPE_CHECKING:
@@ -208,8 +207,7 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
         shift=measured.shift,
         weighting=weighting,
     )
-    aims = case_of(evidence, choices, len(backbone.stages) - 1)
-    trains = aims in (3, 4)
+    trains = case_of(backbone, evidence, choices) in (3, 4)
     groups = measured.audit.groups[train]
     return decide(
         dataset=measured.dataset.name,
@@ -217,7 +215,7 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
         backbone=backbone,
         evidence=evidence,
         choices=choices,
-        mirror=_mirror_gain(measured, measured.mirrored, evidence, weighting, choices.seed) > 1,
+        mirror=_mirror_helps(measured, evidence, weighting, choices.seed),
         weighting=weighting,
         split=measured.split.origin,
         train=len(train),
@@ -331,38 +329,37 @@ def perform(
     """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
     work = Work(plan, measured, place, tell)
     try:
-        for step in plan.steps():
-            start = time.perf_counter()
-            PERFORM[step.kind](work)
-            work.log.append(
-                {"step": step.kind, "what": step.sentence, "seconds": time.perf_counter() - start}
-            )
-        return result_of(work)
+        return walk(work)
     finally:
         ended(work)
+
+
+def _mirror_helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether mirrored training images lower the cross-validated loss by more than its error."""
+    if measured.mirrored is None:
+        return False
+    train = measured.split.train
+    mirror = measured.mirrored[train]
+    return _mirror_gain(measured, train, mirror, evidence, weighting, seed) > 1
 
 
 def _mirror_keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
     """Whether a mirrored image stays of its class: a head that learns from both loses nothing."""
     some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
-    found = mirrored(measured, some)
-    return _mirror_gain(measured, found, evidence, weighting, seed, some) > -1
+    whole = measured.mirrored
+    mirror = mirrored(measured, some) if whole is None else whole[some]
+    return _mirror_gain(measured, some, mirror, evidence, weighting, seed) > -1
 
 
 def _mirror_gain(
     measured: Measured,
-    mirror: NDArray[np.float16] | None,
+    rows: NDArray[np.intp],
+    mirror: NDArray[np.float16],
     evidence: Evidence,
     weighting: str,
     seed: int,
-    rows: NDArray[np.intp] | None = None,
 ) -> float:
-    """By how many standard errors mirrored training images lower the cross-validated loss."""
-    if mirror is None:
-        return 0.0
-    rows = measured.split.train if rows is None else rows
-    if len(mirror) == len(measured.labels):
-        mirror = mirror[rows]
+    """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
     x, y = measured.features[rows], measured.labels[rows]
     fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
     chosen = evidence.probes[evidence.chosen]

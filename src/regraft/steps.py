@@ -67,6 +67,11 @@ class Work:
             self.note,
         )
 
+    @property
+    def hands_over_trained(self) -> bool:
+        """Whether a trained network has won; until the candidates have met, none has."""
+        return self.best is not None and self.best.trained is not None
+
     def note(self, row: Mapping[str, object]) -> None:
         """Log what happens in training, and pass it on."""
         self.log.append(row)
@@ -168,14 +173,14 @@ def _choose(work: Work) -> None:
 
 def _calibrate(work: Work) -> None:
     """Divide the logits by the temperature that validation found; a trained network has its own."""
-    if work.best is None or work.best.trained is None:
+    if not work.hands_over_trained:
         work.head = work.needed_head().scaled(work.plan.evidence.temperature)
 
 
 def _evaluate(work: Work) -> None:
     """Read the held-out images, for the first and only time."""
     plan, measured = work.plan, work.measured
-    if work.best is not None and work.best.trained is not None:
+    if work.hands_over_trained:
         work.probabilities = softmax(_logits_of_trained(work))
         return
     own = heads.columns(plan.backbone.widths, plan.taps)
@@ -233,6 +238,16 @@ PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
 }
 
 
+def walk(work: Work) -> Result:
+    """Walk the plan's steps, and note in the log what each took; its :func:`ended` is to follow."""
+    for step in work.plan.steps():
+        start = time.perf_counter()
+        PERFORM[step.kind](work)
+        seconds = time.perf_counter() - start
+        work.log.append({"step": step.kind, "what": step.sentence, "seconds": seconds})
+    return result_of(work)
+
+
 def result_of(work: Work) -> Result:
     """The result of a run whose steps are all done."""
     plan, measured, head = work.plan, work.measured, work.needed_head()
@@ -242,7 +257,7 @@ def result_of(work: Work) -> Result:
     scores = score(work.probabilities, truth, measured.classes)
     network = measured.network
 
-    by_training = work.best is not None and work.best.trained is not None
+    by_training = work.hands_over_trained
     tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}
 
     def trunk() -> "nn.Module":

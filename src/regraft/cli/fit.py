@@ -40,7 +40,7 @@ def run_fit(
         plan = draft(measured, choices)
     else:
         check_plan(plan, measured)
-    if plan.trainings:
+    if plan.trainings and is_first():  # the others would measure the same at the same time
         say(*training_cost(measured, plan))
         if not plan.insists:
             say("`--case 1` or `--case 2` leaves it out, `--budget 5m` bounds it.")

@@ -13,10 +13,10 @@ from regraft.decide import SCRATCH, worth_training
 from regraft.engines import open_engine
 from regraft.features import survey
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan, stages_named
+from regraft.plan import Choices, Plan, frozen_case, stages_named
 from regraft.predict import Result
 from regraft.run import draft
-from regraft.steps import PERFORM, Work, ended, result_of
+from regraft.steps import Work, ended, walk
 from regraft.training import images_shown, within
 
 FEW = 500
@@ -39,12 +39,10 @@ def frozen_plans(
     measured: Measured, choices: Choices, aims: Plan
 ) -> tuple[list[Plan], list[Omitted]]:
     """Cases 1 and 2. One of them is what ``fit`` does, or would do if it trained no network."""
-    last = len(aims.backbone.stages) - 1
-    case = 1 if aims.cut == last else 2
-    own = replace(aims, case=case, indicated=case, trainings=(), validation=0, insists=False)
-    if not last:
+    own = aims.without_training()
+    if len(aims.backbone.stages) == 1:
         return [own], [Omitted(2, f"{aims.backbone.name} has one stage only: nothing to cut off")]
-    other = draft(measured, replace(choices, case=3 - case, rate=None))
+    other = draft(measured, replace(choices, case=3 - own.case, rate=None))
     return sorted([own, other], key=lambda plan: plan.case), []
 
 
@@ -136,12 +134,7 @@ def performed(plan: Plan, measured: Measured, tell: Tell, *, brief: str = "") ->
     """
     work = Work(plan, measured, None, tell)
     try:
-        for step in plan.steps():
-            start = time.perf_counter()
-            PERFORM[step.kind](work)
-            seconds = time.perf_counter() - start
-            work.log.append({"step": step.kind, "what": step.sentence, "seconds": seconds})
-        result, setting = result_of(work), work.setting
+        result, setting = walk(work), work.setting
         entries = work.entries or [frozen(setting)]
         outcome = _outcome(result, entries[-1], setting.truth, measured, brief=brief)
     finally:
@@ -208,11 +201,11 @@ def handed_over(done: Sequence[Done], aims: Plan) -> int:
     """The case that ``fit`` hands over: what it aims at, where validation bears that out."""
     by_case = {one.outcome.case: one for one in done}
     trained = [4 if one.init == "random" else 3 for one in aims.trainings]
-    frozen_case = 1 if aims.cut == len(aims.backbone.stages) - 1 else 2
+    frozen_one = frozen_case(aims.backbone, aims.taps)
     ran = {case: by_case[case] for case in trained if case in by_case}
     if not ran:
-        return frozen_case
-    entries, order, truth = [done[-1].entries[0]], [frozen_case], done[-1].truth
+        return frozen_one
+    entries, order, truth = [done[-1].entries[0]], [frozen_one], done[-1].truth
     for case, one in ran.items():
         if not any(beats(entry, entries[0], truth) for entry in entries[1:]):
             entries, order = [*entries, one.entries[-1]], [*order, case]

@@ -24,10 +24,10 @@ from regraft.backbones import Backbone
 from regraft.border import Border, split
 from regraft.changes import Change
 from regraft.errors import DataError
-from regraft.evaluate import fit_temperature, softmax
+from regraft.evaluate import fit_temperature, softmax, squared_error
 from regraft.finetune.candidate import Job, Row, Standing
 from regraft.finetune.data import Read, Squares, normalised, room_for_crops
-from regraft.finetune.judge import logits_of, squared_error
+from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, fastest, kept
 from regraft.heads import Head, class_weights
@@ -125,7 +125,7 @@ def train(
     fitted = head(images.train) if training.fitted else None
     network, changes = start(fitted)
     mode = of_first(
-        lambda: kept(folder / MODE, partial(mode_of, network, backbone, training, cache))
+        lambda: kept(folder / MODE, partial(mode_of, lambda: network, backbone, training, cache))
     )
     fabric = open_fabric(mode.precision)
     named = anatomy.take_apart(module, backbone).needs
@@ -267,17 +267,25 @@ def speed_of(
     cache: Path,
 ) -> float:
     """Images/s of training by a recipe on this machine, measured once and then remembered."""
-    start = _starts(build(), backbone, classes, replace(training, fitted=False), 0)
-    return mode_of(start(None)[0], backbone, training, cache).images_per_second
+
+    def network() -> Network:
+        return _starts(build(), backbone, classes, training, 0)(None)[0]
+
+    return mode_of(network, backbone, training, cache).images_per_second
 
 
-def mode_of(network: Network, backbone: Backbone, training: Training, cache: Path) -> Mode:
-    """How training runs fastest here, as remembered in the cache folder or measured now."""
+def mode_of(
+    network: Callable[[], Network], backbone: Backbone, training: Training, cache: Path
+) -> Mode:
+    """How training runs fastest here, as remembered in the cache folder or measured now.
+
+    ``network`` builds it as it is trained, if it has to be measured.
+    """
     from regraft.engines import trunks
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
     path = trunks.home(cache, backbone) / f"training-{kind}.json"
-    return kept(path, lambda: fastest(network, training.batch, backbone.view.size))
+    return kept(path, lambda: fastest(network(), training.batch, backbone.view.size))
 
 
 def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -> torch.Tensor:

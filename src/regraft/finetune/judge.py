@@ -15,11 +15,6 @@ JUDGED = 32
 """Images a batch where none is trained on."""
 
 
-def squared_error(shares: NDArray[np.floating[Any]], truth: NDArray[np.intp]) -> float:
-    """Mean squared distance of probabilities ``[n, C]`` from the truth (Brier 1950)."""
-    return float(np.square(shares - np.eye(shares.shape[1])[truth]).sum(1).mean())
-
-
 def logits_of(
     fabric: Fabric, network: Network, squares: Squares, backbone: Backbone
 ) -> NDArray[np.float32]:

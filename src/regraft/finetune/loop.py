@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from regraft.errors import RunError
-from regraft.evaluate import fit_temperature, softmax
+from regraft.evaluate import fit_temperature, softmax, squared_error
 from regraft.finetune.candidate import (
     Candidate,
     Job,
@@ -27,7 +27,7 @@ from regraft.finetune.candidate import (
     seeded,
 )
 from regraft.finetune.data import Augment, batches, normalised
-from regraft.finetune.judge import logits_of, squared_error
+from regraft.finetune.judge import logits_of
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
 from regraft.processes import align, any_of, of_first, sum_of
