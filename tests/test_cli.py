@@ -57,6 +57,14 @@ def test_help_reads_as_it_did(
     golden(f"help-{'-'.join(words) or 'regraft'}.txt", said.out)
 
 
+def test_the_page_of_commands_has_them_all() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "commands.md").read_text("utf-8")
+    missing = [
+        name for name in COMMANDS if f"<!-- output of: regraft {name} --help -->" not in page
+    ]
+    assert not missing
+
+
 def test_version(cli: Regraft) -> None:
     assert cli("--version") == Said(0, f"regraft {regraft.__version__}\n", "")
 

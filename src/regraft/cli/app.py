@@ -273,7 +273,8 @@ def compare(
         typer.Option(
             "--quick",
             help="Leave out the cases that are absurd for the size instead of training them "
-            "briefly: case 3 below 500 images, random weights below 10,000.",
+            "briefly: case 3 below 500 images unless fit would train too, random weights below "
+            "10,000.",
         ),
     ] = False,
     backbone: BackboneName = DEFAULT,
