@@ -2,7 +2,8 @@
 
 Under ``torchrun`` every process has its place in the environment; without it there is one, and
 nothing here imports torch. With many, every process calls :func:`of_first`, :func:`together` and
-the like in the same order: each waits there for all.
+the like in the same order: each waits there for all. The command line imports this first of all, so
+that nothing heavy is imported with it.
 """
 
 import contextlib
@@ -15,15 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from regraft.errors import RegraftError, UsageError
-from regraft.training import Training, least_batch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from regraft.training import Training
 
 T = TypeVar("T")
 
@@ -140,12 +140,14 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-def check_training(trainings: Sequence[Training], images: int) -> None:
+def check_training(trainings: "Sequence[Training]", images: int) -> None:
     """Refuse before the training what processes cannot share: each needs an image of every step.
 
     Raises:
         UsageError: there are more processes than images in a step.
     """
+    from regraft.training import least_batch
+
     least = min((least_batch(training, images) for training in trainings), default=world_size())
     if world_size() > max(least, 1):
         raise UsageError(
@@ -244,6 +246,7 @@ def rows_of_all(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
     if world_size() == 1:
         return mine
     join()
+    import numpy as np
     import torch
     from torch import distributed
 
