@@ -151,11 +151,13 @@ def _look(traced: Traced, draft: Stage, tap: Tap, meter: _Meter) -> _Look:
         rule = "must give [B, C], [B, L, C] or a map [B, C, H, W]"
         return _Look(draft, torch.empty(0), 0, 0, f"{draft.name}: {rule}, got {kind}.")
     prefix = int(getattr(traced.module, "num_prefix_tokens", 0))
+    skip = _skipped(shape[1], prefix) if layout == "NLC" else 0
     stage = replace(
         draft,
         channels=shape[1] if layout == "NCHW" else shape[-1],
         layout=layout,
-        skip=_skipped(shape[1], prefix) if layout == "NLC" else 0,
+        skip=skip,
+        side=_side(shape, layout, skip),
     )
     nodes = needed(traced, tap)
     cost = sum(meter.multiply_adds[node] for node in nodes)
@@ -176,6 +178,17 @@ def layout_of(shape: Sequence[int]) -> Layout | None:
         case (_, first, second, third):
             return "NHWC" if first == second != third else "NCHW"
     return None
+
+
+def _side(shape: Sequence[int], layout: Layout, skip: int) -> int:
+    """Cells along one side of a square map; 1 for a vector, 0 for what is no square."""
+    if layout == "NC":
+        return 1
+    if layout == "NLC":
+        root = math.isqrt(shape[1] - skip)
+        return root if root**2 == shape[1] - skip else 0
+    first, second = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
+    return first if first == second else 0
 
 
 def _skipped(length: int, prefix: int) -> int:

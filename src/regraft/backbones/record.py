@@ -20,7 +20,9 @@ class Stage:
 
     ``module`` is the path of the submodule whose output is read, or empty for the input of the
     head. ``skip`` tokens at the start of an ``NLC`` row (class, registers) stand for no place in
-    the image and are left out when the rest is averaged.
+    the image and are left out when the rest is averaged. ``side`` is the number of cells along one
+    side of the map, or of the square of patches, for an image of ``Backbone.view.size``: 1 for a
+    vector, 0 where it is not known or no square.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Stage:
     channels: int
     layout: Layout
     skip: int = 0
+    side: int = 0
 
 
 @dataclass(frozen=True)
