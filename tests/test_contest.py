@@ -1,6 +1,7 @@
 """The frozen network against the trained ones, and what becomes of a training that fails."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,12 @@ from numpy.testing import assert_array_equal
 from torch.nn.functional import cross_entropy
 
 from pictures import in_memory
-from regraft import Result, measure, run
+from regraft import Result, finetune, measure, run
 from regraft.contest import Entry, Setting, beats, frozen, record, winner
 from regraft.finetune import Row, Trained, loop
 from regraft.measure import Measured, Network
 from regraft.plan import Choices, Plan
+from regraft.steps import Work
 from regraft.surgery import Network as Cut
 from scenes import KINDS, scene
 from smallnet import SIZE, small
@@ -187,7 +189,7 @@ def test_one_bad_step_costs_a_retreat_and_no_more(
     without_numbers(monkeypatch, lambda: next(calls) == 2 * per_epoch)
     told: list[Row] = []
     done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
-    said = [str(row["what"]) for row in told if row.get("step") != "train"]
+    said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 2 with the rate 0.00033" in said[0]
     epochs = [(row["epoch"], row["rate"]) for row in told if row.get("step") == "train"]
@@ -215,7 +217,7 @@ def test_weights_that_break_after_the_last_look_are_never_kept(
     monkeypatch.setattr(loop, "_step", spoils)
     told: list[Row] = []
     done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
-    said = [str(row["what"]) for row in told if row.get("step") != "train"]
+    said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 1 " in said[0]
     assert all(np.isfinite(tensor).all() for tensor in done.tensors.values())
@@ -240,3 +242,32 @@ def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Pl
     assert done.plan.ran[1].shown >= shown
     assert dataclasses.asdict(done.plan.ran[1])["note"].startswith("rate ")
     assert done.metrics["candidates"][0]["seconds"] >= 0
+
+
+def test_how_far_an_epoch_is_goes_to_the_watcher_and_not_into_the_log(
+    measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PULSE", -1.0)
+    one = replace(plan.trainings[0], rates=(1e-3,), epochs=2, refit=False, patience=9)
+    told: list[Row] = []
+    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    steps = round((plan.train - plan.validation) / one.batch)
+    pulses = [row for row in told if row.get("step") == "pulse"]
+    assert [(row["epoch"], row["done"], row["steps"]) for row in pulses] == [
+        (epoch, step, steps) for epoch in (1, 2) for step in range(1, steps)
+    ]
+    assert all(np.isfinite(row["loss"]) and row["left"] > 0 for row in pulses)  # type: ignore[operator, call-overload]
+    assert not [row for row in done.log if row.get("step") == "pulse"]
+
+
+@pytest.mark.parametrize("seconds", [120.0, 9000.0])
+def test_a_budget_leaves_time_to_judge_the_held_out_images(
+    seconds: float, measured: Measured, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as training on as many would take, but at most a fifth of the budget."""
+    assert Work(plan, measured, tmp_path).setting.deadline == float("inf")
+    monkeypatch.setattr(finetune, "speed_of", lambda *given: plan.test / seconds)
+    work = Work(replace(plan, budget=1000.0), measured, tmp_path)
+    gone = time.perf_counter() - measured.started
+    left = work.setting.deadline - time.monotonic()
+    assert left == pytest.approx(1000 - min(seconds, 200) - gone, abs=20)

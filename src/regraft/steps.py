@@ -56,16 +56,28 @@ class Work:
         """What the candidates are held to."""
         if self.place is None:
             self.temporary = Path(tempfile.mkdtemp(prefix="regraft-"))
-        left = float("inf")
-        if self.plan.budget is not None:
-            left = self.plan.budget - (time.perf_counter() - self.measured.started)
         return Setting(
             self.plan,
             self.measured,
             self.place or self.temporary or Path(),
-            time.monotonic() + left,
+            time.monotonic() + self._left(),
             self.note,
         )
+
+    def _left(self) -> float:
+        """Seconds of the budget that training may take: the held-out images are judged after it.
+
+        Judging is taken to be as slow as training, but for at most a fifth of the budget.
+        """
+        plan, measured = self.plan, self.measured
+        if plan.budget is None:
+            return float("inf")
+        from regraft.finetune import speed_of
+
+        network, first = measured.network, plan.trainings[0]
+        speed = speed_of(network.build, network.backbone, measured.classes, first, measured.cache)
+        judging = min(plan.test / speed, 0.2 * plan.budget)
+        return plan.budget - judging - (time.perf_counter() - measured.started)
 
     @property
     def hands_over_trained(self) -> bool:
@@ -73,8 +85,9 @@ class Work:
         return self.best is not None and self.best.trained is not None
 
     def note(self, row: Mapping[str, object]) -> None:
-        """Log what happens in training, and pass it on."""
-        self.log.append(row)
+        """Log what happens in training, and pass it on; how far an epoch is goes by unlogged."""
+        if row.get("step") != "pulse":
+            self.log.append(row)
         self.tell(row)
 
     def needed_head(self) -> Head:

@@ -77,29 +77,55 @@ def progress_bar(what: str) -> Iterator[Any]:
 def training_bar(show: bool = True) -> Iterator[Any]:
     """Follow training on standard error; yields ``tell(row)`` for the rows of the log.
 
-    A line for every epoch, with how long it can still take.
+    A line for every epoch, with how long it can still take; on a terminal a bar runs under them.
     """
     if not show:
         yield lambda row: None
         return
     began = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=messages(), transient=True, disable=not messages().is_terminal)
+    with bar:
+        task = bar.add_task("", visible=False)
 
-    def tell(row: Mapping[str, Any]) -> None:
-        if row.get("step") != "train":
-            say(str(row["what"]))
-            return
-        judged = (
-            f", validation accuracy {row['validation_accuracy']:.1%}"
-            if "validation_accuracy" in row
-            else ""
-        )
-        say(
-            f"{row['what']:>14}  epoch {row['epoch']:>3} of {row['of']}  loss {row['loss']:.3f}"
-            f"{judged}, {row['images_per_second']:.0f} images/s, "
-            f"{time.monotonic() - began:.0f} s gone, {row['left']:.0f} s left at most"
-        )
+        def tell(row: Mapping[str, Any]) -> None:
+            if row.get("step") == "pulse":
+                bar.update(
+                    task,
+                    description=_how_far(row),
+                    completed=row["done"],
+                    total=row["steps"],
+                    visible=True,
+                )
+                return
+            bar.update(task, visible=False)
+            gone = time.monotonic() - began
+            line = _epoch_line(row, gone) if "epoch" in row else str(row["what"])
+            bar.console.print(line, markup=False)  # any other console would write into the bar
 
-    yield tell
+        yield tell
+
+
+def _how_far(row: Mapping[str, Any]) -> str:
+    """What stands before the bar of an epoch that is running."""
+    return (
+        f"{row['what']:>14}  epoch {row['epoch']:>3}  loss {row['loss']:.3f}, "
+        f"{row['left']:.0f} s left at most"
+    )
+
+
+def _epoch_line(row: Mapping[str, Any], gone: float) -> str:
+    """What an epoch came to."""
+    judged = (
+        f", validation accuracy {row['validation_accuracy']:.1%}"
+        if "validation_accuracy" in row
+        else ""
+    )
+    return (
+        f"{row['what']:>14}  epoch {row['epoch']:>3} of {row['of']}  loss {row['loss']:.3f}"
+        f"{judged}, {row['images_per_second']:.0f} images/s, "
+        f"{gone:.0f} s gone, {row['left']:.0f} s left at most"
+    )
 
 
 def show_warnings() -> None:

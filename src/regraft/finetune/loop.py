@@ -36,6 +36,9 @@ from regraft.training import steps_of
 RETREATS = 3
 """How often a candidate may go back to its last good epoch with a third of the rate."""
 
+PULSE = 0.5
+"""Seconds between two words about how far an epoch is."""
+
 LOOK = 20
 """Steps between two looks at the loss, which wait for the device."""
 
@@ -98,6 +101,7 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
     """Every image once (or as often as sampling draws it); the row for the log."""
     fabric, training = job.fabric, job.training
     began, total, shown = time.perf_counter(), torch.zeros((), device=fabric.device), 0
+    heard = began
     per_epoch = steps_of(len(rows), training)
     steps = per_epoch * training.epochs
     augment = Augment(training, job.backbone.view.size, 1 if fabric.device.type == "cpu" else 16)
@@ -115,6 +119,10 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
             last = number == per_epoch - 1
             if (number % LOOK == 0 or last) and any_of(not bool(torch.isfinite(total))):
                 raise Diverged
+            now = time.perf_counter()
+            if now - heard > PULSE and not last:
+                heard = now
+                job.tell(_pulse(candidate, until, number + 1, per_epoch, total, now - began))
     seconds = time.perf_counter() - began
     return {
         "step": "train",
@@ -126,6 +134,21 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
         "rate": candidate.rate * candidate.share,
         "loss": sum_of(float(total)) / job.fabric.world_size / per_epoch,
         "images_per_second": shown / seconds,
+    }
+
+
+def _pulse(
+    candidate: Candidate, until: int, done: int, steps: int, total: Tensor, seconds: float
+) -> dict[str, object]:
+    """How far an epoch is, for who watches; it is not logged."""
+    return {
+        "step": "pulse",
+        "what": candidate.name,
+        "epoch": candidate.epoch + 1,
+        "done": done,
+        "steps": steps,
+        "loss": float(total) / done,
+        "left": seconds / done * (steps * (until - candidate.epoch) - done),
     }
 
 
