@@ -11,11 +11,11 @@ BENCH ?= $(sort $(wildcard bench/bench_*.py))
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format docs lock bench clean
+.PHONY: help setup demo test check format docs lock bench pretrain clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## build .venv from the lock (once; again when the lock changes)
 
@@ -43,6 +43,10 @@ docs: $(READY) ## write the generated parts of the pages anew
 bench: $(READY) ## run the benchmarks (BENCH=bench/bench_x.py for one)
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script; done
 
+pretrain: $(READY) ## train the demonstration network anew (DATA=folder of CIFAR-10)
+	@test -n "$(DATA)" || { echo "Name CIFAR-10's images: make pretrain DATA=FOLDER" >&2; exit 1; }
+	$(BIN)/python examples/pretrain.py $(DATA) $(ARGS)
+
 lock: $(READY) ## resolve the lock anew (UPGRADE=--upgrade for the newest versions)
 	$(BIN)/uv pip compile pyproject.toml --all-extras -o $(LOCK) $(UPGRADE) $(RESOLVE)
 	echo uv | $(BIN)/uv pip compile - -c $(LOCK) -o requirements/uv.txt $(UPGRADE) $(RESOLVE)
@@ -54,7 +58,7 @@ RESOLVE := --quiet --universal --python-version 3.11 --fork-strategy fewest --ge
 
 clean: ## remove .venv and what the tools leave
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find src tests bench checks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests bench checks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv comes by pip, hash and all, and brings the rest in seconds instead of minutes. Byte code is
 # compiled here, whatever the environment says: without it every start is twice as slow.

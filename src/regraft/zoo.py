@@ -1,4 +1,4 @@
-"""timm's models: make one, fetch its weights, and read what timm says of it."""
+"""Networks by name, of timm or the demonstration network: make, fetch, read what they say."""
 
 import re
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from regraft import backbones
+from regraft import backbones, demonstration
 from regraft.backbones import View, Weights
 from regraft.errors import BackboneError
 
@@ -19,6 +19,8 @@ def check_name(name: str) -> None:
     import timm
 
     architecture, _, tag = name.partition(".")
+    if name == demonstration.NAME:
+        return
     if timm.is_model(architecture):
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
         if tag and tag not in tags:
@@ -37,11 +39,17 @@ def check_name(name: str) -> None:
 
 def create(name: str) -> nn.Module:
     """A network with random weights; the state of torch's own generator stays."""
+    with torch.random.fork_rng(devices=[]):
+        return _made(name).eval()
+
+
+def _made(name: str) -> nn.Module:
+    if name == demonstration.NAME:
+        return demonstration.Demonstration()
     import timm
 
-    with torch.random.fork_rng(devices=[]):
-        module: nn.Module = timm.create_model(name, pretrained=False)
-    return module.eval()
+    module: nn.Module = timm.create_model(name, pretrained=False)
+    return module
 
 
 def seeded(name: str, seed: int) -> nn.Module:

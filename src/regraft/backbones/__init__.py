@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from regraft.backbones.efficientnet_lite import RECORDS
+from regraft.backbones import demonstration, efficientnet_lite
 from regraft.backbones.files import on_hand, sha256_of, weights_file
 from regraft.backbones.record import Backbone, Layout, Origin, Stage, Weights
 from regraft.errors import BackboneError
@@ -22,6 +22,9 @@ __all__ = [
     "sha256_of",
     "weights_file",
 ]
+
+
+RECORDS = (*efficientnet_lite.RECORDS, demonstration.RECORD)
 
 
 def bundled() -> tuple[Backbone, ...]:
