@@ -11,6 +11,7 @@ best strategy in bold, those within the noise of it in italics.
 """
 
 import argparse
+import hashlib
 import sys
 import tempfile
 import time
@@ -74,11 +75,15 @@ def strategies(data: Dataset, n: int, seed: int, network: Network) -> tuple[Plan
 
 
 def drawn(data: Dataset, n: int, seed: int) -> Dataset:
-    """So many training images of each class, at most 70 % of it; of the rest some are held out."""
-    order = np.random.default_rng(seed).permutation(len(data.items))
+    """So many training images of each class, at most 70 % of it; of the rest some are held out.
+
+    Of files with the same content one is taken, so that no draw loses images to the other side.
+    """
+    once = {hashlib.sha256(data.read(i)).digest(): i for i in range(len(data.items))}
+    order = np.random.default_rng(seed).permutation(sorted(once.values()))
     size: dict[str, int] = {}
-    for item in data.items:
-        size[item.label] = size.get(item.label, 0) + 1
+    for i in order:
+        size[data.items[i].label] = size.get(data.items[i].label, 0) + 1
     taken, train, test = dict.fromkeys(size, 0), list[int](), list[int]()
     for i in map(int, order):
         label = data.items[i].label

@@ -91,7 +91,10 @@ def test_a_trunk_gives_its_taps_in_the_order_asked_for_and_no_more(known: Case) 
     assert sum(p.numel() for p in trunk.parameters()) == known.backbone.parameters_to[last]
 
 
-@pytest.mark.parametrize("record", backbones.bundled(), ids=lambda record: record.name)
+LITE = [record for record in backbones.bundled() if record.name.startswith("efficientnet-lite")]
+
+
+@pytest.mark.parametrize("record", LITE, ids=lambda record: record.name)
 def test_a_bundled_record_is_what_is_measured(record: Backbone) -> None:
     if not backbones.on_hand(record):
         pytest.skip("its weights are an extra")

@@ -19,7 +19,7 @@ from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
 
-COMMANDS = ("plan", "fit", "compare", "predict", "models", "cache", "demo")
+COMMANDS = ("plan", "fit", "compare", "predict", "models", "draw", "look", "cache", "demo")
 
 
 @pytest.fixture(scope="module")

@@ -198,7 +198,7 @@ def test_importing_regraft_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "plan", "fit", "compare", "predict", "models", "cache", "demo"]
+    "verb", ["", "plan", "fit", "compare", "predict", "models", "draw", "look", "cache", "demo"]
 )
 def test_help_loads_nothing_heavy(verb: str) -> None:
     argv = ["regraft", *verb.split(), "--help"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from regraft import diagram
 from regraft.backbones import Backbone
 from regraft.errors import UsageError
 from regraft.evidence import Evidence, candidates_of
@@ -186,6 +187,10 @@ class Plan:
         lines += [f"- {reason.rule} {reason.fact} [{reason.source}]" for reason in self.reasons]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """The picture of the surgery, for a notebook."""
+        return diagram.html(diagram.of_plan(self))
+
 
 SURGERY: Mapping[int, str] = {
     1: "keep the whole network frozen, fit a new last layer",
@@ -328,11 +333,8 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     backbone, cut = plan.backbone, plan.backbone.stages[plan.cut].name
     count = len(plan.evidence.classes)
     reads = stages_named(backbone, plan.taps)
-    dropped = (
-        f"drop {', '.join(plan.dropped)} and the old head"
-        if plan.dropped
-        else ("drop the old head")
-    )
+    stages = f"{', '.join(plan.dropped)} and " if plan.dropped else ""
+    dropped = f"drop {stages}the old head"
     start = (
         "from random weights, by gradient descent"
         if plan.recipe == "textbook"

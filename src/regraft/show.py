@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from regraft import diagram
 from regraft.audit import Audit
 from regraft.changes import Change
 from regraft.evidence import LARGE, SIMILAR, Evidence
@@ -119,7 +120,7 @@ def _plane(evidence: Evidence) -> RenderableType:
 
 def _surgery(plan: Plan) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    table.add_row("frozen", Text(", ".join(plan.kept)))
+    table.add_row("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
     dropped = ", ".join([*plan.dropped, "the old head"])
     table.add_row("dropped", Text(dropped))
     count = len(plan.evidence.classes)
@@ -131,7 +132,7 @@ def _surgery(plan: Plan) -> RenderableType:
         these = ", ".join(names[names.index(training.trainable_from) :])
         start = "from the pretrained weights" if training.init == "pretrained" else "from random"
         table.add_row("then trained", Text(f"{these}, {start}; handed over where that helps"))
-    return table
+    return Group(diagram.text(diagram.of_plan(plan)), Text(), table)
 
 
 def _expected(plan: Plan) -> RenderableType:

@@ -79,6 +79,12 @@ class Backbone:
         """Channels at every depth."""
         return tuple(stage.channels for stage in self.stages)
 
+    def _repr_html_(self) -> str:
+        """The picture of the untouched network, for a notebook."""
+        from regraft import diagram
+
+        return diagram.html(diagram.untouched(self))
+
     def to_json(self) -> dict[str, Any]:
         """The record as what a JSON document holds."""
         return asdict(self)

@@ -1,10 +1,34 @@
 """The sub-commands and their options; each calls one function of its own file when it is run."""
 
-import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from regraft.cli.options import (
+    DEFAULT,
+    AsJson,
+    Augment,
+    BackboneName,
+    Budget,
+    Case,
+    ClassWeights,
+    Cut,
+    Data,
+    Init,
+    InitName,
+    LearningRate,
+    Log,
+    Network,
+    Recipe,
+    RecipeName,
+    Seed,
+    Strict,
+    TestFraction,
+    TrainableFrom,
+    Weights,
+    WeightsFile,
+)
 
 if TYPE_CHECKING:
     from regraft.plan import Choices
@@ -17,120 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Recipe(enum.StrEnum):
-    """How the new layer is made."""
-
-    tuned = "tuned"
-    textbook = "textbook"
-
-
-class Weights(enum.StrEnum):
-    """How much each class weighs."""
-
-    auto = "auto"
-    none = "none"
-    balanced = "balanced"
-    sampling = "sampling"
-
-
-class Init(enum.StrEnum):
-    """What training starts from."""
-
-    pretrained = "pretrained"
-    random = "random"
-
-
-class Log(enum.StrEnum):
-    """What else the course of training is logged for; log.csv is always written."""
-
-    tensorboard = "tensorboard"
-
-
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A folder of class folders (with or without train, val, test), a CSV or Parquet "
-        "table of paths and labels, or a zip or tar of such a folder.",
-    ),
-]
-BackboneName = Annotated[
-    str,
-    typer.Option("--backbone", "-b", metavar="NAME", help="A bundled backbone or any timm model."),
-]
-WeightsFile = Annotated[
-    Path | None,
-    typer.Option("--weights", metavar="FILE", help="Read the backbone's weights from this file."),
-]
-TestFraction = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of images held out where the data has no test split of its own. [default: 0.2]",
-        show_default=False,
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Seed of the split, the folds and the new layer.")]
-Case = Annotated[
-    int | None, typer.Option(min=1, max=4, help="Overrule the case.", show_default=False)
-]
-Cut = Annotated[
-    str | None,
-    typer.Option(metavar="STAGE", help="Overrule where to cut: a stage's name or number."),
-]
-RecipeName = Annotated[
-    Recipe,
-    typer.Option(help="'tuned' may do better than the table of cases; 'textbook' is that table."),
-]
-ClassWeights = Annotated[
-    Weights,
-    typer.Option(
-        help="'auto' evens the classes out from an imbalance of 5 on, by weights; 'sampling' draws "
-        "every class equally often in training."
-    ),
-]
-InitName = Annotated[
-    Init | None,
-    typer.Option(
-        "--init",
-        help="Case 4: train from the pretrained weights only, or from random ones only. "
-        "[default: the first, then the second if that has not helped]",
-        show_default=False,
-    ),
-]
-TrainableFrom = Annotated[
-    str | None,
-    typer.Option(
-        metavar="STAGE",
-        help="Train this stage and all after it; those before stay frozen. Implies case 3.",
-        show_default=False,
-    ),
-]
-LearningRate = Annotated[
-    float | None,
-    typer.Option(help="Of cases 3 and 4. [default: three race]", show_default=False),
-]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Stop in time with the best so far: 90s, 10m, 2h.",
-        show_default=False,
-    ),
-]
-Augment = Annotated[
-    bool,
-    typer.Option(
-        "--augment",
-        help="Try mirror images too, and keep them where cross-validation says they help.",
-    ),
-]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop if any image has to be left out, and list them.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-DEFAULT = "efficientnet-lite0"
 
 
 @app.callback(invoke_without_command=True)
@@ -347,6 +257,77 @@ def models(as_json: AsJson = False) -> None:
     from regraft.cli.models import run_models
 
     run_models(as_json)
+
+
+@app.command()
+def draw(
+    backbone: Network = DEFAULT,
+    case: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=4,
+            show_default="all five, as a lesson",
+            help="Draw this case; 0 is the untouched network.",
+        ),
+    ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGE",
+            show_default="in the middle",
+            help="Case 2: where to cut.",
+        ),
+    ] = None,
+    trainable_from: TrainableFrom = None,
+    init: Annotated[
+        Init | None,
+        typer.Option(help="Case 4: draw what training starts from.", show_default=False),
+    ] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Classes of the new layer.")] = 10,
+    weights: WeightsFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE.svg",
+            show_default="draw in the terminal",
+            help="Write an SVG.",
+        ),
+    ] = None,
+) -> None:
+    """Draw a network and the surgery of a case, from the image to the classes."""
+    from regraft.cli.draw import run_draw
+
+    start = None if init is None else init.value
+    run_draw(backbone, weights, case, cut, trainable_from, start, classes, out)
+
+
+@app.command()
+def look(
+    backbone: Network = DEFAULT,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            show_default="those of the demo",
+            help="Images as for plan.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.html", help="The page to write.")
+    ] = Path("look.html"),
+    most: Annotated[
+        int, typer.Option(min=20, help="Images to look at; more than these are drawn from.")
+    ] = 400,
+    seed: Annotated[int, typer.Option(help="Of the drawn stimuli and the chosen images.")] = 0,
+    weights: WeightsFile = None,
+) -> None:
+    """Show what each stage sees: kernels, the patches that excite it, what it can tell apart."""
+    from regraft.cli.look import run_look
+
+    run_look(backbone, data, weights, out, most, seed)
 
 
 @app.command()

@@ -1,0 +1,124 @@
+"""The options that several sub-commands share: how they are typed, and what their help says."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Recipe(enum.StrEnum):
+    """How the new layer is made."""
+
+    tuned = "tuned"
+    textbook = "textbook"
+
+
+class Weights(enum.StrEnum):
+    """How much each class weighs."""
+
+    auto = "auto"
+    none = "none"
+    balanced = "balanced"
+    sampling = "sampling"
+
+
+class Init(enum.StrEnum):
+    """What training starts from."""
+
+    pretrained = "pretrained"
+    random = "random"
+
+
+class Log(enum.StrEnum):
+    """What else the course of training is logged for; log.csv is always written."""
+
+    tensorboard = "tensorboard"
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder of class folders (with or without train, val, test), a CSV or Parquet "
+        "table of paths and labels, or a zip or tar of such a folder.",
+    ),
+]
+BackboneName = Annotated[
+    str,
+    typer.Option("--backbone", "-b", metavar="NAME", help="A bundled backbone or any timm model."),
+]
+WeightsFile = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Read the backbone's weights from this file."),
+]
+TestFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of images held out where the data has no test split of its own.",
+        show_default="0.2",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the split, the folds and the new layer.")]
+Case = Annotated[
+    int | None, typer.Option(min=1, max=4, help="Overrule the case.", show_default=False)
+]
+Cut = Annotated[
+    str | None,
+    typer.Option(metavar="STAGE", help="Overrule where to cut: a stage's name or number."),
+]
+RecipeName = Annotated[
+    Recipe,
+    typer.Option(help="'tuned' may do better than the table of cases; 'textbook' is that table."),
+]
+ClassWeights = Annotated[
+    Weights,
+    typer.Option(
+        help="'auto' evens the classes out from an imbalance of 5 on, by weights; 'sampling' draws "
+        "every class equally often in training."
+    ),
+]
+InitName = Annotated[
+    Init | None,
+    typer.Option(
+        "--init",
+        help="Case 4: train from the pretrained weights only, or from random ones only.",
+        show_default="the first, then the second if that has not helped",
+    ),
+]
+TrainableFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGE",
+        help="Train this stage and all after it; those before stay frozen. Implies case 3.",
+        show_default=False,
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(help="Of cases 3 and 4.", show_default="three race"),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Stop in time with the best so far: 90s, 10m, 2h.",
+        show_default=False,
+    ),
+]
+Augment = Annotated[
+    bool,
+    typer.Option(
+        "--augment",
+        help="Try mirror images too, and keep them where cross-validation says they help.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop if any image has to be left out, and list them.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Network = Annotated[
+    str,
+    typer.Argument(metavar="[BACKBONE]", help="A bundled backbone or any timm model."),
+]
+DEFAULT = "efficientnet-lite0"

@@ -1,0 +1,38 @@
+"""Pictures of networks: what a case does to one, as SVG, in a terminal and in a notebook.
+
+A :class:`Scene` says what a picture shows. ``untouched``, ``of_case``, ``of_plan`` and ``lesson``
+make scenes; ``svg``, ``series``, ``text`` and ``html`` show them.
+"""
+
+from regraft.diagram.markup import series, svg
+from regraft.diagram.notebook import html
+from regraft.diagram.planned import of_plan
+from regraft.diagram.scene import (
+    CASES,
+    Block,
+    Fate,
+    NewLayer,
+    Scene,
+    lesson,
+    middle,
+    of_case,
+    untouched,
+)
+from regraft.diagram.terminal import text
+
+__all__ = [
+    "CASES",
+    "Block",
+    "Fate",
+    "NewLayer",
+    "Scene",
+    "html",
+    "lesson",
+    "middle",
+    "of_case",
+    "of_plan",
+    "series",
+    "svg",
+    "text",
+    "untouched",
+]

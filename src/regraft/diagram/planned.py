@@ -1,0 +1,93 @@
+"""Plan -> Scene. A plan stands below this room, so that what is read of one is said here."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from regraft.backbones import Backbone
+from regraft.diagram.scene import Scene, of_case
+from regraft.evidence import Evidence
+from regraft.heads import Taps
+from regraft.training import Init, Training
+
+
+class Candidate(Protocol):
+    """What is read of a :class:`regraft.plan.Ran`."""
+
+    @property
+    def name(self) -> str:
+        """What was fitted or trained."""
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether it won."""
+
+
+class Planned(Protocol):
+    """What is read of a :class:`regraft.plan.Plan`, which stands below this room."""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The network."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def title(self) -> str:
+        """The case in a sentence."""
+
+    @property
+    def case(self) -> int:
+        """1 to 4."""
+
+    @property
+    def taps(self) -> Taps:
+        """Depths that are read."""
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """How the network is trained, if it is."""
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the frozen stages."""
+
+    @property
+    def recipe(self) -> str:
+        """How the new layer is made."""
+
+    @property
+    def ran(self) -> Sequence[Candidate]:
+        """In a RUN: the candidates."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """What was measured, with the classes."""
+
+
+def of_plan(plan: Planned) -> Scene:
+    """The surgery of a plan; in a RUN, that of the network that was handed over."""
+    names = [stage.name for stage in plan.backbone.stages]
+    trained = plan.case in (3, 4) and len(plan.frozen) < len(names)
+    training = plan.trainings[0] if trained else None
+    scene = of_case(
+        plan.backbone,
+        plan.case,
+        taps=training.taps if training and not plan.ran else plan.taps,
+        classes=plan.evidence.classes,
+        trainable_from=names[len(plan.frozen)] if trained else None,
+        init=_start(plan),
+        fitted=training.fitted if training else plan.recipe == "tuned",
+    )
+    return replace(scene, title=plan.dataset, caption=f"{plan.title}.")
+
+
+def _start(plan: Planned) -> Init | None:
+    """What training starts from; None where both are planned and neither is handed over yet."""
+    handed_over = {ran.name for ran in plan.ran if ran.handed_over}
+    if handed_over:
+        return "random" if "from scratch" in handed_over else "pretrained"
+    starts = {training.init for training in plan.trainings}
+    return next(iter(starts)) if len(starts) == 1 else None

@@ -1,0 +1,151 @@
+"""Scenes in a terminal: a row for each stage, its bar as wide as its map, from the image down."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from regraft.diagram import words
+from regraft.diagram.grouping import grouped
+from regraft.diagram.letters import stems
+from regraft.diagram.scene import Block, Fate, Scene
+from regraft.diagram.sentences import SHORT_FATES, legend_of, numbers, shape_text, stage_range
+from regraft.diagram.sizes import share_of
+
+MOST, MOST_REMOVED = 14, 6
+GUTTER, NAME, BAR, SHAPE, FATE, SEES = 2, 13, 20, 14, 7, 16
+"""Columns of a row; with a blank after each it is 76 wide."""
+WIDE = GUTTER + NAME + BAR + SHAPE + FATE + SEES + 4
+
+FILLS: dict[Fate, str] = {
+    "pretrained": "█",
+    "frozen": "▒",
+    "trained": "▓",
+    "either": "▓",
+    "scratch": "░",
+    "removed": "×",
+    "new": "#",
+}
+"""Characters, not colours alone, tell the fates apart."""
+
+STYLES: dict[Fate, str] = {
+    "pretrained": "blue",
+    "frozen": "cyan",
+    "trained": "yellow",
+    "either": "yellow",
+    "scratch": "magenta",
+    "removed": "dim",
+    "new": "bold green",
+}
+
+
+def text(scene: Scene) -> Text:
+    """The picture of a scene, fewer than 80 columns wide.
+
+    Every stage is a row: its name, a bar as wide as its map and filled by its fate, cells and
+    channels, the fate in a word, and what it tends to detect. The cut is a line across, and a line
+    at the left runs from the stages that are read into the new layer where those are several.
+    """
+    return Text("\n").join([*_rows(scene), Text(), key_of(scene)])
+
+
+def key_of(scene: Scene) -> Text:
+    """The legend: filled cells and a word for each fate that occurs, broken into lines."""
+    lines = [Text(" " * GUTTER)]
+    for fate, said in legend_of(scene):
+        entry = Text.assemble((FILLS[fate] * 2, STYLES[fate]), f" {said}   ")
+        if len(lines[-1]) + len(entry.plain.rstrip()) > WIDE:
+            lines.append(Text(" " * GUTTER))
+        lines[-1].append_text(entry)
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
+
+
+def _rows(scene: Scene) -> Iterator[Text]:
+    blocks, removed = grouped(scene.kept, MOST), grouped(scene.removed, MOST_REMOVED)
+    names = _names([*blocks, *removed])
+    scratch = all(block.fate == "scratch" for block in blocks)
+    hedge = "" if scratch else words.HEDGE
+    yield _row("", "image", "·" * BAR, "dim", f"{scene.size}×{scene.size} px", "", hedge)
+    for block, name, gutter, sees in zip(
+        blocks, names, _gutters(blocks), _sees(blocks), strict=False
+    ):
+        yield _stage(scene, block, name, gutter, sees)
+    if scene.new:
+        several = len([block for block in blocks if block.read]) > 1
+        yield _cut(scene, "│" if several else "")
+        classes = f"{scene.new.outputs:,} classes"
+        into = "└→" if several else ""
+        yield _row(into, "new layer", "##", STYLES["new"], numbers(scene), "new", classes)
+        for block, name in zip(removed, names[len(blocks) :], strict=True):
+            yield _stage(scene, block, name, "", "")
+    if scene.head:
+        fate: Fate = "removed" if scene.new else "pretrained"
+        name = "old head" if scene.new else "head"
+        yield _row("", name, _fill(fate, 2), STYLES[fate], "", SHORT_FATES[fate], "")
+
+
+def _names(blocks: Sequence[Block]) -> list[str]:
+    full = [stage_range(block.stages) for block in blocks]
+    return full if all(len(name) <= NAME for name in full) else stems(full)
+
+
+def _stage(scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Text:
+    side = share_of(block.stages[len(block.stages) // 2], scene.size)
+    cells = 2 if block.kind == "vector" else max(round(BAR * side), 3)
+    fate = SHORT_FATES[block.fate]
+    fill = _fill(block.fate, cells)
+    return _row(gutter, name, fill, STYLES[block.fate], shape_text(block), fate, sees)
+
+
+def _fill(fate: Fate, cells: int) -> str:
+    """A bar; one of either start is half the one and half the other."""
+    if fate == "either":
+        return FILLS["trained"] * (cells - cells // 2) + FILLS["scratch"] * (cells // 2)
+    return FILLS[fate] * cells
+
+
+def _gutters(blocks: list[Block]) -> list[str]:
+    """A line at the left from the first stage that is read down to the new layer."""
+    read = [block.read for block in blocks]
+    if sum(read) < 2:
+        return [""] * len(blocks)
+    first = read.index(True)
+    return [
+        "" if i < first else "┌" if i == first else "├" if reads else "│"
+        for i, reads in enumerate(read)
+    ]
+
+
+def _sees(blocks: list[Block]) -> list[str]:
+    """What each tends to detect, said once for neighbours that are alike."""
+    said = ["" if block.fate == "scratch" else words.SEES_SHORT[block.sees] for block in blocks]
+    return ["" if i and text == said[i - 1] else text for i, text in enumerate(said)]
+
+
+def _cut(scene: Scene, gutter: str) -> Text:
+    after = f" cut after {scene.cut} " if scene.removed else " cut "
+    dashes = "- " * ((WIDE - len(after)) // 2)
+    half = len(dashes) // 4 * 2
+    line = f"{dashes[:half]}✂{after}{dashes[half:]}"[GUTTER:WIDE].rstrip()
+    return Text.assemble((f"{gutter:<{GUTTER}}", "bold green"), (line, "bold red"))
+
+
+def _row(gutter: str, name: str, fill: str, style: str, shape: str, fate: str, sees: str) -> Text:
+    row = Text.assemble(
+        (f"{gutter:<{GUTTER}}", "bold green"),
+        f"{_short(name, NAME):<{NAME}} ",
+        (f"{fill:^{BAR}}", style),
+        f" {_short(shape, SHAPE):<{SHAPE}} {fate:<{FATE}} ",
+        (sees, "italic dim"),
+    )
+    row.rstrip()
+    return row
+
+
+def _short(name: str, room: int) -> str:
+    """The name, with its middle left out where it is too long."""
+    if len(name) <= room:
+        return name
+    head = room // 2
+    return f"{name[:head]}…{name[len(name) - (room - head - 1) :]}"
