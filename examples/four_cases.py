@@ -51,7 +51,7 @@ def main() -> None:
             data, n = Dataset.open(folder), int(count or 10**9)
             start = time.perf_counter()
             runs = [strategies(data, n, seed, network) for seed in range(given.seeds)]
-            print(line(data.name, [run[0] for run in runs], [run[1] for run in runs]), flush=True)
+            print(line(titled(folder), [run[0] for run in runs], [run[1] for run in runs]), flush=True)
             print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True, file=sys.stderr)
 
 
@@ -60,6 +60,12 @@ def laid_out(place: Path) -> Iterator[str]:
     fruit = demo.lay_out_groceries(place / "groceries")
     digits = demo.lay_out_digits(place / "digits")
     yield from (f"{fruit}:10", f"{digits}:10", str(fruit), str(digits))
+
+
+def titled(folder: str) -> str:
+    """The name of a set: its folder's, and the one above where that is one of its splits."""
+    path = Path(folder).resolve()
+    return f"{path.parent.name}/{path.name}" if path.name in ("train", "test") else path.name
 
 
 def strategies(data: Dataset, n: int, seed: int, network: Network) -> tuple[Plan, list[float]]:
