@@ -51,7 +51,8 @@ def main() -> None:
             data, n = Dataset.open(folder), int(count or 10**9)
             start = time.perf_counter()
             runs = [strategies(data, n, seed, network) for seed in range(given.seeds)]
-            print(line(titled(folder), [run[0] for run in runs], [run[1] for run in runs]), flush=True)
+            plans, got = zip(*runs, strict=True)
+            print(line(titled(folder), plans, got), flush=True)
             print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True, file=sys.stderr)
 
 

