@@ -6,6 +6,9 @@ import pytest
 
 import docs
 import pages
+from command import Regraft, cli, own_log
+
+__all__ = ["cli", "own_log"]  # fixtures
 
 RUNS = """\
 # A page
@@ -99,3 +102,18 @@ def test_numbers_may_vary_and_words_may_not() -> None:
 def test_a_comment_above_prose_marks_nothing() -> None:
     text = "<!-- not run: a note -->\nprose\n```python\nx\n```\n"
     assert [block.kind for block in pages.blocks(text)] == ["run"]
+
+
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_the_pictures_of_the_tutorial_are_those_that_draw_writes(
+    cli: Regraft, case: int, tmp_path: Path
+) -> None:
+    """Changed on purpose? Write them anew with the commands of the tutorial."""
+    cut = ["--cut", "conv3"] if case == 2 else []
+    said = cli("draw", "demonstration", "--case", case, *cut, "-o", tmp_path / "drawn.svg")
+    assert said.code == 0
+    drawn = (tmp_path / "drawn.svg").read_text("utf-8")
+    assert drawn == (PICTURES / f"demonstration-{case}.svg").read_text("utf-8")
