@@ -19,7 +19,7 @@ SOURCE = HOME / "src" / "regraft"
 
 # A file imports only from rooms above its own.
 UPPER = [
-    *("errors", "images", "dataset", "readers", "audit", "splits", "cache"),
+    *("errors", "images", "dataset", "readers", "corrections", "audit", "splits", "cache"),
     *(
         "backbones",
         "heads",
@@ -48,7 +48,7 @@ LOWER = [  # torch begins here
     ),
     *("border", "anatomy"),
     *("engines", "shift", "features", "textbook", "finetune", "measure", "predict"),
-    *("contest", "steps", "events", "run", "compare"),
+    *("contest", "steps", "events", "run", "refit", "compare"),
     *("look", "report", "export", "serve", "estimator"),
     *("__init__", "cli", "demo", "__main__"),
 ]

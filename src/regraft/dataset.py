@@ -35,13 +35,15 @@ class Dataset:
     """Images by index, sorted by path.
 
     ``skipped``: (path, reason) of what was found beside the images. ``read(i)`` gives the bytes of
-    image i, or raises OSError where it is missing or may not be read.
+    image i, or raises OSError where it is missing or may not be read. ``pinned``: paths that are
+    never held out.
     """
 
     name: str
     items: tuple[Item, ...]
     skipped: tuple[tuple[str, str], ...]
     read: Callable[[int], bytes] = field(repr=False)
+    pinned: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         """How many images there are."""

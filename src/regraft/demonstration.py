@@ -22,7 +22,7 @@ LAYERS = ("conv1", "conv2", "conv3", "fc1", "fc2")
 
 
 class Convolution(nn.Module):
-    """``[B, C, S, S] -> [B, outputs, S/2, S/2]``: filter, normalise, keep what is positive, halve."""
+    """``[B, C, S, S] -> [B, outputs, S/2, S/2]``: filter, normalise, keep the positive, halve."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()

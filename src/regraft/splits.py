@@ -38,7 +38,7 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     Where there is a test split, val joins the training side. A share is ``test_fraction`` (0.2
     where None) of each class: at least one image where the class has three, and always so that
     two are left to train. Who is chosen depends on names alone: images that are added later move
-    few of the others.
+    few of the others. What the data pins is never held out, nor is any near copy of it.
 
     Raises:
         UsageError: a fraction outside 0..1, or one for data that has a split of its own.
@@ -53,7 +53,8 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     labels = np.array([item.label for item in items])
     ranks = _ranks([item.path for item in items], seed)
     fraction = TEST_FRACTION if test_fraction is None else test_fraction
-    held = _hold_out(labels, audit.groups, ranks, fraction)
+    pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
+    held = _hold_out(labels, audit.groups, ranks, fraction, pinned)
     if not held.any():
         raise DataError(
             "There are too few images to hold any out.",
@@ -101,16 +102,23 @@ def _ranks(paths: list[str], seed: int) -> NDArray[np.uint64]:
 
 
 def _hold_out(
-    labels: NDArray[Any], groups: Indices, ranks: NDArray[np.uint64], fraction: float
+    labels: NDArray[Any],
+    groups: Indices,
+    ranks: NDArray[np.uint64],
+    fraction: float,
+    pinned: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark whole groups by rank until each class has its share; bool [n].
 
-    A group with several labels is never held out: it would upset the shares of other classes.
+    A group with several labels is never held out: it would upset the shares of other classes. Nor
+    is one with a ``pinned`` image.
     """
     label = np.unique(labels, return_inverse=True)[1]
     group, first, size = _groups(groups, ranks)
     mixed = np.zeros(len(size), bool)
     mixed[group[label != label[first][group]]] = True
+    if pinned is not None:
+        mixed[group[pinned]] = True
     counts = np.bincount(label)
     share = np.round(fraction * counts).astype(int)
     target = np.where(counts >= 3, np.clip(share, 1, np.maximum(counts - 2, 0)), 0)

@@ -112,6 +112,16 @@ def fit(
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Do what this plan says.", show_default=False),
     ] = None,
+    add: Annotated[
+        Path | None,
+        typer.Option(
+            "--add",
+            metavar="FILE",
+            show_default=False,
+            help="Corrections: a table of paths and right labels. They are trained on, never held "
+            "out; before and after are shown.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier RUN of that name.")
     ] = False,
@@ -156,6 +166,7 @@ def fit(
     run_fit(
         data,
         plan,
+        add,
         out,
         overwrite,
         backbone,

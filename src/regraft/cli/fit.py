@@ -1,20 +1,27 @@
 """``regraft fit``: do what the evidence, or a plan, says."""
 
+import dataclasses
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from regraft import planfile, show
 from regraft.cli.plan import cost, measured_from, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
+from regraft.corrections import Corrected, correct
+from regraft.dataset import Dataset
 from regraft.errors import UsageError
 from regraft.plan import Choices, Plan
 from regraft.processes import is_first, of_first
+from regraft.refit import before_corrections
 from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft
 
 
 def run_fit(
     data: str | None,
     plan_file: Path | None,
+    add: Path | None,
     out: Path,
     overwrite: bool,
     backbone: str,
@@ -28,6 +35,11 @@ def run_fit(
 ) -> None:
     """Make the RUN folder, and print what it got."""
     check_out(out, overwrite=overwrite, resume=resume)
+    if add is not None and plan_file is not None:
+        raise UsageError(
+            "--add changes the images, and a plan is made for the images as they were.",
+            ["Leave out --plan: the case is decided anew."],
+        )
     plan = None if plan_file is None else of_first(partial(planfile.read, plan_file))
     if plan is not None:
         _refuse_choices(plan, choices, backbone, augment)
@@ -35,9 +47,18 @@ def run_fit(
         choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
     if data is None:
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
-    measured = measured_from(data, backbone, weights, choices, augment, strict)
+    corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
+    source = data if corrected is None else corrected.after
+    measured = measured_from(source, backbone, weights, choices, augment, strict)
+    before = None
+    if corrected is not None:
+        before = before_corrections(corrected, measured, choices, measured.network)
     if plan is None:
         plan = draft(measured, choices)
+        if corrected is not None:
+            plan = dataclasses.replace(
+                plan, overrides=(*plan.overrides, f"--add ({corrected.named})")
+            )
     else:
         check_plan(plan, measured)
     if plan.trainings and is_first():  # the others would measure the same at the same time
@@ -57,12 +78,28 @@ def run_fit(
     if not is_first():
         return
     if as_json:
-        print_json(result.metrics)
+        print_json({**result.metrics, **({} if before is None else {"before": before})})
         return
     show.show_result(
         results(), result.plan, result.metrics, result.changes, cost(measured, result.plan)
     )
+    if corrected is not None and before is not None:
+        results().print(_before_and_after(corrected, before, result.metrics))
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
+
+
+def _root_of(data: str) -> Path:
+    """The folder that the data's paths count from."""
+    path = Path(data)
+    return path if path.is_dir() else path.parent
+
+
+def _before_and_after(corrected: Corrected, before: float, metrics: Mapping[str, Any]) -> str:
+    return (
+        f"With the corrections ({corrected.named}): {metrics['accuracy']:.1%} of the "
+        f"{metrics['n']:,} held-out images, without them {before:.1%} of the same. None of the "
+        "corrected images is among them."
+    )
 
 
 def _data_of(plan: Plan, path: Path | None) -> str:

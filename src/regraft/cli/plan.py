@@ -41,7 +41,12 @@ def run_plan(
 
 
 def measured_from(
-    data: str, backbone: str, weights: Path | None, choices: Choices, augment: bool, strict: bool
+    data: str | Dataset,
+    backbone: str,
+    weights: Path | None,
+    choices: Choices,
+    augment: bool,
+    strict: bool,
 ) -> Measured:
     """Measure with a progress bar, and say what is left out."""
     show_warnings()

@@ -58,6 +58,21 @@ def open_table(path: Path) -> Dataset:
     return Dataset(path.stem, items, skipped, Files(root, tuple(item.path for item in items)))
 
 
+def pairs_of(path: Path) -> list[tuple[str, str]]:
+    """The paths of a table as they stand in it, with their labels.
+
+    Raises:
+        DataError: it is not there or cannot be read, or a row lacks its path or label.
+    """
+    if not path.is_file():
+        raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
+    rows = list(_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path))
+    problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
+    if problems:
+        raise DataError(f"'{path}' has rows that cannot be used.", problems)
+    return [(row.path, clean_label(row.label)) for row in rows]
+
+
 # --- rows ----------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,36 @@
+"""What the corrections of a data set changed: the same run without them."""
+
+from dataclasses import replace
+
+from regraft.corrections import Corrected
+from regraft.measure import Measured, Network, measure
+from regraft.plan import Choices
+from regraft.run import draft, perform
+
+
+def before_corrections(
+    corrected: Corrected, measured: Measured, choices: Choices, network: Network
+) -> float:
+    """Accuracy of the frozen network without the corrections, on the images now held out.
+
+    ``measured`` is what was measured of the corrected data. Everything else is as it will be with
+    them: the same images pinned to the training side, the same held out, the same choices.
+    """
+    items = measured.dataset.items
+    held = {items[measured.audit.kept[i]].path for i in measured.split.test}
+    sides = tuple(
+        replace(item, split="test" if item.path in held else "train")
+        for item in corrected.before.items
+    )
+    frozen = replace(
+        choices,
+        case=choices.case if choices.case in (1, 2) else None,
+        init=None,
+        trainable_from=None,
+        rate=None,
+        budget=None,
+        test_fraction=None,
+    )
+    before = measure(replace(corrected.before, items=sides), network, frozen, cache=measured.cache)
+    plan = draft(before, frozen).without_training()
+    return float(perform(plan, before).metrics["accuracy"])
