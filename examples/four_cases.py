@@ -12,6 +12,7 @@ best strategy in bold, those within the noise of it in italics.
 
 import argparse
 import hashlib
+import re
 import sys
 import tempfile
 import time
@@ -47,7 +48,7 @@ def main() -> None:
         print("| set | training images | measured | case 1 | case 2 | case 3 | case 4 |")
         print("|---|--:|---|--:|--:|--:|--:|")
         for name in given.sets or laid_out(Path(place)):
-            folder, _, count = name.partition(":")
+            folder, count = re.fullmatch(r"(.*?)(?::(\d+))?", name, re.DOTALL).groups()  # type: ignore[union-attr]
             data, n = Dataset.open(folder), int(count or 10**9)
             start = time.perf_counter()
             runs = [strategies(data, n, seed, network) for seed in range(given.seeds)]

@@ -102,6 +102,9 @@ def test_where_a_file_cannot_be_written(cli: Regraft, tmp_path: Path) -> None:
     said = cli("draw", NETWORK, "-o", tmp_path / "folder.svg")
     assert said.code == 2
     assert "it is a folder" in said.err
+    said = cli("draw", NETWORK, "-o", tmp_path / f"{'x' * 300}.svg")
+    assert said.code == 1
+    assert "name too long" in said.err
 
 
 def test_no_such_network(cli: Regraft) -> None:

@@ -72,8 +72,13 @@ def test_every_fate_that_occurs_has_a_pattern_and_stands_in_the_legend() -> None
 
 def test_patterns_tell_the_fates_apart_without_colour() -> None:
     drawn = {name: (pattern.strokes, pattern.dots) for name, pattern in style.PATTERNS.items()}
-    drawn["removed"] = ("struck out", "dashed")
-    assert len(set(drawn.values())) == len(drawn)
+    plain = [name for name, marks in drawn.items() if marks == ("", "")]
+    assert plain == ["pretrained", "removed"]
+    assert len(set(drawn.values())) == len(drawn) - 1
+    for name in ("demonstration-0", "demonstration-2"):  # what is removed is struck out and dashed
+        text = diagram.svg(SCENES[name])
+        assert ('class="crossed"' in text) == ("removed" in SCENES[name].fates)
+        assert ".wide .removed-edge{stroke-dasharray:" in text
 
 
 def test_names_from_outside_are_escaped() -> None:
@@ -134,10 +139,17 @@ def luminance(colour: str) -> float:
 def test_a_series_is_one_picture_with_one_legend() -> None:
     text = diagram.series(diagram.lesson(RECORDS["efficientnet-lite0"]))
     texts = list(words_of(parsed(text)))
+    assert texts.count("efficientnet-lite0 and the four cases") == 2
     for case in (1, 2, 3, 4):
         assert sum(word.startswith(f"Case {case}:") for word in texts) == 2  # wide and narrow
     assert texts.count("pretrained, frozen") == 2
     assert texts.count("from scratch") == 2
+
+
+def test_a_long_name_stands_alone_above_a_series() -> None:
+    name = "swin_tiny_patch4_window7_224.ms_in1k"
+    scenes = diagram.lesson(record(name, maps(("a", 8, 8), ("b", 8, 4)), 32))
+    assert list(words_of(parsed(diagram.series(scenes)))).count(name) == 2
 
 
 # ---- the terminal

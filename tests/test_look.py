@@ -16,7 +16,18 @@ from regraft import networks
 from regraft.backbones import Backbone, View
 from regraft.dataset import Dataset
 from regraft.demonstration import LAYERS, Demonstration
-from regraft.look import Look, look, page, probes, sample, untrained, words
+from regraft.look import (
+    Look,
+    Sight,
+    fields,
+    look,
+    maps,
+    page,
+    probes,
+    sample,
+    untrained,
+    words,
+)
 from regraft.look.probes import Curve
 from regraft.look.words import Measured
 from scenes import each, scenes
@@ -92,6 +103,14 @@ def test_a_curve_is_said_as_it_runs(accuracies: tuple[float, ...], how: str, say
     text = " ".join(words.sentences(measured, STAGES)).replace("\u00a0", " ")
     assert says in text
     assert f"The thing is told best after {STAGES[int(np.argmax(accuracies))]}" in text
+
+
+def test_a_fall_between_stages_that_do_as_well_is_said() -> None:
+    found = task("thing", 0.2, 0.9, 0.5, 0.9)
+    assert words.course(found.curve) == "rises"
+    text = " ".join(words.sentences(found, STAGES))
+    assert "between the stages that do as well it is lower" in text
+    assert "does not fall" not in text
 
 
 def test_noise_is_said() -> None:
@@ -266,6 +285,15 @@ def test_random_weights_see_pictures_as_trained_ones_do(seen: Look) -> None:
     assert not torch.equal(conv.get_parameter("weight"), before["conv1.conv.weight"])
 
 
+def test_a_single_unit_that_misses_a_part_is_said_to() -> None:
+    corner = nn.Sequential(nn.Conv2d(3, 4, 20, stride=20)).eval()
+    view = View(32, 1.0)
+    backbone = networks.describe_module(corner, ["0"], view=view, mean=HALF, std=HALF, name="c")
+    [field] = fields.measure(maps.unpooled(corner, backbone, [0]), backbone.stages, 32)
+    sight = Sight(backbone.stages[0], 0, field, ())
+    assert page.sees(sight, 32) == "It sees 20 × 20 px."
+
+
 # --- the command ---------------------------------------------------------------------------------
 
 
@@ -288,6 +316,7 @@ def test_the_command_writes_the_page(cli: Regraft, tmp_path: Path) -> None:
         ("look.svg", 2, "ending in .html"),
         ("missing/look.html", 1, "There is no folder"),
         ("folder.html", 1, "is a folder"),
+        (f"{'x' * 300}.html", 1, "cannot be written"),
     ],
 )
 def test_a_place_to_write_is_asked_for_first(
@@ -303,6 +332,7 @@ def test_a_place_to_write_is_asked_for_first(
     said = cli("look", "demonstration", tmp_path, "-o", tmp_path / out)
     assert said.code == code
     assert says in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
 
 
 def test_mistakes_are_told(cli: Regraft, tmp_path: Path) -> None:
@@ -311,6 +341,12 @@ def test_mistakes_are_told(cli: Regraft, tmp_path: Path) -> None:
     assert "at least 6 images" in cli("look", "demonstration", data, "-o", out).err
     assert "There is no network named" in cli("look", "demonstratoin", data, "-o", out).err
     assert "There is no" in cli("look", "demonstration", tmp_path / "none", "-o", out).err
+    swapped = cli("look", data, "-o", out)
+    assert swapped.code == 2
+    assert "name the network first" in swapped.err
+    seeded = cli("look", "demonstration", data, "--seed", "-1", "-o", out)
+    assert seeded.code == 2
+    assert "--seed must be from 0" in seeded.err
     assert not out.exists()
 
 

@@ -1,5 +1,6 @@
 """``regraft draw``: a network and the surgery of a case, in the terminal or as an SVG."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,9 +116,9 @@ def _check_out(out: Path) -> None:
     problems = []
     if out.suffix.lower() != ".svg":
         problems.append(f"its name must end in .svg, got {out.name!r}.")
-    if not out.parent.is_dir():
+    if not os.path.isdir(out.parent):
         problems.append(f"the folder {out.parent} does not exist; make it first.")
-    if out.is_dir():
+    if os.path.isdir(out):
         problems.append("it is a folder; name a file in it.")
     if problems:
         raise UsageError(f"--out {out} cannot be written.", problems)

@@ -1,14 +1,15 @@
 """``regraft look``: what each stage of a network sees, as a page."""
 
+import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.cli.terminal import progress_bar, say, show_warnings
 from regraft.dataset import Dataset
-from regraft.errors import DataError, RunError, UsageError
+from regraft.errors import BackboneError, DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     from regraft.look.sample import Sample
@@ -20,13 +21,19 @@ def run_look(
     backbone: str, data: str | None, weights: Path | None, out: Path, most: int, seed: int
 ) -> None:
     """Look at up to ``most`` images and write the page to ``out``."""
+    _check_seed(seed)
     _check_out(out)
     show_warnings()
     with _images(data) as dataset:
         from regraft import networks
         from regraft.look import look, page, sample
 
-        record, module = networks.load(backbone, weights)
+        try:
+            record, module = networks.load(backbone, weights)
+        except BackboneError as error:
+            if data is None and os.path.exists(backbone):
+                raise _swapped(backbone) from error
+            raise
         with progress_bar("choosing images") as report:
             drawn = sample.draw(dataset, record.view, most, seed, report)
         say(*_left_out_lines(drawn))
@@ -35,18 +42,33 @@ def run_look(
         _write(page.render(seen), out)
 
 
+def _swapped(data: str) -> UsageError:
+    """Images are named where the network should be."""
+    return UsageError(
+        f"There is no network named '{data}', but a file or folder.",
+        [f"To look at its images, name the network first: regraft look demonstration {data}"],
+    )
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed must be from 0 to 2**63 - 1, got {seed}.")
+
+
 def _check_out(out: Path) -> None:
     """Refuse before the work what cannot be written after it."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(
             f"--out must be a file ending in .html, got '{out}'.", ["Name it like look.html."]
         )
-    if out.is_dir():
+    if os.path.isdir(out):
         raise RunError(f"'{out}' is a folder, so no page can be written there.")
-    if not out.parent.is_dir():
+    if not os.path.isdir(out.parent):
         raise RunError(
             f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
         )
+    with _draft(out) as draft:
+        draft.touch()
 
 
 @contextmanager
@@ -82,14 +104,22 @@ def _left_out_lines(sample: "Sample") -> list[str]:
     return lines
 
 
-def _write(text: str, out: Path) -> None:
-    """Write the page whole or not at all."""
+@contextmanager
+def _draft(out: Path) -> Iterator[Path]:
+    """A name beside the page's, under which nothing is left."""
     draft = out.with_name(f".{out.name}.draft")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(out)
+        yield draft
     except OSError as error:
         raise RunError(f"The page cannot be written to {out}: {error.strerror}.") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _write(text: str, out: Path) -> None:
+    """Write the page whole or not at all."""
+    with _draft(out) as draft:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(out)
     say(f"Written to {out} ({out.stat().st_size / 1e6:.1f} MB).")

@@ -59,7 +59,7 @@ TestFraction = Annotated[
         show_default="0.2",
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the split, the folds and the new layer.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the new layer.")]
 Case = Annotated[
     int | None, typer.Option(min=1, max=4, help="Overrule the case.", show_default=False)
 ]

@@ -14,7 +14,6 @@ from regraft.diagram.scene import (
     NewLayer,
     Scene,
     lesson,
-    middle,
     of_case,
     untouched,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "Scene",
     "html",
     "lesson",
-    "middle",
     "of_case",
     "of_plan",
     "series",

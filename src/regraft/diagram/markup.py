@@ -9,7 +9,7 @@ from regraft.diagram import style
 from regraft.diagram.forms import FORMS, WIDE, Form
 from regraft.diagram.layout import layout, picture
 from regraft.diagram.legend import legend
-from regraft.diagram.letters import wrap
+from regraft.diagram.letters import shorten, width_of, wrap
 from regraft.diagram.scene import Fate, Scene
 from regraft.diagram.sentences import INTRODUCTION, described, legend_of
 from regraft.diagram.shapes import Item, Label, Outline, Solid, line, number, rounded
@@ -53,10 +53,9 @@ def _stacked(scenes: Sequence[Scene], form: Form) -> str:
     first, row = scenes[0], form.lesson
     heading = f"{first.network} and the four cases"
     room = form.width - 2 * form.margin
-    found = [
-        _item(Label(form.margin, row.y + i * row.leading, text, row.size, "bold", "start"))
-        for i, text in enumerate(wrap(heading, room, row.size, row.most, bold=True))
-    ]
+    if width_of(heading, row.size, bold=True) > room:
+        heading = shorten(first.network, room, row.size, bold=True)
+    found = [_item(Label(form.margin, row.y, heading, row.size, "bold", "start"))]
     below = wrap(INTRODUCTION, room, form.caption.size, 1)[0]
     found.append(_item(Label(form.margin, form.intro, below, form.caption.size, "soft", "start")))
     for i, scene in enumerate(scenes):

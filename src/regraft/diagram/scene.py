@@ -157,12 +157,7 @@ def of_case(
     return _scene(backbone, case, caption, fates, taps, new, backbone.stages)
 
 
-def lesson(
-    backbone: Backbone,
-    *,
-    cut: int | None = None,
-    classes: int | Sequence[str] = 10,
-) -> tuple[Scene, ...]:
+def lesson(backbone: Backbone, *, classes: int | Sequence[str] = 10) -> tuple[Scene, ...]:
     """The untouched network and the four cases; without case 2 where there is nothing to cut off.
 
     Raises:
@@ -170,10 +165,7 @@ def lesson(
     """
     few = len(backbone.stages) == 1
     cases = [case for case in CASES if case != 2 or not few]
-    taps = None if cut is None else (cut,)
-    return tuple(
-        of_case(backbone, case, taps=taps if case == 2 else None, classes=classes) for case in cases
-    )
+    return tuple(of_case(backbone, case, classes=classes) for case in cases)
 
 
 def middle(backbone: Backbone) -> int:

@@ -89,7 +89,7 @@ def block_sentence(block: Block) -> str:
     given = {
         "map": f"map of {sides} × {sides} cells, {channels} channels",
         "tokens": f"{sides} × {sides} tokens, {channels} channels",
-        "vector": f"fully connected, {channels} outputs",
+        "vector": f"vector of {channels} outputs",
     }[block.kind]
     if not sides and block.kind != "vector":
         given = f"{channels} channels" if channels else "its stages are not named"

@@ -105,6 +105,9 @@ def sees(sight: Sight, size: int) -> str:
         return f"Every unit sees the whole image ({size} × {size} px)."
     if not field.regular:
         return "Fields differ from unit to unit; each patch’s own was computed."
+    if field.cells.count == 1:
+        left, top, right, bottom = field.box(0)
+        return f"It sees {right - left} × {bottom - top} px."
     wide, high = field.columns.extent, field.rows.extent
     if wide is None or high is None:
         return f"A unit sees more than the image ({size} px) in the middle, and less at its border."

@@ -75,7 +75,8 @@ def patches(
 ) -> list[list[list[Shown]]]:
     """The patches of every stage's channels; each image is decoded once.
 
-    Where a field covers more than half of the image, the unit's own place is framed in it.
+    Where a field is more than half as wide or as high as the image, the unit's own place is framed
+    in it.
     """
     asked: dict[int, list[tuple[tuple[int, int, int], Field, Patch]]] = {}
     for s, (field, channels) in enumerate(stages):

@@ -106,9 +106,11 @@ def _course(curve: Curve, stages: Sequence[str]) -> list[str]:
     best = percent(curve.accuracies[curve.peak])
     match course(curve):
         case "rises":
-            return [
-                f"It rises from {first} after {stages[0]} and does not fall again beyond noise."
-            ]
+            before = f"It rises from {first} after {stages[0]}"
+            plateau = curve.plateau
+            if plateau[-1] - plateau[0] >= len(plateau):
+                return [f"{before}; between the stages that do as well it is lower."]
+            return [f"{before} and does not fall again beyond noise."]
         case "falls":
             return [f"From there it falls, to {last} after {stages[-1]}."]
         case "peaks":
