@@ -1,0 +1,232 @@
+"""The application: what is asked under which path, and what is answered."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from regraft.engines import cores
+from regraft.serve import answers, body, metrics, pages
+from regraft.serve.batching import Batcher
+from regraft.serve.decode import Decoder
+from regraft.serve.guard import Guard, refusal, trouble
+from regraft.serve.limits import Held, Limits, Problem, Refused
+from regraft.serve.model import Model, description
+
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_BODY: Final = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [body.FIELD],
+                "properties": {
+                    body.FIELD: {"type": "array", "items": _BINARY["schema"]},
+                },
+            }
+        },
+        "image/*": _BINARY,
+        "application/octet-stream": _BINARY,
+    },
+}
+_WHY: Final = {
+    400: "the body is damaged or incomplete",
+    401: "the bearer token is missing or wrong",
+    408: "the body comes too slowly",
+    413: "too many bytes or too many images",
+    415: "no image, or a body of another kind",
+    422: "an image that cannot be used, or a wrong parameter",
+    503: "too much is waiting: try again after Retry-After seconds",
+}
+_TROUBLES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": answers.Trouble, "description": why} for status, why in _WHY.items()
+}
+_TOKEN: Final[dict[int | str, dict[str, Any]]] = {401: _TROUBLES[401]}
+TOP: Final = 5
+"""Classes told of an image unless ``?top=`` asks for another number."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """``images`` are run together at most; one waits up to ``seconds`` for others."""
+
+    images: int = 32
+    seconds: float = 0.003
+
+
+def application(
+    model: Model,
+    limits: Limits | None = None,
+    *,
+    batching: Batching | None = None,
+    token: str | None = None,
+) -> ASGIApp:
+    """The ASGI application around a model that is ready."""
+    limits = limits or Limits()
+    counts = metrics.Metrics()
+    desk = Desk(model, limits, batching or Batching(), counts)
+    app = FastAPI(
+        title=f"regraft: {model.result.plan.dataset}",
+        description="Classifies images with a network that regraft adapted to them.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda app: desk.open(),
+    )
+    _routes(app, desk, counts)
+    _troubles(app)
+    open_to_all = pages.add(app) | {"/healthz"}
+    return Guard(app, token, open_to_all, counts)
+
+
+class Desk:
+    """Takes requests for predictions: reads, decodes, has them run, answers."""
+
+    def __init__(
+        self, model: Model, limits: Limits, batching: Batching, counts: metrics.Metrics
+    ) -> None:
+        self.model, self.limits, self._counts = model, limits, counts
+        self._held = Held(limits.held_bytes)
+        self._decode = Decoder(model.view, limits)
+        self._pool: ThreadPoolExecutor | None = None
+        self.batcher = Batcher(
+            model,
+            batch=batching.images,
+            wait=batching.seconds,
+            waiting=limits.waiting,
+            seen=counts.batch,
+        )
+        counts.watch(lambda: float(self.batcher.waiting))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take requests until the block ends."""
+        async with self.batcher.running():
+            with ThreadPoolExecutor(cores(), "decode") as self._pool:
+                yield
+
+    async def predict(self, request: Request, top: int) -> Response:
+        """Answer one request, whatever is in it."""
+        start = time.perf_counter()
+        stream = body.Stream(request, self.limits)
+        try:
+            self.batcher.check_room()  # before anything of the body is read
+            with self._held.share() as share:
+                uploads = await body.read(stream, share)
+                with self.batcher.taking(len(uploads)):
+                    found = await asyncio.gather(*(self._one(upload, top) for upload in uploads))
+        except Refused as refused:
+            return refusal(refused, unread=not stream.done)
+        finally:
+            self._counts.predicted(time.perf_counter() - start)
+        return JSONResponse({"images": found}, _status(found))
+
+    async def _one(self, upload: body.Upload, top: int) -> dict[str, Any]:
+        """What is told of one image."""
+        loop = asyncio.get_running_loop()
+        found = upload.problem
+        if found is None:
+            with self.batcher.coming():
+                square = await loop.run_in_executor(self._pool, self._decode, upload.data)
+            if not isinstance(square, Problem):
+                best = self.model.top(await self.batcher.shares(square), top)
+                self._counts.image("classified")
+                shares = [{"label": label, "confidence": share} for label, share in best]
+                return {"name": upload.name, **shares[0], "top": shares}
+            found = square
+        self._counts.image(found.code)
+        told = {"problem": found.code, "status": found.status, "detail": found.detail}
+        return {"name": upload.name, **told}
+
+
+def _status(found: Sequence[dict[str, Any]]) -> int:
+    """200 where one image was classified; else the images' own, or 422 where they differ."""
+    statuses = {one.get("status", 200) for one in found}
+    if 200 in statuses:
+        return 200
+    return statuses.pop() if len(statuses) == 1 else 422
+
+
+def _routes(app: FastAPI, desk: Desk, counts: metrics.Metrics) -> None:
+    @app.post(
+        "/predict",
+        summary="Classify one or many images",
+        response_model=answers.Images,
+        response_description="what every image is",
+        responses=_TROUBLES,
+        openapi_extra={"requestBody": _BODY},
+    )
+    async def predict(
+        request: Request,
+        top: Annotated[int, Query(ge=1, description="So many of the likeliest classes.")] = TOP,
+    ) -> Response:
+        """Images as the multipart field files, or one image as the body itself.
+
+        The answer has an entry for each: its classes, or why there are none. The status is 200
+        where at least one could be classified.
+        """
+        return await desk.predict(request, top)
+
+    @app.get(
+        "/healthz",
+        summary="Whether images can be classified",
+        response_model=answers.Health,
+        response_description="they can be",
+    )
+    async def healthz() -> Response:
+        alive = desk.batcher.alive
+        return JSONResponse({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
+
+    limits = {**asdict(desk.limits), "files": desk.limits.together}
+    told = {**description(desk.model), "limits": limits}
+
+    @app.get(
+        "/model",
+        summary="What the network is and what it was worth on held-out images",
+        response_model=answers.Model,
+        response_description="the network",
+        responses=_TOKEN,
+    )
+    async def model() -> Response:
+        return JSONResponse(told)
+
+    @app.get(
+        "/metrics",
+        summary="Counters in Prometheus' text format",
+        response_class=Response,
+        response_description="the counters",
+        responses={200: {"content": {"text/plain": {}}}, **_TOKEN},
+    )
+    async def prometheus() -> Response:
+        return Response(counts.text(), media_type=metrics.MEDIA_TYPE)
+
+
+def _troubles(app: FastAPI) -> None:
+    """Tell every mistake in the same form."""
+
+    async def wrong_parameter(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        told = [
+            f"{one['loc'][-1]}: {one['msg']}, got {one['input']!r:.80}" for one in error.errors()
+        ]
+        return trouble(Problem(422, "parameter", f"{'; '.join(told)}."), unread=True)
+
+    async def not_here(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = (
+            f"{error.detail}: there are POST /predict, GET /model, /healthz, /metrics and /docs."
+        )
+        code = {404: "no-such-path", 405: "method"}.get(error.status_code, "request")
+        return trouble(Problem(error.status_code, code, detail), unread=True, headers=error.headers)
+
+    app.add_exception_handler(RequestValidationError, wrong_parameter)
+    app.add_exception_handler(HTTPException, not_here)

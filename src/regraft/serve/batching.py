@@ -1,0 +1,147 @@
+"""Images of different requests, run together.
+
+Requests put their images into a queue; a task takes those that are there and gives them to the
+engine in one call, in a thread of its own. It waits a few milliseconds for more only while more are
+known to come, and what arrives while the engine runs is together in the next call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from regraft.engines import Pixels
+from regraft.serve.limits import Refused
+from regraft.serve.model import Shares
+
+Run = Callable[[Pixels], Sequence[Shares]]
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An image in the queue."""
+
+    pixels: Pixels
+    answer: "asyncio.Future[Shares]"
+
+
+class Batcher:
+    """Collects images and runs them together.
+
+    ``waiting`` counts the images that were taken and are not answered yet.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        batch: int,
+        wait: float,
+        waiting: int,
+        seen: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """``wait`` in seconds; ``waiting`` images at most; ``seen`` is told each batch's size."""
+        self.waiting = 0
+        self._run, self._batch, self._wait = run, batch, wait
+        self._most, self._seen = waiting, seen
+        self._coming = 0
+        self._queue: asyncio.Queue[_Item] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._task is not None and not self._task.done()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run batches until the block ends."""
+        with ThreadPoolExecutor(1, "engine") as worker:
+            self._task = asyncio.create_task(self._serve(worker))
+            try:
+                yield
+            finally:
+                self._task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._task
+
+    def check_room(self, count: int = 1) -> None:
+        """Refuse so many more images where they may not wait.
+
+        Raises:
+            Refused: too many are waiting.
+        """
+        if self.waiting + count > self._most:
+            raise Refused(
+                503,
+                "busy",
+                f"At most {self._most} images may wait, {self.waiting} do and {count} more came. "
+                "Try again in a second.",
+                retry=1,
+            )
+
+    @contextmanager
+    def taking(self, count: int) -> Iterator[None]:
+        """Count so many images as waiting while the block runs.
+
+        Raises:
+            Refused: too many are waiting.
+        """
+        self.check_room(count)
+        self.waiting += count
+        try:
+            yield
+        finally:
+            self.waiting -= count
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """An image is being decoded and will soon be in the queue."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    async def shares(self, pixels: Pixels) -> Shares:
+        """What the network makes of one image ``[S, S, 3]``."""
+        answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Item(pixels, answer))
+        return await answer
+
+    async def _serve(self, worker: ThreadPoolExecutor) -> None:
+        while True:
+            items = [await self._queue.get()]
+            await self._collect(items)
+            pixels = np.stack([item.pixels for item in items])
+            self._seen(len(items))
+            try:
+                loop = asyncio.get_running_loop()
+                answers = await loop.run_in_executor(worker, self._run, pixels)
+            except Exception as error:
+                for item in items:
+                    if not item.answer.done():
+                        item.answer.set_exception(error)
+            else:
+                for item, shares in zip(items, answers, strict=True):
+                    if not item.answer.done():  # a request that was given up
+                        item.answer.set_result(shares)
+
+    async def _collect(self, items: list[_Item]) -> None:
+        """Add what is there, and for a moment what is coming."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._wait
+        while len(items) < self._batch:
+            if not self._queue.empty():
+                items.append(self._queue.get_nowait())
+                continue
+            if not self._coming or clock() >= end:
+                return
+            try:
+                async with asyncio.timeout_at(end):
+                    items.append(await self._queue.get())
+            except TimeoutError:
+                return

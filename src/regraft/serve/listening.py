@@ -1,0 +1,108 @@
+"""A socket, and a server on it that ends in order."""
+
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from regraft.errors import RunError
+
+_CONNECTIONS: Final = 512  # more are answered 503 before anything of them is read
+_GRACE: Final = 90  # s to finish what was taken: more than a body may take to arrive
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at an address; nothing can connect to it before it listens.
+
+    Raises:
+        RunError: the address is none of this machine, or is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        place = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot(host, port, error) from error
+    with place:
+        try:
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            place.bind(address)
+        except OSError as error:
+            raise _cannot(host, port, error) from error
+        yield place
+
+
+def _cannot(host: str, port: int, error: OSError) -> RunError:
+    remedy = "Name another --port (0 takes a free one), or an address of this machine as --host."
+    return RunError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.", [remedy])
+
+
+def address(place: socket.socket) -> str:
+    """Where a browser finds what listens there."""
+    host, port = place.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_private(place: socket.socket) -> bool:
+    """Whether only this machine can connect to it."""
+    return ipaddress.ip_address(place.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def serve(
+    app: ASGIApp,
+    place: socket.socket,
+    started: Callable[[uvicorn.Server], None] = lambda server: None,
+) -> None:
+    """Answer until SIGTERM or Ctrl-C; then take nothing new and finish what was taken.
+
+    Args:
+        app: what answers.
+        place: a bound socket; it listens from here on.
+        started: called as soon as clients can connect, with the server.
+    """
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = uvicorn.Server(config)
+    with _ending_in_order(server):
+        place.listen(_CONNECTIONS)
+        started(server)
+        server.run([place])
+
+
+@contextmanager
+def _ending_in_order(server: uvicorn.Server) -> Iterator[None]:
+    """Have the signals end the server, from now on and whatever it does with them itself.
+
+    It takes them over once it runs, and sends them to itself again when it has ended.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

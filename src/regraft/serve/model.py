@@ -1,0 +1,102 @@
+"""A Result made ready to answer: its engine opened, its head at hand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft import engines
+from regraft.backbones import View
+from regraft.card import model_card
+from regraft.engines import Engine, Pixels
+from regraft.evaluate import softmax
+from regraft.heads import Head
+from regraft.predict import Result
+
+Shares = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network that answers: an engine for the trunk, and the new layer."""
+
+    result: Result
+    engine: Engine
+    head: Head
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names, in the order of the shares."""
+        return self.result.classes
+
+    @property
+    def view(self) -> View:
+        """How the network sees an image."""
+        return self.result.plan.backbone.view
+
+    def __call__(self, pixels: Pixels) -> list[Shares]:
+        """Shares of probability ``[C]`` for each image of ``[B, S, S, 3]``.
+
+        The new layer is applied to one image after the other: a product of matrices rounds
+        differently for another number of rows, and no answer shall depend on its neighbours.
+        """
+        rows = engines.features(self.engine, pixels)
+        return [softmax(self.head.logits(rows[n : n + 1]))[0] for n in range(len(rows))]
+
+    def top(self, shares: Shares, count: int) -> list[tuple[str, float]]:
+        """The likeliest classes, most likely first."""
+        best = np.argsort(-shares, kind="stable")[:count]
+        return [(self.classes[k], float(shares[k])) for k in best]
+
+
+def ready(result: Result) -> Model:
+    """Open the engine and run it once, so that the first request waits no longer than others."""
+    model = Model(result, result._engine(), result.head)
+    side = model.view.size
+    model(np.zeros((1, side, side, 3), np.uint8))
+    return model
+
+
+def description(model: Model) -> dict[str, Any]:
+    """What ``GET /model`` answers, but for the server's own limits."""
+    plan, metrics = model.result.plan, model.result.metrics
+    kept, frozen = set(plan.kept), set(plan.frozen) if plan.case in (3, 4) else set(plan.kept)
+    return {
+        "name": plan.dataset,
+        "classes": list(model.classes),
+        "case": plan.case,
+        "title": plan.title,
+        "network": plan.backbone.name,
+        "source": plan.backbone.source,
+        "stages": [
+            {
+                "name": stage.name,
+                "depth": depth,
+                "kept": stage.name in kept,
+                "frozen": stage.name in frozen,
+                "read": depth in plan.taps,
+            }
+            for depth, stage in enumerate(plan.backbone.stages)
+        ],
+        "preprocessing": {
+            "size": model.view.size,
+            "crop": model.view.crop,
+            "interpolation": model.view.interpolation,
+            "mean": list(plan.backbone.mean),
+            "std": list(plan.backbone.std),
+        },
+        "accuracy": metrics["accuracy"],
+        "accuracy_interval": list(metrics["accuracy_interval"]),
+        "held_out": metrics["n"],
+        "engine": model.engine.name,
+        "card": _card(model.result),
+    }
+
+
+def _card(result: Result) -> str:
+    """The run's README.md, as it lies there."""
+    path = result.folder / "README.md" if result.folder else None
+    if path is not None and path.is_file():
+        return path.read_text("utf-8", errors="replace")
+    return model_card(result.plan, result.metrics)
