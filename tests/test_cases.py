@@ -16,7 +16,7 @@ from pictures import lay_out
 from regraft import measure, planfile, run
 from regraft.measure import Measured
 from regraft.plan import Choices, Plan
-from regraft.runfiles import FILES
+from regraft.runfiles import FILES, PAGE
 from regraft.surgery import restore
 from scenes import KINDS, each, scene, scenes
 
@@ -67,7 +67,7 @@ def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> No
 
 
 def test_the_run_is_whole_and_what_it_needed_is_gone(tuned: Path) -> None:
-    assert {path.name for path in tuned.iterdir()} == set(FILES)
+    assert {path.name for path in tuned.iterdir()} == {*FILES, PAGE}
     assert [path.name for path in tuned.parent.iterdir() if "run" in path.name] == ["run-3"]
     with (tuned / "log.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["step"] == "train"]

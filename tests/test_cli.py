@@ -14,12 +14,15 @@ import regraft
 from command import Regraft, Said, cli, own_log
 from pictures import lay_out
 from regraft import measure, planfile
-from regraft.runfiles import FILES, METRICS
+from regraft.runfiles import FILES, METRICS, PAGE
 from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
 
-COMMANDS = ("plan", "fit", "compare", "predict", "models", "draw", "look", "cache", "demo")
+COMMANDS = (
+    *("plan", "fit", "compare", "predict", "models", "draw", "look"),
+    *("report", "export", "serve", "cache", "demo"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +165,7 @@ def test_fit_makes_a_run_and_says_where(cli: Regraft, data: Path, tmp_path: Path
     for words in ("Case ", "accuracy", "parameters", "held-out"):
         assert words in said.out
     assert "predict" in said.err
-    assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted(FILES)
+    assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted([*FILES, PAGE])
     assert os.listdir(tmp_path / "deep") == ["run"]
 
 

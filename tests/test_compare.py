@@ -22,6 +22,7 @@ from regraft.errors import RunError, UsageError
 from regraft.finetune import Trained
 from regraft.measure import Measured, Network
 from regraft.plan import Choices, Plan
+from regraft.runfiles import PAGE
 from regraft.training import images_shown
 from scenes import each, scenes
 
@@ -262,7 +263,7 @@ def test_noise_is_one_standard_error_of_the_paired_difference() -> None:
 
 def test_the_folder_holds_the_comparison(found: Comparison, tmp_path: Path) -> None:
     found.save(tmp_path / "deep" / "cmp")
-    assert os.listdir(tmp_path / "deep" / "cmp") == [FILE]
+    assert sorted(os.listdir(tmp_path / "deep" / "cmp")) == [FILE, PAGE]
     document = json.loads((tmp_path / "deep" / "cmp" / FILE).read_text("utf-8"))
     assert document == json.loads(json.dumps(found.to_json()))
     assert {"cases", "chosen", "verdict"} <= document.keys()
@@ -286,7 +287,7 @@ def test_only_an_earlier_comparison_is_replaced(found: Comparison, tmp_path: Pat
             compare.check(CHOICES, place, overwrite=True)
         with pytest.raises(RunError):
             found.save(place, overwrite=True)
-    assert sorted(os.listdir(out)) == [FILE, "mine.txt"]
+    assert sorted(os.listdir(out)) == [FILE, "mine.txt", PAGE]
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
 
 

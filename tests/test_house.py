@@ -47,9 +47,9 @@ LOWER = [  # torch begins here
         "surgery",
     ),
     *("border", "anatomy"),
-    *("engines", "shift", "features", "textbook", "finetune", "measure", "predict"),
+    *("engines", "shift", "features", "textbook", "finetune", "measure", "predict", "report"),
     *("contest", "steps", "events", "run", "refit", "compare"),
-    *("look", "report", "export", "serve", "estimator"),
+    *("look", "export", "serve", "estimator"),
     *("__init__", "cli", "demo", "__main__"),
 ]
 ROOMS = [*UPPER, *LOWER]
@@ -198,7 +198,22 @@ def test_importing_regraft_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "plan", "fit", "compare", "predict", "models", "draw", "look", "cache", "demo"]
+    "verb",
+    [
+        "",
+        "plan",
+        "fit",
+        "compare",
+        "predict",
+        "models",
+        "draw",
+        "look",
+        "report",
+        "export",
+        "serve",
+        "cache",
+        "demo",
+    ],
 )
 def test_help_loads_nothing_heavy(verb: str) -> None:
     argv = ["regraft", *verb.split(), "--help"]

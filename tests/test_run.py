@@ -26,7 +26,7 @@ from regraft.errors import DataError, PlanError, RunError, UsageError
 from regraft.measure import Measured
 from regraft.plan import Choices, Plan
 from regraft.predict import Picture
-from regraft.runfiles import FILES, METRICS, SECONDS
+from regraft.runfiles import FILES, METRICS, PAGE, SECONDS
 from regraft.surgery import restore
 from scenes import KINDS, each, scene, scenes
 
@@ -84,7 +84,7 @@ def unmarked(plan: Plan) -> Plan:
 
 
 def test_a_run_is_whole(data: Path, fitted: Path) -> None:
-    assert sorted(path.name for path in fitted.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in fitted.iterdir()) == sorted([*FILES, PAGE])
     assert sorted(path.name for path in fitted.parent.iterdir()) == ["run", "scenes"]
     metrics = json.loads((fitted / "metrics.json").read_text())
     assert set(METRICS) <= metrics.keys()

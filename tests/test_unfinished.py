@@ -12,7 +12,7 @@ from regraft.errors import RunError
 from regraft.finetune.candidate import Row
 from regraft.measure import Measured, Network
 from regraft.plan import Choices, Plan
-from regraft.runfiles import FILES
+from regraft.runfiles import FILES, PAGE
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
 from smallrace import same_state, untimed
@@ -81,7 +81,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert done.plan == whole.plan
     assert sorted(map(str, untimed(done.log))) == sorted(map(str, untimed(whole.log)))
     assert not place.exists()
-    assert {path.name for path in out.iterdir()} == set(FILES)
+    assert {path.name for path in out.iterdir()} == {*FILES, PAGE}
 
 
 def test_a_run_that_goes_on_trains_as_it_began(

@@ -72,6 +72,8 @@ class Result:
     trunk: "Callable[[], nn.Module]" = field(repr=False)
     """Builds the cut trunk with torch, for engines that need it."""
     folder: Path | None = None
+    draw: "Callable[[Result, str], str] | None" = field(default=None, repr=False)
+    """Draws the report, given the model card's text; where there is none, none is written."""
 
     @property
     def head(self) -> Head:
@@ -105,6 +107,7 @@ class Result:
         """
         if self.predictions is None:
             raise ValueError("a loaded result lies in its folder already; copy that")
+        card = model_card(self.plan, self.metrics)
         result.write_run(
             Path(folder),
             plan=planfile.dumps(self.plan),
@@ -114,7 +117,8 @@ class Result:
             predictions=self.predictions,
             log=self.log,
             audit=self.audit,
-            card=model_card(self.plan, self.metrics),
+            card=card,
+            page=self.draw(self, card) if self.draw else "",
             overwrite=overwrite,
         )
 

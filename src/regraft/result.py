@@ -9,6 +9,7 @@
 ``log.csv``            how the fitting went
 ``audit.csv``          every image that was left out: path, reason, detail
 ``README.md``          the model card
+``report.html``        what it got, for people; may be drawn anew or be absent
 =====================  ==========================================================================
 """
 
@@ -29,6 +30,7 @@ from regraft.folders import check_target, restore, steady, whole_folder
 from regraft.runfiles import (
     FILES,
     FORMAT,
+    PAGE,
     VERSION,
     Tensors,
     config_problems,
@@ -43,8 +45,8 @@ from regraft.runfiles import (
     write_text,
 )
 
-LATER = ("report.html", "tensorboard", ".DS_Store")
-"""What may come to lie in a run afterwards and is replaced with it."""
+LATER = (PAGE, "tensorboard", ".DS_Store")
+"""What may lie in a run beside its files and is replaced with it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def write_run(
     log: Sequence[Mapping[str, object]],
     audit: Iterable[Sequence[str]],
     card: str,
+    page: str = "",
     overwrite: bool = False,
 ) -> None:
     """Write a run folder, whole or not at all (see `regraft.folders`).
@@ -121,6 +124,7 @@ def write_run(
         log: rows; their keys are the columns.
         audit: rows of path, reason, detail.
         card: text of the model card.
+        page: text of the report, if there is one.
         overwrite: replace a run that is there. What is no run is never replaced.
 
     Raises:
@@ -142,6 +146,8 @@ def write_run(
         write_csv(place / "log.csv", _log_rows(log))
         write_csv(place / "audit.csv", [("path", "reason", "detail"), *audit])
         write_text(place / "README.md", card)
+        if page:
+            write_text(place / PAGE, page)
 
 
 def read_run(folder: Path) -> RunFiles:

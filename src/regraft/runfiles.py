@@ -28,6 +28,9 @@ FILES = (
 )
 """What `write_run` writes and `read_run` wants to find."""
 
+PAGE = "report.html"
+"""What `write_run` writes for people; `read_run` does without it."""
+
 METRICS = (
     *("accuracy", "accuracy_interval", "balanced_accuracy", "log_loss", "ece", "n", "guess"),
     *("case", "taps", "seconds", "engine", "images_per_second", "per_class", "confusion"),

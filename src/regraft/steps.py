@@ -5,14 +5,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import anatomy, heads
+from regraft import anatomy, heads, report
 from regraft.anatomy import Anatomy
 from regraft.changes import Change, Kind
 from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained, winner
@@ -297,6 +297,7 @@ def result_of(work: Work) -> Result:
         audit=tuple((left.path, left.reason, left.detail) for left in measured.audit.left_out),
         cache=measured.cache,
         trunk=_trained_trunk(work) if by_training else trunk,
+        draw=partial(report.page, dataset=measured.dataset),
     )
 
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.main import get_command
 
-    from regraft.cli.app import app
+    from regraft.cli.hand_over import app  # all commands, those of app.py too
 
     given = None if arguments is None else list(arguments)
     try:

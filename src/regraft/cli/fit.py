@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from regraft import planfile, show
-from regraft.cli.plan import cost, measured_from, training_cost
+from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.corrections import Corrected, correct
 from regraft.dataset import Dataset
 from regraft.errors import UsageError
-from regraft.plan import Choices, Plan
+from regraft.plan import Choices, Plan, with_data
 from regraft.processes import is_first, of_first
 from regraft.refit import before_corrections
 from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft
@@ -57,10 +57,15 @@ def run_fit(
         plan = draft(measured, choices)
         if corrected is not None:
             plan = dataclasses.replace(
-                plan, overrides=(*plan.overrides, f"--add ({corrected.named})")
+                plan,
+                overrides=(
+                    *plan.overrides,
+                    f"--add ({corrected.named}; without them {before:.1%})",
+                ),
             )
     else:
         check_plan(plan, measured)
+    plan = with_data(plan, relative(data, out))
     if plan.trainings and is_first():  # the others would measure the same at the same time
         say(*training_cost(measured, plan))
         if not plan.insists:

@@ -72,8 +72,8 @@ def cost(measured: Measured, plan: Plan) -> str:
     kept = backbone.parameters_to[plan.cut] + head
     share = backbone.multiply_adds_to[plan.cut] / backbone.multiply_adds_to[-1]
     lines = [
-        f"{kept:,} parameters are kept of {backbone.parameters:,}, {_trained(plan, kept, head)}; "
-        f"{share:.0%} of the work for each image",
+        f"{kept:,} parameters with the new layer ({backbone.name} has {backbone.parameters:,}), "
+        f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image",
         f"looking at the images took {measured.seconds['probe']:.1f} s "
         f"({measured.images_per_second:,.0f} images/s on {measured.engine})",
     ]

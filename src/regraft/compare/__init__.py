@@ -127,6 +127,8 @@ def side_by_side(
         indicated=aims.indicated,
         verdict=verdict(cases, [one.right for one in done], chosen),
         seconds={"shared": shared, "total": time.perf_counter() - measured.started},
+        classes=len(measured.classes),
+        recipe=aims.recipe,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft import report
 from regraft.evaluate import Interval
 from regraft.folders import check_target, whole_folder
 from regraft.heads import Taps
-from regraft.runfiles import json_text, read_json, write_text
+from regraft.runfiles import PAGE, json_text, read_json, write_text
 
 FILE = "comparison.json"
 FORMAT, VERSION = "regraft comparison", 1
@@ -75,6 +76,9 @@ class Comparison:
     verdict: str
     seconds: Mapping[str, float]
     """``shared``: looking at the images and deciding; ``total``: everything."""
+    classes: int
+    """How many there are."""
+    recipe: str
 
     def to_json(self) -> dict[str, Any]:
         """What ``comparison.json`` holds."""
@@ -87,7 +91,9 @@ class Comparison:
             RunError: something is there that may not be replaced, or it cannot be written.
         """
         with whole_folder(Path(folder), partial(_objections, overwrite=overwrite)) as place:
-            write_text(place / FILE, json_text(self.to_json()))
+            document = self.to_json()
+            write_text(place / FILE, json_text(document))
+            write_text(place / PAGE, report.of_comparison(document))
 
 
 def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen: int) -> str:
@@ -164,6 +170,7 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
         return [f"must be an earlier comparison or new, holds {some}; name another folder"]
     if not overwrite:
         return ["must not exist yet, is a comparison; name another folder, or ask for --overwrite"]
-    if others := [name for name in found if name not in (FILE, ".DS_Store")]:
-        return [f"must hold {FILE} only, also holds {', '.join(others[:3])}; move that away"]
+    if others := [name for name in found if name not in (FILE, PAGE, ".DS_Store")]:
+        also = ", ".join(others[:3])
+        return [f"must hold {FILE} and {PAGE} only, also holds {also}; move that away"]
     return []

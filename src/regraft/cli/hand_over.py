@@ -1,0 +1,117 @@
+"""The sub-commands for what a RUN is good for: to be read, taken elsewhere, and called."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regraft.cli.app import app
+from regraft.cli.options import AsJson
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")]
+
+
+class Target(enum.StrEnum):
+    """What a RUN can become."""
+
+    onnx = "onnx"
+    torch = "torch"
+    timm = "timm"
+    openvino = "openvino"
+    hub = "hub"
+
+
+@app.command()
+def report(
+    run: Run,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            show_default="where the plan says",
+            help="The images, for thumbnails and heat maps.",
+        ),
+    ] = None,
+    heat_maps: Annotated[
+        bool,
+        typer.Option("--heat-maps", help="Show where the network looked, on some of the images."),
+    ] = False,
+) -> None:
+    """Write report.html of a RUN anew: what it got, where it errs, how to use it."""
+    from regraft.cli.report import run_report
+
+    run_report(run, data, heat_maps)
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[Target, typer.Option("--to", help="What to make.")],
+    repository: Annotated[
+        str | None,
+        typer.Argument(metavar="[OWNER/NAME]", show_default=False, help="With --to hub: where."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="PATH", show_default="beside RUN", help="What to write."
+        ),
+    ] = None,
+    pixels: Annotated[
+        bool,
+        typer.Option(
+            "--pixels",
+            help="onnx, torch and openvino: take decoded pixels 0 to 255 of any size and do the "
+            "preprocessing inside.",
+        ),
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DATA",
+            show_default="where the plan says",
+            help="Images to check the export on.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export.")
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="With --to hub: make the repository private.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a RUN into what other tools load, and check that it gives the same."""
+    from regraft.cli.export import run_export
+
+    run_export(run, to.value, repository, out, pixels, data, overwrite, private, as_json)
+
+
+@app.command()
+def serve(
+    run: Run,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGRAFT_TOKEN",
+            show_default=False,
+            help="Ask for this bearer token in every request but for the page and its health.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images that are run together at most.")] = 32,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Milliseconds that an image waits for others.")
+    ] = 3.0,
+    waiting: Annotated[
+        int, typer.Option(min=1, help="Images that may wait; more are refused with 503.")
+    ] = 256,
+) -> None:
+    """Answer over HTTP: an API, a page to drop images on, metrics."""
+    from regraft.cli.serve import run_serve
+
+    run_serve(run, host, port, token, batch, wait, waiting)

@@ -1,0 +1,67 @@
+"""``regraft report``: write report.html of a RUN, or of a comparison, anew."""
+
+from pathlib import Path
+
+from regraft import report
+from regraft.cli.terminal import say, show_warnings
+from regraft.compare import comparison
+from regraft.dataset import Dataset
+from regraft.errors import DataError, RunError, UsageError
+from regraft.plan import Plan
+from regraft.report import saved
+from regraft.run import load
+from regraft.runfiles import PAGE, read_json
+
+
+def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
+    """Draw the page from what lies in the folder, and from the images where they are at hand."""
+    show_warnings()
+    if (found := read_json(run / comparison.FILE, [])) is not None:
+        _refuse_images(data, heat_maps)
+        _write(report.of_comparison(found), run / PAGE)
+        return
+    loaded = load(run)
+    whole = saved.whole(loaded, run)
+    images = _images(loaded.plan, run, data)
+    if images is None and heat_maps:
+        raise UsageError(
+            "Heat maps need the images, and they are not at hand.",
+            [f"Name them too: regraft report {run} --heat-maps --data DATA."],
+        )
+    card = (run / "README.md").read_text("utf-8")
+    _write(report.page(whole, card, images, heat_maps=heat_maps), run / PAGE)
+
+
+def _images(plan: Plan, run: Path, data: str | None) -> Dataset | None:
+    """The images that are named, or those where the plan says, if they are still there."""
+    if data is not None:
+        return Dataset.open(data)
+    if not plan.data:
+        say(f"{run} does not say where its images are; --data DATA shows them on the page.")
+        return None
+    try:
+        return Dataset.open(run / plan.data)
+    except DataError:
+        say(f"The images are not at {run / plan.data} any more; --data DATA shows them.")
+        return None
+
+
+def _refuse_images(data: str | None, heat_maps: bool) -> None:
+    named = [*(["--data"] if data is not None else []), *(["--heat-maps"] if heat_maps else [])]
+    if named:
+        raise UsageError(
+            "The page of a comparison shows no images.", [f"Leave out {name}." for name in named]
+        )
+
+
+def _write(text: str, path: Path) -> None:
+    """Write the page whole or not at all."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
+        draft.replace(path)
+    except OSError as error:
+        raise RunError(f"The page cannot be written to {path}: {error.strerror}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    say(f"Written to {path} ({path.stat().st_size / 1e6:.1f} MB).")

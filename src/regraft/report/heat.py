@@ -1,0 +1,143 @@
+"""Where the network looked: Grad-CAM on the last map that the new layer's input comes from.
+
+torch and captum are imported when a map is drawn, and not before.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regraft.predict import Result
+from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from regraft.report.inside import Seen
+
+MOST = 6
+"""Images that are looked at."""
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One image with what spoke for its predicted class, and for its true one: (class, picture)."""
+
+    path: str
+    truth: str
+    prediction: str
+    image: str
+    maps: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The heat maps of some images, or why there are none. ``place``: what they are read from."""
+
+    shown: Sequence[Looked] = ()
+    place: str = ""
+    problem: str = ""
+
+
+def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
+    """Look at the first few of some images that can be read."""
+    squares = _squares(result, shots, find)
+    if not squares:
+        return Heat(problem="none of the images above can be read.")
+    try:
+        return _maps(result, squares)
+    except Exception as error:  # a network of any kind runs here; its figures stand without maps
+        return Heat(problem=f"{result.plan.backbone.name} cannot be looked into: {error}")
+
+
+def _squares(result: Result, shots: Sequence[Shot], find: Find) -> list[tuple[Shot, Pixels]]:
+    """Half of them mistakes, half unsure ones, where there are as many."""
+    wrong = [shot for shot in shots if not shot.right]
+    right = [shot for shot in shots if shot.right]
+    first = wrong[: max(MOST // 2, MOST - len(right))]
+    different = {shot.row: shot for shot in [*first, *right, *wrong]}
+    found: list[tuple[Shot, Pixels]] = []
+    for shot in different.values():
+        square, _ = look(shot.path, find, result.plan.backbone.view)
+        if square is not None:
+            found.append((shot, square))
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _maps(result: Result, squares: Sequence[tuple[Shot, Pixels]]) -> Heat:
+    import torch
+
+    from regraft.report import inside
+
+    with _one_thread(), torch.enable_grad():
+        seen = inside.opened(result, _normalised(result, squares[0][1]))
+        if seen is None:
+            name = result.plan.backbone.name
+            return Heat(problem=f"{name} keeps no map in which places speak for a class.")
+        shown = [_looked(result, seen, shot, square) for shot, square in squares]
+    return Heat(shown, seen.place)
+
+
+def _looked(result: Result, seen: "Seen", shot: Shot, square: Pixels) -> Looked:
+    from regraft.report import inside
+
+    x = _normalised(result, square)
+    named = list(dict.fromkeys([shot.prediction, shot.truth]))
+    found = [inside.spoke(seen, x, result.classes.index(name)) for name in named]
+    most = max(float(one.max()) for one in found)
+    drawn = [uri(overlay(square, one / (most or 1.0))) for one in found]
+    pairs = list(zip(named, drawn, strict=True))
+    return Looked(shot.path, shot.truth, shot.prediction, uri(_small(square)), pairs)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """With more, operations of this size wait for each other longer than they work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _normalised(result: Result, square: Pixels) -> "Tensor":
+    """Pixels ``[S, S, 3]`` as the network takes them, ``[1, 3, S, S]``."""
+    import torch
+
+    backbone = result.plan.backbone
+    mean, std = (np.array(values, np.float32) for values in (backbone.mean, backbone.std))
+    x = (square.astype(np.float32) / 255 - mean) / std
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None]
+
+
+# ---- pictures
+
+RAMP = np.array([(60, 0, 110), (215, 60, 60), (255, 236, 90)], np.float32)
+"""Colours of little, middling and much heat."""
+
+
+def overlay(square: Pixels, heat: Map) -> Pixels:
+    """The picture in grey under its heat ``[h, w]`` of 0 to 1."""
+    grey = Image.fromarray(_small(square)).convert("L").convert("RGB")
+    size = (SIDE, SIDE)
+    wide = Image.fromarray(np.asarray(heat, np.float32)).resize(size, Image.Resampling.BICUBIC)
+    amount = np.clip(np.asarray(wide), 0.0, 1.0)
+    colour = np.stack([np.interp(amount, (0, 0.5, 1), RAMP[:, c]) for c in range(3)], -1)
+    share = 0.75 * amount[:, :, None]
+    return np.asarray((1 - share) * np.asarray(grey) + share * colour, np.uint8)
+
+
+def _small(square: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.LANCZOS))

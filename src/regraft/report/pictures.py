@@ -1,0 +1,121 @@
+"""Held-out images as thumbnails: the most confident mistakes, and the least sure ones."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regraft import images
+from regraft.dataset import Dataset
+from regraft.images import View
+from regraft.processes import cores
+from regraft.result import Predictions
+
+SIDE = 160
+"""Px of a thumbnail's side."""
+
+MOST = 12
+"""Thumbnails of a kind."""
+
+Pixels = NDArray[np.uint8]
+Find = Callable[[str], bytes]
+"""The bytes of an image by its path; OSError says why there are none."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One held-out image: what it is, what it was taken for, and its picture or why it has none."""
+
+    path: str
+    truth: str
+    prediction: str
+    confidence: float
+    share: float
+    """Of the true class."""
+    row: int
+    """Its place among the held-out images."""
+    uri: str = ""
+    problem: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether the prediction is the truth."""
+        return self.truth == self.prediction
+
+
+def finder(dataset: Dataset | None) -> Find:
+    """Reads held-out images by the paths that they have in ``predictions.csv``."""
+    places = {written(item.path): n for n, item in enumerate(dataset.items if dataset else ())}
+
+    def find(path: str) -> bytes:
+        place = places.get(written(path))
+        if dataset is None:
+            raise FileNotFoundError("the images are not at hand")
+        if place is None:
+            raise FileNotFoundError(f"not in {dataset.name}")
+        return dataset.read(place)
+
+    return find
+
+
+def written(path: str) -> str:
+    """A path as ``predictions.csv`` has it: UTF-8, whatever the file system's names are."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def mistakes(found: Predictions, classes: Sequence[str]) -> list[Shot]:
+    """Images that are taken for something else, the most confident first."""
+    best = found.probabilities.argmax(1)
+    wrong = np.flatnonzero(best != found.truth)
+    order = np.argsort(-found.probabilities[wrong, best[wrong]], kind="stable")
+    return [_shot(found, classes, int(row)) for row in wrong[order][:MOST]]
+
+
+def unsure(found: Predictions, classes: Sequence[str]) -> list[Shot]:
+    """Images whose likeliest class has the least probability, the least sure first."""
+    order = np.argsort(found.probabilities.max(1), kind="stable")
+    return [_shot(found, classes, int(row)) for row in order[:MOST]]
+
+
+def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
+    shares = found.probabilities[row]
+    best, truth = int(shares.argmax()), int(found.truth[row])
+    path = written(found.paths[row])
+    named = classes[truth], classes[best]
+    return Shot(path, *named, float(shares[best]), float(shares[truth]), row)
+
+
+def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
+    """The same with their pictures: what the network sees, small. Each image is decoded once."""
+    small = View(SIDE, view.crop, view.interpolation)
+    rows = list({shot.row: shot for shot in shots}.values())
+    with ThreadPoolExecutor(cores()) as pool:
+        made = dict(pool.map(lambda shot: (shot.row, _seen(shot, find, small)), rows))
+    return [replace(made[shot.row]) for shot in shots]
+
+
+def _seen(shot: Shot, find: Find, view: View) -> Shot:
+    square, problem = look(shot.path, find, view)
+    return replace(shot, problem=problem) if square is None else replace(shot, uri=uri(square))
+
+
+def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:
+    """The square that a network sees of an image; or None, and why."""
+    try:
+        data = find(path)
+    except OSError as error:
+        return None, error.strerror or str(error) or "cannot be read"
+    facts, squares = images.inspect(data, [view])
+    return (None, facts.detail or facts.problem) if squares is None else (squares[0], "")
+
+
+def uri(square: Pixels) -> str:
+    """A picture as a data URI; drawn anew from its pixels, so nothing else of the file is in it."""
+    buffer = io.BytesIO()
+    Image.fromarray(square).save(buffer, "WEBP", quality=78, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,179 @@
+"""The page of a run."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from regraft import diagram
+from regraft.dataset import Dataset
+from regraft.decide import alternative
+from regraft.plan import Plan
+from regraft.predict import Result
+from regraft.report import confusion, curves, pictures, template, words
+from regraft.report.heat import Heat, maps
+from regraft.report.pictures import Shot
+from regraft.report.plane import plane
+from regraft.report.references import NETWORK
+
+AUDITED = 200
+"""Images left out that are listed; audit.csv has all."""
+
+CLASSES = 1000
+"""Classes that are listed; metrics.json has all."""
+
+Metrics = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The training in the page."""
+
+    names: Sequence[str]
+    swatches: Sequence[Markup]
+    accuracy: Markup
+    loss: Markup
+
+
+def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None) -> str:
+    """The page as text; see :func:`regraft.report.page`."""
+    plan, metrics, found = result.plan, result.metrics, result.predictions
+    assert found is not None, "a run that is written or read for its page has its predictions"
+    training = _training(result.log)
+    pairs = confusion.pairs(metrics["confusion"], result.classes)
+    rows = _rows(plan, metrics)
+    find = pictures.finder(dataset)
+    wrong, unsure = _shots(result, find)
+    gone = {shot.path: shot.problem for shot in (*wrong, *unsure) if shot.problem}
+    wants = bool(plan.trainings) if heat_maps is None else heat_maps
+    heat = maps(result, [*wrong, *unsure], find) if wants and dataset is not None else Heat()
+    return template.render(
+        "run.html.jinja",
+        plan=plan,
+        metrics=metrics,
+        classes=result.classes,
+        verdict=words.verdict(plan, metrics),
+        contents=_contents(bool(training), heat != Heat()),
+        picture=Markup(diagram.html(diagram.of_plan(plan))),
+        steps=[step.sentence for step in plan.steps()],
+        plane=Markup(plane(plan.evidence, plan.dataset, plan.backbone.name)),
+        referenced=plan.backbone.name == NETWORK,
+        depths=Markup(curves.depth_curve(plan)),
+        ran=metrics.get("candidates", ()),
+        read=_read(plan),
+        curves=training,
+        matrix=confusion.cells(metrics["confusion"]) if _small(result) else None,
+        map=Markup(_map(result)),
+        pairs=pairs[: confusion.PAIRS],
+        more_pairs=max(len(pairs) - confusion.PAIRS, 0),
+        rows=rows[:CLASSES],
+        more_rows=max(len(rows) - CLASSES, 0),
+        reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
+        at_hand=dataset is not None,
+        missing=[f"{path} ({why})" for path, why in gone.items()],
+        wrong=wrong,
+        mistakes=sum(n for _, _, n, _ in pairs),
+        unsure=unsure,
+        heat=heat,
+        audit=result.audit,
+        left_out=_left_out(result.audit),
+        origin=_origin(plan),
+        snippets=words.snippets(card),
+        command=words.start(plan),
+        time=words.seconds,
+        AUDITED=AUDITED,
+    )
+
+
+def _contents(training: bool, heat: bool) -> list[tuple[str, str]]:
+    sections = [
+        ("surgery", "Surgery"),
+        ("why", "Why this case"),
+        ("candidates", "Candidates"),
+        *([("training", "Training")] if training else []),
+        ("mixed", "What is taken for what"),
+        ("classes", "Class by class"),
+        ("calibration", "Confidence"),
+        ("errs", "Where it errs"),
+        *([("heat", "Where it looked")] if heat else []),
+        ("audit", "Left out"),
+        ("use", "How to use it"),
+        ("made", "How it was made"),
+    ]
+    return sections
+
+
+def _training(log: Sequence[Mapping[str, object]]) -> _Training | None:
+    found = curves.trained(log)
+    if not found:
+        return None
+    return _Training(
+        [one.name for one in found],
+        [Markup(curves.swatch(n)) for n in range(len(found))],
+        Markup(curves.accuracy_curve(found)),
+        Markup(curves.loss_curve(found)),
+    )
+
+
+def _read(plan: Plan) -> list[dict[str, Any]]:
+    """What the new layer could have read, the most accurate first."""
+    evidence, work = plan.evidence, plan.backbone.multiply_adds_to
+    chosen = evidence.probes[evidence.chosen]
+    found = []
+    for probe in evidence.probes:
+        one = alternative(plan.backbone, evidence, probe)
+        found.append(
+            {
+                "name": one.name,
+                "case": one.case,
+                "accuracy": one.accuracy,
+                "interval": one.interval,
+                "parameters": one.parameters,
+                "work": work[probe.taps[-1]] / max(work[-1], 1),
+                "chosen": probe is chosen,
+            }
+        )
+    return sorted(found, key=lambda one: -one["accuracy"])
+
+
+def _small(result: Result) -> bool:
+    return len(result.classes) <= confusion.TABLE
+
+
+def _map(result: Result) -> str:
+    if _small(result) or len(result.classes) > confusion.MAP:
+        return ""
+    return confusion.chart(result.metrics["confusion"], result.classes)
+
+
+def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
+    """The classes, in their order; of very many, those first that are found least often."""
+    trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
+    rows = [
+        dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
+        for number, (name, one) in enumerate(metrics["per_class"].items(), start=1)
+    ]
+    return rows if len(rows) <= CLASSES else sorted(rows, key=lambda one: one["recall"])
+
+
+def _shots(result: Result, find: pictures.Find) -> tuple[list[Shot], list[Shot]]:
+    """The most confident mistakes and the least sure images, with their pictures."""
+    assert result.predictions is not None
+    wrong = pictures.mistakes(result.predictions, result.classes)
+    unsure = pictures.unsure(result.predictions, result.classes)
+    shown = pictures.seen([*wrong, *unsure], find, result.plan.backbone.view)
+    return shown[: len(wrong)], shown[len(wrong) :]
+
+
+def _left_out(audit: Sequence[tuple[str, str, str]]) -> str:
+    counts = Counter(reason for _, reason, _ in audit)
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+
+
+def _origin(plan: Plan) -> str:
+    return {
+        "test": "the data’s own test split",
+        "val": "the data’s own validation split",
+    }.get(plan.split, "chosen by regraft, class by class, copies kept together")

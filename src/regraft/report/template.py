@@ -1,0 +1,69 @@
+"""Templates -> a page that runs no script but its own and asks for nothing."""
+
+import base64
+import hashlib
+from functools import cache
+from importlib import metadata, resources
+from platform import python_version
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+LARGEST = 3_000_000
+"""Bytes that a page may have."""
+
+PACKAGES = ("regraft", "numpy", "torch", "openvino", "timm", "pillow")
+"""Whose versions a page names."""
+
+
+def render(name: str, **given: object) -> str:
+    """A page from its template; whatever is given is escaped."""
+    text = (
+        environment()
+        .get_template(name)
+        .render(**given, script=Markup(script()), policy=policy(), versions=versions())
+    )
+    assert len(text.encode("utf-8", "backslashreplace")) < LARGEST, "every part of it is bounded"
+    return text
+
+
+@cache
+def environment() -> Environment:
+    """Jinja's, which escapes, and refuses what it was not given."""
+    made = Environment(
+        loader=PackageLoader("regraft", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "percent": lambda share: f"{share:.1%}",
+        "whole": lambda number: f"{number:,}",
+    }
+    return made
+
+
+@cache
+def script() -> str:
+    """What makes tables sortable; the page is read without it."""
+    return resources.files("regraft.report").joinpath("sort.js").read_text("utf-8")
+
+
+def policy() -> str:
+    """What a browser may load for the page: nothing; and run: its own script."""
+    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+    own = f"script-src 'sha256-{digest}'"
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {own}"
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Of Python and of the packages that matter, where they are installed."""
+    found = [("Python", python_version())]
+    for name in PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -1,0 +1,212 @@
+"""report.html: its parts, its figures are those of the run, and names are text in it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from command import cli, own_log
+from regraft import card, report
+from regraft.evaluate import calibration_error
+from regraft.predict import Result
+from regraft.report import confusion, curves, pictures, plane, template, words
+from regraft.report.drawing import ticks
+from reported import HOSTILE, Reader, data, drawn, made_up, run, whole
+
+__all__ = ["cli", "data", "own_log", "run", "whole"]  # fixtures
+
+# ---- what every page has
+
+
+def test_fit_writes_the_page(run: Path, golden: Callable[[str, str], None]) -> None:
+    titles = {one.title for one in words.snippets((run / "README.md").read_text("utf-8"))}
+    outline = [line for line in Reader(drawn(run)).outline if line.strip() not in titles]
+    golden("report-outline.txt", "\n".join(outline) + "\n")
+
+
+def test_the_figures_are_those_of_the_run(run: Path) -> None:
+    metrics, text = json.loads((run / "metrics.json").read_text()), Reader(drawn(run)).text
+    low, high = metrics["accuracy_interval"]
+    assert f"right for {metrics['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%})" in text
+    assert f"would be right for {metrics['guess']:.1%}" in text
+    assert f"{metrics['log_loss']:.3f}" in text
+    assert f"calibration error, {metrics['ece']:.1%}" in text
+    for name, one in metrics["per_class"].items():
+        bounds = " to ".join(f"{bound:.1%}" for bound in one["recall_interval"])
+        row = rf"{name}\s*{one['recall']:.1%}\s*{bounds}\s*{one['precision']:.1%}\s*{one['f1']:.3f}"
+        assert re.search(row, text)
+
+
+def test_nothing_is_asked_for_and_no_script_but_its_own_runs(run: Path) -> None:
+    text = drawn(run)
+    page = Reader(text)
+    links = [attrs.get("href") or "" for attrs in page.all("a")]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    anchors = {attrs["id"] for _, attrs in page.tags if attrs.get("id")}
+    assert {link[1:] for link in links} <= anchors
+    assert {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"} == set()
+    assert all((attrs["src"] or "").startswith("data:image/webp;") for attrs in page.all("img"))
+    assert len(page.all("script")) == 1
+    [policy] = [a["content"] for a in page.all("meta") if a.get("http-equiv")]
+    assert policy == template.policy()
+    assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)", text) == []
+    assert re.findall(r"url\((?!#)", text) == []
+
+
+def test_everything_is_there_without_the_script(run: Path) -> None:
+    page = Reader(re.sub(r"<script>.*?</script>", "", drawn(run), flags=re.DOTALL))
+    assert "button" not in {tag for tag, _ in page.tags}
+    assert all(attrs.get("aria-label") for attrs in page.all("svg") if "chart" in str(attrs))
+    assert all(attrs.get("alt") for attrs in page.all("img"))
+
+
+def test_what_was_left_out_is_named_with_its_reason(run: Path) -> None:
+    text = Reader(drawn(run)).text
+    assert "1 was left out" in text
+    assert "train/rings/broken.png" in text
+
+
+def test_the_snippets_are_those_of_the_card(run: Path) -> None:
+    text = (run / "README.md").read_text("utf-8")
+    found = words.snippets(text)
+    assert [one.title for one in found][:2] == ["On the command line", "In Python"]
+    page = Reader(drawn(run)).text
+    for one in found:
+        assert one.code in text
+        assert re.sub(r"\s+", " ", one.code) in page
+
+
+def test_the_command_makes_the_same_plan(run: Path, whole: Result) -> None:
+    assert (
+        words.start(whole.plan) == "regraft fit DATA -b demonstration --case 1 --seed 0 --out RUN"
+    )
+    added = replace(whole.plan, overrides=("--add (2 corrected, 1 new)",))
+    assert "--add FILE --seed" in words.start(added)
+
+
+# ---- names of any kind, any number of classes
+
+
+def test_hostile_names_are_text(whole: Result) -> None:
+    names = [HOSTILE, 'a" onload="alert(2)', "\u202eb", "ünï", "<b>bold", "</svg><svg onload=x>"]
+    base = made_up(whole, names)
+    plan = replace(base.plan, dataset=HOSTILE, why=HOSTILE, overrides=(HOSTILE,))
+    audit = ((f"{HOSTILE}.png", HOSTILE, HOSTILE),)
+    hostile = replace(base, plan=plan, audit=audit)
+    page = Reader(report.page(hostile, card.model_card(plan, base.metrics)))
+    assert HOSTILE in page.text
+    assert len(page.all("script")) == 1
+    assert hostile.predictions is not None
+    wrong = pictures.mistakes(hostile.predictions, names)
+    unsure = pictures.unsure(hostile.predictions, names)
+    tame = Reader(report.page(whole, ""))
+    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in tame.tags} | {"path", "br"}
+    assert len(page.all("b")) == sum(len(shots) for shots in (wrong, unsure))
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+
+
+def test_a_file_name_that_is_no_text_can_be_written(whole: Result) -> None:
+    assert whole.predictions is not None
+    paths = [f"a/\udcff{n}.png" for n in range(len(whole.predictions.paths))]
+    named = replace(whole, predictions=replace(whole.predictions, paths=paths))
+    assert "\\udcff" in report.page(named, "")
+    assert report.page(named, "").encode("utf-8")
+
+
+@pytest.mark.parametrize("count", [2, 12, 13, 100])
+def test_any_number_of_classes(whole: Result, count: int) -> None:
+    base = made_up(whole, [f"kind {n:03} of many" for n in range(count)], 40 * count)
+    page = Reader(report.page(base, ""))
+    maps = [a for a in page.all("svg") if a.get("class") == "chart map"]
+    tables = [a for a in page.all("table") if a.get("class") == "matrix"]
+    assert (len(maps), len(tables)) == ((0, 1) if count <= confusion.TABLE else (1, 0))
+    assert page.text.count(f"kind {count - 1:03} of many") >= 1
+    wrong = sum(
+        n for t, row in enumerate(base.metrics["confusion"]) for p, n in enumerate(row) if t != p
+    )
+    said = f"{min(wrong, pictures.MOST)} of {wrong:,}." if wrong else "There are none."
+    assert said in page.text
+
+
+def test_very_many_classes_stay_within_bounds(whole: Result) -> None:
+    base = made_up(whole, [f"{'long name ' * 12}{n}" for n in range(1200)], 1300)
+    text = report.page(base, "")
+    assert len(text.encode()) < template.LARGEST
+    assert "200 more are in metrics.json" in text
+
+
+def test_the_map_has_a_square_for_each_pair_that_occurs(whole: Result) -> None:
+    matrix = [[5, 0, 1], [0, 2, 0], [3, 0, 0]]
+    chart = confusion.chart(matrix, ["a", "b", "c"])
+    squares = "".join(
+        re.findall(r'class="(?:right|wrong)" fill-opacity="[\d.]+" d="([^"]+)"', chart)
+    )
+    assert squares.count("M") == 4
+    assert confusion.pairs(matrix, ["a", "b", "c"]) == [("c", "a", 3, 3), ("a", "c", 1, 6)]
+
+
+# ---- sentences and charts
+
+
+def test_the_verdict_tells_what_the_accuracy_is_worth(whole: Result) -> None:
+    metrics = dict(whole.metrics) | {
+        "accuracy": 0.9,
+        "accuracy_interval": [0.85, 0.95],
+        "guess": 0.5,
+    }
+    assert "so 80% of its mistakes are gone" in words.against(metrics)
+    assert "no better" in words.against(metrics | {"guess": 0.86})
+    assert "not better at all" in words.against(metrics | {"guess": 0.97})
+
+
+def test_the_bins_are_those_of_the_calibration_error(whole: Result) -> None:
+    found = made_up(whole, ["a", "b", "c"], 300).predictions
+    assert found is not None
+    bins = curves.bins(found.probabilities, found.truth)
+    error = sum(one.n * abs(one.right / one.n - one.confidence) for one in bins) / 300
+    assert sum(one.n for one in bins) == 300
+    assert error == pytest.approx(calibration_error(found.probabilities, found.truth))
+
+
+def test_the_scale_of_the_plane_is_that_of_the_evidence() -> None:
+    from regraft.evidence import LARGE, size_of
+
+    for images in (150, 200, 4500, 30_000, 200_000):
+        assert plane._scale(images) == pytest.approx(size_of(np.array([images / 2] * 2)))
+    assert plane._scale(4472) == pytest.approx(LARGE, abs=1e-3)
+
+
+def test_the_log_of_a_training_gives_its_curves() -> None:
+    log: list[dict[str, Any]] = [
+        {"step": "train", "what": "rate-0.1", "epoch": n, "loss": 1 / n, "validation_accuracy": a}
+        for n, a in ((1, "0.5"), (2, 0.75))
+    ]
+    log += [{"step": "fit", "what": "x", "epoch": ""}, {"step": "train", "what": "y", "epoch": ""}]
+    log += [{"step": "train", "what": "again", "epoch": "1", "loss": "0.3"}]
+    one, again = curves.trained(log)
+    assert (one.name, one.epochs, one.loss, one.accuracy) == (
+        "rate-0.1",
+        (1, 2),
+        (1, 0.5),
+        (0.5, 0.75),
+    )
+    assert (again.name, again.accuracy) == ("again", ())
+    assert "rate-0.1 reaches 75.0%" in curves.accuracy_curve([one, again])
+    assert "again ends at 0.300" in curves.loss_curve([one, again])
+    assert curves.accuracy_curve([again]) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.52, 1.0), (0.0, 1.0), (0.97, 0.99), (0.0, 37.2), (1, 1)]
+)
+def test_ticks_hold_what_they_are_for(low: float, high: float) -> None:
+    marks = ticks(low, high)
+    assert 1 <= len(marks) <= 8
+    assert marks[0] <= low
+    assert marks[-1] >= high - 1e-9

@@ -1,0 +1,140 @@
+"""report.html: the images it shows, and drawing it anew."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import regraft
+from command import Regraft, cli, own_log
+from pictures import lay_out
+from regraft import report
+from regraft.dataset import Dataset, Item
+from regraft.errors import RunError
+from regraft.predict import Result
+from regraft.report import pictures, saved, template
+from regraft.result import Predictions
+from reported import Reader, data, drawn, made_up, run, whole
+from scenes import each, scenes
+
+__all__ = ["cli", "data", "own_log", "run", "whole"]  # fixtures
+
+# ---- the images
+
+
+def big(count: int) -> Dataset:
+    """Large, grainy pictures, whose thumbnails take as much room as any."""
+    random = np.random.default_rng(5)
+    noise = [random.integers(0, 256, (600, 800, 3), np.uint8) for _ in range(4)]
+    files = Dataset.from_arrays(noise, list("abab"))
+    items = tuple(Item(f"k/{n}.png", "k") for n in range(count))
+    return Dataset("noise", items, (), lambda n: files.read(n % 4))
+
+
+def test_the_page_is_small_with_pictures_that_are_hard_to_compress(whole: Result) -> None:
+    base = made_up(whole, ["k", "l"], 60)
+    assert base.predictions is not None
+    base = replace(
+        base, predictions=replace(base.predictions, paths=[f"k/{n}.png" for n in range(60)])
+    )
+    text = report.page(base, "", big(60))
+    shown = len(Reader(text).all("img"))
+    assert shown == sum(min(n, pictures.MOST) for n in (60, _wrong(base)))
+    assert len(text.encode()) < template.LARGEST
+
+
+def _wrong(result: Result) -> int:
+    assert result.predictions is not None
+    return int((result.predictions.probabilities.argmax(1) != result.predictions.truth).sum())
+
+
+def test_mistakes_and_doubts_are_the_right_ones() -> None:
+    shares = np.array([[0.9, 0.1], [0.4, 0.6], [0.55, 0.45], [0.2, 0.8]])
+    found = Predictions(["a", "b", "c", "d"], np.array([1, 0, 0, 1]), shares)
+    wrong = pictures.mistakes(found, ["x", "y"])
+    assert [(s.path, s.truth, s.prediction, s.confidence) for s in wrong] == [
+        ("a", "y", "x", 0.9), ("b", "x", "y", 0.6),
+    ]  # fmt: skip
+    assert [shot.path for shot in pictures.unsure(found, ["x", "y"])] == ["c", "b", "d", "a"]
+
+
+def test_a_thumbnail_is_of_the_image_that_it_names(data: Path, run: Path, whole: Result) -> None:
+    dataset = Dataset.open(data)
+    shots = pictures.unsure(whole.predictions, whole.classes)  # type: ignore[arg-type]
+    seen = pictures.seen(shots, pictures.finder(dataset), whole.plan.backbone.view)
+    place = {item.path: n for n, item in enumerate(dataset.items)}
+    for shot in seen:
+        square, _ = pictures.look(
+            shot.path, lambda path: dataset.read(place[path]),
+            replace(whole.plan.backbone.view, size=pictures.SIDE),
+        )  # fmt: skip
+        assert square is not None
+        assert shot.uri == pictures.uri(square)
+        assert shot.uri in drawn(run)
+
+
+def test_what_is_gone_or_damaged_is_named(whole: Result, data: Path, tmp_path: Path) -> None:
+    copied = lay_out(tmp_path / "copy", scenes(each(4, "test/"), first=60))
+    assert whole.predictions is not None
+    first, second, *_ = (copied / path for path in whole.predictions.paths)
+    first.unlink()
+    second.write_bytes(b"no image any more")
+    page = Reader(report.page(whole, "", Dataset.open(copied)))
+    assert f"{whole.predictions.paths[0]} (not in copy)" in page.text
+    assert f"{whole.predictions.paths[1]} (" in page.text
+    assert page.all("img")
+
+
+# ---- drawn anew
+
+
+def test_a_page_drawn_anew_is_the_same(cli: Regraft, run: Path, data: Path) -> None:
+    before = drawn(run)
+    assert cli("report", run, "--data", data).code == 0
+    assert drawn(run) == before
+    assert sorted(os.listdir(run)) == sorted({*os.listdir(run)} - {".report.html.draft"})
+
+
+def test_without_its_images_it_names_them(cli: Regraft, run: Path) -> None:
+    before = drawn(run)
+    said = cli("report", run)
+    page = Reader(drawn(run))
+    (run / "report.html").write_text(before, "utf-8")
+    assert said.code == 0
+    assert "--data DATA" in said.err
+    assert page.all("img") == []
+    assert "The images are not at hand" in page.text
+    assert "test/" in page.text
+
+
+def test_heat_maps_show_where_it_looked(cli: Regraft, run: Path, data: Path) -> None:
+    before = drawn(run)
+    assert cli("report", run, "--data", data, "--heat-maps").code == 0
+    page = Reader(drawn(run))
+    (run / "report.html").write_text(before, "utf-8")
+    assert "Where it looked" in page.text
+    assert "of 4 × 4 places" in page.text
+    assert [a for a in page.all("img") if (a["alt"] or "").startswith("what spoke for")]
+
+
+@pytest.mark.parametrize("words", [["--heat-maps"], ["--data", "nowhere"]])
+def test_mistakes_are_explained(cli: Regraft, run: Path, words: list[str]) -> None:
+    said = cli("report", run, *words)
+    assert said.code in (1, 2)
+    assert "DATA" in said.err or "nowhere" in said.err
+
+
+def test_a_damaged_table_is_named(cli: Regraft, whole: Result, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv").write_text("path,truth\r\na,b\r\n")
+    for name in ("log.csv", "audit.csv"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    with pytest.raises(RunError, match=r"predictions\.csv"):
+        saved.whole(regraft.load(run), tmp_path)
+
+
+def test_no_run_is_explained(cli: Regraft, tmp_path: Path) -> None:
+    said = cli("report", tmp_path)
+    assert said.code == 1
+    assert "no regraft run" in said.err
