@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.main import get_command
 
-    from regraft.cli.hand_over import app  # all commands, those of app.py too
+    from regraft.cli import hand_over  # noqa: F401  (it adds its commands to the app)
+    from regraft.cli.app import app
 
     given = None if arguments is None else list(arguments)
     try:

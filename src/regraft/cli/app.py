@@ -311,7 +311,7 @@ def draw(
     """Draw a network and the surgery of a case, from the image to the classes."""
     from regraft.cli.draw import run_draw
 
-    start = None if init is None else init.value
+    start = None if init is None else "random" if init is Init.random else "pretrained"
     run_draw(backbone, weights, case, cut, trainable_from, start, classes, out)
 
 

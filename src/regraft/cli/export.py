@@ -55,10 +55,8 @@ def _check_words(
         "--private goes with --to hub alone.": private and not hub,
         "--to hub needs OWNER/NAME after RUN.": repository is None and hub,
         "--to hub writes no file, so it takes no --out.": out is not None and hub,
-        "--to hub sends the RUN as it is, so it takes no --pixels.": pixels and hub,
+        "--pixels goes with --to onnx and torch alone.": pixels and to not in ("onnx", "torch"),
         "--to hub compares nothing, so it takes no --data.": data is not None and hub,
-        "--to timm takes no --pixels: timm's networks take normalised pixels.": pixels
-        and to == "timm",
     }
     wrong = [words for words, is_so in odd.items() if is_so]
     if wrong:
