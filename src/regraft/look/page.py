@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from regraft.look import Look, Sight, chart, words
 from regraft.look.maps import MOST
 from regraft.look.patches import CHANNELS, PATCHES
 from regraft.look.pictures import Shown, patches, pixels, whole
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
 from regraft.look.words import Measured, percent, spread
+from regraft.templates import templates
 
 
 @dataclass(frozen=True)
@@ -34,32 +33,29 @@ class _Block:
 
 def render(look: Look) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("regraft", "look"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = [sight.stage.name for sight in look.sights]
-    return environment.get_template("page.html.jinja").render(
-        look=look,
-        backbone=look.backbone,
-        sample=look.sample,
-        names=names,
-        kernels=_kernels(look),
-        blocks=_blocks(look),
-        examples=_examples(look),
-        together=chart.together(look.tasks, names),
-        charts=[chart.alone(task, n, names) for n, task in enumerate(look.tasks)],
-        swatches=[chart.swatch(n) for n in range(len(look.tasks))],
-        verdict=words.verdict(look.tasks, words.spoken(names)),
-        said=[words.sentences(task, words.spoken(names)) for task in look.tasks],
-        table=_table(look.tasks, names),
-        chance=words.chance,
-        CHANNELS=CHANNELS,
-        PATCHES=PATCHES,
-        MOST=MOST,
+    return (
+        templates("look")
+        .get_template("page.html.jinja")
+        .render(
+            look=look,
+            backbone=look.backbone,
+            sample=look.sample,
+            names=names,
+            kernels=_kernels(look),
+            blocks=_blocks(look),
+            examples=_examples(look),
+            together=chart.together(look.tasks, names),
+            charts=[chart.alone(task, n, names) for n, task in enumerate(look.tasks)],
+            swatches=[chart.swatch(n) for n in range(len(look.tasks))],
+            verdict=words.verdict(look.tasks, words.spoken(names)),
+            said=[words.sentences(task, words.spoken(names)) for task in look.tasks],
+            table=_table(look.tasks, names),
+            chance=words.chance,
+            CHANNELS=CHANNELS,
+            PATCHES=PATCHES,
+            MOST=MOST,
+        )
     )
 
 

@@ -6,8 +6,9 @@ from functools import cache
 from importlib import metadata, resources
 from platform import python_version
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from regraft.templates import templates
 
 LARGEST = 3_000_000
 """Bytes that a page may have."""
@@ -19,29 +20,12 @@ PACKAGES = ("regraft", "numpy", "torch", "openvino", "timm", "pillow")
 def render(name: str, **given: object) -> str:
     """A page from its template; whatever is given is escaped."""
     text = (
-        environment()
+        templates("report")
         .get_template(name)
         .render(**given, script=Markup(script()), policy=policy(), versions=versions())
     )
     assert len(text.encode("utf-8", "backslashreplace")) < LARGEST, "every part of it is bounded"
     return text
-
-
-@cache
-def environment() -> Environment:
-    """Jinja's, which escapes, and refuses what it was not given."""
-    made = Environment(
-        loader=PackageLoader("regraft", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "percent": lambda share: f"{share:.1%}",
-        "whole": lambda number: f"{number:,}",
-    }
-    return made
 
 
 @cache

@@ -9,9 +9,10 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+
+from regraft.templates import templates
 
 _FILES = {
     "/": ("page.html", "text/html"),
@@ -42,21 +43,18 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
 
 def _explained(document: dict[str, Any]) -> str:
     """An OpenAPI document as a page."""
-    environment = Environment(
-        loader=PackageLoader("regraft", "serve"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     schemas = document["components"]["schemas"]
-    return environment.get_template("docs.html.jinja").render(
-        info=document["info"],
-        operations=list(_operations(document)),
-        schemas=[
-            (name, _fields(schema), schema.get("description", ""))
-            for name, schema in schemas.items()
-        ],
+    return (
+        templates("serve")
+        .get_template("docs.html.jinja")
+        .render(
+            info=document["info"],
+            operations=list(_operations(document)),
+            schemas=[
+                (name, _fields(schema), schema.get("description", ""))
+                for name, schema in schemas.items()
+            ],
+        )
     )
 
 
