@@ -1,18 +1,30 @@
 """The model card: what a person reads, and what the hub's own reader finds in it."""
 
+import ast
+import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 from huggingface_hub import ModelCard
 
-from regraft.backbones import Weights
-from regraft.card import model_card
+from pictures import jpeg
+from regraft import networks
+from regraft.backbones import Backbone, Weights
+from regraft.card import model_card, snippet
 from regraft.evaluate import score
 from regraft.plan import Plan
 from regraft.result import metrics_of
+from regraft.run import load
+from test_export import cut, data, run
 from test_plan import evidence_telling, plan_of
+
+__all__ = ["cut", "data", "run"]  # fixtures
 
 CASE_1 = plan_of(evidence_telling(3))
 CASE_2 = replace(CASE_1, case=2, taps=(0, 1))
@@ -51,6 +63,10 @@ def test_the_hub_reads_its_front_matter() -> None:
     assert data["metrics"] == ["accuracy"]
     assert "transfer-learning" in data["tags"]
     assert data["base_model"] is None
+    [accuracy, balanced] = data["eval_results"]
+    assert (accuracy.metric_type, accuracy.metric_value) == ("accuracy", 0.8)
+    assert (balanced.metric_type, balanced.metric_value) == ("balanced_accuracy", 0.8333)
+    assert accuracy.dataset_name == CASE_1.dataset
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet18.a1_in1k"])
@@ -95,3 +111,90 @@ def test_it_says_how_the_layer_is_laid_out_and_what_it_reads() -> None:
 def test_names_cannot_break_the_page() -> None:
     odd = replace(CASE_1, dataset="a|b *c*\n# d")
     assert "# a\\|b \\*c\\* \\# d: 3 classes" in model_card(odd, figures())
+
+
+# ---- loading it without regraft
+
+
+def shares_without_regraft(folder: Path, photo: bytes, place: Path) -> dict[str, float]:
+    """Run the card's code, as it stands there, in an interpreter that cannot find regraft."""
+    card = (folder / "README.md").read_text("utf-8")
+    [code] = [
+        code for code in re.findall(r"```python\n(.*?)```", card, re.S) if "load_file" in code
+    ]
+    assert "regraft" not in code
+    (place / "photo.jpg").write_bytes(photo)
+    (place / "THIS_FOLDER").symlink_to(folder)
+    forbid = "import sys; sys.modules['regraft'] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", forbid + code],
+        capture_output=True,
+        encoding="utf-8",
+        env={"PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        cwd=place,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shares: dict[str, float] = ast.literal_eval(done.stdout)
+    return shares
+
+
+@pytest.mark.parametrize("kind", ["run", "cut"])
+def test_the_code_in_the_card_gives_what_predict_gives(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A whole network of timm's, and one that was cut."""
+    folder: Path = request.getfixturevalue(kind)
+    photo = jpeg(4, 300, 210)
+    found = shares_without_regraft(folder, photo, tmp_path)
+    result = load(folder, cache=tmp_path / "none")  # which knows of no engine but float32
+    [wanted] = result.predict([photo], top=3)
+    assert found == pytest.approx(dict(wanted.top), abs=1e-3)
+
+
+def test_a_whole_network_takes_about_ten_lines(run: Path) -> None:
+    code = snippet(load(run).plan).splitlines()
+    begin = code.index("")
+    assert len([line for line in code[code.index("", begin + 1) :] if line]) <= 20
+    assert "register_forward_hook" not in "\n".join(code)
+
+
+@pytest.mark.parametrize(
+    ("name", "taps"),
+    [
+        ("test_vit", (1, -1)),
+        ("test_convnext", (0, 2)),
+        ("test_efficientnet", (2, -1)),
+    ],
+)
+def test_the_taps_in_the_code_are_those_of_the_surgery(name: str, taps: tuple[int, int]) -> None:
+    """Rows of tokens and maps, early stages and the head's input, on timm's smallest networks."""
+    import torch
+
+    from regraft import surgery
+
+    record, module = networks.load(name, seed=2)
+    depths = tuple(sorted(tap % len(record.stages) for tap in taps))
+    network, _ = surgery.operate(module, record, taps=depths, classes=3)
+    plan = replace(CASE_1, backbone=record, taps=depths)
+    x = torch.rand(2, 3, record.view.size, record.view.size)
+    with torch.no_grad():
+        found = classify_of(plan, record, network)(x)
+        np.testing.assert_allclose(found.numpy(), network(x).numpy(), atol=1e-5)
+
+
+def classify_of(plan: Plan, record: Backbone, network: Any) -> Any:
+    """The function that the card's code defines, on this network's weights."""
+    lines = snippet(plan).splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("network ="))
+    end = next(i for i, line in enumerate(lines) if line.startswith("image ="))
+    import torch
+
+    known = {"timm": timm, "torch": torch, "state": network.state_dict()}
+    exec("\n".join(lines[begin:end]), known)
+    return known["classify"]
+
+
+def test_a_module_in_memory_is_for_its_owner_to_make() -> None:
+    memory = replace(CASE_1.backbone, architecture="")
+    assert "network = ...  #" in snippet(replace(CASE_2, backbone=memory))

@@ -67,11 +67,38 @@ def test_an_image_of_the_data_gets_another_label_and_a_new_one_is_added(
 def test_a_held_out_image_that_is_corrected_is_held_out_no_more(split: str, tmp_path: Path) -> None:
     counts = each(8, "train/") | each(4, f"{split}/")
     folder = lay_out(tmp_path / "data", scenes(counts))
+    (folder / split / "rings/000.png").write_bytes(scene("rings", 500))
     rows = {f"data/{split}/rings/000.png": "squares"}
     done = correct(Dataset.open(folder), table(tmp_path / "c.csv", rows), folder)
-    for data in (done.after, done.before):
-        [item] = [item for item in data.items if item.path == f"{split}/rings/000.png"]
-        assert item.split == "train"
+    [item] = [item for item in done.after.items if item.path == f"{split}/rings/000.png"]
+    assert item.split == "train"
+    assert labels(done.before) == {
+        path: label for path, label in labels(done.after).items() if path != item.path
+    }
+    for number, item in enumerate(done.before.items):
+        assert done.before.read(number) == (folder / item.path).read_bytes()
+
+
+def test_a_copy_of_an_image_corrects_the_image(tmp_path: Path) -> None:
+    counts = each(8, "train/") | each(4, "val/")
+    folder = lay_out(tmp_path / "data", scenes(counts))
+    (folder / "val/rings/000.png").write_bytes(scene("rings", 500))
+    (tmp_path / "mine.png").write_bytes((folder / "val/rings/000.png").read_bytes())
+    (tmp_path / "other.png").write_bytes((folder / "train/rings/000.png").read_bytes())
+    rows = {"mine.png": "rings", "other.png": "squares"}
+    done = correct(Dataset.open(folder), table(tmp_path / "c.csv", rows), folder)
+    assert (done.confirmed, done.relabelled) == (
+        ("val/rings/000.png",),
+        ("train/rings/000.png",),
+    )
+    assert not done.added
+    assert done.named == "1 image relabelled, 1 confirmed, 0 added"
+    sides = {item.path: (item.label, item.split) for item in done.after.items}
+    assert sides["val/rings/000.png"] == ("rings", "train")
+    assert sides["train/rings/000.png"] == ("squares", "train")
+    both = table(tmp_path / "d.csv", {"mine.png": "rings", "data/val/rings/000.png": "squares"})
+    with pytest.raises(DataError, match="has two labels"):
+        correct(Dataset.open(folder), both, folder)
 
 
 @settings(max_examples=15)
@@ -98,7 +125,7 @@ def test_every_mistake_is_named_at_once(folder: Path, tmp_path: Path) -> None:
         correct(Dataset.open(folder), place, folder)
     said = str(caught.value)
     assert "nowhere.png: no such file beside the table, and no such image in the data" in said
-    assert "000.png: no such file" in said  # there are three of that name
+    assert "000.png: stands for 3 images of the data, rings/000.png and others" in said
     assert "has two labels, 'rings' and 'stripes'" in said
 
 
@@ -141,6 +168,26 @@ def test_fit_shows_before_and_after_on_the_same_images(
     document = json.loads(as_json.out)
     assert 0 <= document["before"] <= 1
     assert document["accuracy"] == result.metrics["accuracy"]
+
+
+def test_what_changes_nothing_is_told(cli: Regraft, folder: Path, tmp_path: Path) -> None:
+    corrections = table(tmp_path / "c.csv", {"data/squares/r0.png": "alone"})
+    words = ("fit", folder, "-b", "demonstration", "--case", "1", "--add", corrections)
+    said = cli(*words, "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    assert "Of the corrected images 1 could not be used" in " ".join(said.out.split())
+    assert "left out squares/r0.png" in said.err
+
+
+def test_without_the_corrections_nothing_may_be_fitted(cli: Regraft, tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "data", scenes({"rings": 14, "squares": 14}))
+    for item in folder.glob("squares/*"):
+        item.rename(folder / "rings" / f"s{item.name}")
+    rows = {f"data/rings/s{number:03}.png": "squares" for number in range(10)}
+    words = ("fit", folder, "-b", "demonstration", "--case", "1", "--out", tmp_path / "run")
+    said = cli(*words, "--add", table(tmp_path / "c.csv", rows), "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["before"] is None
 
 
 def test_corrections_go_with_no_plan(cli: Regraft, folder: Path, tmp_path: Path) -> None:

@@ -210,3 +210,12 @@ def test_ticks_hold_what_they_are_for(low: float, high: float) -> None:
     assert 1 <= len(marks) <= 8
     assert marks[0] <= low
     assert marks[-1] >= high - 1e-9
+
+
+def test_the_set_itself_is_always_named(whole: Result) -> None:
+    evidence = whole.plan.evidence
+    for size in np.linspace(0, 1, 11):
+        for similarity in np.linspace(0, 1, 11):
+            placed = replace(evidence, size=float(size), similarity=float(similarity))
+            drawn = plane.plane(placed, "a name of 20 letters", "efficientnet-lite0")
+            assert ">a name of 20 letters</text>" in drawn, (size, similarity)

@@ -9,7 +9,7 @@ import pytest
 
 import regraft
 from command import Regraft, cli, own_log
-from pictures import lay_out
+from pictures import jpeg, lay_out
 from regraft import report
 from regraft.dataset import Dataset, Item
 from regraft.errors import RunError
@@ -124,6 +124,15 @@ def test_mistakes_are_explained(cli: Regraft, run: Path, words: list[str]) -> No
     said = cli("report", run, *words)
     assert said.code in (1, 2)
     assert "DATA" in said.err or "nowhere" in said.err
+
+
+def test_other_images_are_refused(cli: Regraft, run: Path, tmp_path: Path) -> None:
+    before = (run / "report.html").read_bytes()
+    other = lay_out(tmp_path / "other", {"cats/one.jpg": jpeg(1), "dogs/two.jpg": jpeg(2)})
+    said = cli("report", run, "--data", other)
+    assert said.code == 2
+    assert "holds none of the images that the run held out" in said.err
+    assert (run / "report.html").read_bytes() == before
 
 
 def test_a_damaged_table_is_named(cli: Regraft, whole: Result, run: Path, tmp_path: Path) -> None:

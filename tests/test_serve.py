@@ -1,12 +1,8 @@
 """A RUN behind a URL: what is asked, what is answered, and what is refused with which status."""
 
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,14 +15,13 @@ import numpy as np
 import pytest
 
 import regraft
-from command import Regraft, cli, own_log
+from command import own_log
 from pictures import encode, jpeg, photo
-from regraft.plan import Choices
-from regraft.serve import Batching, Limits, Model, ready
+from regraft.serve import Limits, Model, ready
 from scenes import KINDS, scene
 from serving import served, small_run
 
-__all__ = ["cli", "own_log"]  # fixtures
+__all__ = ["own_log"]  # a fixture
 
 PLAIN = {"content-type": "application/octet-stream"}
 
@@ -313,84 +308,6 @@ def test_a_token_guards_all_but_the_page_and_its_health(model: Model) -> None:
         assert client.get("/model", headers=right).status_code == 200
 
 
-# ---- the command
-
-
-def started(run: Path, *words: str) -> tuple["subprocess.Popen[str]", list[str], tuple[str, int]]:
-    """The command in a process of its own, what it said so far, and where it listens."""
-    command = [sys.executable, "-m", "regraft", "serve", str(run), "--port", "0", *words]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if found := re.search(r"Listening on http://([\d.]+):(\d+)", line):
-            return process, said, (found[1], int(found[2]))
-    raise AssertionError("".join(said))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM")
-def test_sigterm_finishes_what_was_taken_and_refuses_new(run: Path) -> None:
-    process, said, place = started(run)
-    assert "--token" not in "".join(said)  # nobody else can reach it
-    image = scene("rings", 60)
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(image)}\r\n\r\n".encode()
-    with socket.create_connection(place) as half:
-        half.sendall(head + image[:500])
-        time.sleep(0.2)
-        process.send_signal(signal.SIGTERM)
-        while True:
-            try:
-                socket.create_connection(place).close()
-            except ConnectionRefusedError:
-                break
-            time.sleep(0.02)
-        half.sendall(image[500:])
-        answer = b""
-        while piece := half.recv(9999):
-            answer += piece
-    out, err = process.communicate(timeout=20)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b'"label":"rings"' in answer
-    assert (process.returncode, out) == (0, "")
-    assert "Stopped" in err
-    assert "Traceback" not in err
-
-
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
-def test_where_others_can_reach_it_a_token_is_recommended(run: Path) -> None:
-    process, said, _ = started(run, "--host", "0.0.0.0")
-    process.send_signal(signal.SIGINT)  # just after it began to listen
-    process.communicate(timeout=20)
-    assert process.returncode == 0
-    assert "give a --token" in "".join(said)
-
-
-def test_mistakes_of_the_command_are_told(
-    cli: Regraft, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        said = cli("serve", run, "--port", taken.getsockname()[1])
-    assert said.code == 1
-    assert "Cannot listen on 127.0.0.1" in said.err
-    assert "--port" in said.err
-    assert cli("serve", run, "--port", 0, "--token", " ").code == 2
-    assert "no regraft run" in cli("serve", run / "nothing", "--port", 0).err
-    monkeypatch.setattr("regraft.cli.serve.find_spec", lambda name: None)
-    missing = cli("serve", run)
-    assert missing.code == 2
-    assert "pip install 'regraft[serve]'" in missing.err
-
-
-def test_a_network_that_was_cut_is_served_as_well(tmp_path: Path, run: Path) -> None:
-    data = run.parent / "data"
-    result = regraft.fit(
-        data, "demonstration", choices=Choices(case=2, cut="conv2"), out=tmp_path / "r"
-    )
-    image = scene("squares", 61)
-    with served(ready(regraft.load(tmp_path / "r")), batching=Batching(1, 0)) as client:
-        told = client.post("/predict", content=image, headers=PLAIN).json()["images"][0]
-        stages = client.get("/model").json()["stages"]
-    assert told["confidence"] == result.predict([image])[0].confidence
-    assert [stage["read"] for stage in stages if stage["kept"]][-1]
-    assert not stages[-1]["kept"]
+def test_the_ends_of_a_token_do_not_count(model: Model) -> None:
+    with served(model, token=" secret\n") as client:
+        assert client.get("/model", headers={"authorization": "Bearer secret"}).status_code == 200

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regraft.backbones import Stage
 from regraft.plan import Plan
 
 Metrics = Mapping[str, Any]
@@ -16,20 +17,20 @@ Metrics = Mapping[str, Any]
 def model_card(plan: Plan, metrics: Metrics) -> str:
     """Write the card of a run from its plan and its ``metrics.json``."""
     parts = (
-        _front_matter(plan),
+        _front_matter(plan, metrics),
         _summary(plan, metrics),
         _figures(metrics),
         _data(plan, metrics),
         _surgery(plan),
         _preprocessing(plan),
-        _loading(),
+        _loading(plan),
         _licence(plan),
         _limits(plan, metrics),
     )
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(plan: Plan) -> str:
+def _front_matter(plan: Plan, metrics: Metrics) -> str:
     """Return the hub's metadata block; a JSON value is also a YAML value."""
     fields: dict[str, object] = {
         "library_name": "regraft",
@@ -42,9 +43,22 @@ def _front_matter(plan: Plan) -> str:
         # timm names its repositories by architecture and, where there is one, the weights' tag.
         name, tag = plan.backbone.architecture.partition(".")[0], plan.backbone.weights.location
         fields["base_model"] = f"timm/{name}.{tag}" if tag else f"timm/{name}"
+    fields["model-index"] = [_results(plan, metrics)]
     return "\n".join(
         ["---", *(f"{key}: {json.dumps(value)}" for key, value in fields.items()), "---"]
     )
+
+
+def _results(plan: Plan, metrics: Metrics) -> dict[str, object]:
+    """Return the held-out figures as the hub shows them beside a model."""
+    named = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    figures = [
+        {"type": key, "name": name, "value": round(metrics[key], 4)} for key, name in named.items()
+    ]
+    task = {"type": "image-classification", "name": "image classification"}
+    name = plan.dataset or "images"
+    dataset = {"type": "imagefolder", "name": name, "split": "held out"}
+    return {"name": name, "results": [{"task": task, "dataset": dataset, "metrics": figures}]}
 
 
 def _hub_licence(licence: str) -> dict[str, object]:
@@ -138,12 +152,153 @@ def _preprocessing(plan: Plan) -> str:
     )
 
 
-def _loading() -> str:
+def _loading(plan: Plan) -> str:
+    timm = "timm, " if _is_timms(plan) else ""
     return (
         "## Use\n\n```sh\nregraft predict THIS_FOLDER photo.jpg\n```\n\n"
         "```python\nimport regraft\n\n"
-        'model = regraft.load("THIS_FOLDER")\nmodel.predict(["photo.jpg"])\n```'
+        'model = regraft.load("THIS_FOLDER")\nmodel.predict(["photo.jpg"])\n```\n\n'
+        f"Without regraft, with {timm}torch, safetensors and Pillow alone:\n\n"
+        f"```python\n{snippet(plan)}\n```\n\n"
+        "This calculates in float32 and decodes the whole photo. regraft may run frozen stages in "
+        "bfloat16, and decodes a JPEG much larger than needed at a fraction of its size: its "
+        "probabilities can differ in the third digit."
     )
+
+
+def snippet(plan: Plan) -> str:
+    """Code that loads a RUN and classifies a photo without regraft."""
+    own = not _is_timms(plan)
+    imports = [
+        "import json",
+        *(["from collections import OrderedDict"] if own else []),
+        "",
+        "import numpy as np",
+        *([] if own else ["import timm"]),
+        "import torch",
+        "from PIL import Image, ImageOps",
+        "from safetensors.torch import load_file",
+        "",
+    ]
+    files = [
+        'classes = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))["classes"]',
+        'state = load_file("THIS_FOLDER/model.safetensors")',
+    ]
+    network = _whole_network(plan) if _is_whole(plan) else _tapped_network(plan)
+    asked = "network(x)" if _is_whole(plan) else "classify(x)"
+    with_names = "print(dict(zip(classes, shares.tolist())))"
+    last = ["with torch.no_grad():", f"    shares = {asked}.softmax(1)[0]", with_names]
+    return "\n".join([*imports, *files, *network, "", *_square(plan), *last])
+
+
+def _is_timms(plan: Plan) -> bool:
+    return plan.backbone.architecture not in ("", "demonstration")
+
+
+def _is_whole(plan: Plan) -> bool:
+    """Whether the surgery left a whole network of timm's: only the head is another."""
+    return _is_timms(plan) and plan.taps == (len(plan.backbone.stages) - 1,)
+
+
+def _whole_network(plan: Plan) -> list[str]:
+    """Code for timm's own network with the new layer as its head."""
+    backbone = plan.backbone
+    return [
+        f'network = timm.create_model("{backbone.architecture}", num_classes=len(classes)).eval()',
+        "for name in list(state):",
+        '    part, own = name.split(".", 1)',
+        f'    own = own if part == "trunk" else f"{backbone.head}.{{own}}"',
+        "    state[own] = state.pop(name)",
+        "network.load_state_dict(state)",
+    ]
+
+
+def _tapped_network(plan: Plan) -> list[str]:
+    """Code for a network that is read after some of its stages, under a layer of its own."""
+    stages = [plan.backbone.stages[depth] for depth in plan.taps]
+    pools = [f'    "{stage.module}": lambda v: {_pooled(stage)},' for stage in stages]
+    return [
+        *_trunk(plan),
+        'trunk = {n.removeprefix("trunk."): t for n, t in state.items() if n.startswith("trunk.")}',
+        "network.load_state_dict(trunk, strict=False)  # what comes after the cut stays random",
+        "taps = {",
+        *pools,
+        "}",
+        "read = {}",
+        "for name, pool in taps.items():",
+        "    network.get_submodule(name).register_forward_hook(",
+        "        lambda module, given, out, name=name, pool=pool: read.update({name: pool(out)}))",
+        "",
+        "def classify(x):",
+        "    network(x)",
+        "    features = torch.cat([read[name] for name in taps], dim=1)",
+        '    return features @ state["head.weight"].T + state["head.bias"]',
+    ]
+
+
+def _trunk(plan: Plan) -> list[str]:
+    """Code for the network whose stages are read; the old head lets its input through."""
+    backbone = plan.backbone
+    if _is_timms(plan):
+        through = f'network.set_submodule("{backbone.head}", torch.nn.Identity())'
+        made = f'network = timm.create_model("{backbone.architecture}").eval()'
+        return [made, *([through] if backbone.head else [])]
+    if not backbone.architecture:
+        return ["network = ...  # the network that was given to regraft, in evaluation mode"]
+    layers = [f"    {name}={_DEMONSTRATION[name]}," for name in plan.kept]
+    return [
+        "def convolution(inputs, outputs, kernel):",
+        "    conv = torch.nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)",
+        "    norm, act = torch.nn.BatchNorm2d(outputs), torch.nn.ReLU()",
+        "    pool = torch.nn.MaxPool2d(2)",
+        "    return torch.nn.Sequential(OrderedDict(conv=conv, norm=norm, act=act, pool=pool))",
+        "",
+        "def connected(inputs, outputs):",
+        "    flat, full = torch.nn.Flatten(), torch.nn.Linear(inputs, outputs)",
+        "    return torch.nn.Sequential(OrderedDict(flat=flat, full=full, act=torch.nn.ReLU()))",
+        "",
+        "network = torch.nn.Sequential(OrderedDict(",
+        *layers,
+        ")).eval()",
+    ]
+
+
+_DEMONSTRATION = {
+    "conv1": "convolution(3, 48, 5)",
+    "conv2": "convolution(48, 96, 3)",
+    "conv3": "convolution(96, 192, 3)",
+    "fc1": "connected(3072, 128)",
+    "fc2": "connected(128, 64)",
+}
+"""The layers of the demonstration network, which no other library has."""
+
+
+def _pooled(stage: Stage) -> str:
+    """Code for the average of a stage's value ``v`` over places."""
+    match stage.layout:
+        case "NCHW":
+            return "v.mean((2, 3))"
+        case "NHWC":
+            return "v.mean((1, 2))"
+        case "NLC":
+            return f"v[:, {stage.skip}:].mean(1)"
+    return "v"
+
+
+def _square(plan: Plan) -> list[str]:
+    """Code for the square that the network sees of a photo, as regraft cuts it out."""
+    view, mean, std = plan.backbone.view, plan.backbone.mean, plan.backbone.std
+    filtered = f"Image.Resampling.{view.interpolation.upper()}"
+    return [
+        'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
+        f"side = min(image.size) * {view.crop:g}",
+        "left, top = (image.width - side) / 2, (image.height - side) / 2",
+        "box = (left, top, left + side, top + side)",
+        f"image = image.resize(({view.size}, {view.size}), {filtered}, box)",
+        "x = torch.tensor(np.array(image)).permute(2, 0, 1)[None] / 255",
+        f"mean, std = torch.tensor([{list(mean)}, {list(std)}]).view(2, 1, 3, 1, 1)",
+        "x = (x - mean) / std",
+    ]
 
 
 def _licence(plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from regraft.corrections import Corrected
+from regraft.errors import DataError
 from regraft.measure import Measured, Network, measure
 from regraft.plan import Choices
 from regraft.run import draft, perform
@@ -10,11 +11,12 @@ from regraft.run import draft, perform
 
 def before_corrections(
     corrected: Corrected, measured: Measured, choices: Choices, network: Network
-) -> float:
+) -> float | None:
     """Accuracy of the frozen network without the corrections, on the images now held out.
 
-    ``measured`` is what was measured of the corrected data. Everything else is as it will be with
-    them: the same images pinned to the training side, the same held out, the same choices.
+    ``measured`` is what was measured of the corrected data. The same images are held out and the
+    same choices made. None where nothing can be fitted without the corrections, as where they
+    bring the second class.
     """
     items = measured.dataset.items
     held = {items[measured.audit.kept[i]].path for i in measured.split.test}
@@ -31,6 +33,11 @@ def before_corrections(
         budget=None,
         test_fraction=None,
     )
-    before = measure(replace(corrected.before, items=sides), network, frozen, cache=measured.cache)
+    try:
+        before = measure(
+            replace(corrected.before, items=sides), network, frozen, cache=measured.cache
+        )
+    except DataError:
+        return None
     plan = draft(before, frozen).without_training()
     return float(perform(plan, before).metrics["accuracy"])

@@ -12,6 +12,7 @@ from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.corrections import Corrected, correct
 from regraft.dataset import Dataset
 from regraft.errors import UsageError
+from regraft.measure import Measured
 from regraft.plan import Choices, Plan, with_data
 from regraft.processes import is_first, of_first
 from regraft.refit import before_corrections
@@ -60,7 +61,7 @@ def run_fit(
                 plan,
                 overrides=(
                     *plan.overrides,
-                    f"--add ({corrected.named}; without them {before:.1%})",
+                    f"--add ({corrected.named}; without them {_share(before, plan)})",
                 ),
             )
     else:
@@ -83,13 +84,15 @@ def run_fit(
     if not is_first():
         return
     if as_json:
-        print_json({**result.metrics, **({} if before is None else {"before": before})})
+        print_json({**result.metrics, **({} if corrected is None else {"before": before})})
         return
     show.show_result(
         results(), result.plan, result.metrics, result.changes, cost(measured, result.plan)
     )
-    if corrected is not None and before is not None:
-        results().print(_before_and_after(corrected, before, result.metrics))
+    if corrected is not None:
+        results().print(
+            _before_and_after(corrected, _share(before, plan), measured, result.metrics)
+        )
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
 
 
@@ -99,12 +102,26 @@ def _root_of(data: str) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _before_and_after(corrected: Corrected, before: float, metrics: Mapping[str, Any]) -> str:
+def _before_and_after(
+    corrected: Corrected, before: str, measured: Measured, metrics: Mapping[str, Any]
+) -> str:
+    unused = [one.path for one in measured.audit.left_out if one.path in corrected.paths]
+    last = (
+        f"Of the corrected images {len(unused):,} could not be used; they are named above."
+        if unused
+        else "None of the corrected images is among them."
+    )
     return (
         f"With the corrections ({corrected.named}): {metrics['accuracy']:.1%} of the "
-        f"{metrics['n']:,} held-out images, without them {before:.1%} of the same. None of the "
-        "corrected images is among them."
+        f"{metrics['n']:,} held-out images, without them {before}. {last}"
     )
+
+
+def _share(before: float | None, plan: Plan) -> str:
+    """What was right of the same images before: the frozen network's, which is never trained."""
+    if before is None:
+        return "nothing could be fitted"
+    return f"{before:.1%} of the same" + (" by a frozen network" if plan.trainings else "")
 
 
 def _data_of(plan: Plan, path: Path | None) -> str:

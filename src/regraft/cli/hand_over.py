@@ -63,8 +63,8 @@ def export(
         bool,
         typer.Option(
             "--pixels",
-            help="onnx, torch and openvino: take decoded pixels 0 to 255 of any size and do the "
-            "preprocessing inside.",
+            help="onnx and torch: take decoded pixels 0 to 255 of any size and do the preprocessing "
+            "inside.",
         ),
     ] = False,
     data: Annotated[

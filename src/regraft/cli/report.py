@@ -9,6 +9,8 @@ from regraft.dataset import Dataset
 from regraft.errors import DataError, RunError, UsageError
 from regraft.plan import Plan
 from regraft.report import saved
+from regraft.report.pictures import written
+from regraft.result import Predictions
 from regraft.run import load
 from regraft.runfiles import PAGE, read_json
 
@@ -23,6 +25,8 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
     loaded = load(run)
     whole = saved.whole(loaded, run)
     images = _images(loaded.plan, run, data)
+    if images is not None and data is not None:
+        _check_images(images, whole.predictions)
     if images is None and heat_maps:
         raise UsageError(
             "Heat maps need the images, and they are not at hand.",
@@ -44,6 +48,15 @@ def _images(plan: Plan, run: Path, data: str | None) -> Dataset | None:
     except DataError:
         say(f"The images are not at {run / plan.data} any more; --data DATA shows them.")
         return None
+
+
+def _check_images(images: Dataset, found: Predictions | None) -> None:
+    held = set() if found is None else set(map(written, found.paths))
+    if held.isdisjoint(written(item.path) for item in images.items):
+        raise UsageError(
+            f"'{images.name}' holds none of the images that the run held out.",
+            [f"One of them is '{min(held, default='')}'. Name the data that was fitted as --data."],
+        )
 
 
 def _refuse_images(data: str | None, heat_maps: bool) -> None:

@@ -1,6 +1,7 @@
 """``regraft serve``: a RUN behind a URL."""
 
 import logging
+import os
 import socket
 import time
 from importlib.util import find_spec
@@ -45,9 +46,10 @@ def _check(token: str | None) -> None:
             f"To serve, {', '.join(missing)} must be installed.",
             ["`pip install 'regraft[serve]'` brings what is missing."],
         )
-    if token is not None and not token.strip():
+    if not (os.environ.get("REGRAFT_TOKEN", "-") if token is None else token).strip():
         raise UsageError(
-            "--token must not be empty.", ["Give one (REGRAFT_TOKEN works too), or leave it out."]
+            "The token must not be empty.",
+            ["Give one as --token or REGRAFT_TOKEN, or leave out both and unset REGRAFT_TOKEN."],
         )
 
 

@@ -83,19 +83,21 @@ def _labels(
 ) -> list[tuple[int, tuple[float, float], str]]:
     """Where each point's name goes: a place around it that is free, on a line if it must.
 
-    A name for which there is no room is left out; the pointer shows it.
+    A name for which there is no room is left out, and the pointer shows it; but the first, that of
+    the set itself, is always there.
     """
     taken = [_around(x, y) for (x, y), _ in places] + _corners(frame)
     x, y, right = frame.x(LARGE), frame.y(SIMILAR), frame.wide - frame.right
     lines = [(x - 1, frame.top, x + 1, frame.floor), (frame.left, y - 1, right, y + 1)]
     found = []
     for n, (point, words) in enumerate(places):
-        wide = (7.8 if n == 0 else 6.3) * len(words)
-        boxes = list(_beside(point, wide, 12 if n == 0 else 8))
+        wide = (9.3 if n == 0 else 6.3) * len(words)
+        reaches = (12, 20, 34) if n == 0 else (8,)
+        boxes = [box for reach in reaches for box in _beside(point, wide, reach)]
         others = [box for box in taken if box != _around(*point)]
         free = [
             box
-            for barred in ([*others, *lines], others)
+            for barred in ([*others, *lines], others, *([[]] if n == 0 else []))
             for box in boxes
             if _inside(box, frame) and not any(_meet(box, other) for other in barred)
         ]

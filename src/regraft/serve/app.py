@@ -46,6 +46,7 @@ _WHY: Final = {
     413: "too many bytes or too many images",
     415: "no image, or a body of another kind",
     422: "an image that cannot be used, or a wrong parameter",
+    500: "the server failed, and says why on its standard error",
     503: "too much is waiting: try again after Retry-After seconds",
 }
 _TROUBLES: Final[dict[int | str, dict[str, Any]]] = {
@@ -181,6 +182,7 @@ def _routes(app: FastAPI, desk: Desk, counts: metrics.Metrics) -> None:
         summary="Whether images can be classified",
         response_model=answers.Health,
         response_description="they can be",
+        responses={503: {"model": answers.Health, "description": "they cannot: start it anew"}},
     )
     async def healthz() -> Response:
         alive = desk.batcher.alive
@@ -228,5 +230,10 @@ def _troubles(app: FastAPI) -> None:
         code = {404: "no-such-path", 405: "method"}.get(error.status_code, "request")
         return trouble(Problem(error.status_code, code, detail), unread=True, headers=error.headers)
 
+    async def failed(request: Request, error: Exception) -> Response:
+        detail = "The server failed; its standard error says why. Nothing else was disturbed."
+        return trouble(Problem(500, "failed", detail), unread=True)
+
+    app.add_exception_handler(Exception, failed)
     app.add_exception_handler(RequestValidationError, wrong_parameter)
     app.add_exception_handler(HTTPException, not_here)

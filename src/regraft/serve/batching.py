@@ -116,19 +116,18 @@ class Batcher:
         while True:
             items = [await self._queue.get()]
             await self._collect(items)
-            pixels = np.stack([item.pixels for item in items])
             self._seen(len(items))
             try:
+                pixels = np.stack([item.pixels for item in items])
                 loop = asyncio.get_running_loop()
                 answers = await loop.run_in_executor(worker, self._run, pixels)
-            except Exception as error:
-                for item in items:
-                    if not item.answer.done():
-                        item.answer.set_exception(error)
-            else:
                 for item, shares in zip(items, answers, strict=True):
                     if not item.answer.done():  # a request that was given up
                         item.answer.set_result(shares)
+            except Exception as error:  # theirs alone: the next images are run all the same
+                for item in items:
+                    if not item.answer.done():
+                        item.answer.set_exception(error)
 
     async def _collect(self, items: list[_Item]) -> None:
         """Add what is there, and for a moment what is coming."""

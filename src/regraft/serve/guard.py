@@ -31,7 +31,7 @@ class Guard:
         self, app: ASGIApp, token: str | None, open_to_all: frozenset[str], metrics: Metrics
     ) -> None:
         self._app, self._metrics = app, metrics
-        self._token = None if token is None else token.encode("utf-8", "surrogateescape")
+        self._token = None if token is None else token.strip().encode("utf-8", "surrogateescape")
         self._open = open_to_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

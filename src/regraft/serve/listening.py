@@ -1,5 +1,6 @@
 """A socket, and a server on it that ends in order."""
 
+import asyncio
 import ipaddress
 import signal
 import socket
@@ -10,10 +11,12 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from regraft.errors import RunError
 
 _CONNECTIONS: Final = 512  # more are answered 503 before anything of them is read
+_HEAD: Final = 10.0  # s in which a request's head must be there, or its connection is closed
 _GRACE: Final = 90  # s to finish what was taken: more than a body may take to arrive
 
 
@@ -56,6 +59,32 @@ def is_private(place: socket.socket) -> bool:
     return ipaddress.ip_address(place.getsockname()[0].partition("%")[0]).is_loopback
 
 
+class _Prompt(H11Protocol):
+    """HTTP that closes a connection which waits for the rest of a request's head for too long.
+
+    Uvicorn waits without end for the first request of a connection, and as long as anything comes:
+    a few hundred connections that say nothing would keep everybody else out.
+    """
+
+    _waited: object = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look after it."""
+        super().connection_made(transport)
+        self.loop.call_later(_HEAD, self._look)
+
+    def _look(self) -> None:
+        """Close it where it still waits for the request that it waited for at the last look."""
+        if self.transport.is_closing():
+            return
+        waits = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
+        if waits and self._waited is self.cycle:
+            self.transport.close()
+            return
+        self._waited = self.cycle if waits else self
+        self.loop.call_later(_HEAD, self._look)
+
+
 def serve(
     app: ASGIApp,
     place: socket.socket,
@@ -70,7 +99,7 @@ def serve(
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Prompt,
         ws="none",
         lifespan="on",
         access_log=False,

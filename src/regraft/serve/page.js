@@ -5,7 +5,7 @@
 // textContent, so nothing in a file's name or in an answer can become markup.
 
 const at = (id) => document.getElementById(id);
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}%`;
 const AT_ONCE = 4; // requests under way
 const PATIENCE = 20; // times that a busy server is asked again
 
@@ -34,6 +34,10 @@ async function meet() {
   }
   if (answer.status === 401) {
     askForToken();
+    return;
+  }
+  if (!answer.ok) {
+    at("about").textContent = `The server cannot answer now (${answer.status}). Reload the page in a moment.`;
     return;
   }
   model = await answer.json();
@@ -77,7 +81,7 @@ function describe() {
       ? "a network that was kept whole: it decides on whole features."
       : `and what came after was cut off: it decides after stage ${read.at(-1).depth + 1} of ${model.stages.length}.`);
   at("worth").textContent =
-    `${model.title}. Accuracy ${percent(model.accuracy)}, 95 % interval ${percent(low)} to ${percent(high)}. ` +
+    `${model.title}. Accuracy ${percent(model.accuracy)}, 95% interval ${percent(low)} to ${percent(high)}. ` +
     `${model.network} was trained on ${model.source}; it runs on ${model.engine}.`;
   at("stages").replaceChildren(...model.stages.map(stageItem));
 }
@@ -188,7 +192,7 @@ async function answerOf(file) {
     const headers = { "Content-Type": "application/octet-stream" };
     const answer = await ask("/predict", { method: "POST", headers, body: file });
     if (answer.status !== 503 || tries === PATIENCE) {
-      const told = await answer.json();
+      const told = await answer.json().catch(() => ({ detail: `the server answered ${answer.status}` }));
       return told.images ? told.images[0] : told;
     }
     const pause = Number(answer.headers.get("Retry-After")) || 1;

@@ -28,7 +28,7 @@ def add(app: FastAPI) -> frozenset[str]:
         _add_file(app, path, files("regraft.serve").joinpath(name).read_bytes(), kind)
 
     async def docs(request: Request) -> Response:
-        return HTMLResponse(_explained(app.openapi()))
+        return HTMLResponse(_explained(app.openapi(), f"{request.base_url}"))
 
     app.add_route("/docs", docs, include_in_schema=False)
     return frozenset(_FILES)
@@ -41,14 +41,15 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
     app.add_route(path, answer, include_in_schema=False)
 
 
-def _explained(document: dict[str, Any]) -> str:
-    """An OpenAPI document as a page."""
+def _explained(document: dict[str, Any], address: str) -> str:
+    """An OpenAPI document as a page; ``address``: where the server was asked for it."""
     schemas = document["components"]["schemas"]
     return (
         templates("serve")
         .get_template("docs.html.jinja")
         .render(
             info=document["info"],
+            address=address,
             operations=list(_operations(document)),
             schemas=[
                 (name, _fields(schema), schema.get("description", ""))

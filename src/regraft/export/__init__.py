@@ -1,0 +1,229 @@
+"""Make a RUN into what other tools load, and refuse where it does not give the same.
+
+Every export is loaded again in its own runtime and compared with the RUN on real images before it
+is moved into place: with the RUN's network in float32 torch, whose probabilities and classes must
+be the same, and with what the RUN itself says, in the precision of its engine.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.errors import RegraftError, RunError, UsageError
+from regraft.export import images, parity, to_onnx, to_openvino, to_timm, to_torch
+from regraft.export.about import About
+from regraft.export.images import Sample
+from regraft.export.parity import Parity
+from regraft.export.place import check_place, size_of, whole
+from regraft.export.target import Run
+from regraft.predict import Result
+from regraft.run import load
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["TARGETS", "Exported", "export_run"]
+
+TARGETS: dict[str, ModuleType] = {
+    "onnx": to_onnx,
+    "torch": to_torch,
+    "timm": to_timm,
+    "openvino": to_openvino,
+}
+
+NO_PIXELS = {
+    "timm": "timm's networks take normalised pixels",
+    "openvino": "it calculates in bfloat16 wherever the CPU has it, and that changes the picture",
+}
+"""Targets that do no preprocessing inside, and why."""
+
+_OTHERS = "Leave out --pixels, or export --to onnx or torch."
+_LOT = 8  # images in a batch that is checked; the first goes alone
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how it compares with the RUN."""
+
+    target: str
+    path: Path
+    size: int
+    """In bytes."""
+    input: str
+    """What it takes, in words."""
+    parities: tuple[Parity, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The export as what a JSON document holds."""
+        return {
+            "target": self.target,
+            "path": str(self.path),
+            "bytes": self.size,
+            "input": self.input,
+            "seconds": round(self.seconds, 3),
+            "parity": [each.to_json() for each in self.parities],
+        }
+
+
+def export_run(
+    run: Path,
+    to: str,
+    out: Path | None = None,
+    *,
+    pixels: bool = False,
+    data: str | None = None,
+    overwrite: bool = False,
+    images_checked: int = images.MOST,
+) -> Exported:
+    """Write a RUN as ``onnx``, ``torch``, ``timm`` or ``openvino``, whole or not at all.
+
+    Args:
+        run: the RUN folder.
+        to: the target.
+        out: a file (onnx, torch) or folder (timm, openvino); beside the RUN where None.
+        pixels: take decoded pixels of any size and do the preprocessing inside; onnx and torch.
+        data: images to check it on; where the plan says that they are where None.
+        overwrite: replace an earlier export.
+        images_checked: how many images it is checked on.
+
+    Raises:
+        RunError: it does not give what the RUN gives, cannot be made, or cannot be written.
+        DataError: there is no image to check it on.
+        UsageError: a target or combination that there is not.
+    """
+    start = time.perf_counter()
+    target = _target(to, pixels)
+    result = load(run)
+    if to == "timm":
+        to_timm.check_whole(result.plan)
+    target.check()
+    out = _out(run, out, target)
+    check_place(out, target.NAMES, overwrite=overwrite)
+    sample = images.draw(run, result.plan, data, images_checked)
+    about = About(result.plan, result.classes, pixels)
+    with whole(out, target.NAMES, overwrite=overwrite) as draft:
+        module = _module(result, about)
+        _write(target, module, about, draft, to)
+        parities = _compare(target, module, about, draft, sample, result)
+        parity.check(
+            parities,
+            f"The export to {to} does not give what '{run}' gives, and was not kept.",
+            "If the weights or images were changed since the RUN was made, make it anew; other "
+            "images are named with --data.",
+        )
+        size = size_of(draft)
+    return Exported(to, out, size, about.input, tuple(parities), time.perf_counter() - start)
+
+
+def _target(to: str, pixels: bool) -> ModuleType:
+    if to not in TARGETS:
+        raise UsageError(f"There is no target {to!r}.", [f"There are {', '.join(TARGETS)}."])
+    if pixels and to in NO_PIXELS:
+        raise UsageError(f"--pixels does not go with --to {to}: {NO_PIXELS[to]}.", [_OTHERS])
+    return TARGETS[to]
+
+
+def _out(run: Path, out: Path | None, target: ModuleType) -> Path:
+    """Where to write: what was asked for, else beside the RUN under its name."""
+    suffix: str = target.SUFFIX
+    if out is None:
+        home = run.resolve()
+        return home.with_name(home.name + suffix)
+    if not target.NAMES and out.suffix != suffix:
+        raise UsageError(
+            f"--out must be a file ending in {suffix}, got '{out}'.",
+            [f"Name it like {out.stem or 'model'}{suffix}."],
+        )
+    return out
+
+
+def _module(result: Result, about: About) -> "nn.Module":
+    """The RUN's network in torch, as it is exported."""
+    from regraft.export.classifier import Classifier, PixelClassifier
+    from regraft.surgery import restore
+
+    backbone = result.plan.backbone
+    config = {
+        "backbone": backbone.to_json(),
+        "taps": result.plan.taps,
+        "classes": result.classes,
+    }
+    network = restore(config, result.tensors).requires_grad_(False)
+    return PixelClassifier(network, backbone) if about.pixels else Classifier(network)
+
+
+def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) -> None:
+    """Write the export; whatever a converter stumbles over is told as one error."""
+    try:
+        target.write(module, about, draft)
+    except (RegraftError, OSError):
+        raise
+    except Exception as error:
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise RunError(
+            f"{about.plan.backbone.name} cannot be exported to {to}: {why}",
+            ["Try another target: each converter knows other operations."],
+        ) from error
+
+
+# ---- comparing
+
+
+def _compare(
+    target: ModuleType, module: Any, about: About, draft: Path, sample: Sample, result: Result
+) -> list[Parity]:
+    """Run what was written, and the RUN, on the same images."""
+    reference = _in_torch(module)
+    wanted = _shares(reference, about, sample)
+    found = _shares(target.open_file(draft, about), about, sample)
+    parities = [parity.exact("export against the float32 network", found, wanted)]
+    if target is to_openvino:
+        halved = _shares(to_openvino.open_as_it_comes(draft), about, sample)
+        parities.append(parity.told("in the precision that OpenVINO chooses here", halved, wanted))
+    if about.pixels:
+        plain = About(about.plan, about.classes, pixels=False)
+        wanted = _shares(_in_torch(module.classifier), plain, sample)
+        parities.append(parity.told("its preprocessing against regraft's own", found, wanted))
+    own = result.predict_proba(sample.files)
+    engine = result._engine().name
+    parities.append(parity.near(f"RUN ({engine}) against the float32 network", own, wanted))
+    if known := len(sample.recorded):
+        what = "predictions.csv of the RUN against the float32 network"
+        parities.append(parity.near(what, sample.recorded, wanted[:known]))
+    return parities
+
+
+def _in_torch(module: Any) -> Run:
+    import torch
+
+    def run(x: Any) -> NDArray[Any]:
+        with torch.no_grad():
+            return np.asarray(module(torch.from_numpy(x)).numpy())
+
+    return run
+
+
+def _shares(run: Run, about: About, sample: Sample) -> NDArray[Any]:
+    """Probabilities ``[n, classes]`` of the sample, in batches of several lengths."""
+    if about.pixels:
+        rows = [run(images.picture(file)[None])[0] for file in sample.files]
+        twice = images.picture(sample.files[0])[None].repeat(2, axis=0)
+        return np.stack([run(twice)[1], *rows[1:]])
+    x = _normalised(sample, about)
+    lots = [x[:1], *(x[at : at + _LOT] for at in range(1, len(x), _LOT))]
+    return np.concatenate([run(lot) for lot in lots])
+
+
+def _normalised(sample: Sample, about: About) -> NDArray[np.float32]:
+    """The squares as the network takes them, float32 ``[n, 3, S, S]``."""
+    mean, std = (
+        np.array(v, np.float32) for v in (about.plan.backbone.mean, about.plan.backbone.std)
+    )
+    x = (sample.squares.astype(np.float32) / 255 - mean) / std
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -1,0 +1,116 @@
+"""The network of a RUN as what is exported: from pixels to probabilities, in torch."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from regraft.backbones import Backbone, View
+
+Kernel = Callable[[Tensor], Tensor]
+
+
+class Classifier(nn.Module):
+    """Normalised pixels ``[B, 3, S, S]`` -> probabilities ``[B, classes]``."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The softmax of the network's logits."""
+        return torch.softmax(self.network(x), dim=1)
+
+
+class PixelClassifier(nn.Module):
+    """Decoded pixels, uint8 ``[B, H, W, 3]`` of any H and W -> probabilities ``[B, classes]``."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, backbone: Backbone) -> None:
+        super().__init__()
+        self.classifier = Classifier(network)
+        self.view = backbone.view
+        self.register_buffer("mean", _by_channel(backbone.mean), persistent=False)
+        self.register_buffer("std", _by_channel(backbone.std), persistent=False)
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Cut out and resize the centre square, normalise it, classify it."""
+        x = square(pixels.permute(0, 3, 1, 2).float(), self.view)  # 0..255
+        probabilities: Tensor = self.classifier((x / 255 - self.mean) / self.std)
+        return probabilities
+
+
+_FINE, _COARSE = 2.0**-18, 2.0**-15
+"""Weights are multiples of these. A weighted sum of levels is then a
+whole number of them below 2 ** 24, which float32 holds exactly: no runtime rounds it otherwise than
+another."""
+
+
+def square(x: Tensor, view: View) -> Tensor:
+    """The centre square of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
+
+    Pillow's way (``Resample.c``): a weighted mean along each row, then along each column, rounded
+    to whole levels after either. Both are products with a matrix of weights that only the sizes
+    decide, so any runtime can do it. Pillow itself begins with the columns where a picture is much
+    higher than wide, and then rounds otherwise.
+    """
+    rows, columns = _numbered(x.shape[2]), _numbered(x.shape[3])
+    side = torch.minimum(rows.max(), columns.max()) + 1  # as a tensor: not every runtime knows
+    x = _levels(x @ _weights(columns, side, view).T)  # numbers made of the input's shape
+    return _levels(_weights(rows, side, view) @ x)
+
+
+def _weights(pixels: Tensor, side: Tensor, view: View) -> Tensor:
+    """Share of each of L numbered pixels in each of the square's, ``[S, L]``."""
+    kept = side * (view.crop / view.zoom)
+    step = kept / view.size  # px of the picture for each of the square
+    start = (pixels.max() + 1 - kept) / 2
+    centres = start + (_numbered(view.size) + 0.5) * step
+    if view.interpolation == "nearest":
+        return (pixels[None] == torch.floor(centres)[:, None]).float()
+    stretch = step.clamp(min=1.0)  # a smaller square averages more pixels
+    shares = _KERNELS[view.interpolation]((pixels[None] + 0.5 - centres[:, None]) / stretch)
+    shares = _grid(shares, _FINE)  # sums of these are the same in any order
+    return _grid(shares / shares.sum(dim=1, keepdim=True), _COARSE)
+
+
+def _grid(x: Tensor, step: float) -> Tensor:
+    return torch.floor(x / step + 0.5) * step
+
+
+def _numbered(length: int) -> Tensor:
+    return torch.arange(length, dtype=torch.float32)
+
+
+def _levels(x: Tensor) -> Tensor:
+    return torch.floor(x + 0.5).clamp(0, 255)
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp(min=0)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys 1981, "Cubic convolution interpolation for digital image processing", a = -1/2."""
+    x = x.abs()
+    near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x < 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    """A sinc under the middle of a sinc three times as wide."""
+    angle = torch.where(x == 0, torch.ones_like(x), x * torch.pi)
+    waves = 3 * torch.sin(angle) * torch.sin(angle / 3) / (angle * angle)
+    inside = torch.where(x == 0, torch.ones_like(x), waves)
+    return torch.where(x.abs() < 3, inside, torch.zeros_like(x))
+
+
+_KERNELS: Mapping[str, Kernel] = {"bilinear": _triangle, "bicubic": _cubic, "lanczos": _lanczos}
+
+
+def _by_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)

@@ -1,0 +1,106 @@
+"""The real images that an export is checked on."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from regraft.backbones import View
+from regraft.dataset import Dataset, some
+from regraft.errors import DataError
+from regraft.images import Pixels, inspect
+from regraft.plan import Plan
+
+MOST = 32
+
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Images by their files' bytes, and as the network sees them.
+
+    ``squares`` is uint8 ``[n, S, S, 3]``; ``recorded`` ``[m, classes]`` what the RUN gave for the
+    first m of them when it was made, where they are among its held-out images.
+    """
+
+    files: tuple[bytes, ...]
+    squares: Pixels
+    recorded: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.squares)
+
+
+def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
+    """Up to ``most`` images from all over a data set, those held out when the RUN was made first.
+
+    Raises:
+        DataError: nobody says where the images are, or none can be used.
+    """
+    dataset = Dataset.open(data if data is not None else _home(run, plan))
+    recorded = _recorded(run)
+    held_out = [i for i, item in enumerate(dataset.items) if item.path in recorded]
+    known = list(islice(_usable(dataset, held_out, plan.backbone.view), most))
+    others = sorted(set(range(len(dataset))) - set(held_out)) if len(known) < most else []
+    more = list(islice(_usable(dataset, others, plan.backbone.view), most - len(known)))
+    if not known and not more:
+        problems = [f"{item.path} cannot be used" for item in dataset.items]
+        raise DataError("There is no image to check the export on.", some(problems))
+    rows = [recorded[dataset.items[index].path] for index, _, _ in known]
+    classes = len(plan.evidence.classes)
+    return Sample(
+        files=tuple(file for _, file, _ in known + more),
+        squares=np.stack([square for _, _, square in known + more]),
+        recorded=np.array(rows, np.float64).reshape(len(rows), classes),
+    )
+
+
+def picture(data: bytes) -> Pixels:
+    """A whole picture as others decode it: upright, on white, RGB; uint8 ``[H, W, 3]``."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGB", rgba.size, "white")
+        image.paste(rgba, mask=rgba.getchannel("A"))
+    return np.array(image.convert("RGB"))
+
+
+def _home(run: Path, plan: Plan) -> Path:
+    """Where the plan says that the images are."""
+    place = run / plan.data
+    if not plan.data or not place.exists():
+        found = f"'{plan.data}', which is not there" if plan.data else "nothing"
+        raise DataError(
+            "An export is checked on real images, and none are known.",
+            [f"The plan of '{run}' says of where they are: {found}.", "Name them with --data."],
+        )
+    return place
+
+
+def _recorded(run: Path) -> dict[str, list[float]]:
+    """The probabilities of each held-out image, by its path."""
+    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    first = head.index("confidence") + 1
+    return {row[0]: [float(value) for value in row[first:]] for row in rows}
+
+
+def _usable(
+    dataset: Dataset, indices: list[int], view: View
+) -> Iterator[tuple[int, bytes, Pixels]]:
+    """The images that can be decoded; the start of any length is spread over all of them."""
+    for place in np.argsort(np.arange(len(indices)) * _GOLDEN % 1).tolist():
+        try:
+            file = dataset.read(indices[place])
+        except OSError:
+            continue
+        facts, squares = inspect(file, [view])
+        if squares and "16-bit" not in facts.notes:  # other decoders take those otherwise
+            yield indices[place], file, squares[0]

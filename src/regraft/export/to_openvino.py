@@ -1,0 +1,53 @@
+"""OpenVINO: a folder with ``model.xml`` and ``model.bin``."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regraft.engines.graph import runtime
+from regraft.export.about import INPUT, OUTPUT, About
+from regraft.export.target import Input, Run, program
+
+SUFFIX, NAMES = "-openvino", ("model.xml", "model.bin")
+EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+"""To calculate in float32; left to itself OpenVINO takes bfloat16 where the CPU has it."""
+
+
+def check() -> None:
+    """Nothing else is needed."""
+
+
+def write(module: Any, about: About, place: Path) -> None:
+    """Write the network with its weights in float32."""
+    ov = runtime()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the converter's own parts, about each other
+        model = ov.convert_model(program(module, about))
+    size = about.plan.backbone.view.size
+    model.reshape([-1, 3, size, size])
+    model.input(0).get_tensor().set_names({INPUT})
+    model.output(0).get_tensor().set_names({OUTPUT})
+    for name, value in about.fields().items():
+        model.set_rt_info(value, ["regraft", name])
+    ov.save_model(model, place / NAMES[0], compress_to_fp16=False)
+
+
+def open_file(place: Path, about: About) -> Run:
+    """The network as OpenVINO runs it on the CPU in float32."""
+    return _compiled(place, EXACT)
+
+
+def open_as_it_comes(place: Path) -> Run:
+    """The network in the precision that OpenVINO chooses for this CPU."""
+    return _compiled(place, {})
+
+
+def _compiled(place: Path, settings: dict[str, str]) -> Run:
+    compiled = runtime().Core().compile_model(place / NAMES[0], "CPU", settings)
+
+    def run(x: Input) -> np.ndarray[Any, Any]:
+        return np.array(compiled(x)[0])
+
+    return run

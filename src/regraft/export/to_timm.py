@@ -1,0 +1,111 @@
+"""timm: a folder that ``timm.create_model("local-dir:FOLDER")`` loads as one of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regraft.errors import RunError
+from regraft.export.about import About
+from regraft.export.target import Input, Run
+from regraft.plan import Plan
+
+SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors")
+
+
+def check() -> None:
+    """Nothing else is needed."""
+
+
+def check_whole(plan: Plan) -> None:
+    """Raise RunError where the surgery left no whole network of timm's; it says why."""
+    from regraft.demonstration import NAME
+
+    stages = plan.backbone.stages
+    last = stages[-1].name
+    read = ", ".join(stages[depth].name for depth in plan.taps)
+    reasons = []
+    if plan.backbone.architecture in ("", NAME):
+        reasons.append(f"{plan.backbone.name} is no network of timm's.")
+    if plan.cut < len(stages) - 1:
+        reasons.append(f"It was cut after {stages[plan.cut].name}; timm's has all up to {last}.")
+    elif len(plan.taps) > 1:
+        reasons.append(f"Its new layer reads {read}; timm's reads {last} alone.")
+    if reasons:
+        remedy = "Export --to onnx, torch or openvino; they take any network."
+        raise RunError("This RUN is no whole network of timm's.", [*reasons, remedy])
+
+
+def write(module: Any, about: About, place: Path) -> None:
+    """Write timm's own network with these weights under timm's own names."""
+    from safetensors.torch import save_file
+
+    whole = _filled(module.network, about)
+    state = {name: tensor.contiguous() for name, tensor in whole.state_dict().items()}
+    save_file(state, place / NAMES[1], metadata={"format": "pt"})
+    text = json.dumps(_config(whole, about), indent=2)
+    (place / NAMES[0]).write_text(text + "\n", "ascii")
+
+
+def open_file(place: Path, about: About) -> Run:
+    """The folder as timm loads it."""
+    import timm
+    import torch
+
+    module = timm.create_model(f"local-dir:{place}", pretrained=True).eval()
+
+    def run(x: Input) -> np.ndarray[Any, Any]:
+        with torch.no_grad():
+            return np.asarray(torch.softmax(module(torch.from_numpy(x)), dim=1).numpy())
+
+    return run
+
+
+def _filled(network: Any, about: About) -> Any:
+    """A network of timm's with the weights of ours.
+
+    Raises:
+        RunError: they do not fit it.
+    """
+    import timm
+
+    backbone = about.plan.backbone
+    whole = timm.create_model(backbone.architecture, num_classes=len(about.classes)).eval()
+    state = network.trunk.state_dict()
+    state |= {f"{backbone.head}.{name}": t for name, t in network.head.state_dict().items()}
+    try:
+        whole.load_state_dict(state)
+    except RuntimeError as error:
+        raise RunError(
+            f"The new layer does not fit into {backbone.architecture}, so timm cannot load it.",
+            [*(line.strip() for line in str(error).splitlines()[1:5])],
+        ) from error
+    return whole
+
+
+def _config(whole: Any, about: About) -> dict[str, Any]:
+    """``config.json`` as timm's hub has it."""
+    backbone, classes = about.plan.backbone, list(about.classes)
+    size = backbone.view.size
+    feeding = {
+        "input_size": [3, size, size],
+        "interpolation": backbone.view.interpolation,
+        "crop_pct": backbone.view.crop,
+        "crop_mode": "center",
+        "mean": list(backbone.mean),
+        "std": list(backbone.std),
+        "num_classes": len(classes),
+        "classifier": backbone.head,
+        "custom_load": False,
+    }
+    feeding |= {"license": backbone.licence} if backbone.licence else {}
+    kept = ("pool_size", "first_conv", "fixed_input_size")
+    given = {name: whole.pretrained_cfg[name] for name in kept if name in whole.pretrained_cfg}
+    return {
+        "architecture": backbone.architecture.partition(".")[0],
+        "num_classes": len(classes),
+        "num_features": int(whole.num_features),
+        "label_names": classes,
+        "pretrained_cfg": given | feeding,
+    }
