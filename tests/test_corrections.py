@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 import regraft
 from command import Regraft, cli, own_log
-from pictures import facts_of, in_memory, lay_out
+from pictures import encode, facts_of, in_memory, lay_out, photo
 from regraft.audit import audit
 from regraft.corrections import correct
 from regraft.dataset import Dataset
@@ -194,3 +195,24 @@ def test_corrections_go_with_no_plan(cli: Regraft, folder: Path, tmp_path: Path)
     said = cli("fit", folder, "--plan", "p.json", "--add", "c.csv", "--out", tmp_path / "run")
     assert said.code == 2
     assert "--add changes the images" in said.err
+
+
+@pytest.mark.parametrize("quality", [None, 90])
+def test_a_copy_of_a_corrected_image_is_held_out_no_more(
+    quality: int | None, tmp_path: Path
+) -> None:
+    """The same bytes or the same picture as another file: the corrected one stays."""
+    files = scenes(each(6, "train/")) | scenes(each(3, "test/"), first=50)
+    drawn = photo(7, 96, 96)
+    files["test/rings/copy.png"] = encode(drawn, "PNG")
+    form = encode(drawn, "PNG") if quality is None else encode(drawn, "JPEG", quality=quality)
+    folder = lay_out(tmp_path / "data", files | {"train/rings/corrected.jpg": form})
+    data = replace(Dataset.open(folder), pinned=frozenset({"train/rings/corrected.jpg"}))
+    found = audit(data, facts_of(data))
+    [gone] = found.left_out
+    assert gone.path == "test/rings/copy.png"
+    assert gone.reason == ("exact-copy" if quality is None else "copy-of-corrected")
+    assert "train/rings/corrected.jpg" in gone.detail
+    plain = replace(data, pinned=frozenset())
+    [gone] = audit(plain, facts_of(plain)).left_out
+    assert gone.path == "train/rings/corrected.jpg"

@@ -50,6 +50,7 @@ class _State:
         self.facts = facts
         self.left_out: dict[int, LeftOut] = {}
         self.held = held_out_split(dataset.items)
+        self.pinned = dataset.pinned
 
     def leave_out(self, index: int, reason: str, detail: str) -> None:
         self.left_out[index] = LeftOut(self.items[index].path, reason, detail)
@@ -60,6 +61,9 @@ class _State:
     def is_held(self, index: int) -> bool:
         return bool(self.held) and self.items[index].split == self.held
 
+    def is_pinned(self, index: int) -> bool:
+        return self.items[index].path in self.pinned
+
 
 def _leave_out_problems(state: _State) -> None:
     """Files that are no usable image."""
@@ -69,7 +73,10 @@ def _leave_out_problems(state: _State) -> None:
 
 
 def _leave_out_copies(state: _State) -> None:
-    """Files with the same bytes: one stays, a held-out one first; none, where labels differ."""
+    """Files with the same bytes: one stays, a pinned one first, then a held-out one.
+
+    None stays where the labels differ.
+    """
     by_digest = defaultdict(list)
     for i in state.kept():
         by_digest[state.facts[i].digest].append(i)
@@ -79,8 +86,9 @@ def _leave_out_copies(state: _State) -> None:
         if len({state.items[i].label for i in same}) > 1:
             _leave_out_contradiction(state, same)
             continue
-        held = [i for i in same if state.is_held(i)]
-        stays = (held or same)[0]
+        pinned = [i for i in same if state.is_pinned(i)]
+        held = [] if pinned else [i for i in same if state.is_held(i)]
+        stays = (pinned or held or same)[0]
         for i in same:
             if held and not state.is_held(i):
                 detail = f"the same file as {state.items[stays].path}, which is held out"
@@ -100,12 +108,20 @@ def _leave_out_contradiction(state: _State, same: Sequence[int]) -> None:
 def _leave_out_near_copies(state: _State) -> NDArray[np.int64]:
     """Training images that nearly copy a held-out one; gives the group of every item.
 
-    Near copies of near copies count too, so that no group is on both sides.
+    Near copies of near copies count too, so that no group is on both sides. Where a group has a
+    pinned image, which is trained on come what may, its held-out ones go instead.
     """
     kept = state.kept()
     groups = _groups(state, kept)
     if not state.held:
         return groups
+    pinned = {groups[i]: i for i in reversed(kept) if state.is_pinned(i)}
+    for i in kept:
+        if groups[i] in pinned and state.is_held(i):
+            path = state.items[pinned[groups[i]]].path
+            detail = f"nearly the same picture as {path}, which was corrected and is trained on"
+            state.leave_out(i, "copy-of-corrected", detail)
+    kept = state.kept()
     held = {groups[i]: i for i in reversed(kept) if state.is_held(i)}
     for i in kept:
         if groups[i] in held and not state.is_held(i):
