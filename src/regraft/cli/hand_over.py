@@ -63,7 +63,7 @@ def export(
         bool,
         typer.Option(
             "--pixels",
-            help="onnx and torch: take decoded pixels 0 to 255 of any size and do the preprocessing "
+            help="onnx and torch: take decoded pixels 0 to 255 of any size and preprocess them "
             "inside.",
         ),
     ] = False,
