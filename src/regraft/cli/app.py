@@ -32,6 +32,7 @@ from regraft.cli.options import (
 
 if TYPE_CHECKING:
     from regraft.plan import Choices
+    from regraft.training import Init as Start
 
 app = typer.Typer(
     name="regraft",
@@ -311,8 +312,12 @@ def draw(
     """Draw a network and the surgery of a case, from the image to the classes."""
     from regraft.cli.draw import run_draw
 
-    start = None if init is None else "random" if init is Init.random else "pretrained"
-    run_draw(backbone, weights, case, cut, trainable_from, start, classes, out)
+    start: dict[Init | None, Start | None] = {
+        None: None,
+        Init.pretrained: "pretrained",
+        Init.random: "random",
+    }
+    run_draw(backbone, weights, case, cut, trainable_from, start[init], classes, out)
 
 
 @app.command()
