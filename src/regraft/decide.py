@@ -104,7 +104,7 @@ def worth_training(evidence: Evidence) -> bool:
 
     On a large set where something is left to win. On a small one only where the images are
     different and the frozen network leaves much: there it won up to ten points at twenty images a
-    class, while on similar images it won nothing (``docs/benchmarks.md``).
+    class, while on similar images it lost more often than it won (``docs/benchmarks.md``).
     """
     if evidence.large:
         return evidence.headroom >= HEADROOM
