@@ -85,7 +85,8 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     for n in dict.fromkeys(row["n"] for row in rows):
         some = [row for row in rows if row["n"] == n]
         _, regret, cost, below = np.array([verdict(row) for row in some]).T
-        gain = [r["arms"]["tuned"]["test"] - r["arms"]["textbook"]["test"] for r in some]
+        both = [r["arms"] for r in some if {"tuned", "textbook"} <= r["arms"].keys()]
+        gain = [arms_of["tuned"]["test"] - arms_of["textbook"]["test"] for arms_of in both]
         print(
             f"{n or 'all'} a class: regret {100 * regret.mean():.2f} at {cost.mean():.0%} of the "
             f"cost, tuned above textbook {100 * float(np.mean(gain)):.1f}, at most "
