@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import machine
 from bench_depths import draw, some_of
 from regraft import finetune, heads
+from regraft.contest import out_of_noise
 from regraft.decide import worth_training
 from regraft.evidence import Evidence, candidates_of, gather
 from regraft.finetune import Images, Trained
@@ -146,14 +147,9 @@ def run(measured: Measured, count: int, seed: int, arms: Sequence[str]) -> dict[
     for arm in arms:
         recipe = recipe_of(arm, measured, evidence, len(train))
         out["arms"][arm] = trained(measured, train, test, part, val, recipe, evidence, seed)
-    out["beats"] = out_of_noise(out["arms"]["tuned"]["hits"], out["arms"]["frozen"]["hits"])
+    hits = [np.array(out["arms"][arm]["hits"]) for arm in ("tuned", "frozen")]
+    out["beats"] = out_of_noise(*hits)
     return out
-
-
-def out_of_noise(hits: Sequence[bool], others: Sequence[bool]) -> bool:
-    """The rule of :func:`regraft.contest.beats`, on which validation images were right."""
-    gain = sum(hits) - sum(others)
-    return gain > 0 and gain**2 > sum(a != b for a, b in zip(hits, others, strict=True))
 
 
 def frozen(

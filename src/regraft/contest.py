@@ -132,14 +132,20 @@ def trained(setting: Setting, training: Training) -> Entry:
 def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
     """Whether an entry is better than another on the validation images by more than noise.
 
-    The noise is one standard error of the difference: of ``d`` images on which one of the two is
-    right and the other wrong, the better one must have more than the root of ``d`` to spare (the
-    statistic of McNemar's test, 1947, above 1). A training that came to nothing beats none.
+    A training that came to nothing beats none.
     """
     if _failed(entry):
         return False
-    own = entry.shares.argmax(1) == truth
-    its = other.shares.argmax(1) == truth
+    return out_of_noise(entry.shares.argmax(1) == truth, other.shares.argmax(1) == truth)
+
+
+def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
+    """Whether what is right in ``own`` is more than in ``its`` by more than noise, bools ``[n]``.
+
+    The noise is one standard error of the difference: of ``d`` images on which one of the two is
+    right and the other wrong, the better one must have more than the root of ``d`` to spare (the
+    statistic of McNemar's test, 1947, above 1).
+    """
     gain, differ = int(own.sum()) - int(its.sum()), int((own != its).sum())
     return gain > 0 and gain**2 > differ
 

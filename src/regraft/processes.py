@@ -1,9 +1,9 @@
 """One process or many: who prints and writes, and how the others come by the same.
 
 Under ``torchrun`` every process has its place in the environment; without it there is one, and
-nothing here imports torch. With many, every process calls :func:`of_first`, :func:`together` and
-the like in the same order: each waits there for all. The command line imports this first of all, so
-that nothing heavy is imported with it.
+nothing here imports torch by itself. With many, every process calls :func:`of_first`,
+:func:`together` and the like in the same order: each waits there for all. The command line imports
+this first of all, so that nothing heavy is imported with it.
 """
 
 import contextlib
@@ -92,6 +92,23 @@ def cores() -> int:
     else:
         found = os.cpu_count() or 1
     return max(1, found // _here())
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Let operations of torch run in the thread that calls them, and nowhere else.
+
+    Threads inside a small operation wait for each other longer than they work, above all where
+    another program keeps a core busy.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def join() -> None:

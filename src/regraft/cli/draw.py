@@ -9,8 +9,9 @@ from rich.text import Text
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
 from regraft.cli.terminal import results, say
+from regraft.cli.whole import write_whole
 from regraft.diagram import Scene
-from regraft.errors import RunError, UsageError
+from regraft.errors import UsageError
 from regraft.plan import Choices, candidates, depth_of
 from regraft.training import Init
 
@@ -39,7 +40,7 @@ def run_draw(
         _show(scenes)
         return
     picture = diagram.svg(scenes[0]) if len(scenes) == 1 else diagram.series(scenes)
-    _write(out, picture)
+    write_whole(picture, out, "picture")
     say(f"Written to {out}.")
 
 
@@ -122,10 +123,3 @@ def _check_out(out: Path) -> None:
         problems.append("it is a folder; name a file in it.")
     if problems:
         raise UsageError(f"--out {out} cannot be written.", problems)
-
-
-def _write(out: Path, picture: str) -> None:
-    try:
-        out.write_text(picture, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"The picture cannot be written to {out}: {error.strerror}.") from error

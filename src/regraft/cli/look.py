@@ -3,11 +3,12 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.cli.terminal import progress_bar, say, show_warnings
+from regraft.cli.whole import draft_of, write_page
 from regraft.dataset import Dataset
 from regraft.errors import BackboneError, DataError, RunError, UsageError
 
@@ -39,7 +40,7 @@ def run_look(
         say(*_left_out_lines(drawn))
         with progress_bar("looking") as report:
             seen = look(module, record, drawn, seed=seed, progress=report)
-        _write(page.render(seen), out)
+        write_page(page.render(seen), out)
 
 
 def _swapped(data: str) -> UsageError:
@@ -67,7 +68,7 @@ def _check_out(out: Path) -> None:
         raise RunError(
             f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
         )
-    with _draft(out) as draft:
+    with draft_of(out, "page") as draft:
         draft.touch()
 
 
@@ -102,24 +103,3 @@ def _left_out_lines(sample: "Sample") -> list[str]:
     if len(sample) < sample.asked:
         lines.append(f"{len(sample):,} images are looked at; there are no more that can be used")
     return lines
-
-
-@contextmanager
-def _draft(out: Path) -> Iterator[Path]:
-    """A name beside the page's, under which nothing is left."""
-    draft = out.with_name(f".{out.name}.draft")
-    try:
-        yield draft
-    except OSError as error:
-        raise RunError(f"The page cannot be written to {out}: {error.strerror}.") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-
-
-def _write(text: str, out: Path) -> None:
-    """Write the page whole or not at all."""
-    with _draft(out) as draft:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(out)
-    say(f"Written to {out} ({out.stat().st_size / 1e6:.1f} MB).")

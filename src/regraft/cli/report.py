@@ -4,9 +4,10 @@ from pathlib import Path
 
 from regraft import report
 from regraft.cli.terminal import say, show_warnings
+from regraft.cli.whole import write_page
 from regraft.compare import comparison
 from regraft.dataset import Dataset
-from regraft.errors import DataError, RunError, UsageError
+from regraft.errors import DataError, UsageError
 from regraft.plan import Plan
 from regraft.report import saved
 from regraft.report.pictures import written
@@ -20,7 +21,7 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
     show_warnings()
     if (found := read_json(run / comparison.FILE, [])) is not None:
         _refuse_images(data, heat_maps)
-        _write(report.of_comparison(found), run / PAGE)
+        write_page(report.of_comparison(found), run / PAGE)
         return
     loaded = load(run)
     whole = saved.whole(loaded, run)
@@ -33,7 +34,7 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
             [f"Name them too: regraft report {run} --heat-maps --data DATA."],
         )
     card = (run / "README.md").read_text("utf-8")
-    _write(report.page(whole, card, images, heat_maps=heat_maps), run / PAGE)
+    write_page(report.page(whole, card, images, heat_maps=heat_maps), run / PAGE)
 
 
 def _images(plan: Plan, run: Path, data: str | None) -> Dataset | None:
@@ -65,16 +66,3 @@ def _refuse_images(data: str | None, heat_maps: bool) -> None:
         raise UsageError(
             "The page of a comparison shows no images.", [f"Leave out {name}." for name in named]
         )
-
-
-def _write(text: str, path: Path) -> None:
-    """Write the page whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
-        draft.replace(path)
-    except OSError as error:
-        raise RunError(f"The page cannot be written to {path}: {error.strerror}.") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    say(f"Written to {path} ({path.stat().st_size / 1e6:.1f} MB).")

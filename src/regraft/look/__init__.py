@@ -21,12 +21,13 @@ from regraft.errors import BackboneError
 from regraft.look import fields, kernels, maps, passes, patches, untrained
 from regraft.look.fields import Field
 from regraft.look.kernels import Kernels
-from regraft.look.passes import Draw, one_core
+from regraft.look.passes import Draw
 from regraft.look.patches import Channel
 from regraft.look.probes import Curve, probe
 from regraft.look.sample import Progress, Sample
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
 from regraft.look.words import Measured
+from regraft.processes import one_core
 
 __all__ = ["Look", "Sight", "look"]
 

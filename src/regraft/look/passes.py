@@ -8,7 +8,6 @@ EfficientNet-Lite0 took 27 s on two cores and 1.1 s on one).
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -18,21 +17,10 @@ from torch import nn
 from regraft.backbones import Backbone
 from regraft.engines.base import Floats, Pixels
 from regraft.engines.eager import Eager
-from regraft.processes import cores
+from regraft.processes import cores, one_core
 
 Progress = Callable[[int, int], None]
 Draw = Callable[[int], Pixels]
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Operations of torch run in the thread that calls them, and nowhere else."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def engine(network: nn.Module, backbone: Backbone) -> Eager:

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from regraft.backbones import Backbone
 from regraft.engines.base import Pixels
-from regraft.look.passes import one_core
+from regraft.processes import one_core
 from regraft.surgery import operate
 from regraft.tracing import Trunk
 

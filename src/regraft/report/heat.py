@@ -3,8 +3,7 @@
 torch and captum are imported when a map is drawn, and not before.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regraft.predict import Result
+from regraft.processes import one_core
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _maps(result: Result, squares: Sequence[tuple[Shot, Pixels]]) -> Heat:
 
     from regraft.report import inside
 
-    with _one_thread(), torch.enable_grad():
+    with one_core(), torch.enable_grad():
         seen = inside.opened(result, _normalised(result, squares[0][1]))
         if seen is None:
             name = result.plan.backbone.name
@@ -97,19 +97,6 @@ def _looked(result: Result, seen: "Seen", shot: Shot, square: Pixels) -> Looked:
     drawn = [uri(overlay(square, one / (most or 1.0))) for one in found]
     pairs = list(zip(named, drawn, strict=True))
     return Looked(shot.path, shot.truth, shot.prediction, uri(_small(square)), pairs)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """With more, operations of this size wait for each other longer than they work."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _normalised(result: Result, square: Pixels) -> "Tensor":
