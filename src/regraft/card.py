@@ -162,7 +162,7 @@ def _loading(plan: Plan) -> str:
         f"```python\n{snippet(plan)}\n```\n\n"
         "This calculates in float32 and decodes the whole photo. regraft may run frozen stages in "
         "bfloat16, and decodes a JPEG much larger than needed at a fraction of its size: its "
-        "probabilities can differ in the third digit."
+        "probabilities differ a little, now and then by some hundredths."
     )
 
 
@@ -227,7 +227,9 @@ def _tapped_network(plan: Plan) -> list[str]:
         "read = {}",
         "for name, pool in taps.items():",
         "    network.get_submodule(name).register_forward_hook(",
-        "        lambda module, given, out, name=name, pool=pool: read.update({name: pool(out)}))",
+        "        lambda module, given, out, name=name, pool=pool: read.update({name: pool(out)})",
+        "    )",
+        "",
         "",
         "def classify(x):",
         "    network(x)",
