@@ -246,7 +246,10 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     best = min(evidence.probes, key=lambda probe: probe.loss)
     fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
     if chosen is best:
-        fact += ", and nothing simpler comes within one standard error of it."
+        fact += (
+            ", and by the squared error of the probabilities, which decides, nothing simpler comes "
+            "within one standard error of it."
+        )
     else:
         fact += (
             f"; {stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%}), but the "
