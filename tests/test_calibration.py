@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from torch import nn
 
 from calibrated import home, one_thread, pixels, record
-from regraft import engines, networks
+from regraft import engines
 from regraft.backbones import Backbone, View
 from regraft.engines import (
     REFERENCE,
@@ -73,7 +72,7 @@ record = backbones.Backbone.from_json(eval(sys.argv[2]))
 engine, _ = engines.remembered(record, Path(sys.argv[1]), build=None, only="openvino-f32")
 assert "openvino" not in sys.modules, "not before it is needed"
 engine(np.zeros((2, 32, 32, 3), np.uint8))
-cut = engines.open_engine(record, (1,), Path(sys.argv[1]), trunk=None)
+cut = engines.open_engine(record, (1,), Path(sys.argv[1]), build=None)
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
@@ -237,14 +236,11 @@ def test_without_images_nothing_is_measured_or_kept(record: Backbone, tmp_path: 
 def test_to_predict_the_chosen_engine_is_opened_else_the_reference(
     record: Backbone, pixels: Pixels, home: Path, tmp_path: Path
 ) -> None:
-    def trunk() -> nn.Module:
-        return networks.trunk(small(), record, (2, 0))
-
-    known = engines.open_engine(record, (2, 0), home, trunk=trunk)
+    known = engines.open_engine(record, (2, 0), home, build=small)
     whole, _ = engines.choose(record, pixels, home, build=small)
     assert known.name == whole.name
     assert_array_equal(known(pixels)[0], whole(pixels)[2])
     assert_array_equal(known(pixels)[1], whole(pixels)[0])
-    fresh = engines.open_engine(record, (2, 0), tmp_path, trunk=trunk)
+    fresh = engines.open_engine(record, (2, 0), tmp_path, build=small)
     assert fresh.name == REFERENCE
     assert [depth.shape[1] for depth in fresh(pixels[:1])] == [record.widths[2], record.widths[0]]

@@ -62,7 +62,7 @@ def test_a_network_that_cannot_be_looked_into_keeps_its_run(trained: tuple[Resul
 
     from pictures import in_memory, jpeg
 
-    result = replace(trained[0], trunk=broken)  # type: ignore[arg-type]
+    result = replace(trained[0], network=broken)  # type: ignore[arg-type]
     assert result.predictions is not None
     files = {path: jpeg(n) for n, path in enumerate(result.predictions.paths)}
     page = Reader(report.page(result, "", in_memory(files, ("test",))))

@@ -159,7 +159,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "plan_")
         pictures, plan = _listed(X), self.plan_
-        engine = open_engine(plan.backbone, plan.taps, self._folder, trunk=self._trunk)
+        engine = open_engine(plan.backbone, plan.taps, self._folder, build=self._build)
         looked = survey(
             lambda i: _bytes(pictures[i]),
             len(pictures),
@@ -178,6 +178,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+    def _build(self) -> "nn.Module":
+        """The whole network, for engines that need torch."""
+        return open_network(self._network).build()
 
     def _choices(self) -> Choices:
         """The parameters, checked (scikit-learn wants that in ``fit``, not in ``__init__``)."""
@@ -205,13 +209,6 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         if len(classes) < 2:
             raise ValueError(f"There must be at least two classes, got 1 class: {classes[0]!r}")
         return classes, places.tolist()
-
-    def _trunk(self) -> "nn.Module":
-        """The cut trunk, for engines that need torch."""
-        from regraft import networks
-
-        network = open_network(self._network)
-        return networks.trunk(network.build(), self.plan_.backbone, self.plan_.taps)
 
 
 def _measure(

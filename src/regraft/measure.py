@@ -201,7 +201,7 @@ def _look_together(
     dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
 ) -> tuple[Survey, str]:
     """The pass shared by all processes, and the name of the engine that ran it."""
-    record, engine = network.backbone, _same_engine(dataset, network, store.folder)
+    record, engine = network.backbone, same_engine(dataset, network, store.folder)
     looked = shared_survey(
         dataset.read,
         len(dataset),
@@ -256,7 +256,7 @@ def shared_survey(
     )
 
 
-def _same_engine(dataset: Dataset, network: Network, folder: Path) -> Engine | None:
+def same_engine(dataset: Dataset, network: Network, folder: Path) -> Engine | None:
     """The engine that the first process chooses, in all of them; None where no image can be used.
 
     One process a machine makes it ready there, and the others find it in the cache folder.

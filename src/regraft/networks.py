@@ -5,18 +5,20 @@ from a file (a bundled package's, or the user's), fetched by timm when the user 
 models and gives no file, or drawn at random where a seed is asked for.
 """
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from regraft import backbones, tracing, weights, zoo
 from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.backbones.files import sha256_of, weights_file
 from regraft.describe import Measured, locate, measure
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, RunError
 from regraft.tracing import Tap, Traced, Trunk
 from regraft.zoo import Triple
 
@@ -27,6 +29,7 @@ __all__ = [
     "find",
     "load",
     "readings",
+    "refilled",
     "trunk",
     "weights_file",
 ]
@@ -93,6 +96,43 @@ def architecture(backbone: Backbone) -> nn.Module:
     """
     _check_buildable(backbone)
     return zoo.create(backbone.architecture)
+
+
+def refilled(
+    backbone: Backbone,
+    state: Mapping[str, Any],
+    taps: Sequence[int],
+    module: nn.Module | None = None,
+) -> nn.Module:
+    """The network of a record with a RUN's weights, in evaluation mode.
+
+    Its head means nothing, nor do stages after the deepest tap, which a RUN does not keep.
+
+    Args:
+        backbone: the record.
+        state: tensors or arrays by name, ``trunk.*`` those of the trunk.
+        taps: the depths that the RUN reads.
+        module: the network, where it is one in memory; it is not touched.
+
+    Raises:
+        BackboneError: the backbone is a module in memory and was not given.
+        RunError: the state is not that of this network.
+    """
+    whole = (architecture(backbone) if module is None else copy.deepcopy(module)).eval()
+    names = {name.removeprefix("trunk.") for name in state if name.startswith("trunk.")}
+    kept = trunk(whole, backbone, taps)
+    own, shapes = kept.state_dict(), {name: tuple(state[f"trunk.{name}"].shape) for name in names}
+    problems = [f"missing: {name}." for name in own if name not in names]
+    problems += [f"not of it: {name}." for name in sorted(names - own.keys())]
+    problems += [
+        f"{name} must be of shape {tuple(tensor.shape)}, got {shapes[name]}."
+        for name, tensor in own.items()
+        if name in names and shapes[name] != tuple(tensor.shape)
+    ]
+    if problems:
+        raise RunError(f"The saved weights are not those of {backbone.name}.", problems)
+    kept.load_state_dict({name: torch.as_tensor(state[f"trunk.{name}"]) for name in own})
+    return whole
 
 
 def describe_timm(name: str, weights: Path | None = None, *, seed: int | None = None) -> Backbone:

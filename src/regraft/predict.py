@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft import planfile, result
+from regraft import engines, planfile, result
 from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
 from regraft.dataset import read_file
-from regraft.engines import Engine, open_engine
+from regraft.engines import REFERENCE, Engine, Pixels, open_engine
 from regraft.evaluate import softmax
-from regraft.features import survey
+from regraft.features import Survey, survey
 from regraft.heads import Head
 from regraft.plan import Plan
 from regraft.result import Predictions
 
 if TYPE_CHECKING:
     from torch import nn
+
+MANY = 256
+"""Images from which it pays to convert a network that this machine does not know, and to measure
+what runs it fastest: about what the reference does in the time that this takes."""
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """A path, a file's bytes, a PIL image, or pixels of 0..255 ``[height, width(, channels)]``."""
@@ -69,8 +74,9 @@ class Result:
     log: tuple[Mapping[str, object], ...] = field(repr=False)
     audit: tuple[tuple[str, str, str], ...] = field(repr=False)
     cache: Path
-    trunk: "Callable[[], nn.Module]" = field(repr=False)
-    """Builds the cut trunk with torch, for engines that need it."""
+    network: "Callable[[], nn.Module]" = field(repr=False)
+    """Builds the network with torch, with the weights that it has now, for engines that need it.
+    Its head, and what comes after the deepest tap, need not mean anything."""
     folder: Path | None = None
     draw: "Callable[[Result, str], str] | None" = field(default=None, repr=False)
     """Draws the report, given the model card's text; where there is none, none is written."""
@@ -134,23 +140,44 @@ class Result:
             "surgery": changed,
         }
 
-    def _engine(self) -> Engine:
-        return open_engine(self._record(), self.plan.taps, self.cache, trunk=self.trunk)
+    def trunk(self) -> "nn.Module":
+        """The trunk that reads the taps, built with torch."""
+        from regraft import networks
 
-    def _record(self) -> Backbone:
-        """The backbone's record, with the weights that it has now."""
-        trained = self.plan.case in (3, 4)
-        return retrained(self.plan.backbone, self.tensors) if trained else self.plan.backbone
+        return networks.trunk(self.network(), self.plan.backbone, self.plan.taps)
 
-    def _look(self, images: Sequence[Picture]) -> Any:
-        engine = self._engine()
+    @cached_property
+    def record(self) -> Backbone:
+        """The record of what its engine runs.
+
+        That of the backbone, where nothing was trained and this machine knows the backbone; else
+        one of the network as it is now.
+        """
+        backbone, frozen = self.plan.backbone, self.plan.case in (1, 2)
+        if frozen and engines.remembered(backbone, self.cache, build=self.network) is not None:
+            return backbone
+        return retrained(backbone, self.tensors, self.plan.cut)
+
+    def engine(self) -> Engine:
+        """What runs the trunk: as this machine remembers, else the reference."""
+        return open_engine(self.record, self.plan.taps, self.cache, build=self.network)
+
+    def _chosen(self, pixels: Pixels) -> Engine:
+        """The fastest engine on this machine, remembered or measured now."""
+        taps, build = self.plan.taps, self.network
+        return engines.choose(self.record, pixels, self.cache, build=build, taps=taps)[0]
+
+    def _look(self, images: Sequence[Picture]) -> Survey:
+        """The features of the images. Many of them pay for a choice of the engine."""
+        engine = self.engine()
+        slow = engine.name == REFERENCE and len(images) >= MANY
         return survey(
             lambda i: _bytes(images[i]),
             len(images),
             [self.plan.backbone.view],
             self.plan.inputs,
-            engine=engine,
-            choose=lambda pixels, indices: engine,
+            engine=None if slow else engine,
+            choose=lambda pixels, indices: self._chosen(pixels),
         )
 
     def _prediction(
@@ -162,12 +189,16 @@ class Result:
         return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
 
 
-def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]]) -> Backbone:
-    """A backbone's record after training: what is remembered of the old weights is not its own."""
+def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int) -> Backbone:
+    """The record of a network that was cut or trained, as far as its trunk goes.
+
+    ``tensors``: its weights by name; ``cut``: its deepest stage.
+    """
     digest = hashlib.sha256()
-    for name in sorted(tensors):
+    for name in sorted(name for name in tensors if name.startswith("trunk.")):
         digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
-    return replace(backbone, weights=Weights("memory", digest.hexdigest(), ""))
+    weights = Weights("memory", digest.hexdigest(), "")
+    return replace(backbone, stages=backbone.stages[: cut + 1], weights=weights)
 
 
 def _name(image: Picture, number: int) -> str:

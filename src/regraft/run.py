@@ -162,12 +162,13 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
     """
     files = read_run(Path(folder))
 
-    def trunk() -> "nn.Module":
-        from regraft.surgery import restore
-
-        return restore(files.config, files.tensors).trunk
-
     plan = planfile.loads(files.plan, f"{folder}/plan.json")
+
+    def network() -> "nn.Module":
+        from regraft.networks import refilled
+
+        return refilled(plan.backbone, files.tensors, plan.taps)
+
     return Result(
         plan=plan,
         classes=tuple(files.config["classes"]),
@@ -178,7 +179,7 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         log=(),
         audit=(),
         cache=cache_folder(cache),
-        trunk=trunk,
+        network=network,
         folder=Path(folder),
     )
 

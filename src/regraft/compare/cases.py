@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from regraft.compare.comparison import Omitted, Outcome
 from regraft.contest import Entry, Tell, beats, frozen, winner
 from regraft.decide import SCRATCH, worth_training
-from regraft.engines import open_engine
 from regraft.features import survey
 from regraft.measure import Measured
 from regraft.plan import Choices, Plan, frozen_case, stages_named
@@ -184,7 +183,7 @@ def _speed(result: Result, measured: Measured) -> tuple[str, float]:
     """The engine of a frozen network and its images/s, decoding included, once it is warm."""
     plan = result.plan
     items = [measured.audit.kept[i] for i in measured.split.test[:TIMED]]
-    engine = open_engine(plan.backbone, plan.taps, measured.cache, trunk=result.trunk)
+    engine = result.engine()
     for _ in range(2):
         seen = survey(
             lambda i: measured.dataset.read(items[i]),

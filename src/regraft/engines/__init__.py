@@ -65,8 +65,9 @@ def choose(
     build: Build,
     only: str | None = None,
     labels: Sequence[int] | None = None,
+    taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration]:
-    """The engine for all depths of a backbone: the remembered one, else the best of a calibration.
+    """The engine for a backbone: the remembered one, else the best of a calibration.
 
     Args:
         backbone: the network's record.
@@ -75,35 +76,44 @@ def choose(
         build: gives the whole network, when it is needed.
         only: the name of the engine to use, if it agrees.
         labels: the sample's classes as numbers.
+        taps: the depths that the engine is to give; all of them unless named.
 
     Raises:
         UsageError: there is no engine called ``only``, or it may not be used.
     """
-    known = remembered(backbone, folder, build=build, only=only)
+    known = remembered(backbone, folder, build=build, only=only, taps=taps)
     if known is not None:
         return known
-    trunk = _whole_trunk(backbone, build)
+    every = range(len(backbone.stages))
+    taps = every if taps is None else taps
     if not len(pixels):  # nothing to measure with, and nothing to run
-        return eager.Eager(REFERENCE, trunk, backbone), Calibration(REFERENCE)
+        return _engine(REFERENCE, backbone, folder, taps, build), Calibration(REFERENCE)
     with trunks.unfinished(folder) as path:
         sample = Sample(pixels, labels)
+        trunk = _trunk(backbone, build, every)
         made = calibrate.calibrate(backbone, trunk(), sample, path / trunks.GRAPH, only)
         name = _named(backbone, made, only)
         if _keep(path, folder, backbone, made):
-            known = remembered(backbone, folder, build=build, only=only)
+            known = remembered(backbone, folder, build=build, only=only, taps=taps)
             if known is not None:
                 return known[0], replace(known[1], seconds=made.seconds)
-        engine = _engine(name, backbone, path, range(len(backbone.stages)), trunk)
+        engine = _engine(name, backbone, path, taps, build)
         engine(pixels[:1])  # opened while its files are there
         return engine, replace(made, chosen=name)
 
 
 def remembered(
-    backbone: Backbone, folder: Path, *, build: Build, only: str | None = None
+    backbone: Backbone,
+    folder: Path,
+    *,
+    build: Build,
+    only: str | None = None,
+    taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration] | None:
-    """The engine for all depths that an earlier calibration chose (or measured, with ``only``).
+    """The engine that an earlier calibration chose (or measured, with ``only``).
 
-    Neither torch nor OpenVINO is imported before the engine is called.
+    It gives the depths ``taps``, all of them unless named. Neither torch nor OpenVINO is imported
+    before it is called.
 
     Raises:
         UsageError: there is no engine called ``only``.
@@ -114,11 +124,11 @@ def remembered(
     if known is None or not known.usable(only or known.chosen):
         return None
     known = replace(known, chosen=only or known.chosen, seconds=0.0)
-    every = range(len(backbone.stages))
-    return _engine(known.chosen, backbone, path, every, _whole_trunk(backbone, build)), known
+    taps = range(len(backbone.stages)) if taps is None else taps
+    return _engine(known.chosen, backbone, path, taps, build), known
 
 
-def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, trunk: Build) -> Engine:
+def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
     """The engine for some depths, to predict with: as calibrated, else the reference.
 
     Its features are those of the engine for all depths, bit for bit.
@@ -127,24 +137,24 @@ def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, trunk:
         backbone: the network's record.
         taps: the depths to read, in the order in which they are to be given.
         folder: the cache folder.
-        trunk: gives the trunk that ends at the deepest tap and reads ``taps``, if it is needed.
+        build: gives the whole network, when it is needed.
     """
     path = trunks.home(folder, backbone)
     known = trunks.recall(path)
-    return _engine(known.chosen if known else REFERENCE, backbone, path, taps, trunk)
+    return _engine(known.chosen if known else REFERENCE, backbone, path, taps, build)
 
 
-def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], trunk: Build) -> Engine:
+def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
     if graph.is_graph(name):
         return graph.Graph(name, path / trunks.GRAPH, taps)
-    return eager.Eager(name, trunk, backbone)
+    return eager.Eager(name, _trunk(backbone, build, taps), backbone)
 
 
-def _whole_trunk(backbone: Backbone, build: Build) -> Build:
+def _trunk(backbone: Backbone, build: Build, taps: Sequence[int]) -> Build:
     def trunk() -> "nn.Module":
         from regraft import networks
 
-        return networks.trunk(build(), backbone, range(len(backbone.stages)))
+        return networks.trunk(build(), backbone, taps)
 
     return trunk
 

@@ -191,7 +191,7 @@ def _compare(
         wanted = _shares(_in_torch(module.classifier), plain, sample)
         parities.append(parity.told("its preprocessing against regraft's own", found, wanted))
     own = result.predict_proba(sample.files)
-    engine = result._engine().name
+    engine = result.engine().name
     parities.append(parity.near(f"RUN ({engine}) against the float32 network", own, wanted))
     if known := len(sample.recorded):
         what = "predictions.csv of the RUN against the float32 network"
