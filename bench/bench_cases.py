@@ -2,8 +2,8 @@
 
     python bench/bench_cases.py --data FOLDER --out bench_cases.json
 
-For each number of images a class (0: all, which is 70 % of at most 400), seed and set: draw the
-training images, fit or train every arm on them, and judge each once on the rest (at most 1,000).
+For each number of images a class (0: all, which is 70 % of at most ``--most``), seed and set: draw
+the training images, fit or train every arm on them, and judge each once on the rest (at most 1,000).
 EfficientNet-Lite0 at 96 px, so that two cores can train it; the frozen arms see the same 96 px.
 What is handed over follows from the rules of ``fit``; its cost is counted in seconds of the
 processor, which other work on the machine disturbs least. A row that the file has is not run again.
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import machine
-from bench_depths import draw, some_of
+from bench_depths import MOST, draw, some_of
 from regraft import finetune, heads
 from regraft.contest import out_of_noise
 from regraft.decide import worth_training
@@ -36,7 +36,10 @@ from regraft.training import Training, textbook, tuned
 
 SETS = "hymenoptera,clothing,sign_digits,weather,rsscn7_satellite,spoken_digit_spectrograms"
 ARMS = ("case 1", "case 2", "textbook", "tuned", "scratch")
-MIRRORED = {"hymenoptera", "clothing", "weather", "rsscn7_satellite", "flowers5", "cifar10"}
+MIRRORED = {
+    *("hymenoptera", "clothing", "weather", "rsscn7_satellite", "flowers5", "cifar10"),
+    *("tiny_dogs6", "dtd10", "fashion_mnist"),
+}
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--draws", default="20:0,20:1,20:2,0:0", help="images a class : seed")
     parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--most", type=int, default=MOST, help="images a class to draw from")
     parser.add_argument("--arms", default="textbook,tuned,scratch")
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -60,7 +64,7 @@ def main() -> None:
         for name in given.sets.split(","):
             if any((r["set"], r["n"], r["seed"]) == (name, count, seed) for r in rows):
                 continue
-            measured = measure(some_of(given.data / name), network, Choices())
+            measured = measure(some_of(given.data / name, given.most), network, Choices())
             row = run(measured, count, seed, given.arms.split(","))
             rows.append({"set": name, "n": count, "seed": seed, **row})
             print(json.dumps(rows[-1]), flush=True)
@@ -87,7 +91,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         some = [row for row in rows if row["n"] == n]
         _, regret, cost, below = np.array([verdict(row) for row in some]).T
         both = [r["arms"] for r in some if {"tuned", "textbook"} <= r["arms"].keys()]
-        gain = [arms_of["tuned"]["test"] - arms_of["textbook"]["test"] for arms_of in both]
+        gain = [arms_of["tuned"]["test"] - arms_of["textbook"]["test"] for arms_of in both] or [0]
         print(
             f"{n or 'all'} a class: regret {100 * regret.mean():.2f} at {cost.mean():.0%} of the "
             f"cost, tuned above textbook {100 * float(np.mean(gain)):.1f}, at most "

@@ -64,8 +64,8 @@ def of_set(folder: Path, counts: Sequence[int], seeds: Sequence[int]) -> list[di
     return rows
 
 
-def some_of(folder: Path) -> Dataset:
-    """At most ``MOST`` images a class, drawn by seed, the data's own split forgotten."""
+def some_of(folder: Path, most: int = MOST) -> Dataset:
+    """At most so many images a class, drawn by seed, the data's own split forgotten."""
     whole = Dataset.open(folder)
     order = np.random.default_rng(0).permutation(len(whole.items))
     seen: dict[str, int] = {}
@@ -73,7 +73,7 @@ def some_of(folder: Path) -> Dataset:
     for i in order:
         label = whole.items[i].label
         seen[label] = seen.get(label, 0) + 1
-        if seen[label] <= MOST:
+        if seen[label] <= most:
             picked.append(int(i))
     picked.sort()
     items = tuple(type(whole.items[i])(whole.items[i].path, whole.items[i].label) for i in picked)

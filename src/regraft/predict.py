@@ -162,6 +162,14 @@ class Result:
         """What runs the trunk: as this machine remembers, else the reference."""
         return open_engine(self.record, self.plan.taps, self.cache, build=self.network)
 
+    def exact_engine(self) -> Engine:
+        """The same, for a long use.
+
+        Where this machine does not know the network, the fastest that calculates in float32 is
+        found, which takes some seconds.
+        """
+        return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
+
     def _chosen(self, pixels: Pixels) -> Engine:
         """The fastest engine on this machine, remembered or measured now."""
         taps, build = self.plan.taps, self.network

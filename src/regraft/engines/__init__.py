@@ -46,6 +46,7 @@ __all__ = [
     "Sample",
     "choose",
     "cores",
+    "exact",
     "features",
     "open_engine",
     "remembered",
@@ -126,6 +127,21 @@ def remembered(
     known = replace(known, chosen=only or known.chosen, seconds=0.0)
     taps = range(len(backbone.stages)) if taps is None else taps
     return _engine(known.chosen, backbone, path, taps, build), known
+
+
+def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
+    """The engine for some depths where there are no images to choose it with.
+
+    The remembered one, else the fastest of those that calculate in float32, which is remembered.
+    """
+    known = remembered(backbone, folder, build=build, taps=taps)
+    if known is not None:
+        return known[0]
+    with trunks.unfinished(folder) as path:
+        whole = _trunk(backbone, build, range(len(backbone.stages)))()
+        made = calibrate.calibrate_exact(backbone, whole, path / trunks.GRAPH)
+        _keep(path, folder, backbone, made)
+    return open_engine(backbone, taps, folder, build=build)
 
 
 def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CUDA = ("cuda-fp16", "cuda-bf16", "cuda-fp32")
 CPU = ("torch-bf16-channels-last", "torch-fp32-channels-last")
+EXACT = ("cuda-fp32", graph.FULL)
+"""As precise as the reference."""
 
 SAMPLE = 128
 """Images that agreement is measured on, if the reference is fast enough for so many."""
@@ -81,6 +83,27 @@ def calibrate(
         images=max((one.agreement.images for one in measured if one.agreement), default=0),
         seconds=time.perf_counter() - start,
     )
+
+
+def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calibration:
+    """Choose among the engines that are as precise as the reference, without any image.
+
+    Where both calculate in float32 the same steps, any pixels tell whether they agree: noise does.
+    What rounds must be judged on photos (:func:`calibrate`).
+    """
+    start, size = time.perf_counter(), backbone.view.size
+    coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, 3), np.uint8)
+    places = np.arange(size) * 8 // size
+    sample = Sample(coarse[:, places][:, :, places])
+    engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
+    speed, reference = _run_reference(engine, sample.pixels)
+    trial = _Trial(backbone, trunk, path, sample, reference, None)
+    measured = [Measured(REFERENCE, speed)]
+    unfit = _convert(trial)
+    for name in EXACT:
+        no = unfit and graph.is_graph(name)
+        measured.append(Measured(name, refused=unfit) if no else _measure(name, trial, measured))
+    return Calibration(_fastest(measured).name, tuple(measured), 0, time.perf_counter() - start)
 
 
 def _fastest(measured: Sequence[Measured]) -> Measured:
