@@ -3,9 +3,9 @@
     python bench/bench_cases.py --data FOLDER --out bench_cases.json
 
 For each number of images a class (0: all, which is 70 % of at most ``--most``), seed and set: draw
-the training images, fit or train every arm on them, and judge each once on the rest (at most 1,000).
-EfficientNet-Lite0 at 96 px, so that two cores can train it; the frozen arms see the same 96 px.
-What is handed over follows from the rules of ``fit``; its cost is counted in seconds of the
+the training images, fit or train every arm on them, and judge each once on the rest (at most
+1,000). EfficientNet-Lite0 at 96 px, so that two cores can train it; the frozen arms see the same
+96 px. What is handed over follows from the rules of ``fit``; its cost is counted in seconds of the
 processor, which other work on the machine disturbs least. A row that the file has is not run again.
 """
 

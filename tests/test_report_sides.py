@@ -100,6 +100,7 @@ def found() -> Comparison:
         seconds={"shared": 1.0, "total": 9.0},
         classes=7,
         recipe="tuned",
+        options=("--budget 600s", "--class-weights none", "--quick"),
     )
 
 
@@ -115,6 +116,10 @@ def test_a_comparison_has_its_page(found: Comparison, tmp_path: Path) -> None:
         low, high = one.accuracy_interval
         assert f"{one.accuracy:.1%}{low:.1%} to {high:.1%}{one.balanced_accuracy:.1%}" in page.text
     assert "Case 4 is left out: few images." in page.text
+    usual = "-b efficientnet-lite0 --class-weights none --seed 3"
+    assert f"regraft fit DATA {usual} --case N --out RUN" in page.text
+    again = usual.replace("lite0", "lite0 --budget 600s").replace("none", "none --quick")
+    assert f"regraft compare DATA {again} --out FOLDER" in page.text
     assert [a for a in page.all("svg") if a.get("class") == "chart"]
     assert "320 → 7" in page.text or "192 → 7" in page.text
     assert page.outline[1:3] == ["  What each gets", "  What each does to the network"]

@@ -138,6 +138,8 @@ def test_the_model_tells_what_it_is(client: httpx.Client, run: Path) -> None:
 
 def test_health_and_the_api_are_there(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
+    head = client.head("/healthz")
+    assert (head.status_code, head.content) == (200, b"")
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {"/predict", "/healthz", "/model", "/metrics"}
     assert {"413", "415", "422", "503"} <= set(paths["/predict"]["post"]["responses"])

@@ -129,7 +129,14 @@ def side_by_side(
         seconds={"shared": shared, "total": time.perf_counter() - measured.started},
         classes=len(measured.classes),
         recipe=aims.recipe,
+        options=_asked(choices, quick=quick),
     )
+
+
+def _asked(choices: Choices, *, quick: bool) -> tuple[str, ...]:
+    fraction = choices.test_fraction
+    held_out = [] if fraction is None else [f"--test-fraction {fraction:g}"]
+    return (*choices.named(), *held_out, *(["--quick"] if quick else []))
 
 
 def _trained(

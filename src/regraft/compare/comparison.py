@@ -79,6 +79,8 @@ class Comparison:
     classes: int
     """How many there are."""
     recipe: str
+    options: tuple[str, ...]
+    """What was asked for beside data, backbone and seed, as it would be typed."""
 
     def to_json(self) -> dict[str, Any]:
         """What ``comparison.json`` holds."""

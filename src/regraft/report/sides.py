@@ -21,9 +21,13 @@ def render(document: Mapping[str, Any]) -> str:
         )
         for one in document["cases"]
     ]
+    asked = [f"-b {document['backbone']}", *document["options"], f"--seed {document['seed']}"]
+    of_all = ("--quick", "--budget")
     return template.render(
         "comparison.html.jinja",
         found=document,
+        again=" ".join(asked),
+        one=" ".join(option for option in asked if not option.startswith(of_all)),
         chart=Markup(curves.intervals(rows)),
         picture=Markup(_picture(document)),
         time=seconds,

@@ -188,6 +188,8 @@ def _routes(app: FastAPI, desk: Desk, counts: metrics.Metrics) -> None:
         alive = desk.batcher.alive
         return JSONResponse({"status": "ok" if alive else "stopped"}, 200 if alive else 503)
 
+    app.head("/healthz", include_in_schema=False)(healthz)  # as load balancers ask
+
     limits = {**asdict(desk.limits), "files": desk.limits.together}
     told = {**description(desk.model), "limits": limits}
 

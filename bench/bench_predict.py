@@ -1,0 +1,101 @@
+"""What choosing an engine gives a RUN on a machine that does not know its network.
+
+    python bench/bench_predict.py RUN IMAGES --out bench_predict.json
+
+In one process: the images classified by the reference, then by the engine that a server finds
+without images, then by the one that is chosen with them; images/s of the second of two passes
+(decoding included), seconds of the choice, and how far the probabilities are from the reference's.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import machine
+import regraft
+from regraft import engines
+from regraft.engines import Engine
+from regraft.evaluate import softmax
+from regraft.features import survey
+from regraft.predict import Result
+
+MOST = 400
+
+
+def main() -> None:
+    """Measure, print a table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("bench_predict.json"))
+    given = parser.parse_args()
+    files = sorted(p for p in given.images.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+    files = files[:: max(1, len(files) // MOST)][:MOST]
+    rows: list[dict[str, Any]] = []
+    wanted = None
+    print("| engine | choice, s | images/s | same class | largest difference |")
+    print("|---|--:|--:|--:|--:|")
+    for kind in ("reference", "precise", "chosen"):
+        with tempfile.TemporaryDirectory() as place:
+            result = regraft.load(given.run, cache=place)
+            start = time.perf_counter()
+            engine = _engine(kind, result, files)
+            choice = time.perf_counter() - start
+            shares, speed = _passes(result, engine, files)
+        wanted = shares if wanted is None else wanted
+        same = float((shares.argmax(1) == wanted.argmax(1)).mean())
+        off = float(np.abs(shares - wanted).max())
+        rows.append(
+            {"kind": kind, "engine": engine.name, "choice_s": choice, "images_per_second": speed}
+            | {"same": same, "largest_difference": off}
+        )
+        print(f"| {engine.name} | {choice:.1f} | {speed:.0f} | {same:.1%} | {off:.4f} |")
+    document = {"machine": machine.describe(), "images": len(files), "rows": rows}
+    given.out.write_text(json.dumps(document, indent=1))
+
+
+def _engine(kind: str, result: Result, files: list[Path]) -> Engine:
+    """The engine, opened."""
+    if kind == "chosen":
+        look = _look(result, files[: engines.SAMPLE])
+        look(None, lambda pixels: _choose(result, pixels))
+    engine = result.exact_engine() if kind == "precise" else result.engine()
+    _look(result, files[:1])(engine)
+    return engine
+
+
+def _choose(result: Result, pixels: engines.Pixels) -> Engine:
+    taps, build = result.plan.taps, result.network
+    return engines.choose(result.record, pixels, result.cache, build=build, taps=taps)[0]
+
+
+def _look(result: Result, files: list[Path]) -> Callable[..., Any]:
+    def look(engine: Engine | None, choose: Any = None) -> Any:
+        return survey(
+            lambda i: files[i].read_bytes(),
+            len(files),
+            [result.plan.backbone.view],
+            result.plan.inputs,
+            engine=engine,
+            choose=lambda pixels, indices: choose(pixels),
+        )
+
+    return look
+
+
+def _passes(result: Result, engine: Engine, files: list[Path]) -> tuple[Any, float]:
+    """Probabilities ``[n, classes]``, and images/s of the second pass."""
+    look = _look(result, files)
+    look(engine)
+    found = look(engine)
+    return softmax(result.head.logits(found.features[0])), found.images_per_second
+
+
+if __name__ == "__main__":
+    main()
