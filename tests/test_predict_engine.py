@@ -113,6 +113,12 @@ def test_a_long_use_has_a_precise_engine_without_images(
             assert one.agreement.cosine > 0.99999
     reference = regraft.load(out, cache=tmp_path / "nothing").predict_proba(files_of(measured))
     assert_allclose(elsewhere.predict_proba(files_of(measured)), reference, atol=1e-3)
+    most = (files_of(measured) * MANY)[:MANY]
+    elsewhere.predict_proba(most)  # with photos it is measured anew
+    later = trunks.recall(trunks.home(tmp_path, elsewhere.record))
+    assert later is not None
+    assert (found.provisional, later.provisional) == (True, False)
+    assert graph.HALF in [one.name for one in later.candidates]
     here = regraft.load(out, cache=measured.cache)
     assert here.exact_engine().name == result.engine().name  # what is known stays
 

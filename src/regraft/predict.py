@@ -18,7 +18,7 @@ from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
 from regraft.dataset import read_file
-from regraft.engines import REFERENCE, Engine, Pixels, open_engine
+from regraft.engines import Engine, Pixels, open_engine
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
 from regraft.heads import Head
@@ -89,7 +89,9 @@ class Result:
     def predict(self, images: Sequence[Picture], top: int = 1) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image.
 
-        What cannot be read is named in its prediction's ``problem``; the rest are classified.
+        What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
+        machine that does not know the network, :data:`MANY` images begin with some seconds in
+        which the fastest engine is found.
         """
         found = self._look(images)
         shares = softmax(self.head.logits(found.features[0]))
@@ -177,14 +179,17 @@ class Result:
 
     def _look(self, images: Sequence[Picture]) -> Survey:
         """The features of the images. Many of them pay for a choice of the engine."""
-        engine = self.engine()
-        slow = engine.name == REFERENCE and len(images) >= MANY
+        engine: Engine | None = self.engine()
+        if len(images) >= MANY:
+            build, taps = self.network, self.plan.taps
+            known = engines.remembered(self.record, self.cache, build=build, taps=taps)
+            engine = known[0] if known and not known[1].provisional else None
         return survey(
             lambda i: _bytes(images[i]),
             len(images),
             [self.plan.backbone.view],
             self.plan.inputs,
-            engine=None if slow else engine,
+            engine=engine,
             choose=lambda pixels, indices: self._chosen(pixels),
         )
 

@@ -70,6 +70,8 @@ def choose(
 ) -> tuple[Engine, Calibration]:
     """The engine for a backbone: the remembered one, else the best of a calibration.
 
+    One that was remembered without images (:func:`exact`) is measured anew.
+
     Args:
         backbone: the network's record.
         pixels: a sample of real images ``[n, S, S, 3]``; :data:`SAMPLE` of them suffice.
@@ -83,7 +85,7 @@ def choose(
         UsageError: there is no engine called ``only``, or it may not be used.
     """
     known = remembered(backbone, folder, build=build, only=only, taps=taps)
-    if known is not None:
+    if known is not None and not (known[1].provisional and len(pixels)):
         return known
     every = range(len(backbone.stages))
     taps = every if taps is None else taps

@@ -72,13 +72,14 @@ class Calibration:
     """Which engine was chosen for a backbone on this machine, and what else was tried.
 
     ``images`` is the number that agreement was measured on, ``seconds`` what it took (0 where it
-    was remembered).
+    was remembered). ``provisional``: made without photos, so only among precise engines.
     """
 
     chosen: str
     candidates: tuple[Measured, ...] = ()
     images: int = 0
     seconds: float = 0.0
+    provisional: bool = False
 
     def usable(self, name: str) -> bool:
         """Whether this engine was measured and agreed."""

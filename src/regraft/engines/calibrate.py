@@ -103,7 +103,8 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     for name in EXACT:
         no = unfit and graph.is_graph(name)
         measured.append(Measured(name, refused=unfit) if no else _measure(name, trial, measured))
-    return Calibration(_fastest(measured).name, tuple(measured), 0, time.perf_counter() - start)
+    chosen, seconds = _fastest(measured).name, time.perf_counter() - start
+    return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
 
 
 def _fastest(measured: Sequence[Measured]) -> Measured:

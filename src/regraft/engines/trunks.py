@@ -98,9 +98,10 @@ def move_in(new: Path, path: Path) -> None:
     Raises:
         OSError: the cache folder cannot be written.
     """
-    if recall(path) is not None:
+    there = recall(path)
+    if there is not None and not there.provisional:
         return
-    if path.exists():  # damaged
+    if path.exists():  # damaged, or made without photos
         path.replace(new.with_name(new.name + "-old"))
         shutil.rmtree(new.with_name(new.name + "-old"), ignore_errors=True)
     try:
