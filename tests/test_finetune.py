@@ -17,7 +17,7 @@ from regraft.border import At, Border
 from regraft.errors import DataError
 from regraft.evaluate import softmax
 from regraft.finetune import Images, Trained, _class_weights, checkpoint, loop, modes, predict
-from regraft.finetune.data import Squares, batches, normalised, room_for_crops
+from regraft.finetune.data import Squares, batches, room_for_crops
 from regraft.processes import open_fabric
 from regraft.surgery import Network, restore
 from regraft.training import steps_of
@@ -350,7 +350,7 @@ def test_images_beyond_what_memory_holds_are_decoded_anew() -> None:
             Squares(some.read, some.items, view, held).batch(rows), whole.batch(rows)
         )
     fabric = open_fabric("32-true")
-    x = normalised(whole.batch(rows).to(fabric.device), record(), True)
+    x = networks.normalised(whole.batch(rows).to(fabric.device), record(), True)
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -68,9 +68,10 @@ def test_a_trained_network_has_an_engine_chosen_for_it(
     assert_array_equal(again, result.predictions.probabilities)
 
 
-def test_a_short_budget_leaves_it_to_the_reference(measured: Measured) -> None:
-    plan = short(run.draft(measured, Choices(case=3, seed=5, budget=100.0)))
-    assert run.perform(plan, measured).metrics["engine"] == REFERENCE
+def test_a_short_budget_leaves_it_to_the_reference(measured: Measured, tmp_path: Path) -> None:
+    plan = short(run.draft(measured, Choices(case=3, budget=100.0)))
+    elsewhere = replace(measured, cache=tmp_path)  # where no engine is known of such a network
+    assert run.perform(plan, elsewhere).metrics["engine"] == REFERENCE
 
 
 @pytest.mark.parametrize("made", ["trained", "cut"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regraft import backbones, tracing, weights, zoo
 from regraft.backbones import Backbone, Stage, View, Weights
@@ -28,6 +28,7 @@ __all__ = [
     "describe_timm",
     "find",
     "load",
+    "normalised",
     "readings",
     "refilled",
     "trunk",
@@ -202,6 +203,17 @@ def trunk(module: nn.Module, backbone: Backbone, taps: Sequence[int]) -> Trunk:
     """
     traced = tracing.trace(module, backbone.name)
     return Trunk(traced, readings(traced, backbone, taps))
+
+
+def normalised(pixels: Tensor, backbone: Backbone, channels_last: bool = True) -> Tensor:
+    """Pixels of 0..255 ``[B, 3, S, S]`` as the network takes them, float32, a new tensor."""
+
+    def scaled(values: Triple) -> Tensor:
+        return 255.0 * torch.tensor(values, device=pixels.device)[:, None, None]
+
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    x = pixels.to(torch.float32, memory_format=memory, copy=True)
+    return x.sub_(scaled(backbone.mean)).div_(scaled(backbone.std))
 
 
 def readings(traced: Traced, backbone: Backbone, taps: Sequence[int]) -> list[tuple[Tap, Stage]]:

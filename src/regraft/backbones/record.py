@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regraft.errors import BackboneError
 from regraft.images import View
 
@@ -78,6 +81,15 @@ class Backbone:
     def widths(self) -> tuple[int, ...]:
         """Channels at every depth."""
         return tuple(stage.channels for stage in self.stages)
+
+    def normalised(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pixels ``[n, S, S, 3]`` as the network takes them, ``[n, 3, S, S]``.
+
+        In torch, where it has to be fast: :func:`regraft.networks.normalised`.
+        """
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        x = (squares.astype(np.float32) / 255 - mean) / std
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
     def _repr_html_(self) -> str:
         """The picture of the untouched network, for a notebook."""

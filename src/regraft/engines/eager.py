@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Eager:
         self._mode = MODES[name]
         self._make = trunk
         self._trunk: nn.Module | None = None
-        self._mean, self._std = backbone.mean, backbone.std
+        self._backbone = backbone
 
     def __call__(self, pixels: Pixels) -> list[Floats]:
         """Features ``[B, C_d]`` at each tap, of pixels ``[B, S, S, 3]``."""
@@ -104,9 +104,8 @@ class Eager:
         """``[B, S, S, 3]`` of 0..255 as the trunk's ``[B, 3, S, S]``, on its device."""
         import torch
 
-        def scaled(values: tuple[float, ...]) -> Any:
-            return 255.0 * torch.tensor(values, device=self._mode.device)
+        from regraft import networks
 
-        x = pixels.to(self._mode.device).float().sub_(scaled(self._mean)).div_(scaled(self._std))
-        x = x.permute(0, 3, 1, 2).to(getattr(torch, self._mode.precision))
-        return x if self._mode.channels_last else x.contiguous()
+        mode, moved = self._mode, pixels.to(self._mode.device).permute(0, 3, 1, 2)
+        x = networks.normalised(moved, self._backbone, mode.channels_last)
+        return x.to(getattr(torch, mode.precision))

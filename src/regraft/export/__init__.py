@@ -215,15 +215,6 @@ def _shares(run: Run, about: About, sample: Sample) -> NDArray[Any]:
         rows = [run(images.picture(file)[None])[0] for file in sample.files]
         twice = images.picture(sample.files[0])[None].repeat(2, axis=0)
         return np.stack([run(twice)[1], *rows[1:]])
-    x = _normalised(sample, about)
+    x = about.plan.backbone.normalised(sample.squares)
     lots = [x[:1], *(x[at : at + _LOT] for at in range(1, len(x), _LOT))]
     return np.concatenate([run(lot) for lot in lots])
-
-
-def _normalised(sample: Sample, about: About) -> NDArray[np.float32]:
-    """The squares as the network takes them, float32 ``[n, 3, S, S]``."""
-    mean, std = (
-        np.array(v, np.float32) for v in (about.plan.backbone.mean, about.plan.backbone.std)
-    )
-    x = (sample.squares.astype(np.float32) / 255 - mean) / std
-    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -26,11 +26,12 @@ from regraft.changes import Change
 from regraft.errors import DataError
 from regraft.evaluate import fit_temperature, softmax, squared_error
 from regraft.finetune.candidate import Job, Row, Standing
-from regraft.finetune.data import Read, Squares, normalised, room_for_crops
+from regraft.finetune.data import Read, Squares, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, fastest, kept
 from regraft.heads import Head, class_weights
+from regraft.networks import normalised
 from regraft.processes import any_of, of_first, open_fabric
 from regraft.surgery import Network, operate
 from regraft.training import Training, rung_of

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from regraft.backbones import Backbone, View
+from regraft.backbones import View
 from regraft.engines import cores
 from regraft.errors import DataError
 from regraft.images import inspect
@@ -93,17 +93,6 @@ class Augment:
             where = swapped.to(pixels.device)[:, None, None, None]
             pixels = torch.where(where, pixels.flip(-1), pixels)
         return pixels
-
-
-def normalised(pixels: Tensor, backbone: Backbone, channels_last: bool) -> Tensor:
-    """Pixels of 0..255 ``[B, 3, S, S]`` as the network takes them."""
-
-    def scaled(values: tuple[float, ...]) -> Tensor:
-        return 255.0 * torch.tensor(values, device=pixels.device)[:, None, None]
-
-    memory = torch.channels_last if channels_last else torch.contiguous_format
-    x = pixels.to(torch.float32, memory_format=memory)
-    return x.sub_(scaled(backbone.mean)).div_(scaled(backbone.std))
 
 
 def batches(

@@ -8,7 +8,8 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
-from regraft.finetune.data import Squares, normalised
+from regraft.finetune.data import Squares
+from regraft.networks import normalised
 from regraft.surgery import Network
 
 JUDGED = 32
@@ -26,7 +27,7 @@ def logits_of(
         for start in range(0, len(own), JUDGED):
             part = slice(start, start + JUDGED)
             pixels = squares.batch(own[part]).to(fabric.device)
-            mine[part] = network(normalised(pixels, backbone, True)).float().cpu().numpy()
+            mine[part] = network(normalised(pixels, backbone)).float().cpu().numpy()
     logits = np.zeros((len(squares), mine.shape[1]), np.float32)
     for rank, rows in enumerate(_gathered(fabric, mine)):
         logits[rank :: fabric.world_size] = rows

@@ -26,10 +26,11 @@ from regraft.finetune.candidate import (
     restored,
     seeded,
 )
-from regraft.finetune.data import Augment, batches, normalised
+from regraft.finetune.data import Augment, batches
 from regraft.finetune.judge import logits_of
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
+from regraft.networks import normalised
 from regraft.processes import align, any_of, of_first, sum_of
 from regraft.training import steps_of
 

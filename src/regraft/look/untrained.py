@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from regraft.backbones import Backbone
 from regraft.engines.base import Pixels
+from regraft.networks import normalised
 from regraft.processes import one_core
 from regraft.surgery import operate
 from regraft.tracing import Trunk
@@ -35,11 +36,10 @@ def twin(
         norm.reset_running_stats()
         norm.momentum = None  # the plain average over batches
         norm.train()
-    mean, std = (torch.tensor(v)[:, None, None] * 255 for v in (backbone.mean, backbone.std))
     with torch.inference_mode(), one_core():
         for n in range(0, len(pictures) if norms else 0, _BATCH):
-            x = torch.from_numpy(pictures[n : n + _BATCH]).permute(0, 3, 1, 2).float()
-            trunk(((x - mean) / std).contiguous(memory_format=torch.channels_last))
+            x = torch.from_numpy(pictures[n : n + _BATCH]).permute(0, 3, 1, 2)
+            trunk(normalised(x, backbone))
     for norm in norms:
         norm.eval()
     return trunk

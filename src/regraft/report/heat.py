@@ -103,10 +103,7 @@ def _normalised(result: Result, square: Pixels) -> "Tensor":
     """Pixels ``[S, S, 3]`` as the network takes them, ``[1, 3, S, S]``."""
     import torch
 
-    backbone = result.plan.backbone
-    mean, std = (np.array(values, np.float32) for values in (backbone.mean, backbone.std))
-    x = (square.astype(np.float32) / 255 - mean) / std
-    return torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None]
+    return torch.from_numpy(result.plan.backbone.normalised(square[None]))
 
 
 # ---- pictures
