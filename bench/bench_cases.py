@@ -26,6 +26,7 @@ from bench_depths import MOST, draw, some_of
 from regraft import finetune, heads
 from regraft.contest import out_of_noise
 from regraft.decide import worth_training
+from regraft.evaluate import softmax
 from regraft.evidence import Evidence, candidates_of, gather
 from regraft.finetune import Images, Trained
 from regraft.measure import Measured, Network, cache_folder, measure, open_network
@@ -145,9 +146,9 @@ def run(measured: Measured, count: int, seed: int, arms: Sequence[str]) -> dict[
         (2, [p for p in evidence.probes if p.taps[-1] < last]),
     ):
         best = min(probes, key=lambda p: p.loss)
-        out["arms"][f"case {case}"] = frozen(measured, train, test, part, val, best)
+        out["arms"][f"case {case}"] = frozen(measured, train, test, part, val, best, evidence)
     chosen = evidence.probes[evidence.chosen]
-    out["arms"]["frozen"] = frozen(measured, train, test, part, val, chosen)
+    out["arms"]["frozen"] = frozen(measured, train, test, part, val, chosen, evidence)
     for arm in arms:
         recipe = recipe_of(arm, measured, evidence, len(train))
         out["arms"][arm] = trained(measured, train, test, part, val, recipe, evidence, seed)
@@ -163,13 +164,14 @@ def frozen(
     part: NDArray[np.intp],
     val: NDArray[np.intp],
     probe: Any,
+    evidence: Evidence,
 ) -> dict[str, Any]:
     """A head on some depths: on all for the test, on ``part`` for the validation images."""
     start, spent = time.perf_counter(), time.process_time()
     widths, classes = measured.network.backbone.widths, len(measured.classes)
     own = heads.columns(widths, probe.taps)
 
-    def right(rows: NDArray[np.intp], on: NDArray[np.intp]) -> list[bool]:
+    def shares(rows: NDArray[np.intp], on: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         head = heads.fit(
             measured.features[rows],
             widths,
@@ -178,18 +180,27 @@ def frozen(
             probe.taps,
             probe.strength,
         )
-        hits = head.logits(measured.features[on][:, own]).argmax(1) == measured.labels[on]
-        return [bool(hit) for hit in hits]
+        head = head.scaled(evidence.temperature)
+        return softmax(head.logits(measured.features[on][:, own]))
 
-    got = float(np.mean(right(train, test)))
-    hits = right(train[part], train[val])
+    got = float(np.mean(shares(train, test).argmax(1) == measured.labels[test]))
     return {
         "test": got,
-        "validation": float(np.mean(hits)),
-        "hits": hits,
+        **judged(shares(train[part], train[val]), measured.labels[train[val]]),
         "taps": probe.taps,
         "seconds": time.perf_counter() - start,
         "processor": time.process_time() - spent,
+    }
+
+
+def judged(shares: NDArray[np.floating[Any]], truth: NDArray[np.intp]) -> dict[str, Any]:
+    """On the validation images: accuracy, which are right, and the squared error of each."""
+    hits = shares.argmax(1) == truth
+    errors = np.square(shares - np.eye(shares.shape[1])[truth]).sum(1)
+    return {
+        "validation": float(hits.mean()),
+        "hits": hits.tolist(),
+        "errors": errors.round(5).tolist(),
     }
 
 
@@ -253,11 +264,9 @@ def trained(
     module = None if backbone.architecture else measured.network.build()
     network = restore(config, done.state, module)
     logits = finetune.predict(network, measured.dataset.read, [kept[i] for i in test], backbone)
-    hits = done.shares.argmax(1) == labels[train][val]
     return {
         "test": float((logits.argmax(1) == labels[test]).mean()),
-        "validation": float(hits.mean()),
-        "hits": [bool(hit) for hit in hits],
+        **judged(done.shares, labels[train][val]),
         "taps": recipe.taps,
         "rate": done.rate,
         "epochs": done.epochs,
