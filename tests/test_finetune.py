@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -23,7 +23,7 @@ from regraft.surgery import Network, restore
 from regraft.training import steps_of
 from scenes import KINDS
 from smallnet import record, small
-from smallrace import LAST, images, pictures, race, recipe, same, untimed
+from smallrace import LAST, head, images, pictures, race, recipe, same, untimed
 
 ONE = {"rates": (1e-2,), "epochs": 1, "refit": False}
 START = {f"trunk.{name}": tensor.numpy() for name, tensor in small().state_dict().items()}
@@ -93,6 +93,18 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_torch_alone(tmp_path: Path
     assert same(race(tmp_path / "again"), one)
     assert untimed(race(tmp_path / "again").rows) == untimed(one.rows)
     assert not same(race(tmp_path / "other", seed=1), one)
+
+
+def test_a_start_that_no_epoch_improves_has_a_head_fitted_to_all_images(tmp_path: Path) -> None:
+    done = race(tmp_path, recipe(rates=(1e-30,), averaged=False))
+    whole = images()
+    assert done.epochs == 0
+    weight = done.state["head.weight"]
+    scale = weight / head(np.arange(len(whole.items))).weight
+    assert_allclose(scale, scale.mean(), rtol=1e-5)  # one temperature
+    pretrained = networks.trunk(small(), record(), [LAST]).state_dict()
+    for name, tensor in pretrained.items():
+        assert_array_equal(done.state[f"trunk.{name}"], tensor.numpy())
 
 
 def test_early_stopping(tmp_path: Path) -> None:

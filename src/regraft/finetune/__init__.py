@@ -155,7 +155,8 @@ def train(
     logits[~np.isfinite(logits).all(1)] = 0  # a network that gives no numbers tells nothing
     temperature = of_first(lambda: fit_temperature(logits, job.truth))
     final = best
-    if training.refit and best.best_epoch and not best.problem:
+    # where no epoch was better than the start, what is fitted to all images is the head alone
+    if training.refit and (best.best_epoch or training.fitted) and not best.problem:
         whole = np.arange(len(images.items))
         again = head(whole) if training.fitted else None
         job = replace(job, start=lambda: start(again)[0])
