@@ -56,7 +56,10 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     if given.out.exists():
-        rows = json.loads(given.out.read_text())["rows"]
+        before = json.loads(given.out.read_text())
+        if (before["size"], before.get("most", MOST)) != (given.size, given.most):
+            parser.error(f"{given.out} holds rows of another --size or --most")
+        rows = before["rows"]
     network = open_network("efficientnet-lite0")
     view = replace(network.backbone.view, size=given.size)
     network = Network(replace(network.backbone, view=view), network.build)
@@ -69,7 +72,8 @@ def main() -> None:
             row = run(measured, count, seed, given.arms.split(","))
             rows.append({"set": name, "n": count, "seed": seed, **row})
             print(json.dumps(rows[-1]), flush=True)
-            document = {"machine": machine.describe(), "size": given.size, "rows": rows}
+            how = {"machine": machine.describe(), "size": given.size, "most": given.most}
+            document = how | {"rows": rows}
             given.out.write_text(json.dumps(document, indent=1))
     show(rows)
 

@@ -351,3 +351,9 @@ def test_wrong_usage(cli: Regraft, data: Path, tmp_path: Path, words: tuple[str,
     said = cli("compare", data, "--out", tmp_path / "cmp", *words)
     assert (said.code, said.out) == (2, "")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_comparison_remembers_what_was_asked_for(measured: Measured) -> None:
+    asked = replace(CHOICES, weighting="none", test_fraction=0.25)
+    found = side_by_side(measured, asked, quick=True)
+    assert found.options == ("--class-weights none", "--test-fraction 0.25", "--quick")

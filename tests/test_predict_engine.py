@@ -1,7 +1,10 @@
 """Which engine a RUN predicts with: where it was made, and on a machine that does not know it."""
 
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +13,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 import regraft
 from pictures import lay_out
 from regraft import engines, measure, networks, run
-from regraft.engines import REFERENCE, graph, trunks
+from regraft.engines import REFERENCE, Calibration, calibrate, graph, trunks
 from regraft.errors import RunError
 from regraft.measure import Measured
 from regraft.plan import Choices, Plan
 from regraft.predict import MANY, Result
 from scenes import each, scenes
 from smallnet import record, small
-
-EXACT = (REFERENCE, graph.FULL, "cuda-fp32")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,19 @@ def cut(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     return run.carry_out(run.draft(measured, Choices(cut="1")), measured, out=out), out
 
 
+def recalled(result: Result) -> Calibration:
+    """What its machine remembers of exactly this network."""
+    known = trunks.recall(trunks.home(result.cache, result.record))
+    assert known is not None
+    return known
+
+
+def converted(known: Calibration) -> bool:
+    """Whether OpenVINO in float32 was measured and may be used."""
+    [full] = [one for one in known.candidates if one.name == graph.FULL]
+    return not full.refused and full.images_per_second > 0
+
+
 def files_of(measured: Measured) -> list[Path]:
     root = measured.cache.parent / "scenes"
     return [root / measured.dataset.items[measured.audit.kept[i]].path for i in measured.split.test]
@@ -59,9 +73,9 @@ def test_a_trained_network_has_an_engine_chosen_for_it(
     trained: tuple[Result, Path], measured: Measured
 ) -> None:
     result, out = trained
-    known = trunks.recall(trunks.home(measured.cache, result.record))
-    assert known is not None
+    known = recalled(result)
     assert known.chosen == result.metrics["engine"] == result.engine().name
+    assert converted(known)
     assert result.record.weights != result.plan.backbone.weights
     assert result.predictions is not None
     again = regraft.load(out, cache=measured.cache).predict_proba(files_of(measured))
@@ -70,7 +84,8 @@ def test_a_trained_network_has_an_engine_chosen_for_it(
 
 def test_a_short_budget_leaves_it_to_the_reference(measured: Measured, tmp_path: Path) -> None:
     plan = short(run.draft(measured, Choices(case=3, budget=100.0)))
-    elsewhere = replace(measured, cache=tmp_path)  # where no engine is known of such a network
+    # where no engine is known of such a network
+    elsewhere = replace(measured, cache=tmp_path, started=time.perf_counter())
     assert run.perform(plan, elsewhere).metrics["engine"] == REFERENCE
 
 
@@ -89,9 +104,9 @@ def test_many_images_are_worth_a_choice_where_the_network_is_unknown(
 
     most = (files * (MANY // len(files) + 1))[:MANY]
     many = elsewhere.predict_proba(most)
-    found = trunks.recall(trunks.home(tmp_path, elsewhere.record))
-    assert found is not None
+    found = recalled(elsewhere)
     assert elsewhere.engine().name == found.chosen
+    assert converted(found)
     assert_allclose(many[: len(files)], known, atol=0.05)
     later = regraft.load(out, cache=tmp_path)
     assert_array_equal(later.predict_proba(files), many[: len(files)])
@@ -104,33 +119,50 @@ def test_a_long_use_has_a_precise_engine_without_images(
     result, out = request.getfixturevalue(made)
     elsewhere = regraft.load(out, cache=tmp_path)
     engine = elsewhere.exact_engine()
-    found = trunks.recall(trunks.home(tmp_path, elsewhere.record))
-    assert found is not None
+    found = recalled(elsewhere)
     assert found.chosen == engine.name
-    assert [one.name for one in found.candidates] == [REFERENCE, "cuda-fp32", graph.FULL]
-    for one in found.candidates[1:]:
-        if not one.refused:
-            assert one.agreement is not None
-            assert one.agreement.cosine > 0.99999
+    assert [one.name for one in found.candidates] == [REFERENCE, graph.FULL]
+    assert converted(found)
+    agreement = found.candidates[1].agreement
+    assert agreement is not None
+    assert agreement.cosine > 0.99999
     reference = regraft.load(out, cache=tmp_path / "nothing").predict_proba(files_of(measured))
     assert_allclose(elsewhere.predict_proba(files_of(measured)), reference, atol=1e-3)
     most = (files_of(measured) * MANY)[:MANY]
     elsewhere.predict_proba(most)  # with photos it is measured anew
-    later = trunks.recall(trunks.home(tmp_path, elsewhere.record))
-    assert later is not None
+    later = recalled(elsewhere)
     assert (found.provisional, later.provisional) == (True, False)
     assert graph.HALF in [one.name for one in later.candidates]
     here = regraft.load(out, cache=measured.cache)
     assert here.exact_engine().name == result.engine().name  # what is known stays
 
 
-def test_a_cut_network_is_known_where_its_backbone_is(
+def test_a_cut_network_runs_as_its_backbone_where_that_is_known(
     cut: tuple[Result, Path], measured: Measured, tmp_path: Path
 ) -> None:
     result, out = cut
-    assert regraft.load(out, cache=measured.cache).record == result.plan.backbone
-    elsewhere = regraft.load(out, cache=tmp_path).record
-    assert elsewhere.stages == result.plan.backbone.stages[: result.plan.cut + 1]
+    here = regraft.load(out, cache=measured.cache)
+    here.predict_proba((files_of(measured) * MANY)[:MANY])
+    assert trunks.recall(trunks.home(measured.cache, here.record)) is None
+    assert here.record.stages == result.plan.backbone.stages[: result.plan.cut + 1]
+    assert here.record.weights != result.plan.backbone.weights
+
+
+@pytest.mark.parametrize("use", ["many", "long"])
+def test_a_cut_network_never_stands_for_its_backbone(
+    use: str, cut: tuple[Result, Path], measured: Measured, tmp_path: Path
+) -> None:
+    """Its later stages are gone; what is remembered of it must not be taken for the whole."""
+    shutil.copytree(measured.cache, tmp_path / "cache")
+    result = regraft.load(cut[1], cache=tmp_path / "cache")
+    result.predict_proba(files_of(measured))
+    shutil.rmtree(trunks.home(tmp_path / "cache", result.plan.backbone))
+    if use == "many":
+        result.predict_proba((files_of(measured) * MANY)[:MANY])
+    else:
+        result.exact_engine()
+    assert trunks.recall(trunks.home(tmp_path / "cache", result.plan.backbone)) is None
+    assert recalled(result).candidates
 
 
 def test_weights_that_are_not_those_of_the_network_are_all_named() -> None:
@@ -161,11 +193,43 @@ def test_a_network_is_refilled_as_far_as_the_run_keeps_it() -> None:
 
 
 def test_without_a_cache_folder_the_engine_is_there_all_the_same(
-    trained: tuple[Result, Path], measured: Measured, tmp_path: Path
+    trained: tuple[Result, Path],
+    measured: Measured,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     lost = regraft.load(trained[1], cache=tmp_path / "file" / "cache")
-    assert lost.exact_engine().name in EXACT
+    made: list[Calibration] = []
+
+    def noted(*args: Any) -> Calibration:
+        made.append(calibrate_exact(*args))
+        return replace(made[-1], chosen=graph.FULL)  # whatever is fastest here
+
+    calibrate_exact = calibrate.calibrate_exact
+    monkeypatch.setattr(calibrate, "calibrate_exact", noted)
+    engine = lost.exact_engine()
+    assert (engine.name, converted(made[0])) == (graph.FULL, True)
+    record = lost.plan.backbone
+    assert engine(np.zeros((3, record.view.size, record.view.size, 3), np.uint8))[0].shape[0] == 3
     few = lost.predict_proba(files_of(measured))
     assert_allclose(few, trained[0].predict_proba(files_of(measured)), atol=0.05)
     assert engines.remembered(lost.record, lost.cache, build=lost.network) is None
+
+
+def test_what_was_made_without_photos_gives_way_to_nothing_of_its_kind(
+    cut: tuple[Result, Path], tmp_path: Path
+) -> None:
+    result = regraft.load(cut[1], cache=tmp_path)
+    result.exact_engine()
+    home = trunks.home(tmp_path, result.record)
+    inode = home.stat().st_ino
+    other = shutil.copytree(home, tmp_path / "trunks" / "other")
+    trunks.move_in(other, home)
+    assert home.stat().st_ino == inode
+    known = replace(recalled(result), provisional=False)
+    (other / trunks.META).unlink()
+    trunks.write_meta(other, result.record, known)
+    trunks.move_in(other, home)
+    assert home.stat().st_ino != inode
+    assert [path.name for path in home.parent.iterdir()] == [home.name]

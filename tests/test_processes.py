@@ -165,8 +165,11 @@ def test_two_fine_tune_as_one(cli: Regraft, place: Path, tmp_path: Path) -> None
     words = ["fit", "--plan", plan, *network(place)[2:], "--json", "--out"]
     alone = cli(*words, tmp_path / "one")
     assert alone.code == 0, alone.err
-    done = in_two("-m", "regraft", *words, tmp_path / "two")
+    timed = json.loads(plan.read_text("utf-8")) | {"budget": 900.0}
+    plan.write_text(json.dumps(timed), "utf-8")
+    done = in_two("-m", "regraft", *words, tmp_path / "two", cache=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "cache" / "trunks").iterdir())) == 2  # the backbone, what it became
     found = json.loads(done.stdout)  # one document: the other process printed none
     assert found["n"] == alone.json["n"]
     assert abs(found["accuracy"] - alone.json["accuracy"]) <= 2 / found["n"]

@@ -125,6 +125,15 @@ def test_a_comparison_has_its_page(found: Comparison, tmp_path: Path) -> None:
     assert page.outline[1:3] == ["  What each gets", "  What each does to the network"]
 
 
+def test_a_comparison_of_an_earlier_version_has_its_page_too(found: Comparison) -> None:
+    document = found.to_json()
+    del document["options"], document["recipe"]
+    assert (
+        "regraft compare DATA -b efficientnet-lite0 --seed 3"
+        in Reader(report.of_comparison(document)).text
+    )
+
+
 def test_a_comparison_of_a_network_without_a_record_has_no_picture(found: Comparison) -> None:
     page = Reader(report.of_comparison(replace(found, backbone="mine").to_json()))
     assert "  What each does to the network" not in page.outline

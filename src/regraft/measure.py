@@ -256,12 +256,20 @@ def shared_survey(
     )
 
 
-def same_engine(dataset: Dataset, network: Network, folder: Path) -> Engine | None:
+def same_engine(
+    dataset: Dataset, network: Network, folder: Path, taps: Sequence[int] | None = None
+) -> Engine | None:
     """The engine that the first process chooses, in all of them; None where no image can be used.
 
     One process a machine makes it ready there, and the others find it in the cache folder.
+
+    Args:
+        dataset: images to choose it with.
+        network: what it is to run.
+        folder: the cache folder.
+        taps: the depths that it is to give; all of them unless named.
     """
-    find = partial(_find_engine, dataset, network, folder)
+    find = partial(_find_engine, dataset, network, folder, taps)
     first = each(lambda: find(None) if is_first() else None)
     name = of_first(lambda: first.name if first else "")
     if not name:
@@ -271,29 +279,42 @@ def same_engine(dataset: Dataset, network: Network, folder: Path) -> Engine | No
 
 
 def _find_engine(
-    dataset: Dataset, network: Network, folder: Path, only: str | None
+    dataset: Dataset,
+    network: Network,
+    folder: Path,
+    taps: Sequence[int] | None,
+    only: str | None,
 ) -> Engine | None:
     """The remembered engine, or the one chosen on images from all over the data set."""
-    known = engines.remembered(network.backbone, folder, build=network.build, only=only)
+    known = engines.remembered(network.backbone, folder, build=network.build, only=only, taps=taps)
     if known:
         return known[0]
     pixels, indices = sample(dataset.read, len(dataset), network.backbone.view)
-    return _engine_for(network, pixels, folder, only) if indices else None
+    return _engine_for(network, pixels, folder, only, taps) if indices else None
 
 
-def _engine_for(network: Network, pixels: Pixels, folder: Path, only: str | None = None) -> Engine:
+def _engine_for(
+    network: Network,
+    pixels: Pixels,
+    folder: Path,
+    only: str | None = None,
+    taps: Sequence[int] | None = None,
+) -> Engine:
     # without labels: some of these images may be held out
     record, build = network.backbone, network.build
-    return engines.choose(record, pixels, folder, build=build, only=only)[0]
+    return engines.choose(record, pixels, folder, build=build, only=only, taps=taps)[0]
+
+
+def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
+    """Some of the kept images as a data set of their own."""
+    whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
+    items = tuple(whole.items[i] for i in picked)
+    return Dataset(whole.name, items, (), lambda i: whole.read(picked[i]))
 
 
 def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
     """Features ``[len(rows), width]`` of the mirror images of some of the kept images."""
-    whole, record = measured.dataset, measured.network.backbone
-    picked = [measured.audit.kept[i] for i in rows]
-    some = Dataset(
-        whole.name, tuple(whole.items[i] for i in picked), (), lambda i: whole.read(picked[i])
-    )
+    some, record = part(measured, rows), measured.network.backbone
     with Store.open(measured.cache) as store:
         views = [replace(record.view, mirror=True)]
         found, _ = look_at(some, measured.network, views, store, lambda done, total: None)

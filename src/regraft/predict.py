@@ -18,7 +18,7 @@ from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
 from regraft.dataset import read_file
-from regraft.engines import Engine, Pixels, open_engine
+from regraft.engines import Calibration, Engine, Pixels
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
 from regraft.heads import Head
@@ -150,46 +150,50 @@ class Result:
 
     @cached_property
     def record(self) -> Backbone:
-        """The record of what its engine runs.
-
-        That of the backbone, where nothing was trained and this machine knows the backbone; else
-        one of the network as it is now.
-        """
-        backbone, frozen = self.plan.backbone, self.plan.case in (1, 2)
-        if frozen and engines.remembered(backbone, self.cache, build=self.network) is not None:
-            return backbone
-        return retrained(backbone, self.tensors, self.plan.cut)
+        """The record of the network as it is now: its own weights, and no stage after the cut."""
+        return retrained(self.plan.backbone, self.tensors, self.plan.cut)
 
     def engine(self) -> Engine:
-        """What runs the trunk: as this machine remembers, else the reference."""
-        return open_engine(self.record, self.plan.taps, self.cache, build=self.network)
+        """What runs the trunk: what this machine knows, else the reference."""
+        known = self._known()
+        taps, build = self.plan.taps, self.network
+        return known[0] if known else engines.reference(self.record, taps, build=build)
 
     def exact_engine(self) -> Engine:
         """The same, for a long use.
 
-        Where this machine does not know the network, the fastest that calculates in float32 is
-        found, which takes some seconds.
+        Where this machine does not know the network, OpenVINO in float32 is made ready, which takes
+        some seconds; the reference where that is not faster.
         """
-        return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
+        known = self._known()
+        taps, build = self.plan.taps, self.network
+        return known[0] if known else engines.exact(self.record, taps, self.cache, build=build)
+
+    def _known(self) -> tuple[Engine, Calibration] | None:
+        """What this machine remembers: of the backbone, where nothing was trained, or of this."""
+        taps, build = self.plan.taps, self.network
+        if self.plan.case in (1, 2):
+            known = engines.remembered(self.plan.backbone, self.cache, build=build, taps=taps)
+            if known is not None:
+                return known
+        return engines.remembered(self.record, self.cache, build=build, taps=taps)
 
     def _chosen(self, pixels: Pixels) -> Engine:
-        """The fastest engine on this machine, remembered or measured now."""
+        """The fastest engine on this machine for the network as it is now."""
         taps, build = self.plan.taps, self.network
         return engines.choose(self.record, pixels, self.cache, build=build, taps=taps)[0]
 
     def _look(self, images: Sequence[Picture]) -> Survey:
         """The features of the images. Many of them pay for a choice of the engine."""
-        engine: Engine | None = self.engine()
-        if len(images) >= MANY:
-            build, taps = self.network, self.plan.taps
-            known = engines.remembered(self.record, self.cache, build=build, taps=taps)
-            engine = known[0] if known and not known[1].provisional else None
+        known = self._known()
+        settled = known is not None and not known[1].provisional
+        wait = len(images) >= MANY and not settled
         return survey(
             lambda i: _bytes(images[i]),
             len(images),
             [self.plan.backbone.view],
             self.plan.inputs,
-            engine=engine,
+            engine=None if wait else self.engine(),
             choose=lambda pixels, indices: self._chosen(pixels),
         )
 

@@ -16,10 +16,10 @@ from regraft import anatomy, heads, report
 from regraft.anatomy import Anatomy
 from regraft.changes import Change, Kind
 from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained, winner
-from regraft.engines import open_engine, trunks
+from regraft.engines import reference, trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
-from regraft.measure import Measured, Network, same_engine, shared_survey
+from regraft.measure import Measured, Network, part, same_engine, shared_survey
 from regraft.plan import Plan, StepKind
 from regraft.predict import Result, retrained
 from regraft.processes import of_first
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 CHOICE = 15.0
-"""Seconds kept for the choice of a trained network's engine, if they are at most a tenth of
-what is left of the budget: it took 12 with EfficientNet-Lite0 on two busy cores."""
+"""Seconds that the choice of a trained network's engine is taken to need where that of the backbone
+is not remembered: it took 12 with EfficientNet-Lite0 on two busy cores."""
 
 
 @dataclass
@@ -82,16 +82,27 @@ class Work:
 
         network, first = measured.network, plan.trainings[0]
         speed = speed_of(network.build, network.backbone, measured.classes, first, measured.cache)
-        judging = min(plan.test / speed, 0.2 * plan.budget) + CHOICE * self.chooses_engine
+        judging = min(plan.test / speed, 0.2 * plan.budget) + self.choice
         return plan.budget - judging - (time.perf_counter() - measured.started)
 
     @cached_property
-    def chooses_engine(self) -> bool:
-        """Whether there is time to choose the engine of a trained network, seen before training."""
-        if self.plan.budget is None:
-            return True
-        gone = time.perf_counter() - self.measured.started
-        return self.plan.budget - gone >= 10 * CHOICE
+    def choice(self) -> float:
+        """Seconds kept for the choice of a trained network's engine.
+
+        What that of the backbone took; 0 where that is more than a tenth of what is left of the
+        budget, and the choice is left out.
+        """
+        measured, budget = self.measured, self.plan.budget
+        if budget is None:
+            return CHOICE
+
+        def needed() -> float:
+            known = trunks.recall(trunks.home(measured.cache, self.plan.backbone))
+            usual = known.seconds if known and known.seconds else CHOICE
+            left = budget - (time.perf_counter() - measured.started)
+            return usual if usual <= 0.1 * left else 0.0
+
+        return of_first(needed)  # the clocks of processes differ
 
     @property
     def hands_over_trained(self) -> bool:
@@ -218,13 +229,15 @@ def _evaluate(work: Work) -> None:
 def _logits_of_trained(work: Work) -> NDArray[np.float32]:
     """Logits of the held-out images by the trained network, run as it will be to predict.
 
-    Before that the engine is chosen, unless there is no time for it.
+    Before that the engine is chosen with training images, unless there is no time for it.
     """
     plan, measured = work.plan, work.measured
     record, build = retrained(plan.backbone, work.tensors, plan.cut), _trained_network(work)
-    if work.chooses_engine:
-        same_engine(measured.dataset, Network(record, build), measured.cache)
-    engine = open_engine(record, plan.taps, measured.cache, build=build)
+    engine = None
+    if work.choice:
+        some, network = part(measured, measured.split.train), Network(record, build)
+        engine = same_engine(some, network, measured.cache, plan.taps)
+    engine = engine or reference(record, plan.taps, build=build)
     work.engine, start = engine.name, time.perf_counter()
     items = [measured.audit.kept[i] for i in measured.split.test]
     looked = shared_survey(

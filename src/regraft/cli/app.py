@@ -205,6 +205,7 @@ def compare(
     seed: Seed = 0,
     recipe: RecipeName = Recipe.tuned,
     class_weights: ClassWeights = Weights.auto,
+    learning_rate: LearningRate = None,
     budget: Budget = None,
     strict: Strict = False,
     as_json: AsJson = False,
@@ -212,7 +213,11 @@ def compare(
     """Run all four cases on the same images, judge them side by side, mark what fit hands over."""
     from regraft.cli.compare import run_compare
 
-    choices = _choices(None, None, recipe, class_weights, seed, test_fraction, budget=budget)
+    choices = _choices(
+        *(None, None, recipe, class_weights, seed, test_fraction),
+        learning_rate=learning_rate,
+        budget=budget,
+    )
     run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from regraft.backbones import Weights
 from regraft.compare.cases import (
     Done,
     absurd,
@@ -129,14 +130,17 @@ def side_by_side(
         seconds={"shared": shared, "total": time.perf_counter() - measured.started},
         classes=len(measured.classes),
         recipe=aims.recipe,
-        options=_asked(choices, quick=quick),
+        options=_asked(choices, aims.backbone.weights, quick=quick),
     )
 
 
-def _asked(choices: Choices, *, quick: bool) -> tuple[str, ...]:
-    fraction = choices.test_fraction
-    held_out = [] if fraction is None else [f"--test-fraction {fraction:g}"]
-    return (*choices.named(), *held_out, *(["--quick"] if quick else []))
+def _asked(choices: Choices, weights: Weights, *, quick: bool) -> tuple[str, ...]:
+    """What was asked for, as it would be typed."""
+    asked = [f"--weights {weights.location}"] if weights.origin == "file" else []
+    asked += choices.named()
+    if choices.test_fraction is not None:
+        asked.append(f"--test-fraction {choices.test_fraction:g}")
+    return (*asked, *(["--quick"] if quick else []))
 
 
 def _trained(

@@ -40,7 +40,8 @@ class Outcome:
     parameters: int
     """Of the network that is kept, the new layer included."""
     seconds: float
-    """To fit or train it and to judge it; looking at the images is shared and not counted."""
+    """To fit or train it, to choose what runs a trained one, and to judge it; looking at the images
+    is shared and not counted."""
     images_per_second: float
     """When new images are classified, decoding included."""
     engine: str

@@ -1,8 +1,10 @@
-"""Engines run a frozen trunk; the fastest one that agrees with float32 torch is chosen.
+"""Engines run a trunk; the fastest one that agrees with float32 torch is chosen.
 
-The choice is made once for a backbone on a machine (:func:`choose`), on a sample of the person's
-own images, and remembered in the cache folder together with the converted trunk. From then on a
-run needs neither torch nor timm: where OpenVINO was chosen they are never imported.
+The choice is made once for a network on a machine: for a backbone before its first pass, for a
+trained network when it is done (:func:`choose`, on a sample of the person's own images), or where
+there are no images (:func:`exact`). It is remembered in the cache folder together with the
+converted trunk. From then on a run needs neither torch nor timm: where OpenVINO was chosen they are
+never imported.
 """
 
 import logging
@@ -10,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from regraft.backbones import Backbone
 from regraft.engines import calibrate, eager, graph, trunks
@@ -49,6 +53,7 @@ __all__ = [
     "exact",
     "features",
     "open_engine",
+    "reference",
     "remembered",
     "space",
 ]
@@ -100,9 +105,7 @@ def choose(
             known = remembered(backbone, folder, build=build, only=only, taps=taps)
             if known is not None:
                 return known[0], replace(known[1], seconds=made.seconds)
-        engine = _engine(name, backbone, path, taps, build)
-        engine(pixels[:1])  # opened while its files are there
-        return engine, replace(made, chosen=name)
+        return _opened(name, backbone, path, taps, build), replace(made, chosen=name)
 
 
 def remembered(
@@ -142,8 +145,14 @@ def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build
     with trunks.unfinished(folder) as path:
         whole = _trunk(backbone, build, range(len(backbone.stages)))()
         made = calibrate.calibrate_exact(backbone, whole, path / trunks.GRAPH)
-        _keep(path, folder, backbone, made)
-    return open_engine(backbone, taps, folder, build=build)
+        if _keep(path, folder, backbone, made):
+            return open_engine(backbone, taps, folder, build=build)
+        return _opened(made.chosen, backbone, path, taps, build)
+
+
+def reference(backbone: Backbone, taps: Sequence[int], *, build: Build) -> Engine:
+    """The engine for some depths that every machine has."""
+    return _engine(REFERENCE, backbone, Path(), taps, build)
 
 
 def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
@@ -166,6 +175,13 @@ def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], buil
     if graph.is_graph(name):
         return graph.Graph(name, path / trunks.GRAPH, taps)
     return eager.Eager(name, _trunk(backbone, build, taps), backbone)
+
+
+def _opened(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
+    """An engine that is open, so that it outlives its files."""
+    engine, side = _engine(name, backbone, path, taps, build), backbone.view.size
+    engine(np.zeros((1, side, side, 3), np.uint8))
+    return engine
 
 
 def _trunk(backbone: Backbone, build: Build, taps: Sequence[int]) -> Build:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 CUDA = ("cuda-fp16", "cuda-bf16", "cuda-fp32")
 CPU = ("torch-bf16-channels-last", "torch-fp32-channels-last")
-EXACT = ("cuda-fp32", graph.FULL)
-"""As precise as the reference."""
 
 SAMPLE = 128
 """Images that agreement is measured on, if the reference is fast enough for so many."""
@@ -86,10 +84,10 @@ def calibrate(
 
 
 def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calibration:
-    """Choose among the engines that are as precise as the reference, without any image.
+    """Choose between the reference and OpenVINO in float32, without any image.
 
     Where both calculate in float32 the same steps, any pixels tell whether they agree: noise does.
-    What rounds must be judged on photos (:func:`calibrate`).
+    What rounds must be judged on photos (:func:`calibrate`): bfloat16, and TF32 on NVIDIA devices.
     """
     start, size = time.perf_counter(), backbone.view.size
     coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, 3), np.uint8)
@@ -100,9 +98,8 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     trial = _Trial(backbone, trunk, path, sample, reference, None)
     measured = [Measured(REFERENCE, speed)]
     unfit = _convert(trial)
-    for name in EXACT:
-        no = unfit and graph.is_graph(name)
-        measured.append(Measured(name, refused=unfit) if no else _measure(name, trial, measured))
+    full = Measured(graph.FULL, refused=unfit) if unfit else _measure(graph.FULL, trial, measured)
+    measured.append(full)
     chosen, seconds = _fastest(measured).name, time.perf_counter() - start
     return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
 

@@ -98,17 +98,19 @@ def move_in(new: Path, path: Path) -> None:
     Raises:
         OSError: the cache folder cannot be written.
     """
-    there = recall(path)
-    if there is not None and not there.provisional:
+    there, made = recall(path), recall(new)
+    if there is not None and (not there.provisional or (made is not None and made.provisional)):
         return
-    if path.exists():  # damaged, or made without photos
-        path.replace(new.with_name(new.name + "-old"))
-        shutil.rmtree(new.with_name(new.name + "-old"), ignore_errors=True)
+    old = new.with_name(new.name + "-old")
+    with suppress(FileNotFoundError):
+        path.replace(old)  # damaged, or made without photos
     try:
         new.rename(path)
     except OSError:
         if recall(path) is None:
             raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @cache

@@ -21,8 +21,9 @@ def render(document: Mapping[str, Any]) -> str:
         )
         for one in document["cases"]
     ]
-    asked = [f"-b {document['backbone']}", *document["options"], f"--seed {document['seed']}"]
-    of_all = ("--quick", "--budget")
+    options = document.get("options", ())  # that of an earlier version has none
+    asked = [f"-b {document['backbone']}", *options, f"--seed {document['seed']}"]
+    of_all = ("--quick", "--budget", "--learning-rate")  # the frozen cases have no rate
     return template.render(
         "comparison.html.jinja",
         found=document,
@@ -46,7 +47,7 @@ def _picture(document: Mapping[str, Any]) -> str:
             taps=tuple(one["taps"]),
             classes=document["classes"],
             init="random" if one["case"] == 4 else None,
-            fitted=document["recipe"] == "tuned" and one["case"] != 4,
+            fitted=document.get("recipe", "tuned") == "tuned" and one["case"] != 4,
         )
         for one in document["cases"]
     ]
