@@ -229,6 +229,27 @@ def test_a_process_killed_between_the_moves_loses_nothing(tmp_path: Path, by: st
     assert read_run(run).metrics["accuracy"] == (0.3 if by == "writing" else 0.1)
 
 
+def test_what_comes_and_goes_while_it_is_looked_at_is_not_there(tmp_path: Path) -> None:
+    """As where two processes replace it: absent before, there for a moment, absent after."""
+    target = tmp_path / "run"
+
+    def objections(folder: Path) -> list[str]:
+        folder.rmdir()
+        return os.listdir(folder)
+
+    def appears(path: Path) -> bool:
+        looks.append(path)
+        if len(looks) == 1:
+            target.mkdir()
+        return len(looks) == 1
+
+    looks: list[Path] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folders.os.path, "lexists", appears)
+        assert not folders._replaceable(target, objections)
+    assert len(looks) == 2
+
+
 def write_many(run: Path, accuracy: float, overwrite: bool) -> list[str]:
     """Write the same run over and over; return what was refused."""
     refused = []

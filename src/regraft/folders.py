@@ -173,7 +173,12 @@ def _replaceable(target: Path, objections: Objections) -> bool:
     """
 
     def look(target: Path) -> Sequence[str] | None:
-        return objections(target) if os.path.lexists(target) else None
+        try:
+            return objections(target) if os.path.lexists(target) else None
+        except FileNotFoundError:  # another process moved it aside meanwhile
+            if os.path.lexists(target):
+                raise
+            return None
 
     found = steady(target, look)
     if found:
