@@ -245,7 +245,7 @@ def test_what_comes_and_goes_while_it_is_looked_at_is_not_there(tmp_path: Path) 
 
     looks: list[Path] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folders.os.path, "lexists", appears)
+        patch.setattr(os.path, "lexists", appears)
         assert not folders._replaceable(target, objections)
     assert len(looks) == 2
 

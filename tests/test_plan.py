@@ -97,6 +97,32 @@ def test_large_sets_with_something_left_to_win_are_case_3_or_4(
     assert said == (indicated in (3, 4))
 
 
+@pytest.mark.parametrize(
+    ("facts", "choices", "why"),
+    [
+        ({"images": 99}, Choices(), "99 training images are fewer than 100"),
+        ({"expected": 0.96}, Choices(), "expected to miss 4.0% of the images, less than 5%"),
+        ({"size": 0.8, "expected": 0.985}, Choices(), "expected to miss 1.5% of the images, less"),
+        ({}, Choices(), "On similar images training wins about a point before a set is large"),
+        ({"size": 0.8}, Choices(budget=1.0), "The budget does not last for one epoch"),
+        ({}, Choices(case=1), ""),
+        ({}, Choices(cut="stage1"), ""),
+        ({"size": 0.8}, Choices(), ""),
+        ({"similarity": 0.3}, Choices(), ""),
+    ],
+)
+def test_it_says_why_the_network_is_not_trained(
+    facts: dict[str, Any], choices: Choices, why: str
+) -> None:
+    usual = {"images": 120, "size": 0.1, "similarity": 0.9, "expected": 0.9}
+    evidence = dataclasses.replace(evidence_telling(3), **(usual | facts))
+    plan = plan_of(evidence, choices, speed=60.0)
+    told = [reason.fact for reason in plan.reasons if "so it stays frozen" in reason.fact]
+    assert len(told) == bool(why)
+    assert all(why in fact and "--case 3 trains it" in fact for fact in told)
+    assert bool(why) <= (not plan.trainings)
+
+
 def test_random_weights_are_tried_where_size_makes_it_plausible_or_when_asked_for() -> None:
     far = dataclasses.replace(evidence_telling(3), size=0.8, similarity=0.2, expected=0.9)
 

@@ -194,8 +194,11 @@ def _reasons(
 ) -> tuple[Reason, ...]:
     reasons = [_size_reason(evidence, indicated), _similarity_reason(backbone, evidence)]
     reasons.append(_cut_reason(backbone, evidence))
-    if indicated in (3, 4) and not asked(choices):
-        reasons.append(_headroom_reason(evidence, indicated))
+    if not asked(choices) and choices.case is None and choices.cut is None:
+        trains = indicated in (3, 4)
+        reasons.append(
+            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence)
+        )
     if choices.named():
         fact = f"Asked for: {', '.join(choices.named())}."
         reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
@@ -267,6 +270,25 @@ def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
         f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
         f"{indicated}; the frozen network is kept where training does not beat it.",
         "measured; Kornblith et al. 2019",
+    )
+
+
+def _frozen_reason(evidence: Evidence) -> Reason:
+    """Why the network is not trained, and how it can be all the same."""
+    least = HEADROOM if evidence.large else SMALL_HEADROOM
+    if worth_training(evidence):
+        fact = "The budget does not last for one epoch of training"
+    elif not evidence.large and evidence.images < FEWEST:
+        fact = f"{evidence.images:,} training images are fewer than {FEWEST}"
+    elif evidence.headroom < least:
+        missed = f"{evidence.headroom:.1%} of the images"
+        fact = f"The frozen network is expected to miss {missed}, less than {least:.0%}"
+    else:
+        fact = "On similar images training wins about a point before a set is large"
+    return Reason(
+        "The whole network is trained where that may win enough for the time it takes.",
+        f"{fact}, so it stays frozen; --case 3 trains it.",
+        "measured; the lines: docs/benchmarks.md",
     )
 
 
