@@ -160,6 +160,8 @@ def test_the_command_line_tells_how_training_goes(cli: Regraft, data: Path, tmp_
     said = cli("fit", "--plan", str(tmp_path / "plan.json"), "--out", str(out))
     assert said.code == 0
     assert "epoch   1 of 1" in said.err
+    assert "Finding what runs the trained network fastest here." in said.err
+    assert "Classifying the 9 held-out images with " in said.err
     assert "What ran" in said.out
     assert "← handed over" in said.out
     (tmp_path / "new").mkdir()
