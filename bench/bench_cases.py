@@ -224,6 +224,7 @@ def recipe_of(arm: str, measured: Measured, evidence: Evidence, images: int) -> 
         images=images,
         mirror=measured.dataset.name in MIRRORED,
         weighting="none",
+        similar=evidence.similar,
     )
 
 

@@ -151,6 +151,7 @@ def _recipe(
         images=evidence.images,
         mirror=mirror,
         weighting=weighting,
+        similar=evidence.similar,
         rate=choices.rate,
         trainable_from=None if start is None else _stage(backbone, start),
     )

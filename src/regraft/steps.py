@@ -235,13 +235,16 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
     record, build = retrained(plan.backbone, work.tensors, plan.cut), _trained_network(work)
     engine = None
     if work.choice:
-        work.tell({"what": "Finding what runs the trained network fastest here."})
+        work.tell(
+            {"step": "evaluate", "what": "Finding what runs the trained network fastest here."}
+        )
         some, network = part(measured, measured.split.train), Network(record, build)
         engine = same_engine(some, network, measured.cache, plan.taps)
     engine = engine or reference(record, plan.taps, build=build)
     work.engine, start = engine.name, time.perf_counter()
     items = [measured.audit.kept[i] for i in measured.split.test]
-    work.tell({"what": f"Classifying the {len(items):,} held-out images with {engine.name}."})
+    said = f"Classifying the {len(items):,} held-out images with {engine.name}."
+    work.tell({"step": "evaluate", "what": said})
     looked = shared_survey(
         lambda i: measured.dataset.read(items[i]),
         len(items),

@@ -18,6 +18,10 @@ Weighting = Literal["none", "balanced", "sampling"]
 RATES = (3e-4, 1e-3, 3e-3)
 """Learning rates that race, for AdamW on pretrained weights, of the new layer and last stage."""
 
+FAR_RATES = (1e-3, 3e-3, 1e-2)
+"""The same where the images are different from the source, and more is to be unlearned (Li et al.
+2020: the best rate rises with the distance). See ``docs/benchmarks.md``."""
+
 SCRATCH_RATES = (1e-3, 3e-3)
 """The same for random weights."""
 
@@ -103,13 +107,14 @@ def tuned(
     images: int,
     mirror: bool,
     weighting: Weighting,
+    similar: bool = True,
     trainable_from: str | None = None,
     rate: float | None = None,
 ) -> Training:
-    """The recipe that is meant to win."""
+    """The recipe that is meant to win. ``similar``: whether the images are to the source."""
     fresh = init == "random"
     last = len(backbone.stages) - 1
-    usual = SCRATCH_RATES if fresh else RATES
+    usual = SCRATCH_RATES if fresh else RATES if similar else FAR_RATES
     partly = trainable_from not in (None, backbone.stages[0].name)
     return Training(
         init=init,
