@@ -100,15 +100,16 @@ def test_large_sets_with_something_left_to_win_are_case_3_or_4(
 @pytest.mark.parametrize(
     ("facts", "choices", "why"),
     [
-        ({"images": 99}, Choices(), "99 training images are fewer than 100"),
+        ({"images": 99, "similarity": 0.3}, Choices(), "99 training images are fewer than the 100"),
         ({"expected": 0.96}, Choices(), "expected to miss 4.0% of the images, less than 5%"),
         ({"size": 0.8, "expected": 0.985}, Choices(), "expected to miss 1.5% of the images, less"),
-        ({}, Choices(), "On similar images training wins about a point before a set is large"),
+        ({}, Choices(), "120 training images are fewer than the 1,000 from which on that is so"),
         ({"size": 0.8}, Choices(budget=1.0), "The budget does not last for one epoch"),
         ({}, Choices(case=1), ""),
         ({}, Choices(cut="stage1"), ""),
         ({"size": 0.8}, Choices(), ""),
         ({"similarity": 0.3}, Choices(), ""),
+        ({"images": 1_000}, Choices(), ""),
     ],
 )
 def test_it_says_why_the_network_is_not_trained(

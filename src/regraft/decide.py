@@ -21,10 +21,13 @@ HEADROOM = 0.02
 """Below this share of images left to be won, training the network is not tried on a large set."""
 
 SMALL_HEADROOM = 0.05
-"""Nor below this on a small one, and only if it is different: see ``docs/benchmarks.md``."""
+"""Nor below this on a small one."""
 
 FEWEST = 100
-"""Training images below which the network is not trained unasked."""
+"""Training images below which the network is not trained unasked: ``docs/benchmarks.md``."""
+
+FEWEST_SIMILAR = 1_000
+"""The same where they are similar to the source: training won little with fewer, for its time."""
 
 SCRATCH = 10_000
 """Training images from which random weights are tried where the set is different (He et al. 2019:
@@ -102,14 +105,18 @@ def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
 def worth_training(evidence: Evidence) -> bool:
     """Whether training the network may win enough to be tried unasked.
 
-    On a large set where something is left to win. On a small one only where the images are
-    different and the frozen network leaves much: there it won up to ten points at twenty images a
-    class, while on similar images it lost more often than it won (``docs/benchmarks.md``).
+    On a large set where something is left to win; on a small one where the frozen network leaves
+    much. On different images it won up to ten points at twenty images a class; on similar ones
+    nothing with three hundred, and two to three points with a thousand (``docs/benchmarks.md``).
     """
     if evidence.large:
         return evidence.headroom >= HEADROOM
-    different = not evidence.similar and evidence.images >= FEWEST
-    return different and evidence.headroom >= SMALL_HEADROOM
+    return evidence.images >= fewest(evidence) and evidence.headroom >= SMALL_HEADROOM
+
+
+def fewest(evidence: Evidence) -> int:
+    """Training images from which a small set is trained on."""
+    return FEWEST_SIMILAR if evidence.similar else FEWEST
 
 
 def asked(choices: Choices) -> bool:
@@ -265,7 +272,11 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
 
 def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
     many = "With many images and something left to win, training the whole network pays."
-    few = "On images that are different, training can pay on a small set too."
+    kind = "similar to" if evidence.similar else "different from"
+    few = (
+        f"On images that are {kind} the source, training can pay on a small set too, from "
+        f"{fewest(evidence):,} images on."
+    )
     return Reason(
         many if evidence.large else few,
         f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
@@ -279,13 +290,15 @@ def _frozen_reason(evidence: Evidence) -> Reason:
     least = HEADROOM if evidence.large else SMALL_HEADROOM
     if worth_training(evidence):
         fact = "The budget does not last for one epoch of training"
-    elif not evidence.large and evidence.images < FEWEST:
-        fact = f"{evidence.images:,} training images are fewer than {FEWEST}"
     elif evidence.headroom < least:
         missed = f"{evidence.headroom:.1%} of the images"
         fact = f"The frozen network is expected to miss {missed}, less than {least:.0%}"
     else:
-        fact = "On similar images training wins about a point before a set is large"
+        kind = "similar" if evidence.similar else "different"
+        fact = (
+            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from which "
+            f"on that is so of {kind} images"
+        )
     return Reason(
         "The whole network is trained where that may win enough for the time it takes.",
         f"{fact}, so it stays frozen; --case 3 trains it.",
