@@ -296,8 +296,8 @@ def _frozen_reason(evidence: Evidence) -> Reason:
     else:
         kind = "similar" if evidence.similar else "different"
         fact = (
-            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from which "
-            f"on that is so of {kind} images"
+            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from "
+            f"which on that is so of {kind} images"
         )
     return Reason(
         "The whole network is trained where that may win enough for the time it takes.",

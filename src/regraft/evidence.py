@@ -183,8 +183,8 @@ def size_of(counts: NDArray[np.intp]) -> float:
     """Size in 0..1: 0 at 200 images, 1 at 100,000, linear in the logarithm between.
 
     Images beyond a hundred times the median class do not count: ten thousand images of a thousand
-    kinds are a small set. The middle, about 4,500 images, is where training the whole network
-    begins to be worth trying (``docs/benchmarks.md``).
+    kinds are a small set. From the middle on, about 4,500 images, training the whole network is
+    tried even for little to win; before, only where there is much (:mod:`regraft.decide`).
     """
     images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
     return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))
