@@ -83,7 +83,8 @@ class Work:
         network, first = measured.network, plan.trainings[0]
         speed = speed_of(network.build, network.backbone, measured.classes, first, measured.cache)
         judging = min(plan.test / speed, 0.2 * plan.budget) + self.choice
-        return plan.budget - judging - (time.perf_counter() - measured.started)
+        writing = 0.02 * plan.budget
+        return plan.budget - judging - writing - (time.perf_counter() - measured.started)
 
     @cached_property
     def choice(self) -> float:
