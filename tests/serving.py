@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
 import regraft
 from pictures import lay_out
 from regraft import serve
 from regraft.plan import Choices
-from regraft.serve import Batching, Limits, Model
+from regraft.serve import Batching, Limits, Model, ready
 from scenes import each, scenes
 
 
@@ -22,6 +23,18 @@ def small_run(folder: Path) -> Path:
     data = lay_out(folder / "data", scenes(each(8)))
     regraft.fit(data, "demonstration", choices=Choices(case=1), out=folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The RUN of a module's tests."""
+    return small_run(tmp_path_factory.mktemp("serve"))
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Model:
+    """It, ready to answer."""
+    return ready(regraft.load(run))
 
 
 @contextmanager
@@ -41,17 +54,17 @@ def served(
 def serving(app: Any) -> Iterator[str]:
     """Serve an application; gives its address."""
     servers: list[uvicorn.Server] = []
-    ready = threading.Event()
+    started_up = threading.Event()
 
     def started(server: uvicorn.Server) -> None:
         servers.append(server)
-        ready.set()
+        started_up.set()
 
     with serve.bound("127.0.0.1", 0) as place:
         url = serve.address(place)
         thread = threading.Thread(target=serve.serve, args=(app, place, started))
         thread.start()
-        assert ready.wait(20)
+        assert started_up.wait(20)
         try:
             yield url
         finally:

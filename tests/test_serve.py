@@ -18,23 +18,13 @@ import pytest
 import regraft
 from command import own_log
 from pictures import encode, jpeg, photo
-from regraft.serve import Limits, Model, ready
+from regraft.serve import Limits, Model
 from scenes import KINDS, scene
-from serving import served, small_run
+from serving import model, run, served
 
-__all__ = ["own_log"]  # a fixture
+__all__ = ["model", "own_log", "run"]  # fixtures
 
 PLAIN = {"content-type": "application/octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_run(tmp_path_factory.mktemp("serve"))
-
-
-@pytest.fixture(scope="module")
-def model(run: Path) -> Model:
-    return ready(regraft.load(run))
 
 
 @pytest.fixture(scope="module")

@@ -18,19 +18,9 @@ from pictures import jpeg
 from regraft.plan import Choices
 from regraft.serve import Batching, Model, ready
 from scenes import scene
-from serving import served, small_run
+from serving import model, run, served
 
-__all__ = ["cli", "own_log"]  # fixtures
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_run(tmp_path_factory.mktemp("serve"))
-
-
-@pytest.fixture(scope="module")
-def model(run: Path) -> Model:
-    return ready(regraft.load(run))
+__all__ = ["cli", "model", "own_log", "run"]  # fixtures
 
 
 # ---- failures

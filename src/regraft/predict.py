@@ -155,9 +155,7 @@ class Result:
 
     def engine(self) -> Engine:
         """What runs the trunk: what this machine knows, else the reference."""
-        known = self._known()
-        taps, build = self.plan.taps, self.network
-        return known[0] if known else engines.reference(self.record, taps, build=build)
+        return self._found()[0]
 
     def exact_engine(self) -> Engine:
         """The same, for a long use.
@@ -165,18 +163,21 @@ class Result:
         Where this machine does not know the network, OpenVINO in float32 is made ready, which takes
         some seconds; the reference where that is not faster.
         """
-        known = self._known()
-        taps, build = self.plan.taps, self.network
-        return known[0] if known else engines.exact(self.record, taps, self.cache, build=build)
+        engine, known = self._found()
+        if known is not None:
+            return engine
+        return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
 
-    def _known(self) -> tuple[Engine, Calibration] | None:
-        """What this machine remembers: of the backbone, where nothing was trained, or of this."""
-        taps, build = self.plan.taps, self.network
+    def _found(self) -> tuple[Engine, Calibration | None]:
+        """The engine, and how it was chosen; None for the reference, where nothing is remembered.
+
+        What is remembered of the backbone counts where nothing was trained.
+        """
+        taps, build, known = self.plan.taps, self.network, None
         if self.plan.case in (1, 2):
             known = engines.remembered(self.plan.backbone, self.cache, build=build, taps=taps)
-            if known is not None:
-                return known
-        return engines.remembered(self.record, self.cache, build=build, taps=taps)
+        known = known or engines.remembered(self.record, self.cache, build=build, taps=taps)
+        return known or (engines.reference(self.record, taps, build=build), None)
 
     def _chosen(self, pixels: Pixels) -> Engine:
         """The fastest engine on this machine for the network as it is now."""
@@ -185,15 +186,14 @@ class Result:
 
     def _look(self, images: Sequence[Picture]) -> Survey:
         """The features of the images. Many of them pay for a choice of the engine."""
-        known = self._known()
-        settled = known is not None and not known[1].provisional
-        wait = len(images) >= MANY and not settled
+        engine, known = self._found()
+        settled = known is not None and not known.provisional
         return survey(
             lambda i: _bytes(images[i]),
             len(images),
             [self.plan.backbone.view],
             self.plan.inputs,
-            engine=None if wait else self.engine(),
+            engine=engine if settled or len(images) < MANY else None,
             choose=lambda pixels, indices: self._chosen(pixels),
         )
 

@@ -166,9 +166,8 @@ def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build:
         folder: the cache folder.
         build: gives the whole network, when it is needed.
     """
-    path = trunks.home(folder, backbone)
-    known = trunks.recall(path)
-    return _engine(known.chosen if known else REFERENCE, backbone, path, taps, build)
+    known = remembered(backbone, folder, build=build, taps=taps)
+    return known[0] if known else reference(backbone, taps, build=build)
 
 
 def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
