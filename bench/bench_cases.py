@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 import machine
 from bench_depths import MOST, draw, some_of
 from regraft import finetune, heads
+from regraft.choices import Choices
 from regraft.contest import out_of_noise
 from regraft.decide import worth_training
 from regraft.evaluate import softmax
 from regraft.evidence import Evidence, candidates_of, gather
 from regraft.finetune import Images, Trained
 from regraft.measure import Measured, Network, cache_folder, measure, open_network
-from regraft.plan import Choices
 from regraft.splits import validation
 from regraft.surgery import restore
 from regraft.training import Training, textbook, tuned

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 import machine
+from regraft.choices import Choices
 from regraft.dataset import Dataset
 from regraft.measure import measure, open_network
-from regraft.plan import Choices
 from regraft.run import draft, perform
 
 SETS = ("hymenoptera", "clothing")

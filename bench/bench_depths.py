@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 import machine
 from regraft import heads
+from regraft.choices import Choices
 from regraft.dataset import Dataset
 from regraft.evidence import candidates_of, gather
 from regraft.measure import Measured, measure, open_network
-from regraft.plan import Choices
 
 SETS = (
     *("hymenoptera", "weather", "flowers5", "clothing", "tiny_dogs6", "cifar10"),

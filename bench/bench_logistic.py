@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 import machine
 from bench_depths import SETS, draw, some_of
 from regraft import heads
+from regraft.choices import Choices
 from regraft.evidence import gather
 from regraft.measure import measure, open_network
-from regraft.plan import Choices
 
 PENALTIES = (0.03, 0.3, 3.0, 30.0)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 import machine
 from bench_depths import SETS, some_of
+from regraft.choices import Choices
 from regraft.measure import measure, open_network
-from regraft.plan import Choices
 from regraft.run import draft
 
 

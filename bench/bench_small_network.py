@@ -26,10 +26,10 @@ from bench_cases import trained
 from bench_depths import draw, some_of
 from regraft import heads, images, networks
 from regraft.backbones import View
+from regraft.choices import Choices
 from regraft.dataset import Dataset
 from regraft.evidence import candidates_of, gather
 from regraft.measure import Measured, Network, measure
-from regraft.plan import Choices
 from regraft.splits import validation
 from regraft.training import tuned
 

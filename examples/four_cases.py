@@ -24,10 +24,11 @@ import numpy as np
 from scipy.stats import t
 
 from regraft import demo
+from regraft.choices import Choices
 from regraft.compare.cases import frozen_plans, performed, trained_plans
 from regraft.dataset import Dataset
 from regraft.measure import Network, measure, open_network
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.run import draft
 
 HELD_OUT = 2_000

@@ -10,8 +10,8 @@ import pytest
 
 import regraft
 from pictures import lay_out
+from regraft.choices import Choices
 from regraft.evaluate import score
-from regraft.plan import Choices
 from regraft.predict import Result
 from regraft.report import saved
 from regraft.result import Predictions

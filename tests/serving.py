@@ -13,7 +13,7 @@ import uvicorn
 import regraft
 from pictures import lay_out
 from regraft import serve
-from regraft.plan import Choices
+from regraft.choices import Choices
 from regraft.serve import Batching, Limits, Model, ready
 from scenes import each, scenes
 

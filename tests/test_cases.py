@@ -14,8 +14,9 @@ import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import measure, planfile, run
+from regraft.choices import Choices
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.runfiles import FILES, PAGE
 from regraft.surgery import restore
 from scenes import KINDS, each, scene, scenes

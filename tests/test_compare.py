@@ -14,6 +14,7 @@ import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import compare, finetune, measure, run
+from regraft.choices import Choices
 from regraft.compare import Comparison, Outcome, cases, side_by_side
 from regraft.compare.comparison import FILE, verdict
 from regraft.contest import Entry
@@ -21,7 +22,7 @@ from regraft.decide import SCRATCH
 from regraft.errors import RunError, UsageError
 from regraft.finetune import Trained
 from regraft.measure import Measured, Network
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.runfiles import PAGE
 from regraft.training import images_shown
 from scenes import each, scenes

@@ -17,10 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from pictures import in_memory
 from regraft import Result, finetune, measure, run
+from regraft.choices import Choices
 from regraft.contest import Entry, Setting, beats, frozen, record, winner
 from regraft.finetune import Row, Trained, loop
 from regraft.measure import Measured, Network
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.steps import Work
 from regraft.surgery import Network as Cut
 from scenes import KINDS, scene

@@ -18,13 +18,13 @@ from command import Regraft, cli, own_log
 from pictures import encode, lay_out, photo
 from regraft import networks
 from regraft.backbones import View
+from regraft.choices import Choices
 from regraft.engines.graph import runtime
 from regraft.errors import DataError, RunError, UsageError
 from regraft.export import TARGETS, export_run, images, parity, to_onnx
 from regraft.export.classifier import square
 from regraft.images import inspect
 from regraft.measure import Network
-from regraft.plan import Choices
 from regraft.run import load
 from scenes import each, scenes
 

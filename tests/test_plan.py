@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from regraft import planfile
 from regraft.backbones import Backbone, Stage, View, Weights
+from regraft.choices import Choices, candidates
 from regraft.decide import SCRATCH, decide
 from regraft.errors import PlanError, UsageError
 from regraft.evidence import Evidence, candidates_of, gather
-from regraft.plan import Choices, Plan, candidates, weighting_of
+from regraft.plan import Plan, weighting_of
 
 BACKBONE = Backbone(
     name="four-stages",

@@ -13,10 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 import regraft
 from pictures import lay_out
 from regraft import engines, measure, networks, run
+from regraft.choices import Choices
 from regraft.engines import REFERENCE, Calibration, calibrate, graph, trunks
 from regraft.errors import RunError
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.predict import MANY, Result
 from scenes import each, scenes
 from smallnet import record, small

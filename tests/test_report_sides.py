@@ -12,10 +12,10 @@ import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import report
+from regraft.choices import Choices
 from regraft.compare import Comparison, Omitted, Outcome
 from regraft.compare.comparison import FILE
 from regraft.measure import Network
-from regraft.plan import Choices
 from regraft.predict import Result
 from regraft.report import heat
 from regraft.run import fit

@@ -22,9 +22,10 @@ import regraft
 from pictures import jpeg, lay_out
 from regraft import images, measure, planfile, run, steps
 from regraft.cache import TRUNKS
+from regraft.choices import Choices
 from regraft.errors import DataError, PlanError, RunError, UsageError
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.predict import Picture
 from regraft.runfiles import FILES, METRICS, PAGE, SECONDS
 from regraft.surgery import restore

@@ -8,10 +8,11 @@ import pytest
 
 from pictures import in_memory
 from regraft import Result, finetune, measure, planfile, run, unfinished
+from regraft.choices import Choices
 from regraft.errors import RunError
 from regraft.finetune.candidate import Row
 from regraft.measure import Measured, Network
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.runfiles import FILES, PAGE
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small

@@ -3,18 +3,10 @@
 from dataclasses import replace
 
 from regraft.backbones import Backbone
+from regraft.choices import Choices, depth_of
 from regraft.errors import UsageError
 from regraft.evidence import LARGE, SIMILAR, Evidence, Probe
-from regraft.plan import (
-    Alternative,
-    Choices,
-    Plan,
-    Reason,
-    depth_of,
-    frozen_case,
-    stages_named,
-    weighting_of,
-)
+from regraft.plan import Alternative, Plan, Reason, frozen_case, stages_named, weighting_of
 from regraft.training import Init, Training, Weighting, textbook, tuned, within
 
 HEADROOM = 0.02

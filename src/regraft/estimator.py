@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from regraft import measure
 from regraft.audit import Audit, fingerprint
 from regraft.cache import Store
+from regraft.choices import Choices, Recipe, candidates
 from regraft.dataset import Dataset, Item, read_file, some
 from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
@@ -27,7 +28,7 @@ from regraft.features import survey
 from regraft.images import Facts
 from regraft.images.likeness import near_groups
 from regraft.measure import Measured, Network, cache_folder, open_network
-from regraft.plan import Choices, Plan, Recipe, candidates
+from regraft.plan import Plan
 from regraft.readers.memory import to_png
 from regraft.run import DEFAULT, draft
 from regraft.splits import Split

@@ -16,12 +16,12 @@ from regraft import backbones, engines, images, shift
 from regraft.audit import Audit
 from regraft.backbones import Backbone, View
 from regraft.cache import Store, default_folder
+from regraft.choices import Choices, candidates
 from regraft.dataset import Dataset
 from regraft.engines import Engine, Pixels, trunks
 from regraft.errors import DataError, UsageError
 from regraft.features import Choose, Read, Survey, sample, survey
 from regraft.images import Facts
-from regraft.plan import Choices, candidates
 from regraft.processes import (
     each,
     is_first,

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from regraft.choices import Choices
 from regraft.corrections import Corrected
 from regraft.errors import DataError
 from regraft.measure import Measured, Network, measure
-from regraft.plan import Choices
 from regraft.run import draft, perform
 
 

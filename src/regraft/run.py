@@ -13,13 +13,13 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regraft import heads, planfile, unfinished
+from regraft import mirror, planfile, unfinished
 from regraft.changes import Change
+from regraft.choices import Choices, Recipe, candidates
 from regraft.contest import Tell
 from regraft.dataset import Dataset
 from regraft.decide import case_of, decide
@@ -27,12 +27,12 @@ from regraft.errors import PlanError, RunError
 from regraft.events import FOLDER as EVENTS
 from regraft.events import event_log
 from regraft.evidence import Evidence, gather
-from regraft.measure import Measured, Network, cache_folder, measure, mirrored, open_network
-from regraft.plan import Choices, Plan, Recipe, candidates, weighting_of
+from regraft.measure import Measured, Network, cache_folder, measure, open_network
+from regraft.plan import Plan, weighting_of
 from regraft.predict import Result
 from regraft.processes import check_training, is_first, of_first
 from regraft.result import check_destination, read_run
-from regraft.splits import folds, validation
+from regraft.splits import validation
 from regraft.steps import Work, ended, walk
 from regraft.training import Init
 
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 DEFAULT = "efficientnet-lite0"
-
-MIRRORED = 1_000
-"""Training images that tell whether a mirrored image stays of its class."""
 
 Data = str | os.PathLike[str] | Dataset
 
@@ -216,14 +213,14 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
         backbone=backbone,
         evidence=evidence,
         choices=choices,
-        mirror=_mirror_helps(measured, evidence, weighting, choices.seed),
+        mirror=mirror.helps(measured, evidence, weighting, choices.seed),
         weighting=weighting,
         split=measured.split.origin,
         train=len(train),
         test=len(measured.split.test),
         left_out=len(measured.audit.left_out),
         validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
-        keeps=trains and _mirror_keeps(measured, evidence, weighting, choices.seed),
+        keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
         speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
     )
 
@@ -333,53 +330,3 @@ def perform(
         return walk(work)
     finally:
         ended(work)
-
-
-def _mirror_helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether mirrored training images lower the cross-validated loss by more than its error."""
-    if measured.mirrored is None:
-        return False
-    train = measured.split.train
-    mirror = measured.mirrored[train]
-    return _mirror_gain(measured, train, mirror, evidence, weighting, seed) > 1
-
-
-def _mirror_keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether a mirrored image stays of its class: a head that learns from both loses nothing."""
-    some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
-    whole = measured.mirrored
-    mirror = mirrored(measured, some) if whole is None else whole[some]
-    return _mirror_gain(measured, some, mirror, evidence, weighting, seed) > -1
-
-
-def _mirror_gain(
-    measured: Measured,
-    rows: NDArray[np.intp],
-    mirror: NDArray[np.float16],
-    evidence: Evidence,
-    weighting: str,
-    seed: int,
-) -> float:
-    """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
-    x, y = measured.features[rows], measured.labels[rows]
-    fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
-    chosen = evidence.probes[evidence.chosen]
-    widths, classes = measured.network.backbone.widths, len(measured.classes)
-
-    def losses(views: int) -> NDArray[np.floating[Any]]:
-        scores = heads.cross_validate(
-            np.concatenate([x, mirror][:views]),
-            widths,
-            np.tile(y, views),
-            classes,
-            np.tile(fold, views),
-            [chosen.taps],
-            [chosen.strength],
-            weighting,
-        )[0, 0, : len(y)]
-        loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)
-        return loss
-
-    gain = losses(1) - losses(2)
-    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
-    return float(gain.mean()) / error if error else 0.0

@@ -31,7 +31,7 @@ from regraft.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from regraft.plan import Choices
+    from regraft.choices import Choices
     from regraft.training import Init as Start
 
 app = typer.Typer(
@@ -251,8 +251,8 @@ def _choices(
     budget: str | None = None,
 ) -> "Choices":
     """What was asked for, as one record."""
+    from regraft.choices import Choices
     from regraft.cli.terminal import seconds_of
-    from regraft.plan import Choices
 
     return Choices(
         case,

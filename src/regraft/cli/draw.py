@@ -8,11 +8,11 @@ from rich.text import Text
 
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
+from regraft.choices import Choices, candidates, depth_of
 from regraft.cli.terminal import results, say
 from regraft.cli.whole import write_whole
 from regraft.diagram import Scene
 from regraft.errors import UsageError
-from regraft.plan import Choices, candidates, depth_of
 from regraft.training import Init
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from regraft import planfile, show
+from regraft.choices import Choices
 from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.corrections import Corrected, correct
 from regraft.dataset import Dataset
 from regraft.errors import UsageError
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan, with_data
+from regraft.plan import Plan, with_data
 from regraft.processes import is_first, of_first
 from regraft.refit import before_corrections
 from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft

@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from regraft import planfile, show
+from regraft.choices import Choices
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.dataset import Dataset
 from regraft.errors import RunError
 from regraft.measure import Measured, measure, open_network
-from regraft.plan import Choices, Plan, with_data
+from regraft.plan import Plan, with_data
 from regraft.processes import is_first
 from regraft.run import draft
 from regraft.training import images_shown

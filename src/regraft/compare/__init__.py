@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regraft.backbones import Weights
+from regraft.choices import Choices
 from regraft.compare.cases import (
     Done,
     absurd,
@@ -29,7 +30,7 @@ from regraft.dataset import Dataset
 from regraft.decide import worth_training
 from regraft.errors import UsageError
 from regraft.measure import Measured, Network, measure, open_network
-from regraft.plan import Choices, Plan
+from regraft.plan import Plan
 from regraft.processes import world_size
 from regraft.run import DEFAULT, Data, draft
 

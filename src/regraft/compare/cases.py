@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.choices import Choices
 from regraft.compare.comparison import Omitted, Outcome
 from regraft.contest import Entry, Tell, beats, frozen, winner
 from regraft.decide import SCRATCH, worth_training
 from regraft.features import survey
 from regraft.measure import Measured
-from regraft.plan import Choices, Plan, frozen_case, stages_named
+from regraft.plan import Plan, frozen_case, stages_named
 from regraft.predict import Result
 from regraft.run import draft
 from regraft.steps import Work, ended, walk

@@ -1,0 +1,64 @@
+"""Whether mirror images help: by how much they lower the cross-validated loss."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft import heads
+from regraft.evidence import Evidence
+from regraft.measure import Measured, mirrored
+from regraft.splits import folds
+
+MIRRORED = 1_000
+"""Training images that tell whether a mirrored image stays of its class."""
+
+
+def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether mirrored training images lower the cross-validated loss by more than its error."""
+    if measured.mirrored is None:
+        return False
+    train = measured.split.train
+    mirror = measured.mirrored[train]
+    return _gain(measured, train, mirror, evidence, weighting, seed) > 1
+
+
+def keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether a mirrored image stays of its class: a head that learns from both loses nothing."""
+    some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
+    whole = measured.mirrored
+    mirror = mirrored(measured, some) if whole is None else whole[some]
+    return _gain(measured, some, mirror, evidence, weighting, seed) > -1
+
+
+def _gain(
+    measured: Measured,
+    rows: NDArray[np.intp],
+    mirror: NDArray[np.float16],
+    evidence: Evidence,
+    weighting: str,
+    seed: int,
+) -> float:
+    """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
+    x, y = measured.features[rows], measured.labels[rows]
+    fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
+    chosen = evidence.probes[evidence.chosen]
+    widths, classes = measured.network.backbone.widths, len(measured.classes)
+
+    def losses(views: int) -> NDArray[np.floating[Any]]:
+        scores = heads.cross_validate(
+            np.concatenate([x, mirror][:views]),
+            widths,
+            np.tile(y, views),
+            classes,
+            np.tile(fold, views),
+            [chosen.taps],
+            [chosen.strength],
+            weighting,
+        )[0, 0, : len(y)]
+        loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)
+        return loss
+
+    gain = losses(1) - losses(2)
+    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+    return float(gain.mean()) / error if error else 0.0
