@@ -217,7 +217,6 @@ def test_an_empty_file() -> None:
         (b"<!DOCTYPE html><html>404", "web page"),
         (b"<svg xmlns='x'/>", "SVG"),
         (b"%PDF-1.7", "PDF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "25 21 50"),
     ],
 )

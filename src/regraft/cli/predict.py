@@ -4,65 +4,75 @@ import csv
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.dataset import some
 from regraft.errors import DataError
 from regraft.predict import Prediction
+from regraft.readers.folder import images_below
 from regraft.run import load
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".avif"),
-)
-"""What is taken for an image in a folder; a file that is named itself may be called anything."""
 
 
 def run_predict(run: Path, images: Sequence[str], top: int, as_csv: bool, as_json: bool) -> None:
     """Print a class for every image; name those that cannot be read, and exit 1 if none could."""
     show_warnings()
     model = load(run)
-    paths = list(find(images))
-    predictions = model.predict(paths, top=top)
+    found = find(images)
+    predictions = model.predict(found.images, top=top)
     print_as = _print_json if as_json else _print_csv if as_csv else _print_table
     print_as(predictions)
     unread = [p for p in predictions if p.problem]
     say(*(f"not classified: {p.path}: {p.problem}" for p in unread))
+    if found.others:
+        say(f"passed over, no images by their names: {', '.join(some(found.others))}")
     if unread and len(unread) == len(predictions):
         raise DataError("None of the images could be read.")
 
 
-def find(words: Iterable[str]) -> Iterator[str]:
+@dataclass
+class Found:
+    """Paths of images, each once, and what lay beside them in the folders that were named."""
+
+    images: list[str]
+    others: list[str]
+
+
+def find(words: Iterable[str]) -> Found:
     """The image files that words mean: a file, all images below a folder, or a glob pattern.
+
+    In a folder whatever :func:`regraft.fit` would read is an image; a file that is named itself may
+    be called anything.
 
     Raises:
         DataError: words that mean nothing; all of them are named.
     """
-    found = {word: list(_meant(word)) for word in words}
-    nothing = [word for word, paths in found.items() if not paths]
+    found = {word: _meant(word) for word in words}
+    nothing = [word for word, meant in found.items() if not meant.images]
     if nothing:
         problems = [f"{word}: no such file, folder with images, or match." for word in nothing]
         raise DataError("Some of what is to be classified is not there.", problems)
-    yield from dict.fromkeys(path for paths in found.values() for path in paths)
+    images = dict.fromkeys(path for meant in found.values() for path in meant.images)
+    others = dict.fromkeys(path for meant in found.values() for path in meant.others)
+    return Found(list(images), list(others))
 
 
-def _meant(word: str) -> Iterator[str]:
+def _meant(word: str) -> Found:
     if os.path.isdir(word):
-        for folder, folders, files in os.walk(word):
-            folders.sort()
-            yield from (
-                os.path.join(folder, name)
-                for name in sorted(files)
-                if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-            )
-    elif os.path.exists(word):
-        yield word
-    else:
-        yield from sorted(path for path in glob.glob(word, recursive=True) if os.path.isfile(path))
+        images, others = images_below(word)
+        return Found(
+            [os.path.join(word, path) for path in images],
+            [os.path.join(word, path) for path in others],
+        )
+    if os.path.lexists(word):
+        return Found([word], [])
+    matches = glob.glob(word, recursive=True)
+    return Found(sorted(path for path in matches if os.path.isfile(path)), [])
 
 
 def _print_json(predictions: Sequence[Prediction]) -> None:

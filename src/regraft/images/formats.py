@@ -7,6 +7,7 @@ Here the first bytes decide who reads a file, and only formats of photos are rea
 
 import io
 import struct
+from functools import cache
 from typing import Any, Final
 
 from PIL import (
@@ -27,17 +28,25 @@ from PIL import (
 READ: Final = frozenset(
     [
         *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx"),
+        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx", "heic", "heif", "hif"),
     ]
 )
 UNREAD: Final = frozenset(
     [
-        *("heic", "heif", "svg", "psd", "ico", "tga"),
+        *("svg", "psd", "ico", "tga"),
         *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf"),
     ]
 )
 
 _ORIENTATION: Final = 0x0112
+_SUBFILE: Final = 0x00FE  # of a TIFF's page; its lowest bit says: a smaller copy of another page
+_THUMBNAIL: Final = 4  # a page whose sides are at most a quarter of the first's is a preview of it
+
+# What a file of the ISO media kind is, by its brands. "mif1" says no more than "a picture".
+_AVIF: Final = frozenset([b"avif", b"avis"])
+_HEIF: Final = frozenset(
+    [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"]
+)
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
@@ -84,17 +93,55 @@ def _reader(data: bytes) -> tuple[str, Any]:
             return name, reader
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP", WebPImagePlugin.WebPImageFile
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
+    brands = _brands(data)
+    if brands & _AVIF:
         return "AVIF", AvifImagePlugin.AvifImageFile
+    if brands & _HEIF and heif_reader() is not None:
+        return "HEIF", heif_reader()
     return "", None
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """What a file of the ISO media kind says that it is: its first brand and those it fits."""
+    if data[4:8] != b"ftyp":
+        return set()
+    head = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return {head[:4], *(head[i : i + 4] for i in range(8, len(head), 4))}
+
+
+@cache
+def heif_reader() -> Any:
+    """What opens HEIC and HEIF; None where the package for it is not installed."""
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        return None
+    return HeifImageFile
 
 
 def frames(image: ImageFile.ImageFile) -> int:
     """How many pictures follow each other in the file.
 
-    A JPEG that carries more (a phone's depth map, a preview) is still one photo.
+    A JPEG or HEIC that carries more (a phone's depth map, a preview) is still one photo, and so is
+    a TIFF whose other pages are small copies of the first.
     """
+    if image.format == "HEIF":
+        return 1
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.n_frames > 1:
+        return _pages(image)
     count: int = getattr(image, "n_frames", 1)
+    return count
+
+
+def _pages(image: TiffImagePlugin.TiffImageFile) -> int:
+    """The pages of a TIFF, without previews of the first one, which is then the current again."""
+    width, height = image.size
+    count = 1
+    for number in range(1, image.n_frames):
+        image.seek(number)
+        small = max(image.width / width, image.height / height) * _THUMBNAIL <= 1
+        count += not (small or int(image.tag_v2.get(_SUBFILE, 0)) & 1)
+    image.seek(0)
     return count
 
 
@@ -103,7 +150,7 @@ def orientation(image: ImageFile.ImageFile) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         value = image.tag_v2.get(_ORIENTATION, 1)
     else:
-        value = _exif_orientation(image.info.get("exif", b""))
+        value = _exif_orientation(image.info.get("exif") or b"")
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -154,8 +201,8 @@ def _ends_early(name: str, data: bytes) -> bool:
 
 def _guess(data: bytes) -> str:
     """What a file that is no readable image seems to be."""
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "a HEIC photo, which regraft cannot read: convert it to JPEG"
+    if _brands(data) & _HEIF:
+        return "a HEIC photo, which needs a package: pip install 'regraft[heic]'"
     start = data[:256].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for prefix, what in (
         (b"<svg", "an SVG drawing: export it as PNG"),

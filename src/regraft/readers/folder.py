@@ -7,7 +7,7 @@ from pathlib import Path
 
 from regraft.dataset import Dataset, read_file, some
 from regraft.errors import DataError
-from regraft.readers.layout import arrange, is_hidden
+from regraft.readers.layout import arrange, is_hidden, is_image
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,28 @@ def open_folder(path: Path) -> Dataset:
 def _same(path: str, name: str) -> str:
     """The path; as the very same object where it is shown as it is, which halves the index."""
     return name if path == name else path
+
+
+def images_below(path: str) -> tuple[list[str], list[str]]:
+    """Images and other files anywhere below a folder, by the names and links that a set is read by.
+
+    Relative paths, those of a folder before those of the folders in it; hidden ones are passed
+    over.
+
+    Raises:
+        DataError: folders that cannot be opened; all are named.
+    """
+    walk = _walk(os.path.abspath(path))
+    if walk.closed:
+        raise DataError(f"'{path}' has folders that cannot be opened.", some(walk.closed))
+    files = sorted(walk.files, key=lambda file: [(part != file, part) for part in _ways(file)])
+    return [f for f in files if is_image(f)], [f for f in files if not is_image(f)]
+
+
+def _ways(file: str) -> list[str]:
+    """The folders on the way to a file, then the file: a, a/b, a/b/c.jpg."""
+    parts = file.split("/")
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
 
 
 def readable(name: str) -> str:

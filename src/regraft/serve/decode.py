@@ -44,7 +44,7 @@ class Decoder:
         """Pixels as the header has them (0 where it cannot be read), and what it rules out."""
         try:
             image = formats.open_image(data)
-            (width, height), more = image.size, bool(getattr(image, "is_animated", False))
+            (width, height), more = image.size, formats.frames(image) > 1
         except MemoryError:
             raise
         except Exception:  # told in words when it is inspected
