@@ -84,8 +84,8 @@ def test_weights_go_by_name(state: dict[str, Tensor], tmp_path: Path) -> None:
 def test_weights_go_by_order_where_no_name_is_known(
     state: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    wrapped = {"state_dict": {f"module.{i}": tensor for i, tensor in enumerate(state.values())}}
-    torch.save(wrapped, tmp_path / "mine.pth")
+    other = {f"{i}.{name.rpartition('.')[2]}": t for i, (name, t) in enumerate(state.items())}
+    torch.save(other, tmp_path / "mine.pth")
     record, module = networks.load(SMALL, tmp_path / "mine.pth")
     assert record.weights.ordered
     assert all(torch.equal(state[name], t) for name, t in module.state_dict().items())

@@ -6,6 +6,7 @@ models and gives no file, or drawn at random where a seed is asked for.
 """
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def build(backbone: Backbone, weights_path: Path | None = None) -> nn.Module:
     if origin in ("package", "file"):
         module = zoo.create(name)
         state = weights.read(weights_file(backbone, weights_path))
-        weights.fit(module, state, head=backbone.head, what=f"The weights of {backbone.name}")
+        _fill(module, name, state, f"The weights of {backbone.name}", backbone.head)
         return module.eval()
     module = (
         zoo.seeded(name, int(backbone.weights.location)) if origin == "random" else zoo.fetch(name)
@@ -241,14 +242,20 @@ def _load_timm(name: str, path: Path | None, seed: int | None) -> tuple[Backbone
         origin = Weights("random", weights.fingerprint(module), str(seed))
     elif path is not None:
         module = zoo.create(name)
-        head = zoo.head_of(module)
-        ordered = weights.fit(module, weights.read(path), head=head, what=f"The weights {path}")
+        state, head = weights.read(path), zoo.head_of(module)
+        ordered = _fill(module, name, state, f"The weights {path}", head)
         origin = Weights("file", sha256_of(path), path.name, ordered)
     else:
         module = zoo.fetch(name)
         tag = str(zoo.config(module).get("tag") or "")
         origin = Weights("timm", weights.fingerprint(module), tag)
     return _described(module.eval(), name, origin), module
+
+
+def _fill(module: nn.Module, name: str, state: Mapping[str, Tensor], what: str, head: str) -> bool:
+    """Load a file's state into one of timm's networks; returns whether it went by order."""
+    convert = functools.partial(zoo.converted, name, module)
+    return weights.fit(module, state, head=head, what=what, convert=convert)
 
 
 def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:

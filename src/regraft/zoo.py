@@ -1,17 +1,24 @@
 """Networks by name, of timm or the demonstration network: make, fetch, read what they say."""
 
+import inspect
 import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regraft import backbones, demonstration
 from regraft.backbones import View, Weights
 from regraft.errors import BackboneError
 
 Triple = tuple[float, float, float]
+
+_FETCHING = threading.Lock()
+"""Held while timm loads weights, or while that function of it is another."""
 
 
 def check_name(name: str) -> None:
@@ -64,7 +71,8 @@ def fetch(name: str) -> nn.Module:
     import timm
 
     try:
-        module: nn.Module = timm.create_model(name, pretrained=True)
+        with _FETCHING:
+            module: nn.Module = timm.create_model(name, pretrained=True)
     except Exception as error:  # each of the hub's own and of the network's many errors
         why = next(iter(str(error).splitlines()), type(error).__name__)
         here = [b.name for b in backbones.bundled() if b.architecture == name.partition(".")[0]]
@@ -74,6 +82,59 @@ def fetch(name: str) -> nn.Module:
             ["Download them elsewhere and name the file with --weights FILE.", *also],
         ) from error
     return module.eval()
+
+
+def converted(
+    name: str, module: nn.Module, state: Mapping[str, Tensor]
+) -> Mapping[str, Tensor] | None:
+    """A state of the original code's names as timm reads it for this network; None if it cannot.
+
+    Each of timm's networks may bring a conversion of checkpoints of the code it was published
+    with. timm hands it on to its loader and keeps it nowhere, so it is caught there.
+    """
+    if name == demonstration.NAME:
+        return None
+    for convert in _conversions(name):
+        try:
+            found = convert(dict(state), module)
+        except Exception:  # it stumbles over names that it was not written for
+            continue
+        if all(isinstance(tensor, Tensor) for tensor in found.values()):
+            return dict(found)
+    return None
+
+
+def _conversions(name: str) -> list[Any]:
+    """What timm would convert a checkpoint of this network with; at most one."""
+    import timm
+    from timm.models import _builder
+
+    caught: list[Any] = []
+
+    def catch(*_: Any, filter_fn: Any = None, **__: Any) -> None:
+        caught.append(filter_fn)
+
+    if not hasattr(_builder, "load_pretrained"):  # a later timm: it would fetch weights
+        return []
+    with _FETCHING, torch.random.fork_rng(devices=[]), _swapped(_builder, "load_pretrained", catch):
+        timm.create_model(name, pretrained=True)
+    return [_of_two(convert) for convert in caught if convert is not None]
+
+
+def _of_two(convert: Any) -> Any:
+    """The conversion as a function of a state and the network; a few take the state alone."""
+    return convert if "model" in inspect.signature(convert).parameters else lambda s, _: convert(s)
+
+
+@contextmanager
+def _swapped(module: Any, name: str, other: Any) -> Iterator[None]:
+    """Another function in the place of a module's, for a while."""
+    usual = getattr(module, name)
+    setattr(module, name, other)
+    try:
+        yield
+    finally:
+        setattr(module, name, usual)
 
 
 def stage_paths(module: nn.Module) -> list[str]:
