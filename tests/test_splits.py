@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from regraft.audit import Audit
 from regraft.dataset import Dataset, Item
 from regraft.errors import DataError, UsageError
-from regraft.splits import Split, folds, split
+from regraft.splits import Split, folds, split, validation
 
 
 def data(
@@ -267,3 +267,75 @@ def test_sixty_thousand_images_take_a_moment() -> None:
     fold = folds(labels, groups, 5, 0)
     assert time.perf_counter() - start < 2
     assert max(label_spread(labels, fold, 5).values()) <= 12
+
+
+# --- how groups are drawn ------------------------------------------------------------------------
+
+# Of each of three classes: the sizes of its groups.
+WORLDS = {
+    "a third in groups of two to eight": [2, 8, 4, 3, 6, 5, 7] * 5 + [1] * 350,
+    "a third in pairs": [2] * 40 + [1] * 160,
+    "few images": [2, 3] + [1] * 15,
+    "nothing but groups": [5] * 10 + [3] * 10 + [12] * 4,
+}
+
+
+@pytest.mark.parametrize("sizes", WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize("how", ["test", "validation"])
+def test_over_a_hundred_seeds_groups_are_held_out_as_often_as_single_images(
+    sizes: list[int], how: str
+) -> None:
+    labels = [label for label in "abc" for size in sizes for _ in range(size)]
+    groups = [
+        n + 1000 * place for place in range(3) for n, size in enumerate(sizes) for _ in range(size)
+    ]
+    size = np.array([sizes[group % 1000] for group in groups])
+    shares, means, held = [], [], []
+    for seed in range(100):
+        if how == "test":
+            test = hold_out(labels, groups, seed=seed).test
+        else:
+            test = validation(np.array(labels), np.array(groups), seed)[1]
+        shares.append((size[test] > 1).mean())
+        means.append(size[test].mean())
+        held.append([sum(labels[i] == label for i in test) for label in "abc"])
+    for drawn, whole in ((shares, (size > 1).mean()), (means, size.mean())):
+        noise = np.std(drawn) / 10
+        assert abs(np.mean(drawn) - whole) <= 3 * noise + 0.02 * whole
+    assert np.abs(np.mean(held, axis=0) / (0.2 * sum(sizes)) - 1).max() < 0.06
+
+
+def test_a_group_keeps_its_place_whatever_joins_it() -> None:
+    rows = [("a", f"a/{i // 4:02}") for i in range(80)] + [
+        ("b", f"b/{i // 4:02}") for i in range(80)
+    ]
+    items = [Item(f"{i:03}.jpg", label, "", group) for i, (label, group) in enumerate(rows)]
+    more = [*items, *(Item(f"0-{i}.jpg", "a", "", f"a/{i:02}") for i in range(20))]
+
+    def held(items: list[Item]) -> set[str]:
+        names = sorted({item.group for item in items})
+        found = Audit(
+            tuple(range(len(items))), (), {}, (), np.array([names.index(i.group) for i in items])
+        )
+        whole = Dataset("data", tuple(items), (), lambda _: b"")
+        return {items[i].group for i in split(whole, found, test_fraction=None, seed=0).test}
+
+    assert held(items) == held(more)
+
+
+@pytest.mark.parametrize("people", [5, 8, 60])
+def test_people_who_have_all_classes_are_held_out_whole(people: int) -> None:
+    labels = list("abcd") * (6 * people)
+    groups = [i // 24 for i in range(len(labels))]
+    for seed in range(10):
+        found = hold_out(labels, groups, seed=seed)
+        assert {groups[i] for i in found.train}.isdisjoint(groups[i] for i in found.test)
+        assert len({groups[i] for i in found.test}) == round(0.2 * people)
+
+
+def test_every_class_of_three_groups_is_on_both_sides() -> None:
+    labels = ["a"] * 60 + ["b"] * 3 + ["c"] * 9 + list("aaad") * 3
+    groups = [*range(60), *range(60, 63), *np.repeat([63, 64, 65], 3), *np.repeat([66, 67, 68], 4)]
+    for seed in range(20):
+        found = hold_out(labels, groups, seed=seed)
+        assert {labels[i] for i in found.test} == {labels[i] for i in found.train} == set("abcd")

@@ -23,11 +23,15 @@ SHOWN: Final = 10  # of each kind of problem that an error lists one by one
 
 @dataclass(frozen=True)
 class Item:
-    """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test."""
+    """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test.
+
+    ``group``: what people know to belong together (a patient, part, video), '' where nothing is.
+    """
 
     path: str
     label: str
     split: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,8 +37,9 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
 
     Where there is a test split, val joins the training side. A share is ``test_fraction`` (0.2
     where None) of each class: at least one image where the class has three, and always so that
-    two are left to train. Who is chosen depends on names alone: images that are added later move
-    few of the others. What the data pins is never held out, nor is any near copy of it.
+    two are left to train. Groups are drawn whatever their size. Who is chosen depends on names
+    alone: images that are added later move few of the others. What the data pins is never held out,
+    nor is anything of its group.
 
     Raises:
         UsageError: a fraction outside 0..1, or one for data that has a split of its own.
@@ -51,10 +52,11 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
         held = np.array([item.split == own for item in items], dtype=bool)
         return Split(np.flatnonzero(~held), np.flatnonzero(held), own)
     labels = np.array([item.label for item in items])
-    ranks = _ranks([item.path for item in items], seed)
+    names = [item.group or item.path for item in items]
+    order = np.unique(names, return_inverse=True)[1]
     fraction = TEST_FRACTION if test_fraction is None else test_fraction
     pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
-    held = _hold_out(labels, audit.groups, ranks, fraction, pinned)
+    held = _hold_out(labels, audit.groups, _ranks(names, seed), fraction, order, pinned)
     if not held.any():
         raise DataError(
             "There are too few images to hold any out.",
@@ -68,10 +70,10 @@ def validation(
 ) -> tuple[Indices, Indices]:
     """Part training images into those to train on and those to validate with, as positions.
 
-    Near copies stay together, and a class of fewer than three images validates nothing.
+    Groups stay together, and a class of fewer than three images validates nothing.
     """
     ranks = np.random.default_rng(seed).permutation(len(labels)).astype(np.uint64)
-    held = _hold_out(np.asarray(labels), groups, ranks, fraction)
+    held = _hold_out(np.asarray(labels), groups, ranks, fraction, np.arange(len(labels)))
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -95,9 +97,9 @@ def check_fraction(dataset: Dataset, fraction: float | None) -> None:
         )
 
 
-def _ranks(paths: list[str], seed: int) -> NDArray[np.uint64]:
-    """A number for each path that looks random and depends on the path and the seed alone."""
-    hashes = (hashlib.blake2b(f"{seed}\0{path}".encode(), digest_size=8).digest() for path in paths)
+def _ranks(names: list[str], seed: int) -> NDArray[np.uint64]:
+    """A number for each name that looks random and depends on the name and the seed alone."""
+    hashes = (hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64)
 
 
@@ -106,34 +108,45 @@ def _hold_out(
     groups: Indices,
     ranks: NDArray[np.uint64],
     fraction: float,
+    order: Indices,
     pinned: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Mark whole groups by rank until each class has its share; bool [n].
 
-    A group with several labels is never held out: it would upset the shares of other classes. Nor
-    is one with a ``pinned`` image.
+    A group's rank is that of its first member in ``order`` [n], which must not depend on the ranks:
+    the least of all its ranks would prefer large groups. Groups of several classes come first,
+    then each class's own, the large ones as much as single images. A group with a ``pinned`` image
+    is never held out.
     """
     label = np.unique(labels, return_inverse=True)[1]
-    group, first, size = _groups(groups, ranks)
-    mixed = np.zeros(len(size), bool)
-    mixed[group[label != label[first][group]]] = True
+    group, first, size = _groups(groups, order)
+    table = np.zeros((len(size), int(label.max()) + 1), np.int64)
+    np.add.at(table, (group, label), 1)
+    free = np.ones(len(size), bool)
     if pinned is not None:
-        mixed[group[pinned]] = True
-    counts = np.bincount(label)
+        free[group[pinned]] = False
+    counts = table.sum(0)
     share = np.round(fraction * counts).astype(int)
     target = np.where(counts >= 3, np.clip(share, 1, np.maximum(counts - 2, 0)), 0)
     chosen = np.zeros(len(size), bool)
+    mixed = (table > 0).sum(1) > 1
+    by_rank = np.argsort(ranks[first], kind="stable")
+    _choose_mixed(chosen, by_rank[(mixed & free)[by_rank]], table, target)
     for members in _by_class(label[first], ranks[first]):
-        _choose(chosen, members[~mixed[members]], size, int(target[label[first[members[0]]]]))
+        own = int(label[first[members[0]]])
+        left = int(target[own] - table[chosen, own].sum())
+        pure = members[~mixed[members] & free[members]]
+        _choose(chosen, pure, size, left, int(counts[own]) - 2, ranks[first])
+    _add_missing(chosen, by_rank[(mixed & free)[by_rank]], table, target)
     return chosen[group]
 
 
-def _groups(groups: Indices, ranks: NDArray[np.uint64]) -> tuple[Indices, Indices, Indices]:
-    """Group 0..g-1 of each image, and of each group its lowest-ranked image and its size."""
+def _groups(groups: Indices, order: NDArray[Any]) -> tuple[Indices, Indices, Indices]:
+    """Group 0..g-1 of each image, and of each group its first image in ``order`` and its size."""
     group = np.unique(groups, return_inverse=True)[1]
-    order = np.lexsort((ranks, group))
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    return group, order[starts], np.bincount(group)
+    sorted_ = np.lexsort((order, group))
+    starts = np.flatnonzero(np.diff(group[sorted_], prepend=-1))
+    return group, sorted_[starts], np.bincount(group)
 
 
 def _by_class(label: Indices, ranks: NDArray[np.uint64]) -> list[Indices]:
@@ -142,20 +155,83 @@ def _by_class(label: Indices, ranks: NDArray[np.uint64]) -> list[Indices]:
     return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
 
-def _choose(chosen: NDArray[np.bool_], members: Indices, size: Indices, target: int) -> None:
-    """Mark the first groups that fit into ``target`` images; where none does, the smallest.
+def _choose_mixed(
+    chosen: NDArray[np.bool_], members: Indices, table: Indices, target: Indices
+) -> None:
+    """Mark groups of several classes (a patient, a speaker) for as long as the shares come closer.
 
-    That one is larger than the share asked for, but it is never the only one.
+    ``table`` [groups, classes]: images of each. Each class keeps two images to train on.
     """
-    left = target
+    inside, counts = table[members].sum(0), table.sum(0)
+    wanted = target * inside / np.maximum(counts, 1)
+    held = np.zeros(table.shape[1], np.int64)
     for member in members:
-        if not left:
-            break
-        if size[member] <= left:
+        more = held + table[member]
+        if np.abs(more - wanted).sum() < np.abs(held - wanted).sum() and _leaves_two(more, counts):
             chosen[member] = True
-            left -= int(size[member])
-    if target and left == target and len(members) > 1:
+            held = more
+
+
+def _leaves_two(held: Indices, counts: Indices) -> bool:
+    """Whether each class of which images are held out keeps two to train on."""
+    return bool((counts - held)[held > 0].min(initial=2) >= 2)
+
+
+def _add_missing(
+    chosen: NDArray[np.bool_], members: Indices, table: Indices, target: Indices
+) -> None:
+    """A class that only groups of several classes have gets the smallest that can be held out."""
+    counts = table.sum(0)
+    for label in np.flatnonzero((target > 0) & (table[chosen].sum(0) == 0)):
+        able = members[(table[members, label] > 0) & ~chosen[members]]
+        for member in able[np.argsort(table[able].sum(1), kind="stable")]:
+            if _leaves_two(table[chosen].sum(0) + table[member], counts):
+                chosen[member] = True
+                break
+
+
+def _choose(
+    chosen: NDArray[np.bool_],
+    members: Indices,
+    size: Indices,
+    target: int,
+    most: int,
+    ranks: NDArray[np.uint64],
+) -> None:
+    """Mark groups of one class, ``members`` in the order of their ranks, for ``target`` images.
+
+    Groups of several images make up the share that they have of the class, single images the rest:
+    if what does not fit were passed over, small groups would be preferred. Where nothing fits, the
+    smallest group goes, unless it is the only one.
+    """
+    if target <= 0 or not len(members):
+        return
+    large, single = members[size[members] > 1], members[size[members] == 1]
+    share = target * size[large].sum() / size[members].sum()
+    held, limit = 0, min(2 * target, most)
+    for member in large:
+        after = held + int(size[member])
+        if after > share and (after > limit or not _rounds_up(member, held, share, size, ranks)):
+            break
+        chosen[member] = True
+        held = after
+        if held >= share:
+            break
+    rest = single[: max(target - held, 0)]
+    chosen[rest] = True
+    if not held and not len(rest) and len(members) > 1:
         chosen[members[np.argmin(size[members])]] = True
+
+
+def _rounds_up(
+    member: int, held: int, share: float, size: Indices, ranks: NDArray[np.uint64]
+) -> bool:
+    """Whether the group that goes beyond the share is taken: as likely as it would be exact.
+
+    Decided by its rank, scattered; the same for the same names and seed.
+    """
+    scattered = int(ranks[member]) * 0x9E3779B97F4A7C15 % 2**64 / 2**64
+    return bool(scattered < (share - held) / size[member])
 
 
 def folds(labels: NDArray[Any], groups: Indices, k: int, seed: int) -> Indices:
