@@ -329,4 +329,4 @@ def test_notes_count_kept_images_only() -> None:
     grey = encode(Image.new("L", (50, 50), 99), "PNG")
     files = PETS | {"cat/g.png": grey, "dog/h.png": grey}
     assert check(files)[1].notes == {"small": 8}
-    assert check(PETS | {"cat/g.png": grey})[1].notes == {"grey": 1, "small": 8}
+    assert check(PETS | {"cat/g.png": grey})[1].notes == {"blank": 1, "grey": 1, "small": 8}

@@ -260,7 +260,7 @@ def test_it_is_one_of_the_public_names() -> None:
 def test_images_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
     images, y = pictures(4)
     (tmp_path / "torn.png").write_bytes(encode(images[0], "PNG")[:300])
-    wrong = [str(tmp_path / "none.png"), tmp_path / "torn.png", np.full((9, 9), 300), 7]
+    wrong = [str(tmp_path / "none.png"), tmp_path / "torn.png", np.full((9, 9), 1.5), 7]
     fitted = classifier().fit(images, y)
     uses: list[Callable[[], object]] = [
         lambda: clone(fitted).fit([*images, *wrong], [*y, *y[:4]]),

@@ -175,7 +175,7 @@ def test_every_kind_of_colour_becomes_rgb(
 ) -> None:
     facts, (square,) = usable(encode(image, form), VIEW)
     assert np.abs(square.astype(int) - rgb).max() <= 3
-    assert facts.notes == notes
+    assert facts.notes == (*notes, "blank")
     assert (facts.width, facts.height, facts.format) == (40, 40, form)
 
 
@@ -183,7 +183,7 @@ def test_palette_with_transparency_is_composited_on_white() -> None:
     image = one_colour("P", 1)
     image.putpalette([0, 0, 0, 200, 0, 0])
     facts, (square,) = usable(encode(image, "PNG", transparency=b"\xff\x00"), VIEW)
-    assert facts.notes == ("palette", "alpha")
+    assert facts.notes == ("palette", "alpha", "blank")
     assert square.min() == 255
 
 
@@ -199,7 +199,7 @@ def test_colour_of_16_bits_is_noted() -> None:
         for name, body in chunks
     )
     facts, (square,) = usable(data, VIEW)
-    assert facts.notes == ("16-bit",)
+    assert facts.notes == ("16-bit", "blank")
     assert np.abs(square.astype(int) - (255, 128, 0)).max() <= 1
 
 

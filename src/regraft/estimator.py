@@ -20,7 +20,7 @@ from regraft import measure
 from regraft.audit import Audit, fingerprint
 from regraft.cache import Store
 from regraft.choices import Choices, Recipe, candidates
-from regraft.dataset import Dataset, Item, read_file, some
+from regraft.dataset import Dataset, Item, some
 from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
@@ -29,7 +29,7 @@ from regraft.images import Facts
 from regraft.images.likeness import near_groups
 from regraft.measure import Measured, Network, cache_folder, open_network
 from regraft.plan import Plan
-from regraft.readers.memory import to_png
+from regraft.readers.pictures import are_wide, bytes_of, objection
 from regraft.run import DEFAULT, draft
 from regraft.splits import Split
 from regraft.steps import PERFORM, Work
@@ -162,7 +162,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         pictures, plan = _listed(X), self.plan_
         engine = open_engine(plan.backbone, plan.taps, self._folder, build=self._build)
         looked = survey(
-            lambda i: _bytes(pictures[i]),
+            lambda i: bytes_of(pictures[i], wide=plan.backbone.view.integers is not None),
             len(pictures),
             [plan.backbone.view],
             plan.inputs,
@@ -305,19 +305,8 @@ def _names(classes: NDArray[Any]) -> list[str]:
 def _dataset(pictures: Sequence[Any], labels: Sequence[str]) -> Dataset:
     """A data set of these pictures in their order, whatever their paths."""
     items = tuple(Item(f"{i:09}", label) for i, label in enumerate(labels))
-    return Dataset("images", items, (), lambda i: _bytes(pictures[i]))
-
-
-def _bytes(picture: Any) -> bytes:
-    """The bytes of a file; what is in memory as PNG, without loss. OSError says why not."""
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, str | os.PathLike):
-        return read_file(os.fspath(picture))
-    try:
-        return to_png(picture)
-    except (TypeError, ValueError) as error:
-        raise OSError(str(error)) from error
+    wide = are_wide(picture for picture in pictures if not objection(picture))
+    return Dataset("images", items, (), lambda i: bytes_of(pictures[i], wide=wide))
 
 
 def _refuse(pictures: Sequence[Any], facts: Sequence[Facts]) -> None:

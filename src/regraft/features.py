@@ -244,11 +244,14 @@ class _Pass:
     def _place(
         self, content: _Content, text: str | None, rows: Mapping[View, Mapping[str, Features]]
     ) -> _New | None:
-        """Put what is known of an image in its place; give what is not."""
+        """Put what is known of an image in its place; give what is not.
+
+        Features without facts are an earlier way of decoding, and count no more.
+        """
         facts = Facts.from_json(text) if text is not None else None
         missing = []
         for view in self.views:
-            row = rows.get(view, {}).get(content.digest)
+            row = rows.get(view, {}).get(content.digest) if facts else None
             if row is not None and len(row) == self.width:
                 self.features[view][content.index] = row
             else:

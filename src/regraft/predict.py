@@ -1,7 +1,6 @@
 """A Result: what a run got, and a classifier for new images."""
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +16,12 @@ from regraft import engines, planfile, result
 from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
-from regraft.dataset import read_file
 from regraft.engines import Calibration, Engine, Pixels
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
 from regraft.heads import Head
 from regraft.plan import Plan
+from regraft.readers.pictures import bytes_of
 from regraft.result import Predictions
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ MANY = 256
 what runs it fastest: about what the reference does in the time that this takes."""
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""A path, a file's bytes, a PIL image, or pixels of 0..255 ``[height, width(, channels)]``."""
+"""A path, a file's bytes, a PIL image, or pixels of 0..255, or floats of 0..1, ``[height, width]``
+or with channels last or first (:mod:`regraft.readers.pictures`)."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,11 @@ class Result:
         """The features of the images. Many of them pay for a choice of the engine."""
         engine, known = self._found()
         settled = known is not None and not known.provisional
+        view = self.plan.backbone.view
         return survey(
-            lambda i: _bytes(images[i]),
+            lambda i: bytes_of(images[i], wide=view.integers is not None),
             len(images),
-            [self.plan.backbone.view],
+            [view],
             self.plan.inputs,
             engine=engine if settled or len(images) < MANY else None,
             choose=lambda pixels, indices: self._chosen(pixels),
@@ -220,15 +221,3 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
 
 def _name(image: Picture, number: int) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
-
-
-def _bytes(image: Picture) -> bytes:
-    """The bytes of a file; what is in memory is written as PNG, without loss."""
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str | os.PathLike):
-        return read_file(os.fspath(image))
-    drawn = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    file = io.BytesIO()
-    drawn.save(file, "PNG", compress_level=1)
-    return file.getvalue()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.audit.pixels import pixel_warnings
 from regraft.audit.rules import LEAST, NOT_BY_NAME, LeftOut, apply_rules
 from regraft.audit.words import IMBALANCE, by_class_and_split, check, warnings
 from regraft.dataset import Dataset
@@ -66,7 +67,7 @@ def audit(dataset: Dataset, facts: Sequence[Facts], *, strict: bool = False) -> 
     kept, left_out, groups = apply_rules(dataset, facts)
     check(dataset, kept, left_out, strict)
     notes = Counter(note for i in kept for note in facts[i].notes)
-    sentences = tuple(warnings(dataset, kept, groups))
+    sentences = (*warnings(dataset, kept, groups), *pixel_warnings(dataset, kept, facts))
     return Audit(tuple(kept), left_out, dict(sorted(notes.items())), sentences, groups)
 
 

@@ -10,69 +10,33 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from regraft.images import formats, likeness
+from regraft.images import colours, deep, formats, likeness
+from regraft.images.view import FITS, Pixels, View, square, turned
 
-Pixels = NDArray[np.uint8]
-Number = TypeVar("Number", bound=np.generic)
+__all__ = [
+    "FITS",
+    "MAX_PIXELS",
+    "SMALL",
+    "TINY",
+    "Facts",
+    "Pixels",
+    "View",
+    "absent",
+    "digest",
+    "facts_key",
+    "inspect",
+]
 
 MAX_PIXELS: Final = 200_000_000  # more is refused from the header alone, before it is decoded
 TINY: Final = 8  # px; a shorter side below this tells a network nothing
 SMALL: Final = 32  # px; below this an image is usable, but noted
 _LEAST: Final = 64  # px; the hash wants a decoded shorter side of at least this
-_FILTERS: Final = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
-
-@dataclass(frozen=True)
-class View:
-    """How a photo becomes the square that a network sees.
-
-    ``size``: side in px. ``crop``: share of the shorter side that is kept, 0 < crop <= 1.
-    ``mirror``: left and right swapped. ``zoom`` > 1: a tighter crop around the centre.
-    """
-
-    size: int
-    crop: float = 0.875
-    interpolation: str = "bicubic"
-    mirror: bool = False
-    zoom: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check every field; ValueError names all that are wrong."""
-        rules = (
-            ("size", "at least 1 px", self.size >= 1),
-            ("crop", "above 0 and at most 1", 0 < self.crop <= 1),
-            ("interpolation", f"one of {', '.join(_FILTERS)}", self.interpolation in _FILTERS),
-            ("zoom", "at least 1", self.zoom >= 1),
-        )
-        wrong = [
-            f"{name} must be {rule}, got {getattr(self, name)!r}"
-            for name, rule, right in rules
-            if not right
-        ]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-
-    @property
-    def key(self) -> str:
-        """A stable name for cache keys, such as ``224-0.875-bicubic``."""
-        zoom = f"-zoom{self.zoom:g}" if self.zoom != 1 else ""
-        return f"{self.size}-{self.crop:g}-{self.interpolation}{zoom}{'-mirror' * self.mirror}"
-
-    @property
-    def need(self) -> int:
-        """Px that the shorter side of the decoded photo should have, so that nothing is lost."""
-        return int(-(-self.size * self.zoom // self.crop))
 
 
 @dataclass(frozen=True)
@@ -81,8 +45,10 @@ class Facts:
 
     ``problem`` is empty for a usable image, else one of ``missing``, ``empty``, ``not-an-image``,
     ``unreadable``, ``truncated``, ``animated``, ``tiny``, ``bomb``; ``detail`` says it in words.
-    ``notes`` holds any of ``rotated``, ``grey``, ``palette``, ``alpha``, ``cmyk``, ``16-bit``,
-    ``small``. Width and height are meant after EXIF rotation; 0 where they are not known.
+    ``notes`` holds any of ``rotated``, ``grey``, ``palette``, ``alpha``, ``white-on-clear``,
+    ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are meant after EXIF rotation; 0
+    where they are not known. ``levels``: the lowest and highest value of a grey picture of more
+    than 8 bits (:func:`regraft.images.deep.limits`), which holds floats where ``mode`` is F.
     """
 
     digest: str
@@ -95,6 +61,7 @@ class Facts:
     notes: tuple[str, ...] = ()
     phash: int = 0
     thumb: bytes = b""
+    levels: tuple[float, ...] = ()
 
     def to_json(self) -> str:
         """One compact line of JSON."""
@@ -106,6 +73,7 @@ class Facts:
         """The facts that :meth:`to_json` wrote."""
         values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
         values |= {"notes": tuple(values["notes"]), "thumb": b64decode(values["thumb"])}
+        values |= {"levels": tuple(values["levels"])}
         return cls(**values)
 
 
@@ -125,7 +93,7 @@ def facts_key(views: Sequence[View]) -> str:
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
     depend on that: only facts found under the same key are the same on every run.
     """
-    return f"facts-1-{_need(views)}"
+    return f"facts-2-{_need(views)}"
 
 
 def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
@@ -144,15 +112,42 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
         if facts.problem:
             return facts, None
         box = _decode(file, _need(views))
-        image, colours = _plain(file)
+        picture, notes = _picture(file)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything for damaged content
         problem, detail = formats.diagnose(data, error)
         return replace(facts, problem=problem, detail=detail), None
-    phash, thumb = likeness.describe(_turn(_miniature(image), turn))
-    facts = replace(facts, notes=(*facts.notes, *colours), phash=phash, thumb=thumb)
-    return facts, _squares(image, box, turn, views)
+    grey = _miniature(picture.image)
+    notes = (*facts.notes, *notes, *("blank",) * colours.is_blank(picture.image, grey))
+    phash, thumb = likeness.describe(turned(grey, turn))
+    levels = () if picture.values is None else deep.limits(picture.values)
+    facts = replace(facts, notes=notes, phash=phash, thumb=thumb, levels=levels)
+    return facts, _squares(picture, box, turn, views)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A decoded picture in 8 bits; and its values where it has more, which a view scales."""
+
+    image: Image.Image
+    values: deep.Values | None = None
+    floats: bool = False
+
+    def seen_by(self, view: View) -> Image.Image:
+        if self.values is None or (view.integers, view.floats) == (None, None):
+            return self.image
+        return Image.fromarray(deep.to_8_bit(self.values, view, floats=self.floats))
+
+
+def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
+    """What was decoded, and notes on its colours."""
+    values, floats = deep.values_of(file), file.mode == "F"
+    if values is None:
+        image, notes = colours.plain(file)
+        return _Picture(image), notes
+    image = Image.fromarray(deep.to_8_bit(values, None, floats=floats))
+    return _Picture(image, values, floats), ("grey",)
 
 
 def _check_header(facts: Facts, image: ImageFile.ImageFile, turn: int) -> Facts:
@@ -207,47 +202,6 @@ def _decode(image: ImageFile.ImageFile, need: int) -> tuple[float, float]:
     return (drafted[1][2], drafted[1][3]) if drafted else image.size
 
 
-def _plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The image as 8-bit grey or RGB, and notes on what it was."""
-    mode = image.mode
-    if image.has_transparency_data:
-        return _on_white(image)
-    if mode.startswith(("I", "F")):
-        return _to_8_bit(image), ("grey",)
-    if mode in ("1", "L"):
-        return image.convert("L"), ("grey",)
-    return image.convert("RGB"), {"P": ("palette",), "CMYK": ("cmyk",)}.get(mode, ())
-
-
-def _on_white(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Composite on white; noted where at least one pixel is not opaque."""
-    notes = ("palette",) * image.mode.startswith("P") + ("grey",) * image.mode.startswith("L")
-    rgba = image.convert("RGBA")
-    alpha = rgba.getchannel("A")
-    if alpha.getextrema()[0] == 255:
-        return rgba.convert("RGB"), notes
-    white = Image.new("RGB", image.size, "white")
-    white.paste(rgba, mask=alpha)
-    return white, (*notes, "alpha")
-
-
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits a pixel: the upper 8 of the 16, 12 or 8 bits that are in use.
-
-    Instruments write 12 bits into 16, and the upper 8 of 16 would blacken those. Floats in 0..1
-    are stretched to 0..255.
-    """
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("it has pixels that are no finite numbers")
-    top = float(values.max())
-    if image.mode == "F" and top <= 1:
-        unit = 1 / 255
-    else:
-        unit = next((unit for unit in (1, 1 << 4) if top < 256 * unit), 1 << 8)
-    return Image.fromarray((values / unit).clip(0, 255).astype(np.uint8))
-
-
 def _miniature(image: Image.Image) -> NDArray[np.float64]:
     """The whole picture as [32, 32] grey levels.
 
@@ -259,7 +213,7 @@ def _miniature(image: Image.Image) -> NDArray[np.float64]:
 
 
 def _squares(
-    image: Image.Image, box: tuple[float, float], turn: int, views: Sequence[View]
+    picture: _Picture, box: tuple[float, float], turn: int, views: Sequence[View]
 ) -> list[Pixels]:
     """Each view's square; mirrored views share the work of the others."""
     made: dict[View, Pixels] = {}
@@ -267,29 +221,7 @@ def _squares(
     for view in views:
         plain = replace(view, mirror=False)
         if plain not in made:
-            made[plain] = _turn(_square(image, box, plain), turn)
-        square = made[plain]
-        squares.append(np.ascontiguousarray(square[:, ::-1] if view.mirror else square))
+            made[plain] = turned(square(picture.seen_by(plain), box, plain), turn)
+        seen = made[plain]
+        squares.append(np.ascontiguousarray(seen[:, ::-1] if view.mirror else seen))
     return squares
-
-
-def _square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
-    """Cut out the centre and resize it, in one pass over the pixels that are needed."""
-    width, height = box
-    side = min(width, height) * view.crop / view.zoom
-    left, top = (width - side) / 2, (height - side) / 2
-    small = image.resize(
-        (view.size, view.size), _FILTERS[view.interpolation], (left, top, left + side, top + side)
-    )
-    return np.array(small.convert("RGB"))
-
-
-def _turn(pixels: NDArray[Number], turn: int) -> NDArray[Number]:
-    """Apply an EXIF orientation (1 to 8) to [height, width, ...] pixels."""
-    if turn >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if turn in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if turn in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels

@@ -150,7 +150,7 @@ def orientation(image: ImageFile.ImageFile) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         value = image.tag_v2.get(_ORIENTATION, 1)
     else:
-        value = _exif_orientation(image.info.get("exif") or b"")
+        value = exif_orientation(image.info.get("exif") or b"")
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -159,8 +159,8 @@ def turns_itself(image: ImageFile.ImageFile) -> bool:
     return isinstance(image, TiffImagePlugin.TiffImageFile)
 
 
-def _exif_orientation(exif: bytes) -> int:
-    """The tag in the first directory; 1 where there is none or the block is damaged.
+def exif_orientation(exif: bytes) -> int:
+    """The tag in the first directory of a block; 1 where there is none or the block is damaged.
 
     Read here, because Pillow parses every tag for it and warns of each damaged one.
     """

@@ -1,21 +1,19 @@
 """Pictures in memory, and torch's data sets, as a Dataset.
 
-Pictures are encoded without loss when they are read, so that they are named by their content like
-files are.
+Pictures are encoded without loss when they are read (:mod:`regraft.readers.pictures`), so that they
+are named by their content like files are.
 """
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from regraft.dataset import Dataset, Item, label_names, some
 from regraft.errors import DataError
+from regraft.readers.pictures import are_wide, bytes_of, objection
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,10 @@ class _Pictures:
     """Reads pictures by index."""
 
     pictures: Sequence[Any] | NDArray[Any]
+    wide: bool
 
     def __call__(self, index: int) -> bytes:
-        return to_png(self.pictures[index])
+        return bytes_of(self.pictures[index], wide=self.wide)
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,14 @@ class _Pairs:
     pairs: Any
 
     def __call__(self, index: int) -> bytes:
-        picture = self.pairs[index][0]
-        if hasattr(picture, "numpy"):  # a tensor
-            picture = picture.numpy()
-            picture = np.moveaxis(picture, 0, -1) if picture.ndim == 3 else picture
-        try:
-            return to_png(picture)
-        except ValueError as error:
-            raise OSError(str(error)) from error
+        return bytes_of(self.pairs[index][0])
 
 
 def from_arrays(images: Sequence[Any] | NDArray[Any], labels: Iterable[object]) -> Dataset:
     """See :meth:`regraft.dataset.Dataset.from_arrays`."""
     names = label_names(labels)
     _check_pictures(images, names)
-    return Dataset("arrays", _numbered(names), (), _Pictures(images))
+    return Dataset("arrays", _numbered(names), (), _Pictures(images, are_wide(images)))
 
 
 def from_torch(torch_dataset: Any, classes: Sequence[str] | None) -> Dataset:
@@ -109,45 +101,6 @@ def _placed(labels: Sequence[str], names: Sequence[str]) -> list[str]:
 # --- pictures ------------------------------------------------------------------------------------
 
 
-def to_png(picture: Any) -> bytes:
-    """One picture as a lossless PNG. ValueError says why it cannot be one."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(_to_bytes(picture))
-    if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
-        image = image.convert("RGB")
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _to_bytes(picture: Any) -> NDArray[np.uint8]:
-    """A picture as uint8 [height, width] or [height, width, 3 or 4]."""
-    array = np.asarray(picture)
-    objection = _objection(array)
-    if objection:
-        raise ValueError(objection)
-    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if array.dtype.kind in "fb":
-        array = np.round(array * np.float64(255))
-    return np.ascontiguousarray(array.astype(np.uint8))
-
-
-def _objection(array: NDArray[Any]) -> str:
-    """Why an array is no picture; '' if it is one."""
-    shape, kind = list(array.shape), array.dtype.kind
-    if len(shape) not in (2, 3) or 0 in shape:
-        return f"it must be [height, width] or [height, width, channels], got shape {shape}"
-    if len(shape) == 3 and shape[2] not in (1, 3, 4):
-        hint = "; move the channels last" if shape[0] in (1, 3, 4) else ""
-        return f"it must have 1, 3 or 4 channels on the last axis, got shape {shape}{hint}"
-    if kind not in "fiub":
-        return f"its values must be numbers, got {array.dtype}"
-    low, high, top = float(array.min()), float(array.max()), 1 if kind in "fb" else 255
-    if not (low >= 0 and high <= top):  # also where one is nan
-        what = "floats" if kind == "f" else "whole numbers"
-        return f"{what} must lie in 0..{top}, got {low:g}..{high:g}: scale them (undo Normalize)"
-    return ""
-
-
 def _check_pictures(images: Sequence[Any] | NDArray[Any], names: Sequence[str]) -> None:
     """Raise DataError with every reason why pictures and labels do not make a data set."""
     if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
@@ -157,11 +110,7 @@ def _check_pictures(images: Sequence[Any] | NDArray[Any], names: Sequence[str]) 
         problems.append(f"there must be as many labels as images: {len(names)} and {len(images)}")
     if not len(images):
         problems.append("there must be at least one image, got none")
-    wrong = [
-        f"image {i}: {objection}"
-        for i, picture in enumerate(images)
-        if not isinstance(picture, Image.Image) and (objection := _objection(np.asarray(picture)))
-    ]
+    wrong = [f"image {i}: {why}" for i, picture in enumerate(images) if (why := objection(picture))]
     if problems or wrong:
         raise DataError("These pictures cannot be used.", [*problems, *some(wrong)])
 
