@@ -273,7 +273,7 @@ def test_images_that_cannot_be_used_are_all_named(tmp_path: Path) -> None:
         assert [problem.split(": ")[0] for problem in caught.value.problems] == [
             *(str(tmp_path / "none.png"), str(tmp_path / "torn.png"), "image 14", "image 15")
         ]
-        assert "must lie in 0..255, got 300..300" in caught.value.problems[2]
+        assert "must lie in 0..1, got 1.5..1.5" in caught.value.problems[2]
 
 
 @pytest.mark.parametrize(
