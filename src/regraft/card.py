@@ -334,7 +334,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def _plain(name: str) -> str:
     """Return a name as text that Markdown does not read anything into."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(name.split()))
+    return re.sub(r"([\\`*_\[\]<>|#&~$]|:(?=[\w+-]+:))", r"\\\1", " ".join(name.split()))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,8 +14,10 @@ STOPPED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     from regraft import processes
+    from regraft.cli import streams
     from regraft.errors import RegraftError
 
+    streams.adapt()
     try:
         with processes.one_voice():
             return _run(arguments)

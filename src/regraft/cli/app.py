@@ -229,7 +229,9 @@ def predict(
         typer.Argument(metavar="IMAGES...", help="Files, folders or quoted glob patterns."),
     ],
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV; in UTF-8 in a file or pipe.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Classify images with a RUN."""

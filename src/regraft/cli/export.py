@@ -71,7 +71,7 @@ def _push(run: Path, repository: str, private: bool, overwrite: bool, as_json: b
     if as_json:
         print_json({"target": "hub", "url": pushed.url, "files": list(pushed.files)})
     else:
-        results().print(f"Pushed to {pushed.url}", markup=False)
+        results().print(f"Pushed to {pushed.url}", soft_wrap=True)
 
 
 def _print(made: "Exported") -> None:
@@ -79,4 +79,4 @@ def _print(made: "Exported") -> None:
 
     say(*(in_words(each) for each in made.parities))
     say(f"It takes {made.input}, and gives the probability of each class.")
-    results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", markup=False)
+    results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", soft_wrap=True)

@@ -3,7 +3,6 @@
 import csv
 import glob
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,16 @@ from typing import Any
 
 from rich.table import Table
 
+from regraft.cli import streams
 from regraft.cli.terminal import print_json, results, say, show_warnings
 from regraft.dataset import some
 from regraft.errors import DataError
 from regraft.predict import Prediction
 from regraft.readers.folder import images_below
 from regraft.run import load
+
+ANY_WIDTH = 100_000
+"""Columns of the table in a file or pipe: a path is on one line there, however long."""
 
 
 def run_predict(run: Path, images: Sequence[str], top: int, as_csv: bool, as_json: bool) -> None:
@@ -91,7 +94,7 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
 
 
 def _print_csv(predictions: Sequence[Prediction]) -> None:
-    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows = csv.writer(streams.for_tables(), lineterminator="\n")
     most = max((len(p.top) for p in predictions), default=1) or 1
     more = [name for k in range(2, most + 1) for name in (f"label_{k}", f"confidence_{k}")]
     rows.writerow(["path", "label", "confidence", *more, "problem"])
@@ -102,10 +105,10 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("image", overflow="fold")
-    table.add_column("class")
+    for name in ("image", "class"):
+        table.add_column(name, overflow="fold")
     table.add_column("confidence", justify="right")
     for p in predictions:
         for n, (label, share) in enumerate(p.top):
             table.add_row(p.path if n == 0 else "", label, f"{share:.1%}")
-    results().print(table)
+    results(piped=ANY_WIDTH).print(table)

@@ -6,34 +6,39 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from regraft.cli import streams
 from regraft.errors import UsageError
 
+PLAIN = partial(Console, markup=False, emoji=False, highlight=False)
+"""Text is what it says: ``[dog]`` and ``:cat:`` are names. A style is given by rich's Text."""
 
-def results() -> Console:
-    """Where results are printed. Piped into a file they are 100 columns wide."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+def results(piped: int = 100) -> Console:
+    """Where results are printed. Piped into a file they are ``piped`` columns wide at most."""
+    return PLAIN(width=None if sys.stdout.isatty() else piped)
 
 
 def messages() -> Console:
     """Where progress and messages are printed."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return PLAIN(stderr=True, soft_wrap=True)
 
 
 def say(*lines: str) -> None:
     """Print messages, as they are."""
     for line in lines:
-        messages().print(line, markup=False)
+        messages().print(line)
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(document, ensure_ascii=False, indent=1))
+    """Print one JSON document; in ASCII where the stream has not every character of it."""
+    text = json.dumps(document, ensure_ascii=False, indent=1)
+    print(text if streams.encodes(text) else json.dumps(document, indent=1))
 
 
 def seconds_of(text: str) -> float:
@@ -56,7 +61,7 @@ def seconds_of(text: str) -> float:
 def progress_bar(what: str) -> Iterator[Any]:
     """A bar on standard error where that is a terminal; yields ``report(done, total)``."""
     columns = (
-        TextColumn(what),
+        TextColumn(what, markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -83,7 +88,7 @@ def training_bar(show: bool = True) -> Iterator[Any]:
         yield lambda row: None
         return
     began = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, console=messages(), transient=True, disable=not messages().is_terminal)
     with bar:
         task = bar.add_task("", visible=False)
@@ -101,7 +106,7 @@ def training_bar(show: bool = True) -> Iterator[Any]:
             bar.update(task, visible=False)
             gone = time.monotonic() - began
             line = _epoch_line(row, gone) if "epoch" in row else str(row["what"])
-            bar.console.print(line, markup=False)  # any other console would write into the bar
+            bar.console.print(line)  # any other console would write into the bar
 
         yield tell
 
@@ -128,9 +133,16 @@ def _epoch_line(row: Mapping[str, Any], gone: float) -> str:
     )
 
 
+class _Saying(logging.Handler):
+    """A handler that says what is logged, on one line however long."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
 def show_warnings() -> None:
     """Print what regraft warns of on standard error."""
-    handler = RichHandler(console=messages(), show_time=False, show_level=False, show_path=False)
+    handler = _Saying()
     handler.setFormatter(logging.Formatter("regraft: %(message)s"))
     log = logging.getLogger("regraft")
     log.handlers = [handler]
