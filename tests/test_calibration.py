@@ -1,4 +1,4 @@
-"""Calibration: the fastest engine that agrees is chosen once, and remembered."""
+"""Calibration: an engine that agrees is chosen once, and remembered."""
 
 import json
 import logging
@@ -27,6 +27,7 @@ from regraft.engines import (
     agreement,
     calibrate,
     graph,
+    preference,
     trunks,
 )
 from regraft.engines.eager import MODES
@@ -36,14 +37,14 @@ from smallnet import SIZE, never, small
 __all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
 
 
-def test_the_fastest_that_agrees_is_chosen(
+def test_the_preferred_one_that_agrees_is_chosen(
     record: Backbone, pixels: Pixels, tmp_path: Path
 ) -> None:
     labels = [n % 3 for n in range(len(pixels))]
     engine, found = engines.choose(record, pixels, tmp_path, build=small, labels=labels)
     assert engine.name == found.chosen
     usable = {one.name: one.images_per_second for one in found.candidates if not one.refused}
-    assert usable[found.chosen] == max(usable.values())
+    assert usable[found.chosen] * preference.MARGIN >= max(usable.values())
     assert {REFERENCE, graph.FULL, graph.HALF} <= {one.name for one in found.candidates}
     for one in found.candidates:
         if not one.refused and one.name != REFERENCE:

@@ -26,6 +26,8 @@ class Choices:
     trainable_from: str | None = None
     rate: float | None = None
     budget: float | None = None
+    engine: str | None = None
+    """What runs the frozen network, instead of a choice among all that there are."""
 
     def named(self) -> tuple[str, ...]:
         """The choices that differ from the defaults, as they would be typed."""
@@ -38,6 +40,7 @@ class Choices:
             "--trainable-from": self.trainable_from,
             "--learning-rate": None if self.rate is None else f"{self.rate:g}",
             "--budget": None if self.budget is None else f"{self.budget:g}s",
+            "--engine": self.engine,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 

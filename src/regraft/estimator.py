@@ -160,7 +160,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "plan_")
         pictures, plan = _listed(X), self.plan_
-        engine = open_engine(plan.backbone, plan.taps, self._folder, build=self._build)
+        engine = open_engine(
+            plan.backbone, plan.taps, self._folder, build=self._build, wish=plan.engine
+        )
         looked = survey(
             lambda i: bytes_of(pictures[i], wide=plan.backbone.view.integers is not None),
             len(pictures),

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +16,14 @@ from regraft.audit import Audit
 from regraft.backbones import Backbone, View
 from regraft.cache import Store, default_folder
 from regraft.choices import Choices, candidates
+from regraft.chosen import ANY, Asked, engine_for, same_engine, warn_of_another
 from regraft.dataset import Dataset
 from regraft.engines import Engine, Pixels, trunks
 from regraft.errors import DataError, UsageError
-from regraft.features import Choose, Read, Survey, sample, survey
+from regraft.features import Choose, Read, Survey, survey
 from regraft.images import Facts
 from regraft.processes import (
     each,
-    is_first,
-    leads_machine,
     of_first,
     rank,
     rows_of_all,
@@ -104,21 +102,27 @@ def measure(
     *,
     augment: bool = False,
     strict: bool = False,
+    wish: str = "",
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Measured:
     """Look at every image once: what it is, whether it is used, and its features at every depth.
 
-    Several processes share the images, and all get everything.
+    Several processes share the images, and all get everything. ``wish``: the engine of a plan,
+    which is used if it may; another is warned of. One that is chosen by a person has to be used.
+
+    Raises:
+        UsageError: there is no such engine, or the chosen one may not be used.
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    asked = Asked(choices.engine, wish)
     check_fraction(dataset, choices.test_fraction)
     _check_processes(dataset, network, (choices, augment, strict))
     started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
     views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
     with Store.open(folder) as store:
         look = look_at if world_size() == 1 else _look_together
-        looked, engine = look(dataset, network, views, store, progress)
+        looked, engine = look(dataset, network, views, store, progress, asked)
 
         def parted() -> tuple[Audit, Split, float, tuple[float, ...] | None]:
             start = time.perf_counter()
@@ -130,6 +134,7 @@ def measure(
 
         audit, sides, audited, shift = of_first(parted)
         store.prune()
+    warn_of_another(record, folder, wish, engine)
     kept = np.asarray(audit.kept)
     classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
     place = {name: n for n, name in enumerate(classes)}
@@ -153,15 +158,20 @@ def measure(
 
 
 def look_at(
-    dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
+    dataset: Dataset,
+    network: Network,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
 ) -> tuple[Survey, str]:
     """The pass over the images in one process, and the name of the engine that ran it."""
     record, folder = network.backbone, store.folder
-    known = engines.remembered(record, folder, build=network.build)
+    known = engines.remembered(record, folder, build=network.build, **asked.words)
     chosen: list[Engine] = [known[0]] if known else []
 
     def choose(pixels: Pixels, indices: Sequence[int]) -> Engine:
-        chosen.append(_engine_for(network, pixels, folder))
+        chosen.append(engine_for(record, network.build, pixels, folder, asked))
         return chosen[-1]
 
     looked = survey(
@@ -198,17 +208,23 @@ def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
 
 
 def _look_together(
-    dataset: Dataset, network: Network, views: Sequence[View], store: Store, progress: Progress
+    dataset: Dataset,
+    network: Network,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
 ) -> tuple[Survey, str]:
     """The pass shared by all processes, and the name of the engine that ran it."""
-    record, engine = network.backbone, same_engine(dataset, network, store.folder)
+    record, build = network.backbone, network.build
+    engine = same_engine(dataset, record, build, store.folder, asked=asked)
     looked = shared_survey(
         dataset.read,
         len(dataset),
         views,
         sum(record.widths),
         engine=engine,
-        choose=lambda pixels, _: _engine_for(network, pixels, store.folder),
+        choose=lambda pixels, _: engine_for(record, build, pixels, store.folder, asked),
         store=store,
         space=lambda view, name: engines.space(record, view, name),
         progress=progress,
@@ -256,55 +272,6 @@ def shared_survey(
     )
 
 
-def same_engine(
-    dataset: Dataset, network: Network, folder: Path, taps: Sequence[int] | None = None
-) -> Engine | None:
-    """The engine that the first process chooses, in all of them; None where no image can be used.
-
-    One process a machine makes it ready there, and the others find it in the cache folder.
-
-    Args:
-        dataset: images to choose it with.
-        network: what it is to run.
-        folder: the cache folder.
-        taps: the depths that it is to give; all of them unless named.
-    """
-    find = partial(_find_engine, dataset, network, folder, taps)
-    first = each(lambda: find(None) if is_first() else None)
-    name = of_first(lambda: first.name if first else "")
-    if not name:
-        return None
-    lead = each(lambda: first or (find(name) if leads_machine() else None))
-    return each(lambda: lead or find(name))
-
-
-def _find_engine(
-    dataset: Dataset,
-    network: Network,
-    folder: Path,
-    taps: Sequence[int] | None,
-    only: str | None,
-) -> Engine | None:
-    """The remembered engine, or the one chosen on images from all over the data set."""
-    known = engines.remembered(network.backbone, folder, build=network.build, only=only, taps=taps)
-    if known:
-        return known[0]
-    pixels, indices = sample(dataset.read, len(dataset), network.backbone.view)
-    return _engine_for(network, pixels, folder, only, taps) if indices else None
-
-
-def _engine_for(
-    network: Network,
-    pixels: Pixels,
-    folder: Path,
-    only: str | None = None,
-    taps: Sequence[int] | None = None,
-) -> Engine:
-    # without labels: some of these images may be held out
-    record, build = network.backbone, network.build
-    return engines.choose(record, pixels, folder, build=build, only=only, taps=taps)[0]
-
-
 def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
     """Some of the kept images as a data set of their own."""
     whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
@@ -316,8 +283,8 @@ def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
     """Features ``[len(rows), width]`` of the mirror images of some of the kept images."""
     some, record = part(measured, rows), measured.network.backbone
     with Store.open(measured.cache) as store:
-        views = [replace(record.view, mirror=True)]
-        found, _ = look_at(some, measured.network, views, store, lambda done, total: None)
+        views, asked = [replace(record.view, mirror=True)], Asked(wish=measured.engine)
+        found, _ = look_at(some, measured.network, views, store, lambda done, total: None, asked)
     return found.features[0]
 
 

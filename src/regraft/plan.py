@@ -120,6 +120,8 @@ class Plan:
     data: str = ""
     """Where the images are, relative to the file the plan is written to."""
     version: int = VERSION
+    engine: str = ""
+    """What ran the frozen network, and so the very numbers that all else follows from."""
 
     @property
     def cut(self) -> int:
@@ -147,6 +149,11 @@ class Plan:
     def inputs(self) -> int:
         """Width of the new layer's input."""
         return sum(self.backbone.stages[depth].channels for depth in self.taps)
+
+    @property
+    def pinned(self) -> str:
+        """The engine, where a person chose it; else empty."""
+        return self.engine if f"--engine {self.engine}" in self.overrides else ""
 
     def without_training(self) -> "Plan":
         """The same for the frozen network alone."""
@@ -233,7 +240,7 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
     first = ", for a start" if plan.trainings else ""
     steps = [
-        Step("load", f"Take {backbone.name}, trained on {backbone.source}."),
+        Step("load", f"Take {backbone.name}, trained on {backbone.source}{_run_by(plan)}."),
         Step("cut", f"Cut it after {cut}: {dropped}."),
         Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
         Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
@@ -248,6 +255,10 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     if plan.test:
         steps.append(Step("evaluate", f"Judge it once on the {plan.test:,} held-out images."))
     return tuple(steps)
+
+
+def _run_by(plan: Plan) -> str:
+    return f"; {plan.engine} runs it" if plan.engine else ""
 
 
 def _training_step(plan: Plan, number: int) -> Step:

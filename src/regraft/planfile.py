@@ -8,7 +8,7 @@ from typing import Any
 
 from regraft.errors import PlanError
 from regraft.plan import VERSION, Plan
-from regraft.training import Training
+from regraft.training import MODES, Training
 
 
 def dumps(plan: Plan) -> str:
@@ -104,6 +104,8 @@ def _training(training: Training, plan: Plan) -> Iterator[str]:
         yield f"taps: must be ascending without repeats, got {list(training.taps)}."
     if not training.rates or not all(0 < rate <= 1 for rate in training.rates):
         yield f"rates: must lie above 0 and at most at 1, got {list(training.rates)}."
+    if training.mode and training.mode not in MODES:
+        yield f"mode: must be one of {', '.join(MODES)}, or empty, got {training.mode!r}."
     for field in ("epochs", "batch", "patience"):
         if getattr(training, field) < 1:
             yield f"{field}: must be at least 1, got {getattr(training, field)}."

@@ -174,15 +174,25 @@ class Result:
         What is remembered of the backbone counts where nothing was trained.
         """
         taps, build, known = self.plan.taps, self.network, None
-        if self.plan.case in (1, 2):
-            known = engines.remembered(self.plan.backbone, self.cache, build=build, taps=taps)
-        known = known or engines.remembered(self.record, self.cache, build=build, taps=taps)
+        records = [self.plan.backbone] if self.plan.case in (1, 2) else []
+        for record in [*records, self.record]:
+            for wish in dict.fromkeys([self._own, ""]):
+                known = known or engines.remembered(
+                    record, self.cache, build=build, wish=wish, taps=taps
+                )
         return known or (engines.reference(self.record, taps, build=build), None)
 
+    @property
+    def _own(self) -> str:
+        """The engine whose numbers the report shows; empty where there is none of that name."""
+        name = str(self.metrics.get("engine", ""))
+        return name if engines.is_known(name) else ""
+
     def _chosen(self, pixels: Pixels) -> Engine:
-        """The fastest engine on this machine for the network as it is now."""
-        taps, build = self.plan.taps, self.network
-        return engines.choose(self.record, pixels, self.cache, build=build, taps=taps)[0]
+        """An engine for the network as it is now: that of the report, if this machine has it."""
+        taps, build, wish = self.plan.taps, self.network, self._own
+        record, cache = self.record, self.cache
+        return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
 
     def _look(self, images: Sequence[Picture]) -> Survey:
         """The features of the images. Many of them pay for a choice of the engine."""

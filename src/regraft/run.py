@@ -12,12 +12,13 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regraft import mirror, planfile, unfinished
+from regraft import engines, mirror, planfile, unfinished
 from regraft.changes import Change
 from regraft.choices import Choices, Recipe, candidates
 from regraft.contest import Tell
@@ -59,6 +60,7 @@ def propose(
     trainable_from: str | None = None,
     learning_rate: float | None = None,
     budget: float | None = None,
+    engine: str | None = None,
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -79,6 +81,7 @@ def propose(
         trainable_from: train this stage and those after it (case 3).
         learning_rate: of cases 3 and 4, instead of three that race.
         budget: seconds that the whole run may take.
+        engine: what runs the frozen network, instead of a choice among all that there are.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
@@ -91,6 +94,7 @@ def propose(
     choices = Choices(
         *(case, cut, recipe, class_weights, seed, test_fraction),
         *(init, trainable_from, learning_rate, budget),
+        engine=engine,
     )
     network = open_network(backbone, weights)
     measured = measure(
@@ -112,7 +116,8 @@ def apply(
 ) -> Result:
     """Do what a plan says, and write the RUN folder ``out`` if one is named.
 
-    With ``resume`` a training that was interrupted goes on from its last checkpoint.
+    With ``resume`` a training that was interrupted goes on from its last checkpoint. The plan's
+    engine runs the network; where it is not to be had another does, with a warning.
 
     Raises:
         PlanError: the plan was made for other images or another backbone.
@@ -121,7 +126,10 @@ def apply(
     check_out(out, overwrite=overwrite, resume=resume)
     network = network or open_network(plan.backbone.name, weights)
     choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
-    measured = measure(Dataset.open(data), network, choices, augment=plan.mirror, cache=cache)
+    check_engine(plan)
+    measured = measure(
+        Dataset.open(data), network, choices, augment=plan.mirror, wish=plan.engine, cache=cache
+    )
     check_plan(plan, measured)
     return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
 
@@ -207,7 +215,7 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
     )
     trains = case_of(backbone, evidence, choices) in (3, 4)
     groups = measured.audit.groups[train]
-    return decide(
+    plan = decide(
         dataset=measured.dataset.name,
         fingerprint=measured.fingerprint,
         backbone=backbone,
@@ -223,6 +231,7 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
         keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
         speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
     )
+    return replace(plan, engine=measured.engine)
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
@@ -233,6 +242,16 @@ def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
     network = measured.network
     recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
     return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise PlanError where a plan names an engine that there is not."""
+    if plan.engine and not engines.is_known(plan.engine):
+        names = ", ".join(engines.ORDER)
+        raise PlanError(
+            f"The plan names an engine that there is not: {plan.engine!r}.",
+            [f"engine: must be one of {names}, or empty to choose one."],
+        )
 
 
 def check_plan(plan: Plan, measured: Measured) -> None:
@@ -325,7 +344,7 @@ def perform(
     plan: Plan, measured: Measured, place: Path | None = None, *, tell: Tell = lambda row: None
 ) -> Result:
     """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
-    work = Work(plan, measured, place, tell)
+    work = Work(replace(plan, engine=measured.engine), measured, place, tell)
     try:
         return walk(work)
     finally:

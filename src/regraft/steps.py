@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from regraft import anatomy, heads, report
 from regraft.anatomy import Anatomy
 from regraft.changes import Change, Kind
+from regraft.chosen import Asked, same_engine
 from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained, winner
 from regraft.engines import reference, trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
-from regraft.measure import Measured, Network, part, same_engine, shared_survey
+from regraft.measure import Measured, part, shared_survey
 from regraft.plan import Plan, StepKind
 from regraft.predict import Result, retrained
 from regraft.processes import of_first
@@ -189,6 +190,10 @@ def _enter(work: Work, init: str) -> None:
         return
     [training] = [one for one in work.plan.trainings if one.init == init]
     work.entries.append(trained(setting, training))
+    done = work.entries[-1].trained
+    noted = replace(training, mode=done.mode if done else "")
+    recipes = tuple(noted if one is training else one for one in work.plan.trainings)
+    work.plan = replace(work.plan, trainings=recipes)
 
 
 def _choose(work: Work) -> None:
@@ -239,8 +244,8 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
         work.tell(
             {"step": "evaluate", "what": "Finding what runs the trained network fastest here."}
         )
-        some, network = part(measured, measured.split.train), Network(record, build)
-        engine = same_engine(some, network, measured.cache, plan.taps)
+        some, asked = part(measured, measured.split.train), Asked(wish=plan.pinned)
+        engine = same_engine(some, record, build, measured.cache, plan.taps, asked)
     engine = engine or reference(record, plan.taps, build=build)
     work.engine, start = engine.name, time.perf_counter()
     items = [measured.audit.kept[i] for i in measured.split.test]

@@ -15,6 +15,11 @@ from regraft.heads import Taps
 Init = Literal["pretrained", "random"]
 Weighting = Literal["none", "balanced", "sampling"]
 
+CHANNELS_LAST = "-channels-last"
+
+MODES = ("bf16-mixed" + CHANNELS_LAST, "32-true" + CHANNELS_LAST, "32-true")
+"""How a step is calculated: precision as Lightning Fabric names it, and the format in memory."""
+
 RATES = (3e-4, 1e-3, 3e-3)
 """Learning rates that race, for AdamW on pretrained weights, of the new layer and last stage."""
 
@@ -71,6 +76,9 @@ class Training:
     refit: bool
     """Whether the winner is trained once more on all training images, validation included."""
     weighting: Weighting
+    mode: str = ""
+    """One of :data:`MODES`; empty in a plan, where it is found when training begins. A RUN says
+    which one it was, so that it can be repeated."""
 
 
 def textbook(backbone: Backbone, *, init: Init, images: int, weighting: Weighting) -> Training:

@@ -15,6 +15,7 @@ from regraft.cli.options import (
     ClassWeights,
     Cut,
     Data,
+    EngineName,
     Init,
     InitName,
     LearningRate,
@@ -71,6 +72,7 @@ def plan(
     trainable_from: TrainableFrom = None,
     learning_rate: LearningRate = None,
     budget: Budget = None,
+    engine: EngineName = None,
     augment: Augment = False,
     strict: Strict = False,
     out: Annotated[
@@ -92,6 +94,7 @@ def plan(
         trainable_from,
         learning_rate,
         budget,
+        engine,
     )
     run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
 
@@ -138,6 +141,7 @@ def fit(
     trainable_from: TrainableFrom = None,
     learning_rate: LearningRate = None,
     budget: Budget = None,
+    engine: EngineName = None,
     augment: Augment = False,
     strict: Strict = False,
     resume: Annotated[
@@ -163,6 +167,7 @@ def fit(
         trainable_from,
         learning_rate,
         budget,
+        engine,
     )
     run_fit(
         data,
@@ -207,6 +212,7 @@ def compare(
     class_weights: ClassWeights = Weights.auto,
     learning_rate: LearningRate = None,
     budget: Budget = None,
+    engine: EngineName = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -217,6 +223,7 @@ def compare(
         *(None, None, recipe, class_weights, seed, test_fraction),
         learning_rate=learning_rate,
         budget=budget,
+        engine=engine,
     )
     run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
 
@@ -251,6 +258,7 @@ def _choices(
     trainable_from: str | None = None,
     learning_rate: float | None = None,
     budget: str | None = None,
+    engine: str | None = None,
 ) -> "Choices":
     """What was asked for, as one record."""
     from regraft.choices import Choices
@@ -267,6 +275,7 @@ def _choices(
         trainable_from,
         learning_rate,
         None if budget is None else seconds_of(budget),
+        engine=engine,
     )
 
 

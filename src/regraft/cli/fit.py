@@ -17,7 +17,7 @@ from regraft.measure import Measured
 from regraft.plan import Plan, with_data
 from regraft.processes import is_first, of_first
 from regraft.refit import before_corrections
-from regraft.run import DEFAULT, carry_out, check_out, check_plan, draft
+from regraft.run import DEFAULT, carry_out, check_engine, check_out, check_plan, draft
 
 
 def run_fit(
@@ -43,7 +43,9 @@ def run_fit(
             ["Leave out --plan: the case is decided anew."],
         )
     plan = None if plan_file is None else of_first(partial(planfile.read, plan_file))
+    wish = "" if plan is None else plan.engine
     if plan is not None:
+        check_engine(plan)
         _refuse_choices(plan, choices, backbone, augment)
         data, backbone, augment = data or _data_of(plan, plan_file), plan.backbone.name, plan.mirror
         choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
@@ -51,7 +53,7 @@ def run_fit(
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
     corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
     source = data if corrected is None else corrected.after
-    measured = measured_from(source, backbone, weights, choices, augment, strict)
+    measured = measured_from(source, backbone, weights, choices, augment, strict, wish)
     before = None
     if corrected is not None:
         before = before_corrections(corrected, measured, choices, measured.network)

@@ -106,6 +106,16 @@ Budget = Annotated[
         show_default=False,
     ),
 ]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What runs the frozen network, as openvino-f32 or torch-fp32; results follow it "
+        "within rounding.",
+        show_default="a fast one that agrees with torch-fp32",
+    ),
+]
 Augment = Annotated[
     bool,
     typer.Option(

@@ -48,8 +48,9 @@ def measured_from(
     choices: Choices,
     augment: bool,
     strict: bool,
+    wish: str = "",
 ) -> Measured:
-    """Measure with a progress bar, and say what is left out."""
+    """Measure with a progress bar, and say what is left out; ``wish``: the engine of a plan."""
     show_warnings()
     dataset = Dataset.open(data)
     network = open_network(backbone, weights)
@@ -60,6 +61,7 @@ def measured_from(
             choices,
             augment=augment,
             strict=strict,
+            wish=wish,
             progress=report,
         )
     say(*show.left_out_lines(measured.audit))

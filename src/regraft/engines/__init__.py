@@ -1,15 +1,18 @@
-"""Engines run a trunk; the fastest one that agrees with float32 torch is chosen.
+"""Engines run a trunk; a fast one that agrees with float32 torch is chosen.
 
 The choice is made once for a network on a machine: for a backbone before its first pass, for a
 trained network when it is done (:func:`choose`, on a sample of the person's own images), or where
-there are no images (:func:`exact`). It is remembered in the cache folder together with the
-converted trunk. From then on a run needs neither torch nor timm: where OpenVINO was chosen they are
-never imported.
+there are no images (:func:`exact`). An order and a margin make it
+(:mod:`regraft.engines.preference`), so that it is the same again whatever else the machine does.
+
+It is remembered in the cache folder together with the converted trunk. From then on a run needs
+neither torch nor timm: where OpenVINO was chosen they are never imported.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ from regraft.engines.base import (
     features,
 )
 from regraft.engines.calibrate import SAMPLE, Sample
+from regraft.engines.preference import ORDER, check_name, is_known
 from regraft.engines.trunks import space
 from regraft.errors import UsageError
 from regraft.processes import cores
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "ORDER",
     "REFERENCE",
     "SAMPLE",
     "Agreement",
@@ -48,10 +53,13 @@ __all__ = [
     "Measured",
     "Pixels",
     "Sample",
+    "check_name",
     "choose",
     "cores",
     "exact",
     "features",
+    "is_known",
+    "objection",
     "open_engine",
     "reference",
     "remembered",
@@ -70,10 +78,11 @@ def choose(
     *,
     build: Build,
     only: str | None = None,
+    wish: str = "",
     labels: Sequence[int] | None = None,
     taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration]:
-    """The engine for a backbone: the remembered one, else the best of a calibration.
+    """The engine for a backbone: the remembered one, else that of a calibration.
 
     One that was remembered without images (:func:`exact`) is measured anew.
 
@@ -83,13 +92,15 @@ def choose(
         folder: the cache folder, where the calibration and the converted trunk are kept.
         build: gives the whole network, when it is needed.
         only: the name of the engine to use, if it agrees.
+        wish: the same, and where it may not be used the ordinary choice.
         labels: the sample's classes as numbers.
         taps: the depths that the engine is to give; all of them unless named.
 
     Raises:
         UsageError: there is no engine called ``only``, or it may not be used.
     """
-    known = remembered(backbone, folder, build=build, only=only, taps=taps)
+    again = partial(remembered, backbone, folder, build=build, only=only, wish=wish, taps=taps)
+    known = again()
     if known is not None and not (known[1].provisional and len(pixels)):
         return known
     every = range(len(backbone.stages))
@@ -99,10 +110,11 @@ def choose(
     with trunks.unfinished(folder) as path:
         sample = Sample(pixels, labels)
         trunk = _trunk(backbone, build, every)
-        made = calibrate.calibrate(backbone, trunk(), sample, path / trunks.GRAPH, only)
-        name = _named(backbone, made, only)
+        asked = only or wish
+        made = calibrate.calibrate(backbone, trunk(), sample, path / trunks.GRAPH, asked)
+        name = _named(backbone, made, only, wish)
         if _keep(path, folder, backbone, made):
-            known = remembered(backbone, folder, build=build, only=only, taps=taps)
+            known = again()
             if known is not None:
                 return known[0], replace(known[1], seconds=made.seconds)
         return _opened(name, backbone, path, taps, build), replace(made, chosen=name)
@@ -114,22 +126,25 @@ def remembered(
     *,
     build: Build,
     only: str | None = None,
+    wish: str = "",
     taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration] | None:
-    """The engine that an earlier calibration chose (or measured, with ``only``).
+    """The engine that an earlier calibration chose (or measured, with ``only`` or ``wish``).
 
     It gives the depths ``taps``, all of them unless named. Neither torch nor OpenVINO is imported
-    before it is called.
+    before it is called. None where nothing is remembered, or the one asked for was not measured.
 
     Raises:
-        UsageError: there is no engine called ``only``.
+        UsageError: there is no engine called ``only`` or ``wish``.
     """
-    _check_name(only)
+    if only or wish:
+        check_name(only or wish)
     path = trunks.home(folder, backbone)
     known = trunks.recall(path)
-    if known is None or not known.usable(only or known.chosen):
+    name = "" if known is None else _remembered_name(known, only, wish)
+    if known is None or not known.usable(name):
         return None
-    known = replace(known, chosen=only or known.chosen, seconds=0.0)
+    known = replace(known, chosen=name, seconds=0.0)
     taps = range(len(backbone.stages)) if taps is None else taps
     return _engine(known.chosen, backbone, path, taps, build), known
 
@@ -137,7 +152,7 @@ def remembered(
 def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
     """The engine for some depths where there are no images to choose it with.
 
-    The remembered one, else the fastest of those that calculate in float32, which is remembered.
+    The remembered one, else one of those that calculate in float32, which is remembered.
     """
     known = remembered(backbone, folder, build=build, taps=taps)
     if known is not None:
@@ -155,7 +170,9 @@ def reference(backbone: Backbone, taps: Sequence[int], *, build: Build) -> Engin
     return _engine(REFERENCE, backbone, Path(), taps, build)
 
 
-def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
+def open_engine(
+    backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build, wish: str = ""
+) -> Engine:
     """The engine for some depths, to predict with: as calibrated, else the reference.
 
     Its features are those of the engine for all depths, bit for bit.
@@ -165,8 +182,10 @@ def open_engine(backbone: Backbone, taps: Sequence[int], folder: Path, *, build:
         taps: the depths to read, in the order in which they are to be given.
         folder: the cache folder.
         build: gives the whole network, when it is needed.
+        wish: the engine that is to be used if it may.
     """
-    known = remembered(backbone, folder, build=build, taps=taps)
+    known = remembered(backbone, folder, build=build, wish=wish, taps=taps)
+    known = known or remembered(backbone, folder, build=build, taps=taps)
     return known[0] if known else reference(backbone, taps, build=build)
 
 
@@ -192,18 +211,27 @@ def _trunk(backbone: Backbone, build: Build, taps: Sequence[int]) -> Build:
     return trunk
 
 
-def _check_name(only: str | None) -> None:
-    if only is None or only in eager.MODES or graph.is_graph(only):
-        return
-    names = (*eager.MODES, graph.FULL, graph.HALF, graph.name_of(0), "and so on")
-    raise UsageError(f"There is no engine named {only!r}.", [f"There are {', '.join(names)}."])
+def objection(backbone: Backbone, folder: Path, name: str) -> str:
+    """Why this machine does not run the backbone with an engine, as far as it is remembered."""
+    known = trunks.recall(trunks.home(folder, backbone))
+    return (known.objection(name) if known else None) or "it was not measured"
 
 
-def _named(backbone: Backbone, made: Calibration, only: str | None) -> str:
+def _remembered_name(known: Calibration, only: str | None, wish: str) -> str:
+    """What of that which is remembered is asked for, usable or not."""
+    if only or not wish:
+        return only or known.chosen
+    return known.chosen if known.objection(wish) else wish
+
+
+def _named(backbone: Backbone, made: Calibration, only: str | None, wish: str) -> str:
     """The engine to use of those measured."""
-    if only is None or made.usable(only):
-        return only or made.chosen
-    [why] = [one.refused for one in made.candidates if one.name == only]
+    asked = only or wish
+    if not asked or made.usable(asked):
+        return asked or made.chosen
+    if not only:
+        return made.chosen
+    why = made.objection(only)
     raise UsageError(f"The engine {only} cannot be used for {backbone.name}.", [f"Reason: {why}."])
 
 

@@ -18,7 +18,10 @@ REFERENCE = "torch-fp32"
 class Engine(Protocol):
     """Runs a frozen trunk.
 
-    An image's features never depend on which other images are in the call.
+    The same call gives the same features, bit for bit, on the same machine. In another call (other
+    images beside it, another place among them) an image's features are the same within rounding:
+    bit for bit where an engine runs each image alone (OpenVINO), to about a millionth where torch
+    runs batches. ``docs/reproducible.md`` says what follows from that.
     """
 
     @property
@@ -59,12 +62,16 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate in a calibration; ``refused`` says why it may not be used, empty if it may."""
+    """One candidate in a calibration; ``refused`` says why it may not be used, empty if it may.
+
+    ``given_up``: it was not measured to the end, for others are before it in the order and faster.
+    """
 
     name: str
     images_per_second: float = 0.0
     agreement: Agreement | None = None
     refused: str = ""
+    given_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,11 @@ class Calibration:
     def usable(self, name: str) -> bool:
         """Whether this engine was measured and agreed."""
         return any(one.name == name and not one.refused for one in self.candidates)
+
+    def objection(self, name: str) -> str | None:
+        """Why this engine may not be used, empty if it may; None where that is not known."""
+        tried = [one for one in self.candidates if one.name == name and not one.given_up]
+        return tried[0].refused if tried else None
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as what a JSON document holds."""

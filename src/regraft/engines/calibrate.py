@@ -1,4 +1,8 @@
-"""Measure what could run a trunk: how fast it is, and whether it agrees with the reference."""
+"""Measure what could run a trunk: how fast it is, and whether it agrees with the reference.
+
+The clock decides as little as possible: on how many images engines have to agree follows from the
+network's size, and which of them is chosen from an order and a margin.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.backbones import Backbone
-from regraft.engines import agreement, eager, graph
+from regraft.engines import agreement, eager, graph, preference
 from regraft.engines.base import (
     REFERENCE,
     Calibration,
@@ -19,18 +23,16 @@ from regraft.engines.base import (
     Pixels,
     features,
 )
+from regraft.engines.preference import CPU, CUDA
 
 if TYPE_CHECKING:
     from torch import nn
 
-CUDA = ("cuda-fp16", "cuda-bf16", "cuda-fp32")
-CPU = ("torch-bf16-channels-last", "torch-fp32-channels-last")
-
 SAMPLE = 128
-"""Images that agreement is measured on, if the reference is fast enough for so many."""
+"""Images that agreement is measured on, if the reference can run so many."""
 
-_LEAST = 16  # images that the reference runs, however slow it is
-_PATIENCE = 2.0  # s after which the reference has run enough of them
+_LEAST = 16  # images that the reference runs, however large the network is
+_WORK = 16e9  # multiply-adds of the reference that are enough: some 2 s on two cores
 _NEVER = 8  # times; on five networks torch on the CPU was at most 5 times as fast as the reference
 _IDENTICAL = 0.99999  # cosine from which an engine may stand in for the reference on more images
 
@@ -58,7 +60,7 @@ class _Trial:
 def calibrate(
     backbone: Backbone, trunk: "nn.Module", sample: Sample, path: Path, only: str | None = None
 ) -> Calibration:
-    """Measure the reference and every candidate, and choose the fastest that agrees.
+    """Measure the reference and every candidate, and choose among those that agree.
 
     Args:
         backbone: the network's record.
@@ -70,13 +72,13 @@ def calibrate(
     start = time.perf_counter()
     engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
     sample = replace(sample, pixels=sample.pixels[:SAMPLE])
-    speed, reference = _run_reference(engine, sample.pixels)
+    speed, reference = _run(engine, sample.pixels[: _enough(backbone)])
     trial = _Trial(backbone, trunk, path, sample, reference, only)
     measured = [Measured(REFERENCE, speed)]
     for measure in (_measure_cuda, _measure_graphs, _measure_cpu, _measure_wanted):
         measured += measure(trial, measured)
     return Calibration(
-        chosen=_fastest(measured).name,
+        chosen=preference.best(measured).name,
         candidates=tuple(measured),
         images=max((one.agreement.images for one in measured if one.agreement), default=0),
         seconds=time.perf_counter() - start,
@@ -94,29 +96,24 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     places = np.arange(size) * 8 // size
     sample = Sample(coarse[:, places][:, :, places])
     engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
-    speed, reference = _run_reference(engine, sample.pixels)
+    speed, reference = _run(engine, sample.pixels)
     trial = _Trial(backbone, trunk, path, sample, reference, None)
     measured = [Measured(REFERENCE, speed)]
     unfit = _convert(trial)
     full = Measured(graph.FULL, refused=unfit) if unfit else _measure(graph.FULL, trial, measured)
     measured.append(full)
-    chosen, seconds = _fastest(measured).name, time.perf_counter() - start
+    chosen, seconds = preference.best(measured).name, time.perf_counter() - start
     return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
 
 
-def _fastest(measured: Sequence[Measured]) -> Measured:
-    return max((m for m in measured if not m.refused), key=lambda m: m.images_per_second)
+def _enough(backbone: Backbone) -> int:
+    """The images that the reference runs: the same number in every calibration."""
+    return max(_LEAST, int(_WORK / max(backbone.multiply_adds_to[-1], 1)))
 
 
-def _run_reference(engine: Engine, pixels: Pixels) -> tuple[float, Features]:
-    """Images/s, and the features of as many images as there is time for."""
-    begin, speeds, rows = time.perf_counter(), [], []
-    for speed, some in _blocks(engine, pixels):
-        speeds.append(speed)
-        rows.append(some)
-        late = time.perf_counter() - begin > _PATIENCE
-        if late and sum(map(len, rows)) >= _LEAST:
-            break
+def _run(engine: Engine, pixels: Pixels) -> tuple[float, Features]:
+    """Images/s, and the features of all images."""
+    speeds, rows = zip(*_blocks(engine, pixels), strict=True)
     return max(speeds), np.concatenate(rows)
 
 
@@ -125,10 +122,13 @@ def _measure_cuda(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
 
 
 def _measure_cpu(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
-    if _fastest(before).images_per_second > _NEVER * before[0].images_per_second:
+    if preference.best(before).images_per_second > _NEVER * before[0].images_per_second:
         why = f"not measured: another is {_NEVER} times as fast as the reference, torch never is"
-        return [Measured(name, refused=why) for name in CPU if name != trial.only]
-    return [_measure(name, trial, before) for name in CPU]
+        return [Measured(n, refused=why, given_up=True) for n in CPU if n != trial.only]
+    found: list[Measured] = []
+    for name in CPU:
+        found.append(_measure(name, trial, [*before, *found]))
+    return found
 
 
 def _measure_wanted(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
@@ -184,11 +184,11 @@ def _convert(trial: _Trial) -> str:
 
 
 def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
-    """Measure one candidate; torch on the CPU not to the end if another is twice as fast.
+    """Measure one candidate; torch on the CPU not to the end where it cannot be chosen.
 
     Whatever a library raises on the way is a reason to refuse it, never the end of the run.
     """
-    hopeless = _fastest(before).images_per_second / 2 if name in CPU and name != trial.only else 0.0
+    hopeless = preference.hopeless(name, before) if name in CPU and name != trial.only else 0.0
     try:
         if objection := (graph if graph.is_graph(name) else eager).objection(name):
             return Measured(name, refused=objection)
@@ -212,7 +212,8 @@ def _judge(name: str, engine: Engine, trial: _Trial, hopeless: float) -> Measure
         speed = max(speed, block)
         rows.append(some)
         if speed < hopeless:
-            return Measured(name, speed, refused="less than half as fast as another")
+            why = "less than half as fast as another"
+            return Measured(name, speed, refused=why, given_up=True)
     widths, labels = trial.backbone.widths, trial.sample.labels
     labels = None if labels is None else labels[: len(trial.reference)]
     found = agreement.compare(trial.reference, np.concatenate(rows), widths, labels)

@@ -44,14 +44,33 @@ def objection(name: str) -> str:
     """Why this machine cannot run the engine; empty if it can."""
     import torch
 
-    there = MODES[name].device == "cpu" or torch.cuda.is_available()
-    return "" if there else "there is no CUDA device"
+    mode = MODES[name]
+    if mode.device == "cuda":
+        return "" if torch.cuda.is_available() else "there is no CUDA device"
+    return "" if mode.precision != "bfloat16" or has_bfloat16() else "the CPU has no bfloat16"
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU calculates in bfloat16.
+
+    One that has none can all the same, but slower than in float32: a fifth of the images a second
+    with the demonstration network, a tenth with EfficientNet-Lite0.
+    """
+    import torch
+
+    try:
+        able = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # no public name: without it speed alone tells
+        able = True
+    return able and torch.backends.cpu.get_cpu_capability() != "AVX2"  # which may be asked for
 
 
 class Eager:
     """The engine that calls a trunk in batches of a fixed size, the last one filled up.
 
-    The size is fixed because kernels may sum in another order for another number of images.
+    The size is fixed because kernels may sum in another order for another number of images. They
+    may also for another place in the batch, so an image's features are the same within rounding
+    only, whatever batch it is in.
     """
 
     def __init__(self, name: str, trunk: "Callable[[], nn.Module]", backbone: "Backbone") -> None:

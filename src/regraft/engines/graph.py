@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from regraft.engines.base import Floats, Pixels, columns
+from regraft.engines.preference import FULL, HALF, exact_to, is_graph, name_of
 from regraft.processes import cores
 
 if TYPE_CHECKING:
@@ -27,19 +28,9 @@ if TYPE_CHECKING:
 
     from regraft.backbones import Backbone
 
-FULL = "openvino-f32"
-HALF = "openvino-bf16"
+__all__ = ["FULL", "HALF", "Graph", "convert", "is_graph", "name_of", "objection", "runtime"]
+
 _STREAMS = 16  # inferences at once, at most: each holds its own layers in memory
-
-
-def name_of(depth: int) -> str:
-    """The engine that calculates in float32 up to a depth, in bfloat16 after it."""
-    return f"{HALF}-after-{depth}"
-
-
-def is_graph(name: str) -> bool:
-    """Whether the engine runs a converted trunk."""
-    return name in (FULL, HALF) or _exact_to(name) >= 0
 
 
 class Graph:
@@ -165,16 +156,10 @@ def _cut(ov: Any, model: Any, deepest: int) -> tuple[Any, list[int]]:
 def _read(core: Any, path: Path, name: str) -> Any:
     """The converted trunk, with the layers marked that must calculate in float32."""
     model = core.read_model(path)
-    if _exact_to(name) < 0:
+    if exact_to(name) < 0:
         return model
-    exact = _needed(model.output(_output(_exact_to(name))).get_node())
+    exact = _needed(model.output(_output(exact_to(name))).get_node())
     return core.read_model(_marked(path.read_bytes(), exact), path.with_suffix(".bin").read_bytes())
-
-
-def _exact_to(name: str) -> int:
-    """The depth up to which an engine calculates in float32 (-1: not at all)."""
-    head, _, depth = name.rpartition("-after-")
-    return int(depth) if head == HALF and depth.isdecimal() else -1
 
 
 def _needed(node: Any) -> set[str]:

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +28,8 @@ from regraft.images import View
 META = "meta.json"
 GRAPH = "trunk.xml"
 WEIGHTS = "trunk.bin"
-_FORMAT = 1
+_FORMAT = 2
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # of what a processor can, by its user
 _UNIMPORTANT = ("name", "licence", "paper", "source")  # of a record: they change no number
 
 
@@ -100,6 +102,8 @@ def move_in(new: Path, path: Path) -> None:
     """
     there, made = recall(path), recall(new)
     if there is not None and (not there.provisional or (made is not None and made.provisional)):
+        if made is not None and not made.provisional:
+            _learn(path, there, made)
         return
     old = new.with_name(new.name + "-old")
     with suppress(FileNotFoundError):
@@ -111,6 +115,21 @@ def move_in(new: Path, path: Path) -> None:
             raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _learn(path: Path, there: Calibration, made: Calibration) -> None:
+    """Add to what is remembered the engines that were not measured to the end before."""
+    new = [one for one in made.candidates if not one.given_up and there.objection(one.name) is None]
+    if not new:
+        return
+    names = {one.name for one in new}
+    old = [one for one in there.candidates if one.name not in names]
+    calibration = replace(there, candidates=(*old, *new))
+    meta = json.loads((path / META).read_text("utf-8"))
+    meta["calibration"] = calibration.to_json()
+    draft = path / f".{META}.{os.getpid()}"
+    draft.write_text(json.dumps(meta, indent=2), "utf-8")
+    draft.replace(path / META)
 
 
 @cache
@@ -132,6 +151,7 @@ def _machine() -> str:
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
     told = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    told |= {f"{name}={os.environ[name]}" for name in _LIMITS if name in os.environ}
     devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     with suppress(OSError):
         devices += f"/{len(list(Path('/proc/driver/nvidia/gpus').iterdir()))}"

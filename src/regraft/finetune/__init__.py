@@ -29,7 +29,7 @@ from regraft.finetune.candidate import Job, Row, Standing
 from regraft.finetune.data import Read, Squares, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
-from regraft.finetune.modes import Mode, fastest, kept
+from regraft.finetune.modes import Mode, find, kept
 from regraft.heads import Head, class_weights
 from regraft.networks import normalised
 from regraft.processes import any_of, of_first, open_fabric
@@ -80,6 +80,7 @@ class Trained:
     precision: str
     images_per_second: float
     problem: str
+    mode: str = ""
 
     @property
     def failed(self) -> bool:
@@ -175,6 +176,7 @@ def train(
         precision=mode.precision,
         images_per_second=mode.images_per_second,
         problem=final.problem,
+        mode=mode.name,
     )
 
 
@@ -279,15 +281,19 @@ def speed_of(
 def mode_of(
     network: Callable[[], Network], backbone: Backbone, training: Training, cache: Path
 ) -> Mode:
-    """How training runs fastest here, as remembered in the cache folder or measured now.
+    """How training runs here: the recipe's mode, or one that is remembered or found now.
 
     ``network`` builds it as it is trained, if it has to be measured.
     """
     from regraft.engines import trunks
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
-    path = trunks.home(cache, backbone) / f"training-{kind}.json"
-    return kept(path, lambda: fastest(network(), training.batch, backbone.view.size))
+    name = "-".join(filter(None, ["training", kind, training.mode]))
+    size, work = backbone.view.size, backbone.multiply_adds_to[-1]
+    return kept(
+        trunks.home(cache, backbone) / f"{name}.json",
+        lambda: find(network(), training.batch, size, work, training.mode),
+    )
 
 
 def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -> torch.Tensor:

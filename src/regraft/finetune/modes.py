@@ -1,8 +1,10 @@
-"""How training runs fastest here: type and memory format, measured on a few steps and remembered.
+"""How training runs here: type and memory format, measured on a few steps and remembered.
 
-The fastest mode differs by network, size of the images and processor, so it is measured. It is kept
-in the cache folder beside the converted trunk, so that the same run on the same machine trains the
-same way again, bit for bit; and beside the checkpoints, so that a run goes on as it began.
+Which mode is fast differs by network, size of the images and processor, so it is measured. Weights
+follow the mode, so a race does not decide it: there is an order, which the size of the network
+gives, and a mode is left for another only where that one is clearly faster. It is kept in the cache
+folder beside the converted trunk, beside the checkpoints, so that a run goes on as it began, and in
+the plan of the RUN, so that it can be repeated.
 """
 
 import contextlib
@@ -10,14 +12,16 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from regraft.engines.eager import has_bfloat16
 from regraft.surgery import Network
+from regraft.training import CHANNELS_LAST, MODES
 
 STEPS, IMAGES = 1, 32
 """Timed steps of each mode, after one that is not timed, and the images of each at most (on the
@@ -32,8 +36,18 @@ class Mode:
     channels_last: bool
     images_per_second: float
 
+    @property
+    def name(self) -> str:
+        """As a plan names it: one of :data:`regraft.training.MODES`."""
+        return self.precision + (CHANNELS_LAST if self.channels_last else "")
 
-MODES = (("32-true", True), ("32-true", False), ("bf16-mixed", True))
+
+MARGIN = 2.0
+"""How many times as fast a mode must be to be taken before one that is preferred to it."""
+
+HEAVY = 2e8
+"""Multiply-adds an image from which bfloat16 is preferred on a CPU that has it: it was ahead with
+EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 128 px (1e8)."""
 
 
 def kept(path: Path, find: Callable[[], Mode]) -> Mode:
@@ -50,12 +64,35 @@ def kept(path: Path, find: Callable[[], Mode]) -> Mode:
     return found
 
 
-def fastest(network: Network, batch: int, size: int) -> Mode:
-    """The fastest mode for steps of ``batch`` images of ``size`` px."""
+def find(network: Network, batch: int, size: int, work: float, only: str = "") -> Mode:
+    """The mode for steps of ``batch`` images of ``size`` px, each of ``work`` multiply-adds.
+
+    ``only``: the name of the one to be measured.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     some = min(batch, IMAGES) if device.type == "cpu" else batch
-    measured = [Mode(*mode, _speed_in_parts(network, *mode, some, size, device)) for mode in MODES]
-    return max(measured, key=lambda mode: mode.images_per_second)
+    names = (only,) if only else _ordered(work, device)
+    return preferred([_measured(network, name, some, size, device) for name in names])
+
+
+def preferred(measured: Sequence[Mode]) -> Mode:
+    """The first of them, unless another is clearly faster."""
+    best = max(mode.images_per_second for mode in measured)
+    return next(mode for mode in measured if mode.images_per_second * MARGIN >= best)
+
+
+def _ordered(work: float, device: torch.device) -> tuple[str, ...]:
+    """The names of the modes that this machine has, the preferred one first."""
+    half, last, plain = MODES
+    if device.type == "cpu" and not has_bfloat16():
+        return (last, plain)
+    return (half, last, plain) if device.type == "cuda" or work >= HEAVY else (last, half, plain)
+
+
+def _measured(network: Network, name: str, batch: int, size: int, device: torch.device) -> Mode:
+    precision, channels_last = name.removesuffix(CHANNELS_LAST), name.endswith(CHANNELS_LAST)
+    speed = _speed_in_parts(network, precision, channels_last, batch, size, device)
+    return Mode(precision, channels_last, speed)
 
 
 def _recall(path: Path) -> Mode | None:
