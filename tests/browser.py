@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-_PATIENCE = 30.0  # s
+_PATIENCE = 300.0  # s
 
 
 class Page:

@@ -136,7 +136,7 @@ def writer(folder: Path, first: int, count: int) -> "subprocess.Popen[str]":
 def test_two_processes_write_at_once(folder: Path) -> None:
     both = [writer(folder, first, 2000) for first in (0, 100_000)]
     for process in both:
-        process.communicate(timeout=60)
+        process.communicate()
         assert process.returncode == 0
     assert sound(folder)
     everything = rows(range(2000)) | rows(range(100_000, 102_000))
@@ -151,7 +151,7 @@ def test_a_killed_process_leaves_whole_batches(folder: Path) -> None:
     assert process.stdout is not None
     last = [int(process.stdout.readline()) for _ in range(20)][-1]
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate()
     assert sound(folder)
     with Store.open(folder) as store:
         found = len(store.features("a", list(rows(range(last + 5000)))))

@@ -128,7 +128,6 @@ def test_a_process_that_is_killed(tmp_path: Path, undisturbed: Trained) -> None:
         [sys.executable, "-c", KILLED, str(tmp_path)],
         env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True,
-        timeout=100,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert points(tmp_path)

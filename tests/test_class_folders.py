@@ -178,7 +178,6 @@ def test_links_to_class_folders_and_files_are_followed(tmp_path: Path) -> None:
     assert dataset.read(0) == TWO["dog/000.jpg"]
 
 
-@pytest.mark.timeout(20)
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
     root = lay_out(tmp_path / "data", TWO)
     link(root / "cat" / "up", "..")
@@ -216,7 +215,6 @@ def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
     assert {fact.problem for fact in facts} == {"", "missing"}
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     root = lay_out(tmp_path, TWO)

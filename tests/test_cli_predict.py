@@ -238,7 +238,6 @@ def test_ctrl_c_leaves_nothing_behind(
         },
         capture_output=True,
         text=True,
-        timeout=60,
         # Who runs the tests in the background ignores Ctrl-C, and a child would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -346,7 +346,7 @@ def start(folder: Path, how: str) -> "subprocess.Popen[str]":
 
 def test_a_pass_that_was_killed_goes_on_where_it_was(many: list[bytes], store: Store) -> None:
     killed = start(store.folder, "kill")
-    killed.communicate(timeout=60)
+    killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     seen = look(many, store)
     assert 0 < seen.computed <= len(many) - LOT
@@ -355,7 +355,7 @@ def test_a_pass_that_was_killed_goes_on_where_it_was(many: list[bytes], store: S
 
 def test_two_passes_at_once_share_a_cache(many: list[bytes], store: Store) -> None:
     both = [start(store.folder, "through") for _ in range(2)]
-    computed = [int(process.communicate(timeout=60)[0]) for process in both]
+    computed = [int(process.communicate()[0]) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert max(computed) <= len(many) <= sum(computed)
     seen = look(many, store)
@@ -381,7 +381,5 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 
 def test_the_pass_imports_no_heavy_library() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HOT], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", HOT], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"torch", "timm", "openvino", "scipy", "sklearn"}

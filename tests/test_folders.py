@@ -159,7 +159,7 @@ write_run(Path(sys.argv[1]), **parts(float(sys.argv[2])), overwrite=True)
 STALLED = """
 def stall(partial, target, objections):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 folders._move_in = stall
 """
 
@@ -168,7 +168,7 @@ real = os.rename
 def stall(source, target):
     if str(source).endswith(".partial") and not os.path.lexists(target):
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(600)
     real(source, target)
 os.rename = stall
 """

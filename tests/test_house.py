@@ -195,7 +195,7 @@ def loaded_by(code: str, watched: set[str] = HEAVY) -> set[str]:
     """Run code in a fresh interpreter and give those of the watched packages that it loaded."""
     report = "; import sys; print(*{name.split('.')[0] for name in sys.modules})"
     command = [sys.executable, "-W", "error", "-c", code + report]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=HOME)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HOME)
     assert done.returncode == 0, done.stderr
     return watched & set(done.stdout.splitlines()[-1].split())
 

@@ -39,7 +39,6 @@ def in_two(*words: object, cache: Path | None = None) -> "subprocess.CompletedPr
         env=os.environ | ONE_THREAD | own,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
 
@@ -207,13 +206,13 @@ def test_one_that_dies_ends_the_run(cli: Regraft, place: Path, tmp_path: Path) -
         text=True,
     ) as running:
         try:
-            patience = time.monotonic() + 60
+            patience = time.monotonic() + 600
             while not list(tmp_path.glob("run.unfinished/*/*.safetensors")):
                 assert running.poll() is None
                 assert time.monotonic() < patience
                 time.sleep(0.1)
             os.kill(workers(running.pid)[1], signal.SIGKILL)
-            running.communicate(timeout=60)
+            running.communicate()
         finally:
             running.kill()
     assert running.returncode == 1
@@ -257,4 +256,4 @@ def test_one_process_needs_no_torch() -> None:
         "assert not p.any_of(False) and p.sum_of(2.0) == 2.0\n"
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -241,7 +241,7 @@ def test_more_than_may_wait_is_told_to_come_again(model: Model) -> None:
         name, batch = "slow", 8
 
         def __call__(self, pixels: Any) -> Any:
-            assert gate.wait(20)
+            assert gate.wait()
             return model.engine(pixels)
 
     slow = Model(model.result, Slow(), model.head)

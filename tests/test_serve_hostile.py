@@ -3,8 +3,10 @@
 import io
 import random
 import resource
+import socket
 import struct
 import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -205,6 +207,17 @@ def test_a_huge_body_is_not_taken(client: httpx.Client) -> None:
         body = (part for part in (start, *[piece] * 500))
         assert client.post("/predict", content=body, headers=headers).status_code == 413
     assert growth() - before < GROWTH
+
+
+def test_a_refusal_waits_for_a_client_that_is_slow(client: httpx.Client) -> None:
+    """Closed at once, the connection would be reset under what is still being sent."""
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
+        slow.sendall(f"{head}Content-Length: 900000000\r\n\r\n".encode())
+        for _ in range(20):
+            time.sleep(0.1)
+            slow.sendall(bytes(10_000))
+        assert slow.recv(99).startswith(b"HTTP/1.1 413")
 
 
 def test_many_parts_and_long_headers_are_refused(client: httpx.Client) -> None:

@@ -101,7 +101,7 @@ def test_corrections_are_saved_as_a_table(page: Page, tmp_path: Path) -> None:
     there.mkdir()
     page("Page.setDownloadBehavior", behavior="allow", downloadPath=str(there))
     page.value("document.getElementById('save').click()")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 300
     while not (there / "corrections.csv").exists() and time.monotonic() < end:
         time.sleep(0.05)
     with (there / "corrections.csv").open(newline="") as file:

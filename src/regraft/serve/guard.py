@@ -12,7 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from regraft.serve.limits import Problem, Refused
 from regraft.serve.metrics import Metrics
 
-_LINGER: Final = 1.0  # s in which what is still being sent is read, so that the answer arrives
+# What is still being sent is read, so that the answer arrives: while it keeps coming, for a while
+# at most (s; nginx lingers as long).
+_PAUSE: Final = 5.0
+_LINGER: Final = 30.0
 _HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -63,7 +66,8 @@ class Leaving(JSONResponse):
     """An answer to a request whose body was not read to its end.
 
     A connection that is closed while bytes arrive is reset, and the client may never see the
-    answer: so what comes is read for a moment and thrown away before it is closed.
+    answer: so what comes is read and thrown away before it is closed. A client of a busy machine
+    takes its time, so no fixed moment is enough; it ends where the client pauses.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,11 +78,17 @@ class Leaving(JSONResponse):
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         try:
             async with asyncio.timeout(_LINGER):
-                while (await receive()).get("more_body", False):
+                while await _more(receive):
                     pass
         except TimeoutError:
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _more(receive: Receive) -> bool:
+    """Read what comes next; whether anything may come after it."""
+    async with asyncio.timeout(_PAUSE):
+        return bool((await receive()).get("more_body", False))
 
 
 def trouble(
