@@ -153,6 +153,7 @@ def _put(
         dataset.skipped,
         read,
         dataset.pinned | frozenset(own) | frozenset(names),
+        dataset.notes,
     )
     relabelled = tuple(sorted(path for path, label in own.items() if label != old[path]))
     confirmed = tuple(sorted(path for path, label in own.items() if label == old[path]))

@@ -4,6 +4,9 @@ It holds an index and a way to read the bytes of one image; pixels are read when
 """
 
 import os
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +21,13 @@ MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not re
 OUTSIDE: Final = "an image outside any class folder"
 EMPTY_CLASS: Final = "a class folder without images"
 REPEATED: Final = "a repeated row"
+_UNSEEN: Final = dict.fromkeys(
+    (0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+)
+# Between letters that are no ASCII, joiners make one emoji of several, or part Persian words.
+_JOINERS: Final = re.compile(
+    r"(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f\u200c\u200d])"
+)
 SHOWN: Final = 10  # of each kind of problem that an error lists one by one
 
 
@@ -40,7 +50,7 @@ class Dataset:
 
     ``skipped``: (path, reason) of what was found beside the images. ``read(i)`` gives the bytes of
     image i, or raises OSError where it is missing or may not be read. ``pinned``: paths that are
-    never held out.
+    never held out. ``notes``: sentences on what was taken how, or not used, for people to know.
     """
 
     name: str
@@ -48,6 +58,7 @@ class Dataset:
     skipped: tuple[tuple[str, str], ...]
     read: Callable[[int], bytes] = field(repr=False)
     pinned: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -145,4 +156,26 @@ def label_name(label: object) -> str:
         return ""
     if isinstance(value, float):
         return "" if value != value else f"{value:.0f}" if value.is_integer() else repr(value)
-    return str(value).strip() if isinstance(value, str | int) else ""
+    return clean_label(str(value)) if isinstance(value, str | int) else ""
+
+
+def clean_label(name: str) -> str:
+    """A label as it is compared: what cannot be seen makes no other class.
+
+    Composed and decomposed accents are the same, and so are all kinds of spaces; those around it
+    go, and characters without width (a byte order mark, soft hyphens, marks of direction; joiners
+    where they join nothing).
+    """
+    text = unicodedata.normalize("NFC", name)
+    seen = _JOINERS.sub("", text.translate(_UNSEEN))
+    return "".join(" " if unicodedata.category(sign) == "Zs" else sign for sign in seen).strip()
+
+
+def twins(names: Iterable[str]) -> list[str]:
+    """A sentence for the labels that were written in ways that only differ unseen."""
+    ways = defaultdict(set)
+    for name in names:
+        ways[clean_label(name)].add(name)
+    several = [sorted(written) for _, written in sorted(ways.items()) if len(written) > 1]
+    shown = [" and ".join(map(ascii, written)) for written in several]
+    return [f"Labels that look the same are one: {', '.join(some(shown))}."] if shown else []

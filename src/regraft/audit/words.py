@@ -1,5 +1,7 @@
 """What the audit says: errors where the data cannot be used, warnings where it can be."""
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -60,6 +62,7 @@ def by_class_and_split(dataset: Dataset, kept: Iterable[int]) -> dict[str, dict[
 
 def warnings(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -> Iterable[str]:
     """What a person should know, though nothing is left out for it."""
+    yield from dataset.notes
     by_class = by_class_and_split(dataset, kept)
     gone = sorted(set(dataset.classes) - set(by_class))
     if gone:
@@ -85,13 +88,20 @@ def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[
 
 
 def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
-    """Classes whose names differ only in capitals."""
+    """Classes whose names differ only in capitals, or hardly to the eye."""
     alike = defaultdict(list)
     for label in by_class:
-        alike[label.casefold()].append(label)
+        alike[_to_the_eye(label)].append(label)
     for labels in alike.values():
-        if len(labels) > 1:
+        if len({label.casefold() for label in labels}) > 1:
+            yield f"The classes {_list(labels)} hardly differ by their names; are they one?"
+        elif len(labels) > 1:
             yield f"The classes {_list(labels)} differ in capitals only; are they one?"
+
+
+def _to_the_eye(label: str) -> str:
+    """The same for names that differ in capitals, width, ligatures, spaces and lines alone."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", label).casefold())
 
 
 def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -> Iterable[str]:

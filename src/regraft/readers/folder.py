@@ -44,7 +44,8 @@ def open_folder(path: Path) -> Dataset:
     found = arrange(str(path), names, map(readable, walk.folders))
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
-    return Dataset(os.path.basename(root), found.items, tuple(skipped), Files(root, paths))
+    name, read = os.path.basename(root), Files(root, paths)
+    return Dataset(name, found.items, tuple(skipped), read, notes=found.notes)
 
 
 def _same(path: str, name: str) -> str:

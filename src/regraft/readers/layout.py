@@ -3,24 +3,19 @@
 Shared by folders and archives; works on relative posix paths alone.
 """
 
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
-from regraft.dataset import EMPTY_CLASS, OUTSIDE, Item
+from regraft.dataset import EMPTY_CLASS, OUTSIDE, Item, clean_label, some, twins
 from regraft.errors import DataError
 from regraft.images.formats import READ, UNREAD
+from regraft.readers.words import PLAIN, says_nothing, splits_of, without_labels
 
 Parts = tuple[str, ...]
 
-SPLITS: Final = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 _REMEDY: Final = (
     "put the images of each class into a folder named after it (photos/cat/..., photos/dog/...), "
     "or write a table with the columns path and label"
@@ -30,11 +25,38 @@ _SYSTEM: Final = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaD
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Items sorted by path, for each the place of its file in the list given, and the rest."""
+    """Items sorted by path, for each the place of its file in the list given, and the rest.
+
+    ``notes``: what was understood, in sentences.
+    """
 
     items: tuple[Item, ...]
     places: tuple[int, ...]
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Which part of an image's path is its class, and which its split.
+
+    ``depth``: how many folders are stepped over. ``splits`` of the names of folders, above the
+    classes or, where ``below``, in each of them. ``levels``: the place of the class folder, by the
+    folder at the top.
+    """
+
+    depth: int
+    levels: Mapping[str, int]
+    splits: Mapping[str, str] = field(default_factory=dict)
+    below: bool = False
+
+    def level(self, parts: Parts) -> int:
+        """The place of a path's class folder; beyond its end where it lies in none."""
+        return self.levels.get(parts[self.depth], len(parts))
+
+    def split(self, parts: Parts) -> str:
+        """The split of an image in a class folder."""
+        return self.splits.get(parts[self.depth + self.below], "")
 
 
 def is_hidden(name: str) -> bool:
@@ -52,17 +74,12 @@ def suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower().removeprefix(".")
 
 
-def split_name(name: str) -> str:
-    """train, val or test for any usual name of it, in any case; '' for other names."""
-    return SPLITS.get(name.strip().lower(), "")
-
-
 def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrangement:
     """Make items of the images among ``files``; ``folders`` are looked at for empty classes.
 
-    The folders at the top are the classes, or, where they are called train, val and test, those
-    below. Folders that hold nothing but one other (an archive's own) are stepped over. Images
-    deeper in a class folder belong to it.
+    The folders at the top are the classes, or, where they are all called after splits, those below;
+    splits may also lie in each class folder. Folders that hold nothing but one other (an archive's
+    own) are stepped over. Images deeper in a class folder belong to it.
 
     Raises:
         DataError: no images, no class folders, or no telling which folders are the classes.
@@ -71,11 +88,9 @@ def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrange
     parts = {i: tuple(files[i].split("/")) for i in images}
     others = [path for path in files if not is_image(path)]
     _check_any(where, images, others)
-    depth = _start(list(parts.values()))
-    tops = {path[depth] for path in parts.values() if len(path) > depth + 1}
-    level = depth + 1 if _has_splits(where, tops) else depth
-    found = [i for i in images if len(parts[i]) > level + 1]
-    loose = [files[i] for i in images if len(parts[i]) <= level + 1]
+    shape = _shape(where, list(parts.values()))
+    found = [i for i in images if len(parts[i]) > shape.level(parts[i]) + 1]
+    loose = [files[i] for i in images if len(parts[i]) <= shape.level(parts[i]) + 1]
     if not found:
         raise DataError(
             f"'{where}' has no class folders.",
@@ -84,19 +99,24 @@ def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrange
     order = sorted(found, key=files.__getitem__)
     skipped = [(path, f"not an image by its name ({_kind(path)})") for path in others]
     skipped += [(path, OUTSIDE) for path in loose]
-    skipped += [(f"{path}/", EMPTY_CLASS) for path in _empty(folders, parts.values(), depth, level)]
-    items = tuple(_item(files[i], parts[i], level, level > depth) for i in order)
-    return Arrangement(items, tuple(order), tuple(sorted(skipped)))
+    skipped += [(f"{path}/", EMPTY_CLASS) for path in _empty(folders, parts.values(), shape)]
+    labels = _labels(where, {parts[i][shape.level(parts[i])] for i in found})
+    repeats = _repeats(where, [parts[i] for i in found], shape)
+    items = tuple(
+        Item(files[i], labels[parts[i][shape.level(parts[i])]], shape.split(parts[i]))
+        for i in order
+    )
+    notes = (*_understood(shape), *twins(labels), *repeats)
+    return Arrangement(items, tuple(order), tuple(sorted(skipped)), notes)
 
 
-def _item(path: str, parts: Parts, level: int, has_splits: bool) -> Item:
-    """The item of an image whose class folder is the part ``level`` of its path."""
-    return Item(path, clean_label(parts[level]), split_name(parts[level - 1]) * has_splits)
-
-
-def clean_label(name: str) -> str:
-    """A label as it is compared: composed and decomposed accents are the same."""
-    return unicodedata.normalize("NFC", name).strip()
+def _labels(where: str, folders: Iterable[str]) -> dict[str, str]:
+    """The label of each class folder."""
+    labels = {name: clean_label(name) for name in sorted(folders)}
+    empty = [f"a class folder is called {name!a}" for name, label in labels.items() if not label]
+    if empty:
+        raise DataError(f"'{where}' has a class without a name that can be seen.", some(empty))
+    return labels
 
 
 def _start(images: Sequence[Parts]) -> int:
@@ -107,15 +127,36 @@ def _start(images: Sequence[Parts]) -> int:
     return depth
 
 
-def _has_splits(where: str, tops: set[str]) -> bool:
-    """Whether the folders at the top are splits.
+# --- splits --------------------------------------------------------------------------------------
+
+
+def _shape(where: str, images: Sequence[Parts]) -> _Shape:
+    """Find out which folders are the classes."""
+    depth = _start(images)
+    inside: dict[str, list[Parts]] = defaultdict(list)
+    for parts in images:
+        if len(parts) > depth + 1:
+            inside[parts[depth]].append(parts)
+    splits = _splits(where, inside, depth)
+    if splits:
+        levels = {top: _class_level(top, inside, depth + 1) for top in splits}
+        return _Shape(depth, levels, splits)
+    below = _splits_below(where, inside, depth)
+    return _Shape(depth, dict.fromkeys(inside, depth), below, bool(below))
+
+
+def _splits(where: str, inside: Mapping[str, Sequence[Parts]], depth: int) -> dict[str, str]:
+    """The splits of the folders at the top; none where those are the classes.
 
     Raises:
         DataError: some are and some are not, or there is none to train on.
     """
-    splits = {top: split_name(top) for top in tops if split_name(top)}
+    splits = splits_of(inside)
+    plain = all(name.lower() in PLAIN for name in splits)
+    tops = {top for top in inside if not (set(splits.values()) > {"train"} and without_labels(top))}
     if "train" in splits.values() and len(splits) == len(tops):
-        return True
+        deeper = all(any(len(p) > depth + 2 for p in inside[top]) for top in splits)
+        return splits if plain or deeper or set(splits.values()) > {"train"} else {}
     if set(splits.values()) > {"train"}:
         others = ", ".join(sorted(tops - set(splits))[:10])
         raise DataError(
@@ -125,24 +166,117 @@ def _has_splits(where: str, tops: set[str]) -> bool:
                 "classes rename those, else move the others out"
             ],
         )
-    if splits and len(splits) == len(tops):
+    if splits and plain and len(splits) == len(tops):
         raise DataError(
             f"'{where}' has no training images.",
             [f"there must be a folder called train, found only {', '.join(sorted(tops))}"],
         )
-    return False
+    return {}
 
 
-def _empty(folders: Iterable[str], images: Iterable[Parts], depth: int, level: int) -> list[str]:
+def _class_level(top: str, inside: Mapping[str, Sequence[Parts]], level: int) -> int:
+    """Where the class folders of a split lie.
+
+    ``train/images/cat`` and ``train/train/cat`` have them one folder deeper than usual; images that
+    lie in ``images`` itself lie in none, unless that is a class of another split.
+    """
+    names = {
+        other: {p[level] for p in images if len(p) > level + 1} for other, images in inside.items()
+    }
+    classes = set[str]().union(*(found for found in names.values() if len(found) > 1))
+    images = inside[top]
+    while len({parts[level] for parts in images}) == 1 and all(len(p) > level + 1 for p in images):
+        name = images[0][level]
+        if name in classes or (name != top and not says_nothing(name)):
+            break
+        level += 1
+    return level
+
+
+def _splits_below(where: str, inside: Mapping[str, Sequence[Parts]], depth: int) -> dict[str, str]:
+    """The splits of the folders in each class folder (cat/train, cat/test); none as a rule."""
+    below = {
+        top: {parts[depth + 1] if len(parts) > depth + 2 else "" for parts in images}
+        for top, images in inside.items()
+    }
+    names = set[str]().union(*below.values())
+    splits = splits_of(names)
+    parted = [top for top, found in below.items() if {*map(splits.get, found)} - {None} > {"train"}]
+    if not parted:
+        return {}
+    if len(splits) < len(names):
+        some_of = ", ".join(
+            repr(name) if name else "no folder" for name in sorted(names - set(splits))
+        )
+        raise DataError(
+            f"'{where}' mixes splits and other folders below its classes.",
+            [
+                f"{', '.join(sorted(splits))} below {parted[0]} name splits, but other images lie "
+                f"in {some_of}; put every image into a folder of its split, or none"
+            ],
+        )
+    return splits
+
+
+def _understood(shape: _Shape) -> list[str]:
+    """A sentence on split folders, where it took more than their being called train or test."""
+    names = sorted(shape.splits)
+    taken = [f"{name} as {shape.splits[name]}" for name in names]
+    if shape.below:
+        return [f"The folders below the class folders are taken as splits: {', '.join(taken)}."]
+    if all(name.lower() in PLAIN for name in names):
+        return []
+    return [f"The folders above the class folders are taken as splits: {', '.join(taken)}."]
+
+
+# --- what contradicts itself ---------------------------------------------------------------------
+
+
+def _repeats(where: str, images: Sequence[Parts], shape: _Shape) -> list[str]:
+    """A sentence where several classes have folders of the same names.
+
+    Raises:
+        DataError: all of them have the same: then those may be the classes, as well.
+    """
+    below: dict[str, set[str]] = defaultdict(set)
+    direct = 0
+    for parts in images:
+        level = shape.level(parts)
+        place = level + 1 + shape.below
+        direct += len(parts) <= place + 1
+        below[clean_label(parts[level])] |= {parts[place]} if len(parts) > place + 1 else set()
+    if 2 * direct > len(images):
+        return []
+    counted = Counter(name for names in below.values() for name in names)
+    repeated = sorted(name for name, count in counted.items() if count > 1)
+    if len(below) < 2 or len(repeated) < 2:
+        return []
+    tops, names = (", ".join(some(sorted(group))) for group in (below, repeated))
+    if set(counted.values()) == {len(below)}:
+        raise DataError(
+            f"It cannot be told which folders of '{where}' are the classes.",
+            [
+                f"{tops} all hold folders of the same names: {names}",
+                f"where {tops} are the classes, put all images of each straight into its folder",
+                f"where {names} are the classes, put those at the top, with the images of each in "
+                "one folder",
+                "or write a table with the columns path and label",
+            ],
+        )
+    return [f"The classes are {tops}; several of them hold folders of the same names: {names}."]
+
+
+def _empty(folders: Iterable[str], images: Iterable[Parts], shape: _Shape) -> list[str]:
     """The folders at the classes' level, beside some with images, that have none themselves."""
-    full = {parts[: level + 1] for parts in images}
-    beside = {parts[:depth] for parts in full}
+    full = {parts[: shape.level(parts) + 1] for parts in images}
+    beside = {parts[:-1] for parts in full}
+    above = bool(shape.splits) and not shape.below
     found = (tuple(folder.split("/")) for folder in folders)
     return [
         "/".join(parts)
         for parts in found
-        if len(parts) == level + 1 and parts not in full and parts[:depth] in beside
-        if level == depth or split_name(parts[depth])
+        if len(parts) > shape.depth and parts not in full and parts[:-1] in beside
+        if len(parts) == shape.levels.get(parts[shape.depth], shape.depth + above) + 1
     ]
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from regraft.dataset import REPEATED, Dataset, Item, label_name, some
+from regraft.dataset import REPEATED, Dataset, Item, clean_label, label_name, some
 from regraft.errors import DataError
 from regraft.readers.folder import Files
-from regraft.readers.layout import clean_label, split_name
+from regraft.readers.words import split_name
 
 # Names of columns, in any case; of several in one table, the first here is taken.
 PATHS: Final = ("path", "file", "filename", "image", "file_name", "filepath", "image_path")
