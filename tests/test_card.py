@@ -40,6 +40,7 @@ def figures() -> dict[str, Any]:
         score(p, truth, CLASSES),
         case=1,
         taps=(3,),
+        proof="held out",
         seconds=seconds,
         engine="torch",
         images_per_second=9.0,
@@ -85,7 +86,7 @@ def test_it_says_what_it_got_and_how_sure_that_is() -> None:
     card = model_card(CASE_1, figures())
     assert "On 5 held-out images it is right for **80.0%** (95 % interval 37.6% to 96.4%)" in card
     assert "would be right for 40.0%" in card
-    assert "weakest on wasp: 50.0% of 2 held-out images" in card
+    assert "weakest on wasp: of its 2 held-out images it finds 50.0%" in card
 
 
 def test_it_counts_the_images_of_each_class() -> None:

@@ -162,7 +162,7 @@ def test_a_plan_that_cannot_be_written(cli: Regraft, data: Path, tmp_path: Path)
 def test_fit_makes_a_run_and_says_where(cli: Regraft, data: Path, tmp_path: Path) -> None:
     said = cli("fit", data, "--out", tmp_path / "deep" / "run")
     assert said.code == 0
-    for words in ("Case ", "accuracy", "parameters", "held-out"):
+    for words in ("Case ", "accuracy", "parameters", "held out once"):
         assert words in said.out
     assert "predict" in said.err
     assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted([*FILES, PAGE])

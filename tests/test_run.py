@@ -146,7 +146,8 @@ def test_another_seed_splits_differently(tmp_path: Path) -> None:
     data = lay_out(tmp_path / "data", scenes(each(8)))
     held = []
     for seed in (0, 1):
-        regraft.fit(data, choices=Choices(seed=seed), out=tmp_path / f"run{seed}")
+        choices = Choices(seed=seed, test_fraction=0.25)
+        regraft.fit(data, choices=choices, out=tmp_path / f"run{seed}")
         held.append({row["path"] for row in predictions(tmp_path / f"run{seed}")})
     assert held[0] != held[1]
     plan = planfile.read(tmp_path / "run0" / "plan.json")

@@ -10,6 +10,7 @@ from typing import Any
 
 from regraft.backbones import Stage
 from regraft.plan import Plan
+from regraft.splits import EACH_ONCE
 
 Metrics = Mapping[str, Any]
 
@@ -57,7 +58,7 @@ def _results(plan: Plan, metrics: Metrics) -> dict[str, object]:
     ]
     task = {"type": "image-classification", "name": "image classification"}
     name = plan.dataset or "images"
-    dataset = {"type": "imagefolder", "name": name, "split": "held out"}
+    dataset = {"type": "imagefolder", "name": name, "split": plan.proof}
     return {"name": name, "results": [{"task": task, "dataset": dataset, "metrics": figures}]}
 
 
@@ -75,7 +76,7 @@ def _summary(plan: Plan, metrics: Metrics) -> str:
         f"# {_plain(plan.dataset)}: {len(classes)} classes\n\n"
         f"An image classifier made by regraft from {plan.backbone.name}, a network trained on "
         f"{plan.backbone.source}. It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
-        f"On {metrics['n']:,} held-out images it is right for **{metrics['accuracy']:.1%}** "
+        f"On {metrics['n']:,} {plan.judged} it is right for **{metrics['accuracy']:.1%}** "
         f"(95 % interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
         f"right for {metrics['guess']:.1%}."
     )
@@ -87,7 +88,7 @@ def _figures(metrics: Metrics) -> str:
         for name, one in metrics["per_class"].items()
     ]
     return (
-        "## Held-out figures\n\n"
+        "## Figures\n\n"
         f"Balanced accuracy {metrics['balanced_accuracy']:.1%}, log loss "
         f"{metrics['log_loss']:.3f}, expected calibration error {metrics['ece']:.1%}.\n\n"
         + _table(("class", "precision", "recall", "95 % interval of recall", "images"), rows)
@@ -103,6 +104,8 @@ def _data(plan: Plan, metrics: Metrics) -> str:
     held_out = metrics["per_class"]
     counts = zip(plan.evidence.classes, plan.evidence.per_class, strict=True)
     rows = [(_plain(name), n, held_out[name]["n"]) for name, n in counts]
+    if plan.split == EACH_ONCE:
+        return _data_of_all(plan, [(name, n) for name, _, n in rows])
     origin = {
         "test": "the data's own test split",
         "val": "the data's own validation split",
@@ -110,6 +113,16 @@ def _data(plan: Plan, metrics: Metrics) -> str:
     return (
         f"## Data\n\n{plan.train:,} images to train on, {plan.test:,} held out ({origin}), "
         f"{plan.left_out:,} left out.\n\n" + _table(("class", "train", "held out"), rows)
+    )
+
+
+def _data_of_all(plan: Plan, rows: Sequence[tuple[str, int]]) -> str:
+    """The data of a set that is too small to spare a part of it for judging alone."""
+    return (
+        f"## Data\n\nIt is made of {plan.train:,} images, {plan.left_out:,} were left out. "
+        f"For the figures {plan.test:,} were held out once each, in turn, copies together, "
+        "and judged by a network that was chosen and fitted anew without them.\n\n"
+        + _table(("class", "held out once"), rows)
     )
 
 
@@ -318,10 +331,10 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
     lines = (
         f"It names one of its {len(plan.evidence.classes)} classes for every picture, also for one "
         "that shows none of them.",
-        "The figures hold for images like the held-out ones. Other cameras, places or times can do "
-        "worse.",
-        f"It is weakest on {_plain(worst)}: {present[worst]['recall']:.1%} of "
-        f"{present[worst]['n']} held-out images found.",
+        "The figures hold for images like those they were taken on. Other cameras, places or times "
+        "can do worse.",
+        f"It is weakest on {_plain(worst)}: of its {present[worst]['n']} {plan.judged} it finds "
+        f"{present[worst]['recall']:.1%}.",
         f"The frozen stages see what {plan.backbone.source} taught them, its gaps included.",
     )
     return "\n".join(["## Limits\n", *(f"- {line}" for line in lines)])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import heads
-from regraft.evaluate import softmax, squared_error, wilson
+from regraft.evaluate import share_interval, softmax, squared_error
 from regraft.heads import Head, Taps
 from regraft.measure import Measured
 from regraft.plan import Plan, Ran, frozen_case
@@ -72,6 +72,11 @@ class Setting:
     def truth(self) -> NDArray[np.intp]:
         """Classes of the validation images."""
         return self.measured.labels[self.rows[self.val]]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """Groups of the validation images: the same number for the same capture."""
+        return self.measured.audit.groups[self.rows[self.val]]
 
     def head(self, some: NDArray[np.intp], taps: Taps) -> Head:
         """A head on some of the training images, calibrated as cross-validation says."""
@@ -183,14 +188,16 @@ def winner(
     )
 
 
-def record(entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp]) -> tuple[Ran, ...]:
-    """What ran, for the plan."""
+def record(
+    entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp], groups: NDArray[np.int64]
+) -> tuple[Ran, ...]:
+    """What ran, for the plan; ``truth`` and ``groups`` are those of the validation images."""
     return tuple(
         Ran(
             name=entry.name,
             case=entry.case,
             accuracy=_accuracy(entry, truth),
-            interval=wilson(int((entry.shares.argmax(1) == truth).sum()), len(truth)),
+            interval=share_interval(entry.shares.argmax(1) == truth, groups),
             loss=squared_error(entry.shares, truth),
             shown=entry.shown,
             note=_note(entry),

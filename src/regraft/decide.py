@@ -1,12 +1,15 @@
 """Evidence -> Plan: the case that follows from size, similarity and headroom, and the reasons."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from regraft.backbones import Backbone
 from regraft.choices import Choices, depth_of
 from regraft.errors import UsageError
 from regraft.evidence import LARGE, SIMILAR, Evidence, Probe
+from regraft.heads import Taps
 from regraft.plan import Alternative, Plan, Reason, frozen_case, stages_named, weighting_of
+from regraft.splits import EACH_ONCE
 from regraft.training import Init, Training, Weighting, textbook, tuned, within
 
 HEADROOM = 0.02
@@ -42,16 +45,20 @@ def decide(
     validation: int = 0,
     keeps: bool = False,
     speed: float | None = None,
+    among: Sequence[Taps] = (),
 ) -> Plan:
     """The plan that follows from the evidence and a person's choices.
 
     ``keeps``: whether a mirrored image stays of its class; ``speed``: images/s of training, needed
-    under a budget.
+    under a budget; ``among``: the taps that the evidence chose among. Where ``split`` holds each
+    image out once, no network is trained.
     """
     chosen = evidence.probes[evidence.chosen]
     frozen = frozen_case(backbone, chosen.taps)
     indicated = case_of(backbone, evidence, choices)
     trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
+    if split == EACH_ONCE:
+        indicated, trainings = frozen, ()
     if choices.budget is not None and trainings:
         trainings = _affordable(trainings, train, choices, speed or 1.0)
         indicated = indicated if trainings else frozen
@@ -80,6 +87,7 @@ def decide(
         validation=validation if trainings else 0,
         insists=bool(trainings) and asked(choices),
         budget=choices.budget,
+        among=tuple(among),
     )
 
 
@@ -197,7 +205,7 @@ def _reasons(
     if not asked(choices) and choices.case is None and choices.cut is None:
         trains = indicated in (3, 4)
         reasons.append(
-            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence)
+            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence, choices)
         )
     if choices.named():
         fact = f"Asked for: {', '.join(choices.named())}."
@@ -277,10 +285,12 @@ def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
     )
 
 
-def _frozen_reason(evidence: Evidence) -> Reason:
+def _frozen_reason(evidence: Evidence, choices: Choices) -> Reason:
     """Why the network is not trained, and how it can be all the same."""
     least = HEADROOM if evidence.large else SMALL_HEADROOM
-    if worth_training(evidence):
+    if worth_training(evidence) and choices.budget is None:
+        fact = "Without the fifth that would have to be held out to judge it, it is not worth it"
+    elif worth_training(evidence):
         fact = "The budget does not last for one epoch of training"
     elif evidence.headroom < least:
         missed = f"{evidence.headroom:.1%} of the images"

@@ -47,6 +47,7 @@ class Scores:
     log_loss: float
     ece: float
     n: int
+    captures: int
     guess: float
     per_class: dict[str, ClassScores]
     confusion: list[list[int]]
@@ -60,11 +61,17 @@ class Scores:
         return data
 
 
-def score(probabilities: ArrayLike, truth: ArrayLike, classes: Sequence[str]) -> Scores:
+def score(
+    probabilities: ArrayLike,
+    truth: ArrayLike,
+    classes: Sequence[str],
+    groups: ArrayLike | None = None,
+) -> Scores:
     """Score predicted probabilities against the truth.
 
-    * ``accuracy`` with its 95 % `wilson` interval; the prediction is the likeliest class, the
+    * ``accuracy`` with its 95 % `share_interval`; the prediction is the likeliest class, the
       first of equals.
+    * ``captures``: how many independent captures the images are, which the intervals count.
     * ``balanced_accuracy``: mean recall of the classes that have an image.
     * ``log_loss``: mean of -ln p(true class), in nats; p is held away from 0 by float64's epsilon.
     * ``ece``: see `calibration_error`.
@@ -75,28 +82,54 @@ def score(probabilities: ArrayLike, truth: ArrayLike, classes: Sequence[str]) ->
         probabilities: float [n, C], rows that sum to 1.
         truth: int [n], columns of ``probabilities``.
         classes: C names, in the order of the columns.
+        groups: int [n], the same for images of one capture, part or person; every image is a
+            capture of its own where None.
 
     Raises:
         ValueError: shapes that do not fit each other, no image, rows that are no probabilities.
 
     """
     p, y = _checked(probabilities, truth, len(classes))
+    group = np.arange(y.size) if groups is None else np.asarray(groups)
+    hit = p.argmax(1) == y
     confusion = _confusion(p.argmax(1), y, len(classes))
     right, counts = confusion.diagonal(), confusion.sum(1)
     return Scores(
         accuracy=float(right.sum() / y.size),
-        accuracy_interval=wilson(int(right.sum()), y.size),
+        accuracy_interval=share_interval(hit, group),
         balanced_accuracy=float((right[counts > 0] / counts[counts > 0]).mean()),
         log_loss=log_loss(p, y),
         ece=calibration_error(p, y),
         n=int(y.size),
+        captures=len(np.unique(group)),
         guess=float(counts.max() / y.size),
-        per_class=_per_class(confusion, classes),
+        per_class=_per_class(confusion, classes, hit, y, group),
         confusion=confusion.tolist(),
     )
 
 
-def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
+def share_interval(right: ArrayLike, groups: ArrayLike) -> Interval:
+    """95 % interval of the share of ``right`` images (bools [n]), counting captures, not files.
+
+    Images of one group (int [n]) say much the same. So the interval is that of `wilson` for
+    ``p (1 - p) / v`` images, ``v`` being the variance of the share over whole groups, and never for
+    more than there are groups: with many alike images that one is the safer bound.
+
+    Source: the linearised variance of a ratio, W. G. Cochran, Sampling Techniques (1977), 6.4; the
+    effective number of images, L. Kish, Survey Sampling (1965), 8.2.
+    """
+    x, group = np.asarray(right, dtype=bool), np.unique(groups, return_inverse=True)[1]
+    count = int(group.max()) + 1 if x.size else 0
+    if count in (0, x.size):
+        return wilson(int(x.sum()), x.size)
+    p = float(x.mean())
+    apart = np.bincount(group, weights=x - p)
+    variance = float((apart**2).sum()) / x.size**2 * count / max(count - 1, 1)
+    alone = p * (1 - p)
+    return wilson(p * (n := min(alone / variance, count) if variance else count), n)
+
+
+def wilson(right: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a proportion, ``right`` of ``n``; (0, 1) where ``n`` is 0.
 
     With z the normal quantile and p = right / n, the bounds are
@@ -113,7 +146,7 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     reach = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
     low, high = (middle - reach) / (1 + z2 / n), (middle + reach) / (1 + z2 / n)
     # The ends are exact where all or none are right; arithmetic alone misses them by an ulp.
-    return (0.0 if right == 0 else low), (1.0 if right == n else high)
+    return (0.0 if right == 0 else low), (1.0 if right >= n else high)
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -245,7 +278,9 @@ def _zero_of_rising(f: Callable[[float], tuple[float, float]], low: float, high:
     return x
 
 
-def _per_class(confusion: Ints, classes: Sequence[str]) -> dict[str, ClassScores]:
+def _per_class(
+    confusion: Ints, classes: Sequence[str], hit: NDArray[np.bool_], truth: Ints, group: Ints
+) -> dict[str, ClassScores]:
     right, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     return {
         name: ClassScores(
@@ -253,7 +288,7 @@ def _per_class(confusion: Ints, classes: Sequence[str]) -> dict[str, ClassScores
             recall=_share(right[c], true[c]),
             f1=_share(2 * right[c], true[c] + predicted[c]),
             n=int(true[c]),
-            recall_interval=wilson(int(right[c]), int(true[c])),
+            recall_interval=share_interval(hit[truth == c], group[truth == c]),
         )
         for c, name in enumerate(classes)
     }

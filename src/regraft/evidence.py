@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import DataError
-from regraft.evaluate import fit_temperature, wilson
+from regraft.evaluate import fit_temperature, share_interval
 from regraft.heads import STRENGTHS, Taps, cross_validate
 from regraft.splits import folds
 
@@ -115,7 +115,7 @@ def gather(
     loss, right = _judge(scores, y, len(classes))
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
-    probes = _probes(loss, right, tried)
+    probes = _probes(loss, right, tried, group)
     similarity = similarity_of([p.accuracy for p in probes[: len(widths)]], guess, shift)
     ordered = _by_similarity(candidates, len(widths) - 1, similarity)
     allowed = [tried.index(taps) for taps in ordered]
@@ -131,7 +131,7 @@ def gather(
         probes=probes,
         chosen=chosen,
         expected=float(nested.mean()),
-        expected_interval=wilson(int(nested.sum()), len(nested)),
+        expected_interval=share_interval(nested, group),
         neighbours=neighbours(x[:, -widths[-1] :], y, group),
         shift=None if shift is None else tuple(shift),
         temperature=fit_temperature(scores[chosen, strength].astype(np.float32), y),
@@ -305,7 +305,10 @@ def _nested(
 
 
 def _probes(
-    loss: NDArray[np.float32], right: NDArray[np.bool_], tried: Sequence[Taps]
+    loss: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    tried: Sequence[Taps],
+    groups: NDArray[np.intp],
 ) -> tuple[Probe, ...]:
     """Each candidate at its own best strength, compared with the best of them."""
     strength = loss.mean(2).argmin(1)
@@ -315,7 +318,7 @@ def _probes(
     for c, taps in enumerate(tried):
         hits = right[c, strength[c]]
         excess, error = _paired(own[c], best)
-        interval = wilson(int(hits.sum()), len(hits))
+        interval = share_interval(hits, groups)
         mean, loss_of = float(hits.mean()), float(own[c].mean())
         penalty = STRENGTHS[int(strength[c])]
         probes.append(Probe(taps, mean, interval, loss_of, excess, error, penalty))

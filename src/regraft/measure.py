@@ -30,7 +30,7 @@ from regraft.processes import (
     together,
     world_size,
 )
-from regraft.splits import Split, check_fraction, split
+from regraft.splits import EACH_ONCE, Split, check_fraction, each_once, split
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +73,14 @@ class Measured:
     seconds: Mapping[str, float]
     cache: Path
     started: float
+    small: Split | None = None
+    """Every image held out once: how a small set without a test of its own is judged."""
+
+    def parted(self, origin: str) -> "Measured":
+        """The same with the sides that a plan speaks of: ``split``, or those of a small set."""
+        if origin == EACH_ONCE and self.small is not None:
+            return replace(self, split=self.small)
+        return self
 
 
 def open_network(
@@ -154,6 +162,7 @@ def measure(
         seconds={"audit": audited, "probe": looked.seconds},
         cache=folder,
         started=started,
+        small=each_once(dataset, audit, sides, choices.test_fraction),
     )
 
 

@@ -14,6 +14,7 @@ from regraft.backbones import Backbone
 from regraft.choices import Recipe
 from regraft.evidence import Evidence
 from regraft.heads import Taps
+from regraft.splits import EACH_ONCE, FEW
 from regraft.training import Training
 
 VERSION = 2
@@ -97,7 +98,8 @@ class Plan:
     seed: int
     test_fraction: float | None
     split: str
-    """Where the held-out images come from: ``test``, ``val`` or ``held out``."""
+    """Where the held-out images come from: ``test``, ``val`` or ``held out`` by seed; or
+    ``cross-validated``: every image is held out once, in turn."""
     train: int
     test: int
     left_out: int
@@ -120,8 +122,13 @@ class Plan:
     data: str = ""
     """Where the images are, relative to the file the plan is written to."""
     version: int = VERSION
+<<<<<<< HEAD
     engine: str = ""
     """What ran the frozen network, and so the very numbers that all else follows from."""
+=======
+    among: tuple[Taps, ...] = ()
+    """The depths that the choice was among; cross-validation chooses among them anew each time."""
+>>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
 
     @property
     def cut(self) -> int:
@@ -144,6 +151,24 @@ class Plan:
         if self.case in (1, 2) or not self.trainings:
             return self.kept
         return self.kept[: self.kept.index(self.trainings[0].trainable_from)]
+
+    @property
+    def proof(self) -> str:
+        """How the result is proved: ``cross-validated``, ``held out``, or on its ``own test``."""
+        return self.split if self.split in (EACH_ONCE, "held out") else "own test"
+
+    @property
+    def judged(self) -> str:
+        """The images that the figures are of, in words."""
+        return (
+            "images that were each held out once" if self.split == EACH_ONCE else "held-out images"
+        )
+
+    @property
+    def small(self) -> bool:
+        """Whether a frozen network is proved by cross-validation, whatever else is tried."""
+        few = self.split == "held out" and self.test_fraction is None and self.test < FEW
+        return self.split == EACH_ONCE or few
 
     @property
     def inputs(self) -> int:
@@ -253,12 +278,25 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
         held = "validation" if plan.trainings else "cross-validated"
         steps.append(Step("calibrate", f"Set its temperature on the {held} predictions."))
     if plan.test:
-        steps.append(Step("evaluate", f"Judge it once on the {plan.test:,} held-out images."))
+        steps.append(Step("evaluate", _judging(plan)))
     return tuple(steps)
 
 
+<<<<<<< HEAD
 def _run_by(plan: Plan) -> str:
     return f"; {plan.engine} runs it" if plan.engine else ""
+=======
+def _judging(plan: Plan) -> str:
+    turns = "choosing and fitting anew without it"
+    if plan.split == EACH_ONCE:
+        return f"Judge it by cross-validation: hold each of the {plan.test:,} images out, {turns}."
+    once = f"Judge it once on the {plan.test:,} held-out images."
+    if plan.trainings and plan.small and not plan.insists:
+        every = f"all {plan.train + plan.test:,} images"
+        once += f" The frozen network instead by holding each of {every} out, {turns}; its layer"
+        once += " is then fitted on all of them."
+    return once
+>>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
 
 
 def _training_step(plan: Plan, number: int) -> Step:

@@ -2,28 +2,31 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from regraft.choices import Choices
 from regraft.corrections import Corrected
 from regraft.errors import DataError
 from regraft.measure import Measured, Network, measure
 from regraft.run import draft, perform
+from regraft.splits import EACH_ONCE
 
 
 def before_corrections(
-    corrected: Corrected, measured: Measured, choices: Choices, network: Network
+    corrected: Corrected, measured: Measured, choices: Choices, network: Network, proof: str
 ) -> float | None:
     """Accuracy of the frozen network without the corrections, on the images now held out.
 
-    ``measured`` is what was measured of the corrected data. The same images are held out and the
-    same choices made. None where nothing can be fitted without the corrections, as where they
-    bring the second class.
+    ``measured`` is what was measured of the corrected data, ``proof`` its plan's ``split``. The
+    same images are held out, or each of them once, and the same choices made. None where nothing
+    can be fitted without the corrections, as where they bring the second class.
     """
     items = measured.dataset.items
-    held = {items[measured.audit.kept[i]].path for i in measured.split.test}
-    sides = tuple(
-        replace(item, split="test" if item.path in held else "train")
-        for item in corrected.before.items
-    )
+    split = measured.parted(proof).split
+    held = {items[measured.audit.kept[i]].path for i in split.test}
+    sides = corrected.before.items
+    if proof != EACH_ONCE:
+        sides = tuple(replace(one, split="test" if one.path in held else "train") for one in sides)
     frozen = replace(
         choices,
         case=choices.case if choices.case in (1, 2) else None,
@@ -39,5 +42,9 @@ def before_corrections(
         )
     except DataError:
         return None
-    plan = draft(before, frozen).without_training()
-    return float(perform(plan, before).metrics["accuracy"])
+    before = replace(before.parted(proof), small=None)
+    found = perform(draft(before, frozen).without_training(), before).predictions
+    assert found is not None, "a result that was just made has its predictions"
+    same = np.isin(np.array(found.paths), sorted(held))
+    right = found.probabilities.argmax(1) == found.truth
+    return float(right[same].mean()) if same.any() else None

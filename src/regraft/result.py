@@ -74,6 +74,7 @@ def metrics_of(
     *,
     case: int,
     taps: Sequence[int],
+    proof: str,
     seconds: Mapping[str, float],
     engine: str,
     images_per_second: float,
@@ -82,6 +83,7 @@ def metrics_of(
     return scores.to_json() | {
         "case": case,
         "taps": list(taps),
+        "proof": proof,
         "seconds": dict(seconds),
         "engine": engine,
         "images_per_second": images_per_second,

@@ -13,6 +13,7 @@ from regraft.audit import Audit
 from regraft.changes import Change
 from regraft.evidence import LARGE, SIMILAR, Evidence
 from regraft.plan import Plan, stages_named
+from regraft.splits import EACH_ONCE
 
 BAR = 30
 """Cells of a full bar."""
@@ -45,11 +46,12 @@ def _data(plan: Plan, audit: Audit) -> RenderableType:
     held = {
         "test": "its own test images",
         "val": "its own validation images",
-        "held out": f"chosen by seed {plan.seed}",
-    }[plan.split]
+    }.get(plan.split, f"chosen by seed {plan.seed}")
     lines = [
         f"{plan.train:,} images to train on, {len(evidence.classes)} classes, {spread} a class",
-        f"{plan.test:,} images held out ({held}), not read before the end",
+        f"{plan.test:,} of them are held out once each, in turn: a fifth alone would prove little"
+        if plan.split == EACH_ONCE
+        else f"{plan.test:,} images held out ({held}), not read before the end",
     ]
     if plan.left_out:
         lines.append(f"{plan.left_out:,} images left out: {_why_left_out(audit)}")
@@ -179,10 +181,10 @@ def left_out_lines(audit: Audit, most: int = 5) -> list[str]:
 def show_result(
     console: Console, plan: Plan, metrics: Mapping[str, Any], changes: Sequence[Change], cost: str
 ) -> None:
-    """Print what a run got on the held-out images, and what it did to get it."""
+    """Print what a run got on the images that judge it, and what it did to get it."""
     sections = {
         plan.title: _done(plan, changes),
-        f"On {metrics['n']:,} held-out images": _scores(plan, metrics),
+        f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
         "What it cost": Text(cost + "\n" + _spent(metrics["seconds"])),
     }

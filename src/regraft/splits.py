@@ -19,12 +19,20 @@ Indices = NDArray[np.int64]
 
 TEST_FRACTION: Final = 0.2
 
+FEW: Final = 200
+"""Held-out images below which their accuracy says little: a fifth of 228 images gave 76 to 98 %
+over six seeds. A set that small proves itself by cross-validation."""
+
+EACH_ONCE: Final = "cross-validated"
+
 
 @dataclass(frozen=True)
 class Split:
     """Two sides, as ascending positions into ``audit.kept``.
 
     ``origin`` says what is held out: the data's own ``test`` or ``val``, or ``held out`` by seed.
+    Where it is ``cross-validated`` the sides overlap: each image of ``test`` is held out once, in
+    turn.
     """
 
     train: Indices
@@ -63,6 +71,21 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
             ["no class has three different pictures; add some, or bring a test split"],
         )
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
+
+
+def each_once(
+    dataset: Dataset, audit: Audit, held: Split, test_fraction: float | None
+) -> Split | None:
+    """Every image held out once, where the other choice, ``held``, has only :data:`FEW` of them.
+
+    Not where the data brings a split of its own, or a person named a fraction. What the data pins,
+    and near copies of it, are trained on in every turn.
+    """
+    if held.origin != "held out" or test_fraction is not None or len(held.test) >= FEW:
+        return None
+    pinned = [dataset.items[i].path in dataset.pinned for i in audit.kept]
+    apart = np.isin(audit.groups, audit.groups[np.array(pinned, dtype=bool)])
+    return Split(np.arange(len(pinned)), np.flatnonzero(~apart), EACH_ONCE)
 
 
 def validation(

@@ -24,8 +24,9 @@ from regraft.measure import Measured, part, shared_survey
 from regraft.plan import Plan, StepKind
 from regraft.predict import Result, retrained
 from regraft.processes import of_first
+from regraft.proof import each_held_out, head_on
 from regraft.result import Predictions, metrics_of
-from regraft.textbook import fit_textbook
+from regraft.splits import EACH_ONCE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -159,17 +160,7 @@ def _add_head(work: Work) -> None:
 def _fit_head(work: Work) -> None:
     """Fit the new layer on the cached features of the training images."""
     plan, measured = work.plan, work.measured
-    x, y, rows = measured.features, measured.labels[measured.split.train], measured.split.train
-    if plan.mirror and measured.mirrored is not None:
-        x, y = np.concatenate([x[rows], measured.mirrored[rows]]), np.concatenate([y, y])
-        rows = np.arange(len(y))
-    widths, classes = plan.backbone.widths, len(measured.classes)
-    if plan.recipe == "textbook":
-        work.head = fit_textbook(
-            x[rows], widths, y, classes, plan.taps, seed=plan.seed, weighting=plan.weighting
-        )
-    else:
-        work.head = heads.fit(x, widths, y, classes, plan.taps, plan.strength, plan.weighting, rows)
+    work.head = head_on(plan, measured, measured.split.train, plan.taps, plan.strength)
 
 
 def _train(work: Work) -> None:
@@ -206,13 +197,22 @@ def _choose(work: Work) -> None:
 
     place, why = of_first(pick)  # another kind of processor may round differently
     work.best = best = work.entries[place]
-    work.plan = replace(
-        work.plan, case=best.case, taps=best.taps, ran=record(work.entries, best, truth), why=why
-    )
+    ran = record(work.entries, best, truth, work.setting.groups)
+    work.plan = replace(work.plan, case=best.case, taps=best.taps, ran=ran, why=why)
     if best.trained is not None:
         work.changes = list(best.trained.changes)
         work.tensors = dict(best.trained.state)
         work.head = Head(best.taps, work.tensors["head.weight"], work.tensors["head.bias"])
+    elif work.plan.small:
+        _prove_by_all(work)
+
+
+def _prove_by_all(work: Work) -> None:
+    """The frozen network of a small set: fitted on all of its images, judged by each of them."""
+    work.measured = work.measured.parted(EACH_ONCE)
+    sides = work.measured.split
+    work.plan = replace(work.plan, split=sides.origin, train=len(sides.train), test=len(sides.test))
+    _fit_head(work)
 
 
 def _calibrate(work: Work) -> None:
@@ -226,6 +226,9 @@ def _evaluate(work: Work) -> None:
     plan, measured = work.plan, work.measured
     if work.hands_over_trained:
         work.probabilities = softmax(_logits_of_trained(work))
+        return
+    if plan.split == EACH_ONCE:
+        work.probabilities = each_held_out(plan, measured)
         return
     own = heads.columns(plan.backbone.widths, plan.taps)
     held_out = measured.features[measured.split.test][:, own]
@@ -306,7 +309,8 @@ def result_of(work: Work) -> Result:
     assert work.probabilities is not None, "a plan ends with the held-out images"
     truth = measured.labels[measured.split.test]
     paths = [measured.dataset.items[measured.audit.kept[i]].path for i in measured.split.test]
-    scores = score(work.probabilities, truth, measured.classes)
+    groups = measured.audit.groups[measured.split.test]
+    scores = score(work.probabilities, truth, measured.classes, groups)
     by_training = work.hands_over_trained
     tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}
     return Result(
@@ -316,6 +320,7 @@ def result_of(work: Work) -> Result:
             scores,
             case=plan.case,
             taps=plan.taps,
+            proof=plan.proof,
             seconds=_seconds(work),
             engine=work.engine or measured.engine,
             images_per_second=work.speed if by_training else measured.images_per_second,

@@ -1,10 +1,8 @@
 """``regraft fit``: do what the evidence, or a plan, says."""
 
 import dataclasses
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from regraft import planfile, show
 from regraft.choices import Choices
@@ -15,6 +13,7 @@ from regraft.dataset import Dataset
 from regraft.errors import UsageError
 from regraft.measure import Measured
 from regraft.plan import Plan, with_data
+from regraft.predict import Result
 from regraft.processes import is_first, of_first
 from regraft.refit import before_corrections
 from regraft.run import DEFAULT, carry_out, check_engine, check_out, check_plan, draft
@@ -55,11 +54,10 @@ def run_fit(
     source = data if corrected is None else corrected.after
     measured = measured_from(source, backbone, weights, choices, augment, strict, wish)
     before = None
-    if corrected is not None:
-        before = before_corrections(corrected, measured, choices, measured.network)
     if plan is None:
         plan = draft(measured, choices)
         if corrected is not None:
+            before = before_corrections(corrected, measured, choices, measured.network, plan.split)
             plan = dataclasses.replace(
                 plan,
                 overrides=(
@@ -86,6 +84,9 @@ def run_fit(
         )
     if not is_first():
         return
+    if corrected is not None and result.plan.split != plan.split:  # the frozen network has won
+        own = result.plan.split
+        before = before_corrections(corrected, measured, choices, measured.network, own)
     if as_json:
         print_json({**result.metrics, **({} if corrected is None else {"before": before})})
         return
@@ -93,9 +94,7 @@ def run_fit(
         results(), result.plan, result.metrics, result.changes, cost(measured, result.plan)
     )
     if corrected is not None:
-        results().print(
-            _before_and_after(corrected, _share(before, plan), measured, result.metrics)
-        )
+        results().print(_before_and_after(corrected, _share(before, plan), measured, result))
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
 
 
@@ -105,9 +104,7 @@ def _root_of(data: str) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _before_and_after(
-    corrected: Corrected, before: str, measured: Measured, metrics: Mapping[str, Any]
-) -> str:
+def _before_and_after(corrected: Corrected, before: str, measured: Measured, result: Result) -> str:
     unused = [one.path for one in measured.audit.left_out if one.path in corrected.paths]
     last = (
         f"Of the corrected images {len(unused):,} could not be used; they are named above."
@@ -115,8 +112,8 @@ def _before_and_after(
         else "None of the corrected images is among them."
     )
     return (
-        f"With the corrections ({corrected.named}): {metrics['accuracy']:.1%} of the "
-        f"{metrics['n']:,} held-out images, without them {before}. {last}"
+        f"With the corrections ({corrected.named}): {result.metrics['accuracy']:.1%} of the "
+        f"{result.metrics['n']:,} {result.plan.judged}, without them {before}. {last}"
     )
 
 

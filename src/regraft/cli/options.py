@@ -56,6 +56,13 @@ TestFraction = Annotated[
     float | None,
     typer.Option(
         help="Share of images held out where the data has no test split of its own.",
+        show_default="0.2; of fewer than 1,000 images each once, in turn",
+    ),
+]
+ComparedFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of images held out where the data has no test split of its own.",
         show_default="0.2",
     ),
 ]

@@ -108,7 +108,7 @@ def side_by_side(
 
     The validation images, not the held-out ones, say which case ``fit`` hands over.
     """
-    untimed = replace(choices, budget=None)
+    untimed, measured = replace(choices, budget=None), replace(measured, small=None)
     aims = draft(measured, untimed)
     plans, omitted = frozen_plans(measured, untimed, aims)
     full, absent = trained_plans(measured, untimed, aims, quick=quick)

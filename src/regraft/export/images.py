@@ -15,6 +15,7 @@ from regraft.dataset import Dataset, some
 from regraft.errors import DataError
 from regraft.images import Pixels, inspect
 from regraft.plan import Plan
+from regraft.splits import EACH_ONCE
 
 MOST = 32
 
@@ -26,7 +27,8 @@ class Sample:
     """Images by their files' bytes, and as the network sees them.
 
     ``squares`` is uint8 ``[n, S, S, 3]``; ``recorded`` ``[m, classes]`` what the RUN gave for the
-    first m of them when it was made, where they are among its held-out images.
+    first m of them when it was made, where they are among its held-out images; none where each
+    image was held out once, and so judged by another layer than the one that is handed over.
     """
 
     files: tuple[bytes, ...]
@@ -45,7 +47,7 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
         DataError: nobody says where the images are, or none can be used.
     """
     dataset = Dataset.open(data if data is not None else _home(run, plan))
-    recorded = _recorded(run)
+    recorded = {} if plan.split == EACH_ONCE else _recorded(run)
     held_out = [i for i, item in enumerate(dataset.items) if item.path in recorded]
     known = list(islice(_usable(dataset, held_out, plan.backbone.view), most))
     others = sorted(set(range(len(dataset))) - set(held_out)) if len(known) < most else []

@@ -17,6 +17,7 @@ from regraft.report.heat import Heat, maps
 from regraft.report.pictures import Shot
 from regraft.report.plane import plane
 from regraft.report.references import NETWORK
+from regraft.splits import EACH_ONCE
 
 AUDITED = 200
 """Images left out that are listed; audit.csv has all."""
@@ -66,6 +67,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         curves=training,
         matrix=confusion.cells(metrics["confusion"]) if _small(result) else None,
         map=Markup(_map(result)),
+        proof=_proof(plan),
         pairs=pairs[: confusion.PAIRS],
         more_pairs=max(len(pairs) - confusion.PAIRS, 0),
         rows=rows[:CLASSES],
@@ -172,8 +174,23 @@ def _left_out(audit: Sequence[tuple[str, str, str]]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
 
 
+def _proof(plan: Plan) -> str:
+    """Which images the figures are of, and why."""
+    if plan.split != EACH_ONCE:
+        return ""
+    tried = ""
+    if plan.ran:
+        tried = " The trained candidates were compared on validation images, not on these."
+    return (
+        f"A fifth of so few images would prove little. So each of {plan.test:,} was held out once: "
+        "choice, fit and calibration were made anew without it, five times or fewer in all. The "
+        "network that is handed over is then made of all of them." + tried
+    )
+
+
 def _origin(plan: Plan) -> str:
     return {
         "test": "the data’s own test split",
         "val": "the data’s own validation split",
+        EACH_ONCE: "each once, in turn, copies together; the network is made of all",
     }.get(plan.split, "chosen by regraft, class by class, copies kept together")

@@ -20,7 +20,7 @@ def verdict(plan: Plan, metrics: Metrics) -> str:
     """Case, cut, accuracy with interval, and what that means against guessing."""
     low, high = metrics["accuracy_interval"]
     return (
-        f"{plan.title}. {cut(plan)} On {metrics['n']:,} held-out images it is right for "
+        f"{plan.title}. {cut(plan)} On {metrics['n']:,} {plan.judged} it is right for "
         f"{metrics['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}). {against(metrics)}"
     )
 

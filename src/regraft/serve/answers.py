@@ -69,6 +69,7 @@ class Model(BaseModel):
     accuracy: float
     accuracy_interval: list[float]
     held_out: int
+    proof: str
     engine: str
     card: str
     limits: dict[str, float]

@@ -89,6 +89,7 @@ def description(model: Model) -> dict[str, Any]:
         "accuracy": metrics["accuracy"],
         "accuracy_interval": list(metrics["accuracy_interval"]),
         "held_out": metrics["n"],
+        "proof": plan.proof,
         "engine": model.engine.name,
         "card": _card(model.result),
     }

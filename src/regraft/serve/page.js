@@ -69,7 +69,7 @@ function describe() {
   at("name").textContent = model.name;
   at("about").textContent =
     `Tells ${model.classes.length} classes apart: ${some}. Right for ${percent(model.accuracy)} of ` +
-    `${model.held_out.toLocaleString("en")} held-out images.`;
+    `${model.held_out.toLocaleString("en")} ${model.proof === "cross-validated" ? "images, each held out once" : "held-out images"}.`;
   const read = model.stages.filter((stage) => stage.read);
   const last = read.some((stage) => stage.depth === model.stages.length - 1);
   const named = read.map((stage) => `${stage.name} (depth ${stage.depth})`);
