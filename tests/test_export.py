@@ -60,7 +60,8 @@ def run(data: Path) -> Path:
 def cut(data: Path) -> Path:
     """A RUN of the demonstration network, cut early."""
     out = data.parent / "cut"
-    regraft.fit(data, "demonstration", choices=Choices(case=2, cut="conv2"), out=out)
+    choices = Choices(case=2, cut="conv2", test_fraction=0.25)  # its probabilities are recorded
+    regraft.fit(data, "demonstration", choices=choices, out=out)
     return out
 
 
