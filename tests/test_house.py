@@ -52,18 +52,12 @@ LOWER = [  # torch begins here
         "engines",
         "shift",
         "features",
-<<<<<<< HEAD
         "chosen",
-=======
->>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
         "textbook",
         "finetune",
         "measure",
         "mirror",
-<<<<<<< HEAD
-=======
         "proof",
->>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
         "predict",
     ),
     *("templates", "report"),

@@ -122,13 +122,10 @@ class Plan:
     data: str = ""
     """Where the images are, relative to the file the plan is written to."""
     version: int = VERSION
-<<<<<<< HEAD
     engine: str = ""
     """What ran the frozen network, and so the very numbers that all else follows from."""
-=======
     among: tuple[Taps, ...] = ()
     """The depths that the choice was among; cross-validation chooses among them anew each time."""
->>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
 
     @property
     def cut(self) -> int:
@@ -282,10 +279,10 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-<<<<<<< HEAD
 def _run_by(plan: Plan) -> str:
     return f"; {plan.engine} runs it" if plan.engine else ""
-=======
+
+
 def _judging(plan: Plan) -> str:
     turns = "choosing and fitting anew without it"
     if plan.split == EACH_ONCE:
@@ -296,7 +293,6 @@ def _judging(plan: Plan) -> str:
         once += f" The frozen network instead by holding each of {every} out, {turns}; its layer"
         once += " is then fitted on all of them."
     return once
->>>>>>> 05b0f0a (A small set proves its network by holding each image out once: a fifth of 228 images gave 76 to 98 %, by the seed; intervals count captures, not files)
 
 
 def _training_step(plan: Plan, number: int) -> Step:
