@@ -87,12 +87,12 @@ def test_some_missing_files_are_for_the_audit(photos: Path) -> None:
 
 
 def test_a_table_without_its_columns(photos: Path) -> None:
-    error = refusal(table(photos, "picture,kind\nimg/a.jpg,x\n"))
+    error = refusal(table(photos, "thing,kind\nimg/a.jpg,x\n"))
     assert error.headline.endswith("lacks a column.")
     assert len(error.problems) == 3
     assert "paths: path, file, filename, image" in error.problems[0]
     assert "labels: label, class, target" in error.problems[1]
-    assert "'picture', 'kind'" in error.problems[2]
+    assert "'thing', 'kind'" in error.problems[2]
 
 
 def test_every_mistake_of_a_table_is_named_at_once(photos: Path) -> None:

@@ -2,31 +2,46 @@
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from regraft.dataset import REPEATED, Dataset, Item, clean_label, label_name, some
+from regraft.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
 from regraft.errors import DataError
+from regraft.readers.columns import FEW, Columns, columns_of, splits_by_columns
 from regraft.readers.folder import Files
-from regraft.readers.words import split_name
-
-# Names of columns, in any case; of several in one table, the first here is taken.
-PATHS: Final = ("path", "file", "filename", "image", "file_name", "filepath", "image_path")
-LABELS: Final = ("label", "class", "target")
-SPLIT: Final = ("split",)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row as it stands in the table; ``number`` as people count (the header of a CSV is 1)."""
+    """A row as it stands in the table; ``number`` as people count (the header of a CSV is 1).
+
+    ``cells``: those of the columns that may give the split.
+    """
 
     number: int
     path: str
     label: str
     split: str = ""
     surplus: int = 0  # cells beyond the columns
+    cells: tuple[str, ...] = ()
+
+
+@dataclass
+class _Table:
+    """A table as it was read. ``values``: of the other columns, where they are few."""
+
+    columns: Columns
+    rows: list[_Row] = field(default_factory=list)
+    values: dict[str, set[str]] = field(default_factory=dict)
+
+    def see(self, name: str, value: str) -> None:
+        """Note a value of another column, as long as it has few."""
+        if name in self.values:
+            self.values[name].add(value)
+            if len(self.values[name]) > FEW:
+                del self.values[name]
 
 
 def open_table(path: Path) -> Dataset:
@@ -37,25 +52,37 @@ def open_table(path: Path) -> Dataset:
 
     Raises:
         DataError: no such columns, rows without a path or label, splits of unknown names, one file
-            under two labels or splits, or no file where the table says; all of it is named.
+            under two labels or splits, split columns that
+            contradict each other, or no file where the table says; all of it is named.
     """
-    rows = list(_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path))
-    if not rows:
+    table = _read(path)
+    if not table.rows:
         raise DataError(f"'{path}' has no rows.", ["there must be a row for each image"])
     root = os.path.dirname(os.path.abspath(path))
-    rows = [_located(row, root) for row in _without_fractions(rows)]
+    numbers, cells = [row.number for row in table.rows], [row.cells for row in table.rows]
+    splits = splits_by_columns(table.columns, numbers, cells, table.values)
+    parted = [replace(row, split=split) for row, split in zip(table.rows, splits.rows, strict=True)]
+    rows = [_located(row, root) for row in _without_fractions(parted)]
     first = _first_rows(rows)
-    problems = [*_cell_problems(rows), *_contradictions(rows, first), *_all_missing(rows, root)]
+    problems = [*_cell_problems(rows), *splits.problems]
+    problems += [*_contradictions(rows, first), *_all_missing(rows, root)]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
     kept = sorted(first.values(), key=lambda row: row.path)
-    items = tuple(Item(row.path, clean_label(row.label), split_name(row.split)) for row in kept)
+    items = tuple(Item(row.path, clean_label(row.label), row.split) for row in kept)
     skipped = tuple(
         (row.path, f"{REPEATED}: row {row.number:,} says what row {first[row.path].number:,} does")
         for row in rows
         if row is not first[row.path]
     )
-    return Dataset(path.stem, items, skipped, Files(root, tuple(item.path for item in items)))
+    read = Files(root, tuple(item.path for item in items))
+    notes = (*splits.notes, *twins(row.label for row in rows))
+    return Dataset(path.stem, items, skipped, read, notes=notes)
+
+
+def _read(path: Path) -> _Table:
+    """The table in a file."""
+    return _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
 
 
 def pairs_of(path: Path) -> list[tuple[str, str]]:
@@ -66,7 +93,7 @@ def pairs_of(path: Path) -> list[tuple[str, str]]:
     """
     if not path.is_file():
         raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
-    rows = list(_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path))
+    rows = _read(path).rows
     problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
@@ -76,20 +103,24 @@ def pairs_of(path: Path) -> list[tuple[str, str]]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _csv(path: Path) -> Iterator[_Row]:
-    """The rows of a text table with commas, semicolons or tabs between the cells."""
+def _csv(path: Path) -> _Table:
+    """A text table with commas, semicolons or tabs between the cells."""
     number = 1
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             delimiter = max(",;\t", key=header.count)
             names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
-            columns = [names.index(name) for name in _columns(path, names) if name]
+            table = _empty(path, names)
+            places = [names.index(name) for name in _needed(table.columns)]
+            others = {name: names.index(name) for name in table.columns.others}
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             for cells in reader:
                 number = reader.line_num + 1
                 if any(cells):
-                    yield _row(number, cells, columns, len(names))
+                    table.rows.append(_row(number, cells, places, len(names)))
+                    for name in list(table.values):
+                        table.see(name, "".join(cells[others[name] : others[name] + 1]).strip())
     except UnicodeDecodeError as error:
         raise DataError(
             f"'{path}' cannot be read as text.",
@@ -99,18 +130,30 @@ def _csv(path: Path) -> Iterator[_Row]:
         raise DataError(
             f"'{path}' cannot be read as a CSV table.", [f"after row {number:,}: {error}"]
         ) from error
+    return table
 
 
-def _row(number: int, cells: Sequence[str], columns: Sequence[int], width: int) -> _Row:
+def _empty(path: Path, names: Sequence[str]) -> _Table:
+    """A table of these columns, without rows yet."""
+    columns = columns_of(path, names)
+    return _Table(columns, values={name: set() for name in columns.others})
+
+
+def _needed(columns: Columns) -> list[str]:
+    """The columns whose cells are kept."""
+    return [columns.path, columns.label, *columns.splits]
+
+
+def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -> _Row:
     """The row of these cells; those that are missing at its end are empty."""
     padded = [*cells, *[""] * (width - len(cells))]
     surplus = sum(cell != "" for cell in cells[width:])
-    path, label, *split = (padded[column].strip() for column in columns)
-    return _Row(number, path, label, "".join(split), surplus)
+    path, label, *splits = (padded[place].strip() for place in places)
+    return _Row(number, path, label, surplus=surplus, cells=tuple(splits))
 
 
-def _parquet(path: Path) -> Iterator[_Row]:
-    """The rows of a Parquet table; only the columns that are needed are read."""
+def _parquet(path: Path) -> _Table:
+    """A Parquet table; only the columns that are needed are read, and other short ones of text."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -120,15 +163,21 @@ def _parquet(path: Path) -> Iterator[_Row]:
             ["install it with: pip install 'regraft[table]', or save the table as CSV"],
         ) from error
     try:
-        names = parquet.read_schema(path).names
-        columns = [name for name in _columns(path, names) if name]
-        values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in columns]
+        schema = parquet.read_schema(path)
+        table = _empty(path, schema.names)
+        needed = _needed(table.columns)
+        values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in needed]
+        for name in table.columns.others:
+            if pyarrow.types.is_string(schema.field(name).type):
+                for value in parquet.read_table(path, columns=[name])[name].unique().to_pylist():
+                    table.see(name, label_name(value))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"'{path}' cannot be read as a Parquet table.", [str(error)]) from error
     for number, cells in enumerate(zip(*values, strict=True), 1):
-        texts = [_text(cell, path, name) for cell, name in zip(cells, columns, strict=True)]
-        image, label, *split = texts
-        yield _Row(number, image, label, "".join(split))
+        texts = [_text(cell, path, name) for cell, name in zip(cells, needed, strict=True)]
+        image, label, *splits = texts
+        table.rows.append(_Row(number, image, label, cells=tuple(splits)))
+    return table
 
 
 def _text(cell: Any, path: Path, column: str) -> str:
@@ -141,29 +190,7 @@ def _text(cell: Any, path: Path, column: str) -> str:
                 "write the images as files and their paths into the table"
             ],
         )
-    return label_name(cell)
-
-
-def _columns(path: Path, names: Sequence[str]) -> tuple[str, str, str]:
-    """The names of the path, label and split columns; the last is '' where there is none.
-
-    Raises:
-        DataError: no column for paths or for labels.
-    """
-    by_name = {name.strip().lower(): name for name in reversed(names)}
-    found = [
-        next((by_name[name] for name in wanted if name in by_name), "")
-        for wanted in (PATHS, LABELS, SPLIT)
-    ]
-    missing = [
-        f"there must be a column for the {what}: {', '.join(wanted)}"
-        for what, wanted, name in (("paths", PATHS, found[0]), ("labels", LABELS, found[1]))
-        if not name
-    ]
-    if missing:
-        there = ", ".join(repr(name) for name in names[:20]) or "none"
-        raise DataError(f"'{path}' lacks a column.", [*missing, f"its columns are {there}"])
-    return found[0], found[1], found[2]
+    return cell.strip() if isinstance(cell, str) else label_name(cell)
 
 
 def _without_fractions(rows: Sequence[_Row]) -> Sequence[_Row]:
@@ -198,7 +225,7 @@ def _first_rows(rows: Sequence[_Row]) -> dict[str, _Row]:
 
 
 def _cell_problems(rows: Sequence[_Row]) -> list[str]:
-    """Cells too many, cells that must not be empty and are, and splits of unknown names."""
+    """Cells too many, and cells that must not be empty and are."""
     surplus = [
         f"row {row.number:,} has more cells than the table has columns; put quotes around cells "
         "that hold the separator"
@@ -206,13 +233,12 @@ def _cell_problems(rows: Sequence[_Row]) -> list[str]:
         if row.surplus
     ]
     no_path = [f"row {row.number:,} has no path" for row in rows if not row.path]
-    no_label = [f"row {row.number:,} ({row.path}) has no label" for row in rows if not row.label]
-    splits = [
-        f"row {row.number:,}: a split must be train, val or test, or empty, got {row.split!r}"
+    no_label = [
+        f"row {row.number:,} ({row.path}) has no label"
         for row in rows
-        if row.split and not split_name(row.split)
+        if not clean_label(row.label)
     ]
-    return [*some(surplus), *some(no_path), *some(no_label), *some(splits)]
+    return [*some(surplus), *some(no_path), *some(no_label)]
 
 
 def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
@@ -228,7 +254,7 @@ def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
         f"row {row.number:,} puts {row.path} into {row.split!r}, row {other.number:,} into "
         f"{other.split!r}: an image is in one split"
         for row, other in pairs
-        if split_name(row.split) != split_name(other.split)
+        if row.split != other.split
     ]
     return [*some(labels), *some(splits)]
 

@@ -33,11 +33,6 @@ def _one_of(words: Iterable[str]) -> str:
 _GLUED: Final = re.compile(rf"(?:{_one_of(_FILLERS)})*({_one_of(_KINDS)})?(?:{_one_of(_FILLERS)})*")
 
 
-def split_name(name: str) -> str:
-    """train, val or test for any name of it, in any case; '' for other names."""
-    return splits_of([name]).get(name, "")
-
-
 def splits_of(names: Iterable[str]) -> dict[str, str]:
     """The split that each of these names, which stand beside each other, is called after.
 
