@@ -98,6 +98,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Said, Path], str], list[str]]] = {
     "export": ("export {run} --to torch --out {home}/e[1].pt2", plainly, ["e[1].pt2"]),
     "no such option": ("plan --[bold]x", plainly, ["--[bold]x"]),
     "no such DATA": ("plan {home}/[no]", plainly, ["[no]"]),
+    "a name that no system takes": (f"plan {'x' * 300}", plainly, ["too long", "x" * 300]),
     "no such plan": ("fit {set} --plan {home}/[/no].json", plainly, ["[/no].json"]),
 }
 

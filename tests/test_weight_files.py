@@ -337,6 +337,8 @@ def short() -> bytes:
 BYTES: dict[str, tuple[Callable[[], bytes], str]] = {
     "nothing": (bytes, "cut short"),
     "half": (short, "cut short"),
+    "words": (lambda: b"x", "something else than tensors"),
+    "noise": (lambda: bytes(range(200, 255)), "something else than tensors"),
     "a pointer of Git LFS": (
         lambda: b"version https...\noid sha256:0",
         "git lfs pull",

@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # what read our output is gone; nobody is left to tell
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        whose = processes.turn_to_complain()
+        print(f"regraft: {whose}'{error.filename}': {error.strerror}.", file=sys.stderr)
+        return 1
 
 
 def _run(arguments: Sequence[str] | None) -> int:

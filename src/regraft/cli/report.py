@@ -33,7 +33,7 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
             "Heat maps need the images, and they are not at hand.",
             [f"Name them too: regraft report {run} --heat-maps --data DATA."],
         )
-    card = (run / "README.md").read_text("utf-8")
+    card = (run / "README.md").read_text("utf-8", errors="replace")
     write_page(report.page(whole, card, images, heat_maps=heat_maps), run / PAGE)
 
 

@@ -114,7 +114,9 @@ def _why(said: str) -> tuple[str] | tuple[str, str]:
         return ("it is of the .tar format that torch wrote before 2017.", again)
     if re.search("EOF|Ran out of input|central directory", said):
         return ("it is cut short.",)
-    return (re.split(r"\. This file|\. Re-running|\n", said)[0].rstrip(".") + ".",)
+    if "Weights only load failed" in said:
+        return ("it holds something else than tensors, or it is damaged.",)
+    return (said.partition("\n")[0].rstrip(".") + ".",)
 
 
 def _tensors(raw: Any, path: Path) -> dict[str, Tensor]:
