@@ -249,7 +249,7 @@ NOTED_COLUMNS: dict[str, tuple[dict[str, list[object]], list[str]]] = {
         "'role' holds test, train, but is not read as the split", "'role' was not used"]),
     "another label": ({"species": ["u", "v"]}, ["'species' was not used"]),
     "split says otherwise": ({"split": ["train", "test"], "is_valid": [0, 0]},
-        ["not used: split says otherwise (row 'split' and in train by"]),
+        ["not used: split says otherwise (row "]),
     "twins": ({"label": ["x", "x\u200b", "y", "y"]}, [r"'x' and 'x\u200b'"]),
 }  # fmt: skip
 
