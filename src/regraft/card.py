@@ -119,8 +119,8 @@ def _data(plan: Plan, metrics: Metrics) -> str:
 def _data_of_all(plan: Plan, rows: Sequence[tuple[str, int]]) -> str:
     """The data of a set that is too small to spare a part of it for judging alone."""
     return (
-        f"## Data\n\nIt is made of {plan.train:,} images, {plan.left_out:,} were left out. "
-        f"For the figures {plan.test:,} were held out once each, in turn, copies together, "
+        f"## Data\n\nIt is made of {plan.train:,} images; {plan.left_out:,} were left out. For the "
+        f"figures {plan.test:,} of them were held out once each, some at a time, copies together, "
         "and judged by a network that was chosen and fitted anew without them.\n\n"
         + _table(("class", "held out once"), rows)
     )

@@ -182,9 +182,9 @@ def _proof(plan: Plan) -> str:
     if plan.ran:
         tried = " The trained candidates were compared on validation images, not on these."
     return (
-        f"A fifth of so few images would prove little. So each of {plan.test:,} was held out once: "
-        "choice, fit and calibration were made anew without it, five times or fewer in all. The "
-        "network that is handed over is then made of all of them." + tried
+        f"A fifth of so few images would prove little. So each of {plan.test:,} was held out "
+        "once, some at a time, and judged by a network that was chosen, fitted and calibrated anew "
+        "without them. The network that is handed over is made of all of them." + tried
     )
 
 
