@@ -118,6 +118,31 @@ def test_a_case_gets_what_fit_gets_that_is_asked_for_it(measured: Measured, aims
     assert [plan.validation for plan in plans] == [plan.validation for plan in asked]
 
 
+@pytest.mark.parametrize("case", [3, 4])
+def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
+    case: int, measured: Measured, aims: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the frozen network would be cut, and another head be read and calibrated."""
+    monkeypatch.setattr("regraft.training.epochs_for", lambda *_: 1)
+    monkeypatch.setattr("regraft.training.REFIT", 0)
+    choices = replace(CHOICES, rate=1e-3)
+    cut = run.draft(measured, replace(choices, case=2, rate=None))
+    every = run.draft(measured, choices if choices.rate is None else replace(choices, rate=None))
+    evidence = replace(
+        every.evidence, chosen=cut.evidence.chosen, temperature=cut.evidence.temperature
+    )
+    aims = replace(aims, taps=cut.taps, evidence=evidence, case=2, indicated=2)
+    plans, _ = cases.trained_plans(measured, choices, aims, quick=False)
+    [plan] = [plan for plan in plans if plan.case == case]
+    own = cases.performed(plan, measured, lambda row: None).entries[-1].trained
+    asked = replace(choices, case=case, init="random" if case == 4 else None)
+    fitted = run.perform(run.draft(measured, asked), measured).tensors
+    assert own is not None
+    assert own.state.keys() == fitted.keys()
+    for name, tensor in own.state.items():
+        np.testing.assert_array_equal(tensor, fitted[name], err_msg=name)
+
+
 def test_held_out_images_do_not_matter_for_what_is_chosen(
     found: Comparison, measured: Measured
 ) -> None:

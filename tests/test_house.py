@@ -19,7 +19,17 @@ SOURCE = HOME / "src" / "regraft"
 
 # A file imports only from rooms above its own.
 UPPER = [
-    *("errors", "images", "dataset", "readers", "corrections", "audit", "splits", "cache"),
+    *(
+        "errors",
+        "threads",
+        "images",
+        "dataset",
+        "readers",
+        "corrections",
+        "audit",
+        "splits",
+        "cache",
+    ),
     *(
         "backbones",
         "heads",
@@ -29,6 +39,7 @@ UPPER = [
         "choices",
         "diagram",
         "plan",
+        "wording",
         "decide",
         "planfile",
         "unfinished",
@@ -56,6 +67,7 @@ LOWER = [  # torch begins here
         "textbook",
         "finetune",
         "measure",
+        "budget",
         "mirror",
         "proof",
         "predict",

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from regraft import wording
 from regraft.backbones import Stage
 from regraft.plan import Plan
 from regraft.splits import EACH_ONCE
@@ -40,7 +41,7 @@ def _front_matter(plan: Plan, metrics: Metrics) -> str:
         "metrics": ["accuracy"],
     }
     fields |= _hub_licence(plan.backbone.licence)
-    if plan.backbone.weights.origin == "timm":
+    if plan.backbone.weights.origin == "timm" and plan.start != "random":
         # timm names its repositories by architecture and, where there is one, the weights' tag.
         name, tag = plan.backbone.architecture.partition(".")[0], plan.backbone.weights.location
         fields["base_model"] = f"timm/{name}.{tag}" if tag else f"timm/{name}"
@@ -72,13 +73,17 @@ def _hub_licence(licence: str) -> dict[str, object]:
 def _summary(plan: Plan, metrics: Metrics) -> str:
     classes = plan.evidence.classes
     low, high = metrics["accuracy_interval"]
+    origin = f"from {plan.backbone.name}, a network trained on {plan.backbone.source}"
+    if plan.start == "random":
+        origin = f"with the layers of {plan.backbone.name} and none of its pretrained weights"
+    surprise = wording.surprise(plan, metrics)
     return (
         f"# {_plain(plan.dataset)}: {len(classes)} classes\n\n"
-        f"An image classifier made by regraft from {plan.backbone.name}, a network trained on "
-        f"{plan.backbone.source}. It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
+        f"An image classifier made by regraft {origin}. "
+        f"It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
         f"On {metrics['n']:,} {plan.judged} it is right for **{metrics['accuracy']:.1%}** "
         f"(95 % interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
-        f"right for {metrics['guess']:.1%}."
+        f"right for {metrics['guess']:.1%}." + (f"\n\n{surprise}" if surprise else "")
     )
 
 
@@ -130,6 +135,8 @@ def _surgery(plan: Plan) -> str:
     stages = plan.backbone.stages
     read = _listed([f"{stages[depth].name} ({stages[depth].channels})" for depth in plan.taps])
     reasons = "\n".join(f"- {reason.rule} {reason.fact}" for reason in plan.reasons)
+    more = [said for said in (plan.why, wording.by_loss(plan)) if said]
+    reasons = "\n\n".join([*more, reasons])
     return (
         f"## Surgery\n\nCase {plan.case} of transfer learning. {_frozen(plan)} Dropped: "
         f"{_listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n"
@@ -145,13 +152,12 @@ def _surgery(plan: Plan) -> str:
 def _frozen(plan: Plan) -> str:
     """What of the kept stages was frozen, and what was trained."""
     frozen = plan.frozen
-    trained = [name for name in plan.kept if name not in frozen]
-    if not trained:
-        return f"Kept and frozen: {_listed(frozen)}."
-    start = {ran.name for ran in plan.ran if ran.handed_over}
-    how = "from random weights" if "from scratch" in start else "from the pretrained weights"
     kept = f"Kept and frozen: {_listed(frozen)}. " if frozen else ""
-    return f"{kept}Trained {how}: {_listed(trained)}."
+    if plan.unchanged:
+        return kept + wording.unchanged(plan)
+    trained = [name for name in plan.kept if name not in frozen]
+    how = "from random weights" if plan.start == "random" else "from the pretrained weights"
+    return f"{kept}Trained {how}: {_listed(trained)}." if trained else kept.rstrip()
 
 
 def _preprocessing(plan: Plan) -> str:
@@ -173,7 +179,7 @@ def _loading(plan: Plan) -> str:
         'model = regraft.load("THIS_FOLDER")\nmodel.predict(["photo.jpg"])\n```\n\n'
         f"Without regraft, with {timm}torch, safetensors and Pillow alone:\n\n"
         f"```python\n{snippet(plan)}\n```\n\n"
-        "This calculates in float32 and decodes the whole photo. regraft may run frozen stages in "
+        "This calculates in float32 and decodes the whole photo. regraft may run the network in "
         "bfloat16, and decodes a JPEG much larger than needed at a fraction of its size: its "
         "probabilities differ a little, now and then by some hundredths."
     )
@@ -318,26 +324,44 @@ def _square(plan: Plan) -> list[str]:
 
 def _licence(plan: Plan) -> str:
     paper = f" ({plan.backbone.paper})" if plan.backbone.paper else ""
+    licence = plan.backbone.licence or "unknown"
+    whose = f"The kept stages are {plan.backbone.name}{paper}, licence {licence}."
+    if plan.start == "random":
+        whose = (
+            f"The layers are those of {plan.backbone.name}{paper}; its pretrained weights, licence "
+            f"{licence}, are not in here."
+        )
     return (
-        f"## Licence\n\nThe kept stages are {plan.backbone.name}{paper}, licence "
-        f"{plan.backbone.licence or 'unknown'}. What the training images allow is not known here: "
+        f"## Licence\n\n{whose} What the training images allow is not known here: "
         "whoever publishes this has to add it."
     )
 
 
 def _limits(plan: Plan, metrics: Metrics) -> str:
-    present = {name: one for name, one in metrics["per_class"].items() if one["n"]}
-    worst = min(present, key=lambda name: present[name]["recall"])
-    lines = (
+    lines = [
         f"It names one of its {len(plan.evidence.classes)} classes for every picture, also for one "
         "that shows none of them.",
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
-        f"It is weakest on {_plain(worst)}: of its {present[worst]['n']} {plan.judged} it finds "
-        f"{present[worst]['recall']:.1%}.",
-        f"The frozen stages see what {plan.backbone.source} taught them, its gaps included.",
-    )
+        _weakest(plan, metrics),
+    ]
+    if plan.frozen:
+        lines.append(
+            f"The frozen stages see what {plan.backbone.source} taught them, its gaps included."
+        )
     return "\n".join(["## Limits\n", *(f"- {line}" for line in lines)])
+
+
+def _weakest(plan: Plan, metrics: Metrics) -> str:
+    """Which class is found least often, if one is missed at all."""
+    present = {name: one for name, one in metrics["per_class"].items() if one["n"]}
+    worst = min(present, key=lambda name: present[name]["recall"])
+    if present[worst]["recall"] == 1:
+        return f"None of the {metrics['n']:,} {plan.judged} was missed; of more, some will be."
+    return (
+        f"It is weakest on {_plain(worst)}: of its {present[worst]['n']} {plan.judged} it finds "
+        f"{present[worst]['recall']:.1%}."
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -15,7 +15,7 @@ from regraft.heads import Head, Taps
 from regraft.measure import Measured
 from regraft.plan import Plan, Ran, frozen_case
 from regraft.splits import validation
-from regraft.training import Training
+from regraft.training import Training, images_shown
 
 if TYPE_CHECKING:
     from regraft.finetune import Trained
@@ -79,7 +79,11 @@ class Setting:
         return self.measured.audit.groups[self.rows[self.val]]
 
     def head(self, some: NDArray[np.intp], taps: Taps) -> Head:
-        """A head on some of the training images, calibrated as cross-validation says."""
+        """A head on some of the training images, calibrated as cross-validation says.
+
+        It is the same whatever the frozen network reads, so that a training begins from the same
+        weights whether it was asked for, follows from the evidence, or is one of a comparison.
+        """
         plan, measured, rows = self.plan, self.measured, self.rows[some]
         of_taps = [p.strength for p in plan.evidence.probes if p.taps == taps]
         return heads.fit(
@@ -91,7 +95,7 @@ class Setting:
             of_taps[0] if of_taps else plan.strength,
             plan.weighting,
             rows,
-        ).scaled(plan.evidence.temperature)
+        ).scaled(plan.evidence.temperature_of(taps))
 
 
 def frozen(setting: Setting) -> Entry:
@@ -128,10 +132,17 @@ def trained(setting: Setting, training: Training) -> Entry:
         folder=setting.folder / name.replace(" ", "-"),
         cache=measured.cache,
         deadline=setting.deadline,
+        later=_later(setting, training),
         tell=setting.tell,
     )
     case = 4 if training.init == "random" or plan.indicated == 4 else 3
     return Entry(name, case, training.taps, done.shares, done.seconds, training, done)
+
+
+def _later(setting: Setting, training: Training) -> int:
+    """Images that the plan's trainings after this one show at most."""
+    after = setting.plan.trainings[setting.plan.trainings.index(training) + 1 :]
+    return sum(images_shown(one, len(setting.train), len(setting.val)) for one in after)
 
 
 def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
@@ -202,6 +213,7 @@ def record(
             shown=entry.shown,
             note=_note(entry),
             handed_over=entry is best,
+            epochs=None if entry.trained is None else entry.trained.epochs,
         )
         for entry in entries
     )
@@ -212,6 +224,8 @@ def _note(entry: Entry) -> str:
         return ""
     done = entry.trained
     words = f"rate {done.rate:g}, epoch {done.epochs} of {entry.training.epochs}"
+    if not done.epochs:
+        words += "; no epoch that was run was better than the start"
     return f"{words}; {done.problem}" if done.problem else words
 
 

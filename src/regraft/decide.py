@@ -6,7 +6,7 @@ from dataclasses import replace
 from regraft.backbones import Backbone
 from regraft.choices import Choices, depth_of
 from regraft.errors import UsageError
-from regraft.evidence import LARGE, SIMILAR, Evidence, Probe
+from regraft.evidence import LARGE, SIMILAR, Evidence, Probe, similarity_of
 from regraft.heads import Taps
 from regraft.plan import Alternative, Plan, Reason, frozen_case, stages_named, weighting_of
 from regraft.splits import EACH_ONCE
@@ -147,9 +147,10 @@ def _recipe(
         book = textbook(backbone, init=init, images=evidence.images, weighting=weighting)
         return book if choices.rate is None else replace(book, rates=(choices.rate,))
     last = len(backbone.stages) - 1
-    whole = [probe for probe in evidence.probes if probe.taps[-1] == last]
-    chosen = evidence.probes[evidence.chosen]
-    best = chosen if chosen in whole else min(whole, key=lambda probe: probe.loss)
+    best = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
+    if best.taps[-1] != last:  # evidence of an earlier version, or of a cut network
+        whole = [probe for probe in evidence.probes if probe.taps[-1] == last]
+        best = min(whole, key=lambda probe: probe.loss)
     start = choices.trainable_from
     return tuned(
         backbone,
@@ -200,9 +201,11 @@ def _affordable(
 def _reasons(
     backbone: Backbone, evidence: Evidence, case: int, indicated: int, choices: Choices
 ) -> tuple[Reason, ...]:
-    reasons = [_size_reason(evidence, indicated), _similarity_reason(backbone, evidence)]
-    reasons.append(_cut_reason(backbone, evidence))
-    if not asked(choices) and choices.case is None and choices.cut is None:
+    free = choices.case is None and choices.cut is None and not asked(choices)
+    reasons = [_size_reason(evidence, indicated)]
+    reasons.append(_similarity_reason(backbone, evidence, free=free))
+    reasons.append(_cut_reason(backbone, evidence, free=free))
+    if free:
         trains = indicated in (3, 4)
         reasons.append(
             _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence, choices)
@@ -219,7 +222,7 @@ def _size_reason(evidence: Evidence, indicated: int) -> Reason:
     spread = f"{few}" if few == many else f"{few} to {many}"
     rule = (
         "A small set overfits a large network, so its trunk stays frozen."
-        if indicated in (1, 2)
+        if indicated in (1, 2) and not evidence.large
         else "The larger the set, the less a network that is trained on it overfits."
     )
     return Reason(
@@ -230,19 +233,24 @@ def _size_reason(evidence: Evidence, indicated: int) -> Reason:
     )
 
 
-def _similarity_reason(backbone: Backbone, evidence: Evidence) -> Reason:
+def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
+    """``free``: whether the cut was left to the evidence."""
     word = "similar to" if evidence.similar else "different from"
     last = evidence.depths[-1]
     best = max(evidence.depths, key=lambda probe: probe.accuracy)
     where = backbone.stages[best.taps[0]].name
+    alone = similarity_of([one.accuracy for one in evidence.depths], evidence.guess, None)
     peak = (
         "and no earlier stage does better"
         if best is last
         else f"the best single stage, {where}, tells {best.accuracy:.1%}"
     )
+    if not evidence.similar and alone >= SIMILAR:
+        peak += ", but the means and variances of the channels lie far from the source's"
     still = ""
-    if not evidence.similar and evidence.probes[evidence.chosen].taps[-1] == last.taps[0]:
-        still = " They look different, yet the last stage still helps, so nothing is cut off."
+    whole = evidence.probes[evidence.chosen].taps[-1] == last.taps[0]
+    if whole and free and not evidence.similar:
+        still = " Yet no earlier cut does clearly better, so nothing is cut off."
     return Reason(
         "Stages near the end are specific to the source; where they still tell the classes apart "
         "the new images are similar to it.",
@@ -252,20 +260,23 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     )
 
 
-def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
+def _cut_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
+    """What the frozen network's new layer reads; ``free``: the evidence alone chose it."""
     chosen = evidence.probes[evidence.chosen]
     best = min(evidence.probes, key=lambda probe: probe.loss)
     fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
-    if chosen is best:
+    fits = f"{stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%})"
+    if not free and chosen.excess > chosen.excess_error:
+        fact += f"; {fits}, but what was asked for leaves it out."
+    elif chosen is not best:
+        fact += f"; {fits}, but the difference is within one standard error."
+    elif free:
         fact += (
             ", and by the squared error of the probabilities, which decides, nothing simpler comes "
             "within one standard error of it."
         )
     else:
-        fact += (
-            f"; {stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%}), but the "
-            "difference is within one standard error."
-        )
+        fact += ", and by the squared error of the probabilities, which decides, it fits best."
     rule = "Of the depths that do equally well, the simplest is read."
     return Reason(rule, fact, f"measured, {evidence.folds}-fold cross-validation")
 

@@ -250,8 +250,8 @@ def _measure(
         mirrored=None,
         shift=shift,
         engine=engine,
-        images_per_second=looked.images_per_second,
-        seconds={"probe": looked.seconds},
+        images_per_second=measure.speed_of(looked, engine, network.backbone, folder),
+        seconds={"engine": looked.choosing, "probe": looked.seconds},
         cache=folder,
         started=started,
     )

@@ -67,6 +67,17 @@ class Evidence:
     folds: int
     sampled: int
     """Images that chose the depths (all of them unless the set is very large)."""
+    whole: int | None = None
+    """Index into ``probes`` of what is read where the whole network is kept, as to train it; none
+    where the last stage is to be cut off."""
+    whole_temperature: float = 1.0
+    """Of a head that reads that."""
+
+    def temperature_of(self, taps: Taps) -> float:
+        """The temperature of a head on some depths."""
+        if self.whole is not None and self.probes[self.whole].taps == taps:
+            return self.whole_temperature
+        return self.temperature
 
     @property
     def depths(self) -> tuple[Probe, ...]:
@@ -120,6 +131,8 @@ def gather(
     ordered = _by_similarity(candidates, len(widths) - 1, similarity)
     allowed = [tried.index(taps) for taps in ordered]
     chosen, strength = choose(loss, tried, allowed)
+    kept = [c for c in allowed if tried[c][-1] == len(widths) - 1]
+    whole, its_strength = choose(loss, tried, kept) if kept else (None, 0)
     nested = _nested(loss, right, fold, tried, allowed)
     return Evidence(
         images=len(labels),
@@ -137,6 +150,12 @@ def gather(
         temperature=fit_temperature(scores[chosen, strength].astype(np.float32), y),
         folds=int(fold.max()) + 1,
         sampled=len(keep),
+        whole=whole,
+        whole_temperature=(
+            1.0
+            if whole is None
+            else fit_temperature(scores[whole, its_strength].astype(np.float32), y)
+        ),
     )
 
 
@@ -154,7 +173,9 @@ def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) 
         windows = [(depths - half, depths), (start, start + half), (0, depths), (0, depths - 1)]
     else:
         single = [(cut,)]
-        windows = [((cut + 1) // 2, cut + 1), (0, cut + 1)]
+        half = (cut + 1) // 2
+        # up to the last depth these are windows that are tried without a cut too
+        windows = [(half if cut < depths - 1 else depths - half, cut + 1), (0, cut + 1)]
     wide = dict.fromkeys(tuple(range(a, b)) for a, b in windows if b - a > 1)
     return single + (list(wide) if several else [])
 

@@ -8,13 +8,10 @@ continues where it was.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,9 +19,7 @@ from regraft import engines
 from regraft.cache import Store
 from regraft.engines import Engine, Features, Pixels
 from regraft.images import Facts, View, absent, digest, facts_key, inspect
-
-A = TypeVar("A")
-B = TypeVar("B")
+from regraft.threads import ahead, in_lots, threads
 
 Read = Callable[[int], bytes]
 Choose = Callable[[Pixels, Sequence[int]], Engine]
@@ -44,9 +39,11 @@ class Survey:
     """What one pass found, in the order of the images.
 
     ``features``: float16 ``[n, width]`` for each view; the rows of images that cannot be used are
-    zero. ``computed``: images that went through the engine. ``seconds``: of the whole pass.
-    ``busy``: seconds of the work of its parts, which overlap: ``read``, ``decode`` (in the
-    threads' own time), ``engine``.
+    zero. ``computed``: images that went through the engine. ``seconds``: of the whole pass, the
+    choice of an engine before it not counted. ``busy``: seconds of the work of its parts, which
+    overlap: ``read``, ``decode`` (in the threads' own time), ``engine``. ``choosing``: seconds of
+    that choice. ``recalled``: images that the cache knew. ``squares`` went through the engine,
+    ``opening`` (squares, seconds) of them in its first call, which opens it.
     """
 
     facts: tuple[Facts, ...]
@@ -54,6 +51,16 @@ class Survey:
     computed: int
     seconds: float
     busy: Mapping[str, float]
+    choosing: float = 0.0
+    recalled: int = 0
+    squares: int = 0
+    opening: tuple[int, float] = (0, 0.0)
+
+    @property
+    def engine_speed(self) -> float | None:
+        """Images a second of the engine alone, once it is open; None where this does not tell."""
+        squares, seconds = self.squares - self.opening[0], self.engine_seconds - self.opening[1]
+        return squares / seconds if squares > 0 and seconds > 0 else None
 
     @property
     def engine_seconds(self) -> float:
@@ -93,26 +100,27 @@ def survey(
         progress: told how many images are done, and of how many.
         workers: threads that decode; as many as there are cores unless given.
     """
-    start = time.perf_counter()
-    with _threads(_READERS) as readers, _threads(workers or engines.cores()) as decoders:
+    begun = start = time.perf_counter()
+    with threads(_READERS) as readers, threads(workers or engines.cores()) as decoders:
         if engine is None:
             pixels, indices = _sample(read, count, views[0], decoders)
             engine = choose(pixels, indices) if indices else None
+            start = time.perf_counter()
         work = _Pass(read, count, tuple(views), width, engine, store, space, progress)
         try:
-            contents = _ahead(readers, work.read_one, range(count), _LOT)
-            unknown = (new for lot in _in_lots(contents, _LOT) for new in work.look_up(lot))
-            for found in _ahead(decoders, work.decode_one, unknown, 2 * work.batch):
+            contents = ahead(readers, work.read_one, range(count), _LOT)
+            unknown = (new for lot in in_lots(contents, _LOT) for new in work.look_up(lot))
+            for found in ahead(decoders, work.decode_one, unknown, 2 * work.batch):
                 work.take(found)
             work.run_engine(work.waiting)
         finally:
             work.write_down()
-    return work.result(time.perf_counter() - start)
+    return work.result(time.perf_counter() - start, choosing=start - begun)
 
 
 def sample(read: Read, count: int, view: View) -> tuple[Pixels, list[int]]:
     """The pixels that :func:`survey` has an engine chosen with, and of which images they are."""
-    with _threads(engines.cores()) as pool:
+    with threads(engines.cores()) as pool:
         return _sample(read, count, view, pool)
 
 
@@ -132,7 +140,7 @@ def _sample(
             squares = None
         return index, squares[0] if squares else None
 
-    decoded = _ahead(pool, decode, order, 16)
+    decoded = ahead(pool, decode, order, 16)
     usable = ((index, square) for index, square in decoded if square is not None)
     some = sorted(islice(usable, engines.SAMPLE), key=lambda pair: pair[0])
     squares = [square for _, square in some]
@@ -188,6 +196,9 @@ class _Pass:
     waiting: list[tuple[int, View, Pixels]] = field(default_factory=list)
     facts: dict[int, Facts] = field(default_factory=dict)
     computed: set[int] = field(default_factory=set)
+    recalled: int = 0
+    squares: int = 0
+    opening: tuple[int, float] = (0, 0.0)
     twins: dict[int, int] = field(default_factory=dict)  # image -> the first of the same content
     first: dict[str, int] = field(default_factory=dict)
     new_facts: dict[str, str] = field(default_factory=dict)
@@ -258,6 +269,7 @@ class _Pass:
                 missing.append(view)
         if facts is not None and (facts.problem or not missing):
             self.facts[content.index] = facts
+            self.recalled += not facts.problem
             return None
         return _New(content, facts, tuple(missing))
 
@@ -299,7 +311,11 @@ class _Pass:
             self.features[view][index] = row
             self.new_rows.setdefault(view, {})[self.facts[index].digest] = row
             self.computed.add(index)
-        self.busy["engine"] += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        if not self.squares:
+            self.opening = len(squares), seconds
+        self.squares += len(squares)
+        self.busy["engine"] += seconds
 
     def write_down(self) -> None:
         """Remember what is new, features first: facts without them would only be found again."""
@@ -321,7 +337,7 @@ class _Pass:
             self.told = self.done
             self.progress(self.done, self.count)
 
-    def result(self, seconds: float) -> Survey:
+    def result(self, seconds: float, choosing: float) -> Survey:
         """All of it, in order; images of the same content have the same facts and features."""
         for index, first in self.twins.items():
             self.facts[index] = self.facts[first]
@@ -329,7 +345,18 @@ class _Pass:
                 rows[index] = rows[first]
         facts = tuple(self.facts[index] for index in range(self.count))
         computed = len(self.computed)
-        return Survey(facts, tuple(self.features.values()), computed, seconds, self.busy)
+        found = tuple(self.features.values())
+        return Survey(
+            facts,
+            found,
+            computed,
+            seconds,
+            self.busy,
+            choosing,
+            self.recalled,
+            self.squares,
+            self.opening,
+        )
 
 
 def _decode(data: bytes, new: _New, first: View) -> tuple[Facts, dict[View, Pixels]]:
@@ -354,35 +381,3 @@ def _unread(error: OSError) -> Facts:
     """The facts of a file that could not be read."""
     facts = absent(error.strerror or error)
     return facts if isinstance(error, FileNotFoundError) else replace(facts, problem="unreadable")
-
-
-# --- threads -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads; in the end, or at Ctrl-C, what has not begun is dropped."""
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[A], B], items: Iterable[A], most: int
-) -> Iterator[B]:
-    """``map(work, items)`` in threads, in order, at most so many items ahead."""
-    running: deque[Future[B]] = deque()
-    for item in items:
-        running.append(pool.submit(work, item))
-        if len(running) > most:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
-def _in_lots(items: Iterable[A], size: int) -> Iterator[list[A]]:
-    iterator = iter(items)
-    while lot := list(islice(iterator, size)):
-        yield lot

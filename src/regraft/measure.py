@@ -70,11 +70,15 @@ class Measured:
     shift: tuple[float, ...] | None
     engine: str
     images_per_second: float
+    """Of the engine, see :func:`speed_of`."""
     seconds: Mapping[str, float]
+    """``audit``; ``probe``, the pass over the images; ``engine``, the choice of an engine."""
     cache: Path
     started: float
     small: Split | None = None
     """Every image held out once: how a small set without a test of its own is judged."""
+    recalled: int = 0
+    """Images whose features the cache knew."""
 
     def parted(self, origin: str) -> "Measured":
         """The same with the sides that a plan speaks of: ``split``, or those of a small set."""
@@ -158,12 +162,27 @@ def measure(
         mirrored=looked.features[1][kept] if augment else None,
         shift=shift,
         engine=engine,
-        images_per_second=looked.images_per_second,
-        seconds={"audit": audited, "probe": looked.seconds},
+        images_per_second=speed_of(looked, engine, record, folder),
+        seconds={"audit": audited, "engine": looked.choosing, "probe": looked.seconds},
         cache=folder,
         started=started,
         small=each_once(dataset, audit, sides, choices.test_fraction),
+        recalled=looked.recalled,
     )
+
+
+def speed_of(looked: Survey, engine: str, backbone: Backbone, folder: Path) -> float:
+    """Images/s of an engine: in this pass, else as measured when it was chosen on this machine.
+
+    Neither reading and decoding the images is in it, nor what the cache knew of them. 0 where
+    the engine never ran.
+    """
+    if looked.engine_speed is not None:
+        return looked.engine_speed
+    known = trunks.recall(trunks.home(folder, backbone))
+    measured = [one for one in known.candidates if one.name == engine] if known else []
+    whole = looked.squares / looked.engine_seconds if looked.squares else 0.0
+    return measured[0].images_per_second or whole if measured else whole
 
 
 def look_at(
@@ -225,8 +244,9 @@ def _look_together(
     asked: Asked = ANY,
 ) -> tuple[Survey, str]:
     """The pass shared by all processes, and the name of the engine that ran it."""
-    record, build = network.backbone, network.build
+    record, build, start = network.backbone, network.build, time.perf_counter()
     engine = same_engine(dataset, record, build, store.folder, asked=asked)
+    choosing = time.perf_counter() - start
     looked = shared_survey(
         dataset.read,
         len(dataset),
@@ -238,7 +258,7 @@ def _look_together(
         space=lambda view, name: engines.space(record, view, name),
         progress=progress,
     )
-    return looked, engine.name if engine else ""
+    return replace(looked, choosing=choosing), engine.name if engine else ""
 
 
 def shared_survey(
@@ -268,16 +288,21 @@ def shared_survey(
             progress=lambda done, _: progress(min(done * world, count), count),
         )
     )
-    parts = together((looked.facts, looked.computed, looked.busy))
+    counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
+    parts = together((looked.facts, counts, looked.busy, looked.opening[1]))
     facts: dict[int, Facts] = {}
-    for place, (some, _, _) in enumerate(parts):
+    for place, (some, *_) in enumerate(parts):
         facts |= zip(range(place, count, world), some, strict=True)
+    computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
     return Survey(
         facts=tuple(facts[i] for i in range(count)),
         features=tuple(rows_of_all(rows, count) for rows in looked.features),
-        computed=sum(computed for _, computed, _ in parts),
+        computed=computed,
         seconds=time.perf_counter() - start,
-        busy={name: sum(busy[name] for _, _, busy in parts) for name in looked.busy},
+        busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
+        recalled=recalled,
+        squares=squares,
+        opening=(first, sum(seconds for *_, seconds in parts)),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import heads
-from regraft.evidence import Evidence
+from regraft.evidence import Evidence, Probe
 from regraft.measure import Measured, mirrored
 from regraft.splits import folds
 
@@ -20,15 +20,20 @@ def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> 
         return False
     train = measured.split.train
     mirror = measured.mirrored[train]
-    return _gain(measured, train, mirror, evidence, weighting, seed) > 1
+    read = evidence.probes[evidence.chosen]
+    return _gain(measured, train, mirror, evidence, read, weighting, seed) > 1
 
 
 def keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether a mirrored image stays of its class: a head that learns from both loses nothing."""
+    """Whether a mirrored image stays of its class: a head that learns from both loses nothing.
+
+    Asked of what training reads, whatever the frozen network does.
+    """
     some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
     whole = measured.mirrored
     mirror = mirrored(measured, some) if whole is None else whole[some]
-    return _gain(measured, some, mirror, evidence, weighting, seed) > -1
+    read = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
+    return _gain(measured, some, mirror, evidence, read, weighting, seed) > -1
 
 
 def _gain(
@@ -36,13 +41,13 @@ def _gain(
     rows: NDArray[np.intp],
     mirror: NDArray[np.float16],
     evidence: Evidence,
+    read: Probe,
     weighting: str,
     seed: int,
 ) -> float:
     """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
     x, y = measured.features[rows], measured.labels[rows]
     fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
-    chosen = evidence.probes[evidence.chosen]
     widths, classes = measured.network.backbone.widths, len(measured.classes)
 
     def losses(views: int) -> NDArray[np.floating[Any]]:
@@ -52,8 +57,8 @@ def _gain(
             np.tile(y, views),
             classes,
             np.tile(fold, views),
-            [chosen.taps],
-            [chosen.strength],
+            [read.taps],
+            [read.strength],
             weighting,
         )[0, 0, : len(y)]
         loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)

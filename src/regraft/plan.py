@@ -15,7 +15,7 @@ from regraft.choices import Recipe
 from regraft.evidence import Evidence
 from regraft.heads import Taps
 from regraft.splits import EACH_ONCE, FEW
-from regraft.training import Training
+from regraft.training import Init, Training
 
 VERSION = 2
 """Of the plan's JSON. A reader refuses any other."""
@@ -62,6 +62,8 @@ class Ran:
     note: str
     """Which rate and epoch won, or why it did not end as planned."""
     handed_over: bool
+    epochs: int | None = None
+    """After how many epochs of training it was best, 0 where that is its start; none if frozen."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Plan:
     @property
     def frozen(self) -> tuple[str, ...]:
         """Names of the stages that are frozen: all that are kept, or those before the trained."""
-        if self.case in (1, 2) or not self.trainings:
+        if self.case in (1, 2) or not self.trainings or self.unchanged == "pretrained":
             return self.kept
         return self.kept[: self.kept.index(self.trainings[0].trainable_from)]
 
@@ -166,6 +168,19 @@ class Plan:
         """Whether a frozen network is proved by cross-validation, whatever else is tried."""
         few = self.split == "held out" and self.test_fraction is None and self.test < FEW
         return self.split == EACH_ONCE or few
+
+    @property
+    def start(self) -> Init | None:
+        """In a RUN: what the training of the network that was handed over began from, if any."""
+        starts: dict[str, Init] = {"fine-tuned": "pretrained", "from scratch": "random"}
+        names = [ran.name for ran in self.ran if ran.handed_over]
+        return starts.get(names[0]) if names else None
+
+    @property
+    def unchanged(self) -> Init | None:
+        """In a RUN: the start that was handed over because no epoch of training was better."""
+        still = any(ran.handed_over and ran.epochs == 0 for ran in self.ran)
+        return self.start if still else None
 
     @property
     def inputs(self) -> int:
@@ -189,19 +204,10 @@ class Plan:
         """The case in a sentence."""
         size = "large" if self.evidence.large else "small"
         likeness = "similar to" if self.evidence.similar else "different from"
+        set_ = f"Case {self.case}: {size} set, {likeness} the source"
         if self.case in (3, 4):
-            anew = any(training.init == "random" for training in self.trainings)
-            start = "pretrained weights, or from random ones" if anew else "pretrained weights"
-            if all(training.init == "random" for training in self.trainings):
-                start = "random weights"
-            return (
-                f"Case {self.case}: {size} set, {likeness} the source: new last layer, train the "
-                f"network from {start}"
-            )
-        usual = (self.case == 1) == self.evidence.similar
-        yet = "the last stage still helps" if self.case == 1 else "an earlier stage does better"
-        but = "" if usual else f", yet {yet}"
-        return f"Case {self.case}: {size} set, {likeness} the source{but}: {SURGERY[self.case]}"
+            return f"{set_}: {_training_in_words(self)}"
+        return f"{set_}{_although(self)}: {SURGERY[self.case]}"
 
     def steps(self) -> tuple[Step, ...]:
         """What is done, in order. Both the explanation and the run walk this list."""
@@ -219,6 +225,35 @@ class Plan:
         """The picture of the surgery, for a notebook."""
         return diagram.html(diagram.of_plan(self))
 
+
+def _training_in_words(plan: Plan) -> str:
+    """What is done in cases 3 and 4; in a RUN, what came of it."""
+    if plan.unchanged:
+        return (
+            f"new last layer, all other weights {STARTS[plan.unchanged]}, for no epoch of training "
+            "was better than the start"
+        )
+    inits = {plan.start} if plan.start else {training.init for training in plan.trainings}
+    start = {1: "random weights" if "random" in inits else "pretrained weights"}.get(
+        len(inits), "pretrained weights, or from random ones"
+    )
+    return f"new last layer, train the network from {start}"
+
+
+def _although(plan: Plan) -> str:
+    """Why a frozen network is not cut as its similarity alone says, where it is not."""
+    if (plan.case == 1) == plan.evidence.similar:
+        return ""
+    if any(choice.startswith(("--case", "--cut")) for choice in plan.overrides):
+        return f", {'kept whole' if plan.case == 1 else 'cut'} as was asked"
+    clearly = "no earlier cut does clearly better"
+    return f", yet {clearly if plan.case == 1 else 'an earlier stage does better'}"
+
+
+STARTS: Mapping[str, str] = {
+    "pretrained": "as they were pretrained",
+    "random": "as they were drawn",
+}
 
 SURGERY: Mapping[int, str] = {
     1: "keep the whole network frozen, fit a new last layer",

@@ -92,6 +92,10 @@ def contradictions(plan: Plan) -> Iterator[str]:
             f"evidence.chosen: must lie in 0..{len(plan.evidence.probes) - 1}, "
             f"got {plan.evidence.chosen}."
         )
+    if plan.evidence.whole is not None and not plan.evidence.whole < len(plan.evidence.probes):
+        yield (
+            f"evidence.whole: must be below {len(plan.evidence.probes)}, got {plan.evidence.whole}."
+        )
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft import engines, mirror, planfile, unfinished
+from regraft.budget import bounded
 from regraft.changes import Change
 from regraft.choices import Choices, Recipe, candidates
 from regraft.contest import Tell
@@ -129,7 +130,13 @@ def apply(
     choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
     check_engine(plan)
     measured = measure(
-        Dataset.open(data), network, choices, augment=plan.mirror, wish=plan.engine, cache=cache
+        Dataset.open(data),
+        network,
+        choices,
+        augment=plan.mirror,
+        wish=plan.engine,
+        cache=cache,
+        progress=bounded(plan.budget),
     )
     check_plan(plan, measured)
     return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
@@ -148,12 +155,22 @@ def fit(
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
 ) -> Result:
-    """Propose and apply in one go, looking at the images once."""
+    """Propose and apply in one go, looking at the images once.
+
+    Raises:
+        UsageError: choices that contradict each other, or a budget that cannot be kept.
+    """
     check_out(out, overwrite=overwrite, resume=resume)
     choices = choices or Choices()
     network = open_network(backbone, weights)
     measured = measure(
-        Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
+        Dataset.open(data),
+        network,
+        choices,
+        augment=augment,
+        strict=strict,
+        cache=cache,
+        progress=bounded(choices.budget),
     )
     plan = draft(measured, choices)
     return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)

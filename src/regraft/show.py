@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from regraft import diagram
+from regraft import diagram, wording
 from regraft.audit import Audit
 from regraft.changes import Change
 from regraft.evidence import LARGE, SIMILAR, Evidence
@@ -81,7 +81,8 @@ def _curve(plan: Plan) -> RenderableType:
         span = f"{low:.1%} to {high:.1%}"
         bar = Text(_bar(probe.accuracy), style=style)
         table.add_row(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)
-    return table
+    said = wording.by_loss(plan)
+    return Group(table, Text(said)) if said else table
 
 
 def _bar(share: float) -> str:
@@ -186,7 +187,9 @@ def show_result(
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
-        "What it cost": Text(cost + "\n" + _spent(metrics["seconds"])),
+        "What it cost": Text(
+            "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
+        ),
     }
     for title, body in sections.items():
         console.print(Text(title, style="bold"))
@@ -195,16 +198,19 @@ def show_result(
 
 def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
     count = {kind: sum(c.parameters for c in changes if c.kind == kind) for kind in KINDS}
+    anew = "random" if plan.unchanged else "trained from random"
+    words = {"kept": "trained on", "reinitialised": anew}
     table = Table.grid(padding=(0, 2))
     for kind in KINDS:
         names = ", ".join(c.name for c in changes if c.kind == kind)
         if not names and kind in ("kept", "reinitialised"):
             continue
-        word = {"kept": "trained on", "reinitialised": "trained from random"}.get(kind, kind)
+        word = words.get(kind, kind)
         names = names or "nothing"
         table.add_row(word, Text(f"{count[kind]:>11,} parameters"), Text(names))
     table.add_row("reads", "", Text(stages_named(plan.backbone, plan.taps)))
-    return table
+    said = wording.unchanged(plan)
+    return Group(table, Text(said)) if said else table
 
 
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
@@ -215,23 +221,11 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         f"{metrics['guess']:.1%}",
         f"log loss {metrics['log_loss']:.3f}, calibration error {metrics['ece']:.1%}",
     ]
-    worst = sorted(metrics["per_class"].items(), key=lambda entry: float(entry[1]["recall"]))[:3]
+    missed = [entry for entry in metrics["per_class"].items() if entry[1]["recall"] < 1]
+    worst = sorted(missed, key=lambda entry: float(entry[1]["recall"]))[:3]
     named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
-    lines += [f"least often recognised: {named}", *_surprise(plan.evidence, low, high)]
-    return Group(*(Text(line) for line in lines))
-
-
-def _surprise(evidence: Evidence, low: float, high: float) -> Iterator[str]:
-    """Say it when the held-out images are not what cross-validation led to expect."""
-    least, most = evidence.expected_interval
-    expected = f"cross-validation on the training images led to expect {evidence.expected:.1%}"
-    if high < least:
-        yield (
-            f"That is less than expected: {expected}. The held-out images are harder (another "
-            "camera, place or time), or the training images come in series of near-same pictures."
-        )
-    elif low > most:
-        yield f"That is more than expected: {expected}. The held-out images are easier."
+    lines += [f"least often recognised: {named}" if named else "", wording.surprise(plan, metrics)]
+    return Group(*(Text(line) for line in lines if line))
 
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
@@ -254,5 +248,5 @@ def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
 
 
 def _spent(seconds: Mapping[str, float]) -> str:
-    parts = [f"{name} {value:.2f} s" for name, value in seconds.items() if name != "total"]
+    parts = [f"{name} {value:.2f} s" for name, value in wording.spent(seconds)]
     return f"{seconds['total']:.1f} s in all: {', '.join(parts)}"

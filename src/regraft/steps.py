@@ -20,7 +20,7 @@ from regraft.contest import Entry, Setting, Tell, beats, frozen, record, trained
 from regraft.engines import reference, trunks
 from regraft.evaluate import score, softmax
 from regraft.heads import Head
-from regraft.measure import Measured, part, shared_survey
+from regraft.measure import Measured, part, shared_survey, speed_of
 from regraft.plan import Plan, StepKind
 from regraft.predict import Result, retrained
 from regraft.processes import of_first
@@ -57,7 +57,9 @@ class Work:
     engine: str = ""
     """What runs the trained network."""
     speed: float = 0.0
-    """Images/s of the trained network on the held-out images, decoding included."""
+    """Images/s of the trained network's engine."""
+    choosing: float = 0.0
+    """Seconds that its choice took."""
 
     @cached_property
     def setting(self) -> Setting:
@@ -200,7 +202,7 @@ def _choose(work: Work) -> None:
     ran = record(work.entries, best, truth, work.setting.groups)
     work.plan = replace(work.plan, case=best.case, taps=best.taps, ran=ran, why=why)
     if best.trained is not None:
-        work.changes = list(best.trained.changes)
+        work.changes = [_as_it_ended(change, work.plan) for change in best.trained.changes]
         work.tensors = dict(best.trained.state)
         work.head = Head(best.taps, work.tensors["head.weight"], work.tensors["head.bias"])
     elif work.plan.small:
@@ -213,6 +215,13 @@ def _prove_by_all(work: Work) -> None:
     sides = work.measured.split
     work.plan = replace(work.plan, split=sides.origin, train=len(sides.train), test=len(sides.test))
     _fit_head(work)
+
+
+def _as_it_ended(change: Change, plan: Plan) -> Change:
+    """What training was to change and did not is as it was pretrained."""
+    if plan.unchanged == "pretrained" and change.kind == "kept":
+        return replace(change, kind="frozen")
+    return change
 
 
 def _calibrate(work: Work) -> None:
@@ -248,9 +257,11 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
             {"step": "evaluate", "what": "Finding what runs the trained network fastest here."}
         )
         some, asked = part(measured, measured.split.train), Asked(wish=plan.pinned)
+        start = time.perf_counter()
         engine = same_engine(some, record, build, measured.cache, plan.taps, asked)
+        work.choosing = time.perf_counter() - start
     engine = engine or reference(record, plan.taps, build=build)
-    work.engine, start = engine.name, time.perf_counter()
+    work.engine = engine.name
     items = [measured.audit.kept[i] for i in measured.split.test]
     said = f"Classifying the {len(items):,} held-out images with {engine.name}."
     work.tell({"step": "evaluate", "what": said})
@@ -262,7 +273,7 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
         engine=engine,
         choose=lambda pixels, indices: engine,
     )
-    work.speed = len(items) / (time.perf_counter() - start)
+    work.speed = speed_of(looked, engine.name, record, measured.cache)
     return work.needed_head().logits(looked.features[0])
 
 
@@ -325,7 +336,7 @@ def result_of(work: Work) -> Result:
             engine=work.engine or measured.engine,
             images_per_second=work.speed if by_training else measured.images_per_second,
         )
-        | _candidates(work),
+        | _facts(work),
         tensors=tensors,
         changes=tuple(work.changes),
         predictions=Predictions(paths, truth, work.probabilities),
@@ -337,15 +348,19 @@ def result_of(work: Work) -> Result:
     )
 
 
-def _candidates(work: Work) -> dict[str, Any]:
-    """What ran, with its cost, for ``metrics.json``; nothing where there was no contest."""
-    if not work.entries:
-        return {}
-    rows = [
-        asdict(ran) | {"seconds": entry.seconds}
-        for ran, entry in zip(work.plan.ran, work.entries, strict=True)
-    ]
-    return {"candidates": rows, "why": work.plan.why}
+def _facts(work: Work) -> dict[str, Any]:
+    """What ``metrics.json`` holds beside the scores: how much of it is this run's own work."""
+    plan, measured, found = work.plan, work.measured, dict[str, Any]()
+    found["images_from_cache"] = measured.recalled
+    found["trained"] = work.hands_over_trained and plan.unchanged is None
+    if plan.budget is not None:
+        found["budget"] = plan.budget
+        found["over_budget"] = max(_seconds(work)["total"] - plan.budget, 0.0)
+    if work.entries:
+        rows = zip(plan.ran, work.entries, strict=True)
+        found["candidates"] = [asdict(ran) | {"seconds": entry.seconds} for ran, entry in rows]
+        found["why"] = plan.why
+    return found
 
 
 def ended(work: Work) -> None:
@@ -355,9 +370,13 @@ def ended(work: Work) -> None:
 
 
 def _seconds(work: Work) -> dict[str, float]:
-    """Seconds by part; ``fit`` is everything between the probe and the held-out images."""
+    """Seconds by part; ``fit`` is everything between the probe and the held-out images.
+
+    ``engine`` is the choice of what runs the network, that of the trained one included.
+    """
     steps = [row for row in work.log if row.get("step") in PERFORM]
     spent = {str(row["step"]): float(str(row["seconds"])) for row in steps}
-    evaluate = spent.pop("evaluate", 0.0)
+    evaluate = spent.pop("evaluate", 0.0) - work.choosing
     parts = {**work.measured.seconds, "fit": sum(spent.values()), "evaluate": evaluate}
+    parts["engine"] = parts.get("engine", 0.0) + work.choosing
     return {**parts, "total": time.perf_counter() - work.measured.started}

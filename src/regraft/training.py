@@ -174,11 +174,14 @@ def least_batch(training: Training, images: int) -> int:
     return images // steps_of(images, training)
 
 
-def images_shown(training: Training, images: int) -> int:
-    """How many images training passes forward and back, at most, over the whole race."""
+def images_shown(training: Training, images: int, held: int = 0) -> int:
+    """How many images training passes forward and back, at most, over the whole race.
+
+    ``held``: the validation images, which only the second training has too.
+    """
     rung = rung_of(training)
     race = rung * (len(training.rates) - 1) + training.epochs
-    return images * (race + (training.epochs if training.refit else 0))
+    return images * race + (images + held) * (training.epochs if training.refit else 0)
 
 
 def rung_of(training: Training) -> int:

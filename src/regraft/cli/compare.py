@@ -26,7 +26,7 @@ def run_compare(
 ) -> None:
     """Make the folder, and print what each case got."""
     check(choices, out, overwrite=overwrite)
-    measured = measured_from(data, backbone, weights, choices, False, strict)
+    measured = measured_from(data, backbone, weights, choices, False, strict, budget=choices.budget)
     with training_bar() as tell:
         found = side_by_side(measured, choices, quick=quick, tell=tell)
     found.save(out, overwrite=overwrite)

@@ -1,8 +1,11 @@
 """``regraft fit``: do what the evidence, or a plan, says."""
 
 import dataclasses
+import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from regraft import planfile, show
 from regraft.choices import Choices
@@ -52,7 +55,8 @@ def run_fit(
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
     corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
     source = data if corrected is None else corrected.after
-    measured = measured_from(source, backbone, weights, choices, augment, strict, wish)
+    budget = choices.budget if plan is None else plan.budget
+    measured = measured_from(source, backbone, weights, choices, augment, strict, wish, budget)
     before = None
     if plan is None:
         plan = draft(measured, choices)
@@ -87,15 +91,22 @@ def run_fit(
     if corrected is not None and result.plan.split != plan.split:  # the frozen network has won
         own = result.plan.split
         before = before_corrections(corrected, measured, choices, measured.network, own)
+    metrics = with_total(result.metrics, time.perf_counter() - measured.started)
     if as_json:
-        print_json({**result.metrics, **({} if corrected is None else {"before": before})})
+        print_json({**metrics, **({} if corrected is None else {"before": before})})
         return
-    show.show_result(
-        results(), result.plan, result.metrics, result.changes, cost(measured, result.plan)
-    )
+    show.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
         results().print(_before_and_after(corrected, _share(before, plan), measured, result))
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
+
+
+def with_total(metrics: Mapping[str, Any], total: float) -> dict[str, Any]:
+    """The figures with the seconds of the whole run, its writing included."""
+    found = {**metrics, "seconds": {**metrics["seconds"], "total": total}}
+    if "budget" in metrics:
+        found["over_budget"] = max(total - metrics["budget"], 0.0)
+    return found
 
 
 def _root_of(data: str) -> Path:

@@ -4,7 +4,8 @@ import dataclasses
 import os
 from pathlib import Path
 
-from regraft import planfile, show
+from regraft import planfile, show, wording
+from regraft.budget import bounded
 from regraft.choices import Choices
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.dataset import Dataset
@@ -49,8 +50,12 @@ def measured_from(
     augment: bool,
     strict: bool,
     wish: str = "",
+    budget: float | None = None,
 ) -> Measured:
-    """Measure with a progress bar, and say what is left out; ``wish``: the engine of a plan."""
+    """Measure with a progress bar, and say what is left out.
+
+    ``wish``: the engine of a plan; ``budget``: of the whole run.
+    """
     show_warnings()
     dataset = Dataset.open(data)
     network = open_network(backbone, weights)
@@ -62,7 +67,7 @@ def measured_from(
             augment=augment,
             strict=strict,
             wish=wish,
-            progress=report,
+            progress=bounded(budget, report),
         )
     say(*show.left_out_lines(measured.audit))
     return measured
@@ -77,8 +82,14 @@ def cost(measured: Measured, plan: Plan) -> str:
     lines = [
         f"{kept:,} parameters with the new layer ({backbone.name} has {backbone.parameters:,}), "
         f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image",
-        f"looking at the images took {measured.seconds['probe']:.1f} s "
-        f"({measured.images_per_second:,.0f} images/s on {measured.engine})",
+        wording.looking(
+            images=len(measured.dataset.items),
+            recalled=measured.recalled,
+            seconds=measured.seconds["probe"],
+            choosing=measured.seconds["engine"],
+            engine=measured.engine,
+            speed=measured.images_per_second,
+        ),
     ]
     return "\n".join([*lines, *(training_cost(measured, plan) if not plan.ran else [])])
 
@@ -87,6 +98,8 @@ def _trained(plan: Plan, kept: int, head: int) -> str:
     """How many of the kept parameters are trained, now or then."""
     if plan.case in (1, 2) or not plan.trainings:
         return f"{head:,} of them trained"
+    if plan.unchanged:
+        return "none of them changed by the training that was tried"
     frozen = plan.backbone.parameters_to[len(plan.frozen) - 1] if plan.frozen else 0
     return f"{kept - frozen:,} of them trained"
 
@@ -97,19 +110,23 @@ def training_cost(measured: Measured, plan: Plan) -> list[str]:
         return []
     from regraft.finetune import speed_of
 
-    network, lines = measured.network, []
+    network, lines, whole = measured.network, list[str](), 0.0
     for training in plan.trainings:
         speed = speed_of(
             network.build, network.backbone, measured.classes, training, measured.cache
         )
-        shown = images_shown(training, plan.train - plan.validation)
+        shown = images_shown(training, plan.train - plan.validation, plan.validation)
+        whole += shown / speed
         start = "pretrained" if training.init == "pretrained" else "random"
+        rates = f", all {len(training.rates)} rates counted" if len(training.rates) > 1 else ""
         lines.append(
-            f"training from {start} weights shows at most {shown:,} images: "
+            f"training from {start} weights shows at most {shown:,} images{rates}: "
             f"{duration(shown / speed)} at the {speed:.0f} images/s measured here"
         )
+    if len(lines) > 1:
+        lines.append(f"both together, if the first is not enough: {duration(whole)} at most")
     if plan.budget is not None:
-        lines.append(f"within the budget of {duration(plan.budget)}")
+        lines.append(f"with all else to be done within the budget of {duration(plan.budget)}")
     return lines
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regraft.backbones import Weights
+from regraft.budget import bounded
 from regraft.choices import Choices
 from regraft.compare.cases import (
     Done,
@@ -65,14 +66,21 @@ def compare(
         tell: called with what happens in training.
 
     Raises:
-        UsageError: choices that name one case.
+        UsageError: choices that name one case, or a budget that cannot be kept.
         DataError: the images cannot be used.
         RunError: the folder cannot be written.
     """
     choices = choices or Choices()
     check(choices, out, overwrite=overwrite)
     network = open_network(backbone, weights)
-    measured = measure(Dataset.open(data), network, choices, strict=strict, cache=cache)
+    measured = measure(
+        Dataset.open(data),
+        network,
+        choices,
+        strict=strict,
+        cache=cache,
+        progress=bounded(choices.budget),
+    )
     found = side_by_side(measured, choices, quick=quick, tell=tell)
     if out is not None:
         found.save(out, overwrite=overwrite)

@@ -13,7 +13,7 @@ from regraft.contest import Entry, Tell, beats, frozen, winner
 from regraft.decide import SCRATCH, worth_training
 from regraft.features import survey
 from regraft.measure import Measured
-from regraft.plan import Plan, frozen_case, stages_named
+from regraft.plan import STARTS, Plan, frozen_case, stages_named
 from regraft.predict import Result
 from regraft.run import draft
 from regraft.steps import Work, ended, walk
@@ -58,7 +58,7 @@ def trained_plans(
     if not both.validation:
         few = "no class has three images, so there are none to validate a training with"
         return [], [Omitted(case, few) for case in omitted]
-    recipes = {one.init: one for one in (*both.trainings, *aims.trainings)}
+    recipes = {one.init: one for one in both.trainings}
     shared = replace(aims, insists=True, validation=both.validation)
     plans = [
         replace(shared, case=case, indicated=case, trainings=(recipe,))
@@ -148,12 +148,10 @@ def _outcome(
     result: Result, entry: Entry, truth: NDArray[np.intp], measured: Measured, *, brief: str
 ) -> Outcome:
     plan, metrics = result.plan, result.metrics
-    engine, speed = metrics["engine"], metrics["images_per_second"]
-    if entry.trained is None:
-        engine, speed = _speed(result, measured)
+    engine, speed = _speed(result, measured)
     note = next((ran.note for ran in plan.ran if ran.handed_over), "") or _reads(plan)
-    if entry.trained is not None and not entry.trained.epochs:
-        note += "; no epoch lowered the validation loss, so it is as it started"
+    if plan.unchanged:
+        note += f", so the weights are {STARTS[plan.unchanged]}"
     return Outcome(
         case=plan.case,
         name=_name(plan),
@@ -163,15 +161,19 @@ def _outcome(
         validation_accuracy=float((entry.shares.argmax(1) == truth).mean()) if len(truth) else None,
         parameters=plan.backbone.parameters_to[plan.cut]
         + (plan.inputs + 1) * len(measured.classes),
-        seconds=metrics["seconds"]["fit"] + metrics["seconds"]["evaluate"],
+        seconds=sum(metrics["seconds"][part] for part in ("fit", "evaluate", "engine"))
+        - measured.seconds["engine"],
         images_per_second=speed,
         engine=engine,
         brief=brief or ("the budget ran out" if "out of time" in note else ""),
         note=note,
+        unchanged=plan.unchanged is not None,
     )
 
 
 def _name(plan: Plan) -> str:
+    if plan.unchanged:
+        return f"{'fine-tuned' if plan.case == 3 else 'trained'}, no gain"
     names = {1: "frozen", 2: "frozen, cut earlier", 3: "fine-tuned"}
     return names.get(plan.case, "from random weights")
 
@@ -181,7 +183,7 @@ def _reads(plan: Plan) -> str:
 
 
 def _speed(result: Result, measured: Measured) -> tuple[str, float]:
-    """The engine of a frozen network and its images/s, decoding included, once it is warm."""
+    """The engine of a network and its images/s, decoding included, once it is warm."""
     plan = result.plan
     items = [measured.audit.kept[i] for i in measured.split.test[:TIMED]]
     engine = result.engine()

@@ -49,6 +49,8 @@ class Outcome:
     """Why it was trained for less than its recipe; empty where it was not."""
     note: str
     """What a frozen network reads; which rate and epoch of a trained one won, or how it ended."""
+    unchanged: bool = False
+    """Whether it was trained, and no epoch was better than its start."""
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,6 @@ from regraft.heads import Taps
 from regraft.training import Init, Training
 
 
-class Candidate(Protocol):
-    """What is read of a :class:`regraft.plan.Ran`."""
-
-    @property
-    def name(self) -> str:
-        """What was fitted or trained."""
-
-    @property
-    def handed_over(self) -> bool:
-        """Whether it won."""
-
-
 class Planned(Protocol):
     """What is read of a :class:`regraft.plan.Plan`, which stands below this room."""
 
@@ -55,11 +43,19 @@ class Planned(Protocol):
         """Names of the frozen stages."""
 
     @property
+    def start(self) -> Init | None:
+        """In a RUN: what training began from, if a trained network was handed over."""
+
+    @property
+    def unchanged(self) -> Init | None:
+        """In a RUN: the start, where no epoch of training was better than it."""
+
+    @property
     def recipe(self) -> str:
         """How the new layer is made."""
 
     @property
-    def ran(self) -> Sequence[Candidate]:
+    def ran(self) -> Sequence[object]:
         """In a RUN: the candidates."""
 
     @property
@@ -71,23 +67,23 @@ def of_plan(plan: Planned) -> Scene:
     """The surgery of a plan; in a RUN, that of the network that was handed over."""
     names = [stage.name for stage in plan.backbone.stages]
     trained = plan.case in (3, 4) and len(plan.frozen) < len(names)
-    training = plan.trainings[0] if trained else None
+    training = plan.trainings[0] if plan.case in (3, 4) and plan.trainings else None
+    still = plan.unchanged == "pretrained"  # drawn as what it is: all frozen under a new layer
     scene = of_case(
         plan.backbone,
-        plan.case,
+        1 if still else plan.case,
         taps=training.taps if training and not plan.ran else plan.taps,
         classes=plan.evidence.classes,
         trainable_from=names[len(plan.frozen)] if trained else None,
         init=_start(plan),
         fitted=training.fitted if training else plan.recipe == "tuned",
     )
-    return replace(scene, title=plan.dataset, caption=f"{plan.title}.")
+    return replace(scene, case=plan.case, title=plan.dataset, caption=f"{plan.title}.")
 
 
 def _start(plan: Planned) -> Init | None:
     """What training starts from; None where both are planned and neither is handed over yet."""
-    handed_over = {ran.name for ran in plan.ran if ran.handed_over}
-    if handed_over:
-        return "random" if "from scratch" in handed_over else "pretrained"
+    if plan.ran:
+        return plan.start or "pretrained"
     starts = {training.init for training in plan.trainings}
     return next(iter(starts)) if len(starts) == 1 else None

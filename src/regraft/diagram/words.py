@@ -22,19 +22,19 @@ _TITLES = (
 )
 
 _FROZEN = {
-    1: "Its features fit as they are: cut off the head, put a new layer there and train only that. "
-    "What is frozen cannot overfit to a few images.",
-    2: "Early stages fit almost any image, late ones mostly the source: cut after an early one, "
-    "and train only a new layer there.",
+    1: "Where its features fit as they are: cut off the head, put a new layer there and train only "
+    "that. What is frozen cannot overfit to a few images.",
+    2: "Early stages fit almost any image, late ones mostly the source: where images differ from "
+    "that, cut after an early stage, and train only a new layer there.",
 }
 
 _TRAINED = {
-    "trained": "So many images can move every weight without overfitting: replace the last layer, "
-    "and train everything, starting from the pretrained weights.",
+    "trained": "Replace the last layer, and train everything, starting from the pretrained "
+    "weights: the more images there are, the less that overfits.",
     "either": "Replace the last layer and train everything, from the pretrained weights first; "
     "where that gives no good model, from random ones.",
-    "scratch": "Pretrained weights gave no good model: the same network, with a new last layer, "
-    "learns everything from random weights.",
+    "scratch": "The same network, with a new last layer, learns everything from random weights: "
+    "with many images, where the pretrained ones give no good model.",
 }
 
 

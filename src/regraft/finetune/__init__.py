@@ -34,7 +34,7 @@ from regraft.heads import Head, class_weights
 from regraft.networks import normalised
 from regraft.processes import any_of, of_first, open_fabric
 from regraft.surgery import Network, operate
-from regraft.training import Training, rung_of
+from regraft.training import Training, images_shown, rung_of
 
 __all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
 
@@ -100,6 +100,7 @@ def train(
     folder: Path,
     cache: Path,
     deadline: float = float("inf"),
+    later: int = 0,
     tell: Callable[[Row], None] = lambda row: None,
 ) -> Trained:
     """Train a network on images.
@@ -115,6 +116,7 @@ def train(
         folder: for the checkpoints; where there are some, training goes on from them.
         cache: the cache folder, which remembers how training runs fastest.
         deadline: when to stop with the best so far, on the clock of :func:`time.monotonic`.
+        later: images that other trainings show at most after this one, for how long it all takes.
         tell: called with every row of the log.
 
     Raises:
@@ -146,6 +148,7 @@ def train(
         seed=seed,
         folder=folder,
         deadline=deadline,
+        later=later,
         tell=tell,
     )
     job = replace(job, border=_border(job, network, fabric))
@@ -213,14 +216,18 @@ def _border(job: Job, network: Network, fabric: Fabric) -> Border | None:
 def _race(job: Job, rows: NDArray[np.intp]) -> list[Standing]:
     """All rates to the first rung, the best of them to the end (successive halving)."""
     training, everyone = job.training, list[Standing]()
-    for rate in training.rates:
+    shown, rung = images_shown(training, len(rows), len(job.truth)), rung_of(training)
+    for number, rate in enumerate(training.rates, 1):
         if not everyone or not any_of(time.monotonic() > job.deadline):
-            everyone.append(advance(job, f"rate-{rate:g}", rate, rows, rung_of(training)))
+            turn = replace(job, later=job.later + shown - number * rung * len(rows))
+            everyone.append(advance(turn, f"rate-{rate:g}", rate, rows, rung))
     going = [one for one in everyone if not one.problem]
     best = min(going, key=_loss, default=None)
     if best is not None and best.epoch < training.epochs:
         at = everyone.index(best)
-        everyone[at] = advance(job, best.name, best.rate, rows, training.epochs)
+        again = (len(rows) + len(job.truth)) * training.epochs if training.refit else 0
+        turn = replace(job, later=job.later + again)
+        everyone[at] = advance(turn, best.name, best.rate, rows, training.epochs)
     return everyone
 
 

@@ -54,6 +54,9 @@ class Job:
     tell: Callable[[Row], None]
     border: Border | None = None
     """What the frozen part of the network gives for the images, where that can be held."""
+    later: int = 0
+    """Images that are shown at most after this candidate's turn: by other rates, by the second
+    training, and from other starts."""
     told: dict[str, int] = field(default_factory=dict)
     """Rows that were told, by candidate; those of a resumed run are told again, once."""
 

@@ -75,6 +75,7 @@ def advance(
         if judge and candidate.epoch - candidate.best_epoch >= job.training.patience:
             break
         try:
+            began = time.perf_counter()
             row = _epoch(job, candidate, rows, until)
             candidate.epoch += 1
             if any_of(not candidate.is_sound()):
@@ -87,6 +88,8 @@ def advance(
         except OutOfTime:
             candidate.problem = "out of time"
             break
+        shown, spent = len(rows), time.perf_counter() - began
+        row["left"] = left(job, shown * (until - candidate.epoch), spent / shown)
         candidate.rows.append(row)
         keep(job, candidate)
         job.tell(row)
@@ -123,7 +126,11 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
             now = time.perf_counter()
             if now - heard > PULSE and not last:
                 heard = now
-                job.tell(_pulse(candidate, until, number + 1, per_epoch, total, now - began))
+                done = number + 1
+                own = per_epoch * (until - candidate.epoch) - done  # steps
+                each = len(rows) / per_epoch
+                last_for = left(job, round(own * each), (now - began) / (done * each))
+                job.tell(_pulse(candidate, done, per_epoch, total, last_for))
     seconds = time.perf_counter() - began
     return {
         "step": "train",
@@ -131,15 +138,23 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
         "seconds": seconds,
         "epoch": candidate.epoch + 1,
         "of": training.epochs,
-        "left": seconds * (until - candidate.epoch - 1),
         "rate": candidate.rate * candidate.share,
         "loss": sum_of(float(total)) / job.fabric.world_size / per_epoch,
         "images_per_second": shown / seconds,
     }
 
 
+def left(job: Job, own: int, pace: float) -> float:
+    """Seconds until all training is done, at most: all rates, the second training, other starts.
+
+    ``own``: images that this candidate still shows before others have their turn; ``pace``: seconds
+    an image. Under a budget it is no more than what that leaves.
+    """
+    return min(pace * (own + job.later), max(job.deadline - time.monotonic(), 0.0))
+
+
 def _pulse(
-    candidate: Candidate, until: int, done: int, steps: int, total: Tensor, seconds: float
+    candidate: Candidate, done: int, steps: int, total: Tensor, seconds: float
 ) -> dict[str, object]:
     """How far an epoch is, for who watches; it is not logged."""
     return {
@@ -149,7 +164,7 @@ def _pulse(
         "done": done,
         "steps": steps,
         "loss": float(total) / done,
-        "left": seconds / done * (steps * (until - candidate.epoch) - done),
+        "left": seconds,
     }
 
 

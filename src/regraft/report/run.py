@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from regraft import diagram
+from regraft import diagram, wording
 from regraft.dataset import Dataset
 from regraft.decide import alternative
 from regraft.plan import Plan
@@ -56,6 +56,10 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         metrics=metrics,
         classes=result.classes,
         verdict=words.verdict(plan, metrics),
+        spent=wording.spent(metrics["seconds"]),
+        speed=words.speed(metrics),
+        remarks=wording.remarks(plan, metrics),
+        by_loss=wording.by_loss(plan),
         contents=_contents(bool(training), heat != Heat()),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
         steps=[step.sentence for step in plan.steps()],

@@ -1,11 +1,14 @@
 """The page of a comparison."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
 
 from regraft import backbones, diagram
+from regraft.backbones import Backbone
+from regraft.diagram import Scene
 from regraft.report import curves, template
 from regraft.report.words import seconds
 
@@ -36,19 +39,35 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _picture(document: Mapping[str, Any]) -> str:
-    """What each case does to a bundled network; of another one there is no record at hand."""
+    """What each case did to a bundled network; of another one there is no record at hand."""
     if document["backbone"] not in backbones.names() or not document.get("classes"):
         return ""
     record = backbones.get(document["backbone"])
-    scenes = [
-        diagram.of_case(
-            record,
-            one["case"],
-            taps=tuple(one["taps"]),
-            classes=document["classes"],
-            init="random" if one["case"] == 4 else None,
-            fitted=document.get("recipe", "tuned") == "tuned" and one["case"] != 4,
-        )
-        for one in document["cases"]
-    ]
+    scenes = [_scene(record, document, one) for one in document["cases"]]
     return "".join(diagram.html(scene) for scene in scenes)
+
+
+def _scene(record: Backbone, document: Mapping[str, Any], one: Mapping[str, Any]) -> Scene:
+    """What one case did to the network, with the figures it got and no other word about them."""
+    case, start = one["case"], "random" if one["case"] == 4 else "pretrained"
+    still = one.get("unchanged", False) and start == "pretrained"
+    scene = diagram.of_case(
+        record,
+        1 if still else case,
+        taps=tuple(one["taps"]),
+        classes=document["classes"],
+        init="random" if case == 4 else None,
+        fitted=document.get("recipe", "tuned") == "tuned" and case != 4,
+    )
+    done = {
+        1: "the whole network is kept and frozen under a new layer",
+        2: f"cut after {scene.cut}; what is before it is frozen, under a new layer",
+        3: "every stage is trained from the pretrained weights, under a new last layer",
+        4: "every stage is trained from random weights, under a new last layer",
+    }[case]
+    if one.get("unchanged", False):
+        done = f"no epoch of training was better than the start, so it is the {start} network"
+    said = (
+        f"{done[0].upper()}{done[1:]}: {one['accuracy']:.1%} of {document['test']:,} images right."
+    )
+    return replace(scene, case=case, title=f"Case {case}: {one['name']}", caption=said)

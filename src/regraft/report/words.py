@@ -72,6 +72,17 @@ def _titled(kind: str, code: str) -> str:
     return "In Python" if "import regraft" in code else "In Python, without regraft"
 
 
+def speed(metrics: Metrics) -> str:
+    """How fast the network runs; '' for a run of an earlier version, which told the cache's too."""
+    if "images_from_cache" not in metrics:
+        return ""
+    pace, known = f"{metrics['images_per_second']:,.0f} images/s", metrics["images_from_cache"]
+    return (
+        f"{metrics['engine']} runs the network at {pace} there, reading and decoding them not "
+        f"counted; {known:,} images were known to the cache."
+    )
+
+
 def seconds(value: float) -> str:
     """A time as people say it."""
     if value < 10:
