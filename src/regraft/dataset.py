@@ -109,7 +109,7 @@ class Dataset:
         Raises:
             DataError: its pictures or labels cannot be used, or change from reading to reading.
         """
-        from regraft.readers.memory import from_torch
+        from regraft.readers.pairs import from_torch
 
         return from_torch(torch_dataset, classes)
 
