@@ -1,7 +1,9 @@
-"""What names say: of folders, of columns, in archives, of labels. One table for each kind."""
+"""What names say: of folders, in archives, of labels. One table for each kind."""
 
-import csv
+import io
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from pictures import facts_of, in_memory, jpeg, lay_out, refusal
 from regraft.audit import audit
+from regraft.corrections import correct
 from regraft.dataset import Dataset, clean_label
 
 BOTH = ("cat", "dog")
@@ -166,110 +169,97 @@ def test_usual_names_are_not_spoken_of(tmp_path: Path) -> None:
     assert Dataset.open(pack(tmp_path, below(["train", "Val", "test"]), "folder")).notes == ()
 
 
-# --- tables --------------------------------------------------------------------------------------
+# --- archives ------------------------------------------------------------------------------------
 
 
-def written(place: Path, columns: dict[str, list[object]], kind: str = "csv") -> Path:
-    """A table of a.jpg, b.jpg ... and these columns."""
-    count = len(next(iter(columns.values())))
-    names = [f"{letter}.jpg" for letter in "abcdefgh"[:count]]
-    lay_out(place, {name: b"1" for name in names})
-    whole: dict[str, list[object]] = {"path": [*names], "label": ["x", "y"] * (count // 2)}
-    whole |= columns
-    if kind == "parquet":
-        pyarrow, parquet = (pytest.importorskip(n) for n in ("pyarrow", "pyarrow.parquet"))
-        parquet.write_table(pyarrow.table(whole), place / "t.parquet")
-        return place / "t.parquet"
-    with open(place / "t.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([whole, *zip(*whole.values(), strict=True)])
-    return place / "t.csv"
+class Unflagged(zipfile.ZipInfo):
+    """A member whose name is these bytes, in no encoding that the zip tells."""
+
+    raw = b""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+        return self.raw, self.flag_bits
 
 
-TRAIN_TEST = ["train", "test"]
-COLUMNS: dict[str, tuple[dict[str, list[object]], list[str]]] = {
-    "split": ({"split": ["Train", "TEST"]}, TRAIN_TEST),
-    "Split ": ({"Split ": ["training_set", "test set"]}, TRAIN_TEST),
-    "data set": ({"data set": ["train", "test"]}, TRAIN_TEST),
-    "Data_Set": ({"Data_Set": ["Training", "Testing"]}, TRAIN_TEST),
-    "subset": ({"subset": ["TRAIN", "VALIDATION"]}, ["train", "val"]),
-    "partition": ({"partition": ["dev", "train"]}, ["val", "train"]),
-    "phase": ({"phase": ["train", ""]}, ["train", ""]),
-    "set": ({"set": ["trainval", "test"]}, TRAIN_TEST),
-    "stage": ({"stage": ["train", "holdout"]}, TRAIN_TEST),
-    "Usage": ({"Usage": ["Training", "PrivateTest"]}, TRAIN_TEST),
-    "fold of names": ({"fold": ["train_set", "eval_set"]}, TRAIN_TEST),
-    "is_valid": ({"is_valid": [True, False]}, ["val", "train"]),
-    "is_valid in numbers": ({"is_valid": [1, 0]}, ["val", "train"]),
-    "is_test in words": ({"isTest": ["no", "Yes"]}, TRAIN_TEST),
-    "is_train": ({"is_train": [True, False]}, TRAIN_TEST),
-    "is_valid and is_test": (
-        {"is_valid": [0, 1, 0, 0], "is_test": [0, 0, 1, 0]}, ["train", "val", "test", "train"]),
-    "is_train and is_test": (
-        {"is_train": [1, 0, 0, 1], "is_test": [0, 0, 1, 0]}, ["train", "val", "test", "train"]),
-    "two that agree": ({"subset": TRAIN_TEST, "is_valid": [0, 1]}, TRAIN_TEST),  # type: ignore[dict-item]
-    "split beside another": ({"split": TRAIN_TEST, "set": ["test", "train"]}, TRAIN_TEST),  # type: ignore[dict-item]
-    "k folds": ({"fold": [0, 1]}, ["", ""]),
-    "another data set": ({"dataset": ["flickr", "mine"]}, ["", ""]),
-    "a part": ({"part": ["wheel", "door"]}, ["", ""]),
-}  # fmt: skip
+def second_name(raw: bytes, name: str) -> bytes:
+    """The extra field with a name in UTF-8, for a member of the name ``raw``."""
+    data = b"\1" + zlib.crc32(raw).to_bytes(4, "little") + name.encode()
+    return b"\x75\x70" + len(data).to_bytes(2, "little") + data
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("case", COLUMNS)
-def test_split_columns(case: str, kind: str, tmp_path: Path) -> None:
-    columns, wanted = COLUMNS[case]
-    dataset = Dataset.open(written(tmp_path, columns, kind))
-    assert [item.split for item in dataset.items] == wanted
+def zip_of(place: Path, names: Sequence[bytes], extra: bytes = b"") -> Path:
+    with zipfile.ZipFile(place / "a.zip", "w") as target:
+        for n, raw in enumerate(names):
+            info = Unflagged(f"member{n}")
+            info.raw, info.extra = raw, extra
+            target.writestr(info, raw)
+    return place / "a.zip"
 
 
-REFUSED_COLUMNS: dict[str, tuple[dict[str, list[object]], str]] = {
-    "unknown": ({"split": ["train", "tset"]}, "row 3: a split must be train, val or test"),
-    "half unknown": ({"set": ["train", "extra"]}, "got 'extra' in column 'set' (rename it"),
-    "two that disagree": (
-        {"subset": ["train", "test"], "is_valid": [0, 0]},
-        "row 3 is in test by 'subset' and in train by 'is_valid'"),
-    "flags of one row": ({"is_valid": [1, 0], "is_test": [1, 0]},
-        "row 2: 'is_valid' and 'is_test' contradict each other"),
-    "no flag": ({"is_valid": ["True", "maybe"]}, "'is_valid' must be true or false, or empty"),
-}  # fmt: skip
+ZIPS = {
+    "UTF-8 without the flag": (["grün/1.jpg".encode()], b"", "grün", 0),
+    "UTF-8, back slashes": (["grün\\1.jpg".encode()], b"", "grün", 0),
+    "code page 437": (["grün/1.jpg".encode("cp437")], b"", "grün", 1),
+    "code page 1252": (["grün/1.jpg".encode("cp1252")], b"", "grⁿn", 1),
+    "Shift-JIS": (["表/1.jpg".encode("shift-jis")], b"", "ò\uff3c", 1),
+    "a second name": (
+        ["grün/1.jpg".encode("cp437")],
+        second_name("grün/1.jpg".encode("cp437"), "grün/1.jpg"),
+        "grün",
+        0,
+    ),
+    "a second name of another": (
+        ["grün/1.jpg".encode()],
+        second_name(b"old", "alt/1.jpg"),
+        "grün",
+        0,
+    ),
+    "ASCII": ([b"green/1.jpg"], b"", "green", 0),
+}
 
 
-@pytest.mark.parametrize("case", REFUSED_COLUMNS)
-def test_split_columns_that_cannot_be_followed(case: str, tmp_path: Path) -> None:
-    columns, words = REFUSED_COLUMNS[case]
-    assert words in "\n".join(refusal(written(tmp_path, columns)).problems)
+@pytest.mark.parametrize("case", ZIPS)
+def test_names_in_a_zip(case: str, tmp_path: Path) -> None:
+    names, extra, label, notes = ZIPS[case]
+    dataset = Dataset.open(
+        zip_of(tmp_path, [*names, b"plain/1.jpg"][: 2 if not extra else 1], extra)
+    )
+    assert dataset.items[0].label == label if extra else label in dataset.classes
+    assert [note for note in dataset.notes if "code page 437" in note] == list(dataset.notes)
+    assert len(dataset.notes) == notes
+    assert dataset.read([item.label for item in dataset.items].index(label)) == names[0]
 
 
-NOTED_COLUMNS: dict[str, tuple[dict[str, list[object]], list[str]]] = {
-    "nothing": ({"split": ["train", "test"]}, []),
-    "row numbers": ({"": [0, 1]}, []),
-    "read": ({"subset": ["train", "test"]}, ["'subset' is read as the split: 1 train, 1 test"]),
-    "not used": ({"age": [40, 50], "fold": [0, 1]}, ["'fold' and 'age' were not used"]),
-    "a split by its values": ({"role": ["train", "test"]}, [
-        "'role' holds test, train, but is not read as the split", "'role' was not used"]),
-    "another label": ({"species": ["u", "v"]}, ["'species' was not used"]),
-    "split says otherwise": ({"split": ["train", "test"], "is_valid": [0, 0]},
-        ["not used: split says otherwise (row "]),
-    "twins": ({"label": ["x", "x\u200b", "y", "y"]}, [r"'x' and 'x\u200b'"]),
-}  # fmt: skip
+def test_one_name_that_is_no_utf_8_makes_a_guess_of_all(tmp_path: Path) -> None:
+    gbk = [name.encode("gbk") for name in ("联通/1.jpg", "猫/1.jpg")]  # the first could be UTF-8
+    dataset = Dataset.open(zip_of(tmp_path, gbk))
+    assert set(dataset.classes) == {name.split(b"/")[0].decode("cp437") for name in gbk}
+    assert len(dataset.notes) == 1
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("case", NOTED_COLUMNS)
-def test_what_is_made_of_columns_is_said(case: str, kind: str, tmp_path: Path) -> None:
-    columns, words = NOTED_COLUMNS[case]
-    notes = Dataset.open(written(tmp_path, columns, kind)).notes
-    assert len(notes) == len(words)
-    assert all(word in note for word, note in zip(words, notes, strict=True))
+@pytest.mark.parametrize("raw", [b"gr\xfcn", b"green"])
+def test_names_in_a_tar(raw: bytes, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as to:
+        for name in (raw, b"plain"):
+            to.addfile(tarfile.TarInfo(f"{name.decode('latin-1')}/1.jpg"), io.BytesIO(b""))
+    dataset = Dataset.open(tmp_path / "a.tar")
+    assert dataset.classes[0] == raw.decode("utf-8", "backslashreplace")
+    assert ["no UTF-8" in note for note in dataset.notes] == [True] * (raw != b"green")
 
 
-@pytest.mark.parametrize("path", ["image_id", "File Name", "img", "Image-Path", "filename"])
-@pytest.mark.parametrize("label", ["category", "species", "class_name", "Class Label", "y", "dx"])
-def test_usual_names_of_columns(path: str, label: str, tmp_path: Path) -> None:
-    lay_out(tmp_path, {"a.jpg": b"1"})
-    (tmp_path / "t.csv").write_text(f"{path},{label},{path} of another\na.jpg,cat,b.jpg\n", "utf-8")
-    [item] = Dataset.open(tmp_path / "t.csv").items
-    assert (item.path, item.label) == ("a.jpg", "cat")
+# --- corrections, pictures to predict ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["cat\\1.jpg", ".\\cat\\1.jpg", "data\\cat\\1.jpg", "cat/1.jpg", "new\\9.jpg"]
+)
+def test_corrections_written_on_windows(path: str, tmp_path: Path) -> None:
+    root = lay_out(tmp_path / "data", {"cat/1.jpg": b"1", "dog/1.jpg": b"2"})
+    lay_out(tmp_path, {"new/9.jpg": b"9"})
+    (tmp_path / "c.csv").write_text(f"path,label\n{path},dog\u200b\n", "utf-8")
+    after = correct(Dataset.open(root), tmp_path / "c.csv", root).after
+    corrected = {item.path: item.label for item in after.items if item.path in after.pinned}
+    assert corrected == {"new/9.jpg" if "new" in path else "cat/1.jpg": "dog"}
 
 
 # --- labels --------------------------------------------------------------------------------------

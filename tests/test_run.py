@@ -227,6 +227,9 @@ def test_one_image_at_a_time_and_all_forms_of_it(data: Path, fitted: Path) -> No
     with Image.open(path) as image:
         forms: list[Picture] = [path, str(path), path.read_bytes(), image, np.asarray(image)]
         shares = model.predict_proba(forms)
+        for alone in forms:  # no list is needed around one: it answered for each letter of a path
+            assert [one.label for one in model.predict(alone)] == [KINDS[0]]
+            assert_allclose(model.predict_proba(alone), shares[:1], atol=1e-6)
     assert_array_equal(shares, np.repeat(shares[:1], len(forms), 0))
     assert_allclose(model.predict_proba([path]), shares[:1], atol=1e-6)
 

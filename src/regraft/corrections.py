@@ -7,6 +7,7 @@ looked at it.
 
 import hashlib
 import os
+import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,7 +52,7 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
         dataset: what is corrected.
         table: a CSV or Parquet file. A path in it counts from the table's folder, else from
             ``root``; its end, such as a bare file name, also stands for the one image of the data
-            set whose path ends so.
+            set whose path ends so. Back slashes part folders, as on Windows.
         root: the folder that the data set's own paths count from.
 
     Raises:
@@ -89,6 +90,11 @@ def _places(dataset: Dataset, table: Path, root: Path) -> Callable[[str], tuple[
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
 
     def place(path: str) -> tuple[bool, list[str]]:
+        known, found = as_written(path)
+        windows = posixpath.normpath(path.replace("\\", "/"))
+        return (known, found) if found or windows == path else as_written(windows)
+
+    def as_written(path: str) -> tuple[bool, list[str]]:
         beside = table.parent / path
         for file, folder in ((beside, root), (beside.resolve(), root.resolve())):
             inside = Path(os.path.relpath(file, folder)).as_posix()

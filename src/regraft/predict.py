@@ -86,23 +86,24 @@ class Result:
         """The new layer."""
         return Head(self.plan.taps, self.tensors["head.weight"], self.tensors["head.bias"])
 
-    def predict(self, images: Sequence[Picture], top: int = 1) -> list[Prediction]:
-        """Name the ``top`` likeliest classes of each image.
+    def predict(self, images: Picture | Sequence[Picture], top: int = 1) -> list[Prediction]:
+        """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
         What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
         machine that does not know the network, :data:`MANY` images begin with some seconds in
         which the fastest engine is found.
         """
-        found = self._look(images)
+        pictures = _several(images)
+        found = self._look(pictures)
         shares = softmax(self.head.logits(found.features[0]))
         return [
             self._prediction(_name(image, n), facts.problem and facts.detail, row, top)
-            for n, (image, facts, row) in enumerate(zip(images, found.facts, shares, strict=True))
+            for n, (image, facts, row) in enumerate(zip(pictures, found.facts, shares, strict=True))
         ]
 
-    def predict_proba(self, images: Sequence[Picture]) -> NDArray[np.floating[Any]]:
+    def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
         """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
-        found = self._look(images)
+        found = self._look(_several(images))
         shares = softmax(self.head.logits(found.features[0]))
         shares[[bool(facts.problem) for facts in found.facts]] = np.nan
         return shares
@@ -227,6 +228,18 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
         digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
     weights = Weights("memory", digest.hexdigest(), "")
     return replace(backbone, stages=backbone.stages[: cut + 1], weights=weights)
+
+
+def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
+    """The pictures; one alone is a list of one.
+
+    An array is one picture where it has two axes, or three of which the last is of channels.
+    """
+    shape = tuple(getattr(images, "shape", ()))
+    alone = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    if alone or isinstance(images, str | bytes | bytearray | os.PathLike | Image.Image):
+        return [images]  # type: ignore[list-item]
+    return images  # type: ignore[return-value]
 
 
 def _name(image: Picture, number: int) -> str:

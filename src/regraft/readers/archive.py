@@ -26,8 +26,9 @@ from typing import Any, BinaryIO, Final
 
 from regraft.dataset import MAX_BYTES, Dataset, some
 from regraft.errors import DataError
-from regraft.readers.folder import readable
+from regraft.readers.folder import in_no_utf8, readable
 from regraft.readers.layout import arrange, is_hidden
+from regraft.readers.zipnames import zip_names
 
 MAX_RATIO: Final = 100  # a compressed tar that grows by more is a bomb: photos hardly compress
 FREE_RATIO: Final = 64 << 20  # bytes that may come out whatever the ratio
@@ -55,6 +56,7 @@ class _Listing:
     folders: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def open_zip(path: Path) -> Dataset:
@@ -66,7 +68,13 @@ def open_zip(path: Path) -> Dataset:
     try:
         with zipfile.ZipFile(path) as archive:
             listing = _list_zip(archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        UnicodeDecodeError,
+        struct.error,
+        OSError,
+    ) as error:
         raise DataError(f"'{path}' cannot be read as a zip.", [_words(error)]) from error
     packed = sum(member.packed for member in listing.files.values())
     if packed > path.stat().st_size:
@@ -82,7 +90,10 @@ def open_tar(path: Path) -> Dataset:
     """
     try:
         file = _decompressed(path)
-        with file.borrow() as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        with (
+            file.borrow() as stream,
+            tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as archive,
+        ):
             listing = _list_tar(archive)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise DataError(f"'{path}' cannot be read as a tar.", [_words(error)]) from error
@@ -97,7 +108,8 @@ def _dataset(path: Path, listing: _Listing, file: "_OnDisk | _Unpacked") -> Data
     found = arrange(str(path), [member.name for member in members], listing.folders)
     skipped = tuple(sorted([*found.skipped, *listing.skipped.items()]))
     chosen = tuple(members[place] for place in found.places)
-    return Dataset(path.name.split(".")[0], found.items, skipped, _Members(file, chosen))
+    name, read = path.name.split(".")[0], _Members(file, chosen)
+    return Dataset(name, found.items, skipped, read, notes=(*listing.notes, *found.notes))
 
 
 def _words(error: BaseException) -> str:
@@ -220,37 +232,40 @@ def _copy(source: BinaryIO, target: BinaryIO, path: Path, limit: int, space: int
 
 def _list_zip(infos: Sequence[zipfile.ZipInfo]) -> _Listing:
     """The members of a zip."""
-    listing = _Listing()
-    for info in infos:
+    names, notes = zip_names(infos)
+    listing = _Listing(notes=notes)
+    for info, name in zip(infos, names, strict=True):
         kind = stat.S_IFMT(info.external_attr >> 16)
         if info.is_dir():
-            _add_folder(listing, info.filename)
+            _add_folder(listing, name)
         elif kind not in (0, stat.S_IFREG):
-            listing.skipped[readable(info.filename)] = _NO_FILE
+            listing.skipped[readable(name)] = _NO_FILE
         elif info.flag_bits & 1:
-            listing.problems.append(f"{info.filename} is encrypted; pack it without a password")
+            listing.problems.append(f"{name} is encrypted; pack it without a password")
         elif info.compress_type not in (_STORED, _DEFLATED):
             listing.problems.append(
-                f"{info.filename} is compressed in a way that is not read; pack it with deflate"
+                f"{name} is compressed in a way that is not read; pack it with deflate"
             )
         else:
             place = (info.header_offset, info.compress_size, info.file_size)
-            member = Member(info.filename, *place, info.compress_type, info.CRC)
+            member = Member(name, *place, info.compress_type, info.CRC)
             _add_file(listing, member)
     return listing
 
 
 def _list_tar(archive: tarfile.TarFile) -> _Listing:
     """The members of a tar."""
-    listing = _Listing()
+    listing, names = _Listing(), list[str]()
     while (info := archive.next()) is not None:
         archive.members.clear()  # type: ignore[attr-defined]  # else it keeps every one
+        names += [] if info.name.isascii() else [info.name]
         if info.isdir():
             _add_folder(listing, info.name)
         elif not info.isreg() or info.issparse():
             listing.skipped[readable(info.name)] = _NO_FILE
         else:
             _add_file(listing, Member(info.name, info.offset_data, info.size, info.size))
+    listing.notes += in_no_utf8(names)
     return listing
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def open_folder(path: Path) -> Dataset:
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
     name, read = os.path.basename(root), Files(root, paths)
-    return Dataset(name, found.items, tuple(skipped), read, notes=found.notes)
+    return Dataset(
+        name, found.items, tuple(skipped), read, notes=(*in_no_utf8(walk.files), *found.notes)
+    )
 
 
 def _same(path: str, name: str) -> str:
@@ -78,6 +81,14 @@ def _ways(file: str) -> list[str]:
 def readable(name: str) -> str:
     """A file's name as text that any output can hold: bytes that are no UTF-8 become escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def in_no_utf8(names: Iterable[str]) -> list[str]:
+    """A sentence where names of files are bytes that are no UTF-8."""
+    first = next((name for name in names if readable(name) != name), None)
+    if first is None:
+        return []
+    return [f"There are names in no UTF-8; what is none in them is escaped: {readable(first)}."]
 
 
 def _walk(root: str) -> _Walk:

@@ -1,0 +1,112 @@
+"""What the columns of a table say: one table for each kind."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from pictures import lay_out, refusal
+from regraft.dataset import Dataset
+
+
+def written(place: Path, columns: dict[str, list[object]], kind: str = "csv") -> Path:
+    """A table of a.jpg, b.jpg ... and these columns."""
+    count = len(next(iter(columns.values())))
+    names = [f"{letter}.jpg" for letter in "abcdefgh"[:count]]
+    lay_out(place, {name: b"1" for name in names})
+    whole: dict[str, list[object]] = {"path": [*names], "label": ["x", "y"] * (count // 2)}
+    whole |= columns
+    if kind == "parquet":
+        pyarrow, parquet = (pytest.importorskip(n) for n in ("pyarrow", "pyarrow.parquet"))
+        parquet.write_table(pyarrow.table(whole), place / "t.parquet")
+        return place / "t.parquet"
+    with open(place / "t.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([whole, *zip(*whole.values(), strict=True)])
+    return place / "t.csv"
+
+
+TRAIN_TEST = ["train", "test"]
+COLUMNS: dict[str, tuple[dict[str, list[object]], list[str]]] = {
+    "split": ({"split": ["Train", "TEST"]}, TRAIN_TEST),
+    "Split ": ({"Split ": ["training_set", "test set"]}, TRAIN_TEST),
+    "data set": ({"data set": ["train", "test"]}, TRAIN_TEST),
+    "Data_Set": ({"Data_Set": ["Training", "Testing"]}, TRAIN_TEST),
+    "subset": ({"subset": ["TRAIN", "VALIDATION"]}, ["train", "val"]),
+    "partition": ({"partition": ["dev", "train"]}, ["val", "train"]),
+    "phase": ({"phase": ["train", ""]}, ["train", ""]),
+    "set": ({"set": ["trainval", "test"]}, TRAIN_TEST),
+    "stage": ({"stage": ["train", "holdout"]}, TRAIN_TEST),
+    "Usage": ({"Usage": ["Training", "PrivateTest"]}, TRAIN_TEST),
+    "fold of names": ({"fold": ["train_set", "eval_set"]}, TRAIN_TEST),
+    "is_valid": ({"is_valid": [True, False]}, ["val", "train"]),
+    "is_valid in numbers": ({"is_valid": [1, 0]}, ["val", "train"]),
+    "is_test in words": ({"isTest": ["no", "Yes"]}, TRAIN_TEST),
+    "is_train": ({"is_train": [True, False]}, TRAIN_TEST),
+    "is_valid and is_test": (
+        {"is_valid": [0, 1, 0, 0], "is_test": [0, 0, 1, 0]}, ["train", "val", "test", "train"]),
+    "is_train and is_test": (
+        {"is_train": [1, 0, 0, 1], "is_test": [0, 0, 1, 0]}, ["train", "val", "test", "train"]),
+    "two that agree": ({"subset": TRAIN_TEST, "is_valid": [0, 1]}, TRAIN_TEST),  # type: ignore[dict-item]
+    "split beside another": ({"split": TRAIN_TEST, "set": ["test", "train"]}, TRAIN_TEST),  # type: ignore[dict-item]
+    "k folds": ({"fold": [0, 1]}, ["", ""]),
+    "another data set": ({"dataset": ["flickr", "mine"]}, ["", ""]),
+    "a part": ({"part": ["wheel", "door"]}, ["", ""]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("case", COLUMNS)
+def test_split_columns(case: str, kind: str, tmp_path: Path) -> None:
+    columns, wanted = COLUMNS[case]
+    dataset = Dataset.open(written(tmp_path, columns, kind))
+    assert [item.split for item in dataset.items] == wanted
+
+
+REFUSED_COLUMNS: dict[str, tuple[dict[str, list[object]], str]] = {
+    "unknown": ({"split": ["train", "tset"]}, "row 3: a split must be train, val or test"),
+    "half unknown": ({"set": ["train", "extra"]}, "got 'extra' in column 'set' (rename it"),
+    "two that disagree": (
+        {"subset": ["train", "test"], "is_valid": [0, 0]},
+        "row 3 is in test by 'subset' and in train by 'is_valid'"),
+    "flags of one row": ({"is_valid": [1, 0], "is_test": [1, 0]},
+        "row 2: 'is_valid' and 'is_test' contradict each other"),
+    "no flag": ({"is_valid": ["True", "maybe"]}, "'is_valid' must be true or false, or empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED_COLUMNS)
+def test_split_columns_that_cannot_be_followed(case: str, tmp_path: Path) -> None:
+    columns, words = REFUSED_COLUMNS[case]
+    assert words in "\n".join(refusal(written(tmp_path, columns)).problems)
+
+
+NOTED_COLUMNS: dict[str, tuple[dict[str, list[object]], list[str]]] = {
+    "nothing": ({"split": ["train", "test"]}, []),
+    "row numbers": ({"": [0, 1]}, []),
+    "read": ({"subset": ["train", "test"]}, ["'subset' is read as the split: 1 train, 1 test"]),
+    "not used": ({"age": [40, 50], "fold": [0, 1]}, ["'fold' and 'age' were not used"]),
+    "a split by its values": ({"role": ["train", "test"]}, [
+        "'role' holds test, train, but is not read as the split", "'role' was not used"]),
+    "another label": ({"species": ["u", "v"]}, ["'species' was not used"]),
+    "split says otherwise": ({"split": ["train", "test"], "is_valid": [0, 0]},
+        ["not used: split says otherwise (row "]),
+    "twins": ({"label": ["x", "x\u200b", "y", "y"]}, [r"'x' and 'x\u200b'"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("case", NOTED_COLUMNS)
+def test_what_is_made_of_columns_is_said(case: str, kind: str, tmp_path: Path) -> None:
+    columns, words = NOTED_COLUMNS[case]
+    notes = Dataset.open(written(tmp_path, columns, kind)).notes
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))
+
+
+@pytest.mark.parametrize("path", ["image_id", "File Name", "img", "Image-Path", "filename"])
+@pytest.mark.parametrize("label", ["category", "species", "class_name", "Class Label", "y", "dx"])
+def test_usual_names_of_columns(path: str, label: str, tmp_path: Path) -> None:
+    lay_out(tmp_path, {"a.jpg": b"1"})
+    (tmp_path / "t.csv").write_text(f"{path},{label},{path} of another\na.jpg,cat,b.jpg\n", "utf-8")
+    [item] = Dataset.open(tmp_path / "t.csv").items
+    assert (item.path, item.label) == ("a.jpg", "cat")
