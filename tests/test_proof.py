@@ -109,7 +109,7 @@ def test_no_image_has_a_part_in_its_own_judgement(recipe: str, measured: Measure
     choices = Choices(recipe=recipe)  # type: ignore[arg-type]
     plan = replace(run.draft(measured, choices).without_training(), split=EACH_ONCE)
     plain = proof.each_held_out(plan, small_of(measured))
-    turn = splits.folds(measured.labels, measured.audit.groups, 5, plan.seed)
+    turn = splits.folds(measured.labels, measured.audit.groups, proof.TURNS, plan.seed)
     for place in (0, 17, 41):
         found = proof.each_held_out(plan, small_of(spoilt(measured, [place])))
         together = set(np.flatnonzero(turn == turn[place]).tolist())
@@ -140,7 +140,7 @@ def test_a_plan_edited_by_hand_is_judged_as_it_is(measured: Measured, plan: Plan
     edited = replace(plan, taps=(0,), case=2, strength=3.0)
     assert edited.taps != plan.evidence.probes[plan.evidence.chosen].taps
     every = small_of(measured)
-    turn = splits.folds(measured.labels, measured.audit.groups, 5, plan.seed)
+    turn = splits.folds(measured.labels, measured.audit.groups, proof.TURNS, plan.seed)
     rows = np.flatnonzero(turn != 0)
     head = proof.head_on(edited, every, rows, (0,), 3.0)
     logits = head.logits(measured.features[turn == 0][:, : record().widths[0]])
