@@ -6,7 +6,7 @@ from PIL import Image
 
 from pictures import encode, jpeg, photo
 from regraft.images import Facts, inspect
-from regraft.images.likeness import near_groups
+from regraft.images.likeness import likeness, near_groups
 
 
 def usable(data: bytes) -> Facts:
@@ -73,7 +73,7 @@ def test_every_pair_within_four_bits_is_found(flips: int) -> None:
         assert len(set(groups.tolist())) == 39
 
 
-@pytest.mark.parametrize(("loss", "groups"), [(0.003, 1), (0.012, 2)])
+@pytest.mark.parametrize(("loss", "groups"), [(0.012, 1), (0.03, 2)])
 def test_thumbnails_must_agree_closely(loss: float, groups: int) -> None:
     random = np.random.default_rng(0)
     one, other = random.normal(0, 40, (2, 256))
@@ -106,9 +106,10 @@ def test_copies_of_copies_are_one_group() -> None:
     assert groups[0] == groups[1] == groups[2]
 
 
-def test_thousands_of_copies_take_moments_and_little_memory() -> None:
+def test_thousands_that_are_alike_take_moments_and_are_no_copies() -> None:
     random = np.random.default_rng(0)
     still = random.integers(2, 250, 256)
     thumbs = (still + random.integers(-1, 2, (3000, 256))).astype(np.uint8)
-    groups = near_groups(np.full(3000, 77, np.uint64), thumbs)
-    assert len(set(groups.tolist())) == 1
+    found = likeness(np.full(3000, 77, np.uint64), thumbs, np.zeros(3000, np.int64))
+    assert len(set(found.groups.tolist())) == 3000
+    assert found.crowded == {0}

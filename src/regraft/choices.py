@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from regraft.audit import NearCopies
 from regraft.backbones import Backbone
 from regraft.errors import UsageError
 from regraft.evidence import candidates_of
@@ -29,6 +30,10 @@ class Choices:
     engine: str | None = None
     """What runs the frozen network, instead of a choice among all that there are."""
 
+    group_by: str | None = None
+    """What belongs together: a column, ``folder``, a pattern of the names, or ``none``."""
+    near_copies: NearCopies = "group"
+
     def named(self) -> tuple[str, ...]:
         """The choices that differ from the defaults, as they would be typed."""
         spelled = {
@@ -41,6 +46,8 @@ class Choices:
             "--learning-rate": None if self.rate is None else f"{self.rate:g}",
             "--budget": None if self.budget is None else f"{self.budget:g}s",
             "--engine": self.engine,
+            "--group-by": self.group_by,
+            "--near-copies": None if self.near_copies == "group" else self.near_copies,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 

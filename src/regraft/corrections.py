@@ -160,6 +160,7 @@ def _put(
         read,
         dataset.pinned | frozenset(own) | frozenset(names),
         dataset.notes,
+        dataset.table,
     )
     relabelled = tuple(sorted(path for path, label in own.items() if label != old[path]))
     confirmed = tuple(sorted(path for path, label in own.items() if label == old[path]))

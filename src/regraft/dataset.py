@@ -59,6 +59,8 @@ class Dataset:
     read: Callable[[int], bytes] = field(repr=False)
     pinned: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    table: Path | None = None
+    """Where the images are listed, if they are in a table; its other columns may group them."""
 
     def __len__(self) -> int:
         """How many images there are."""

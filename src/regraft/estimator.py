@@ -26,7 +26,7 @@ from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
 from regraft.features import survey
 from regraft.images import Facts
-from regraft.images.likeness import near_groups
+from regraft.images.likeness import likeness
 from regraft.measure import Measured, Network, cache_folder, open_network
 from regraft.plan import Plan
 from regraft.readers.pictures import are_wide, bytes_of, objection
@@ -233,7 +233,7 @@ def _measure(
             dataset, network, [network.backbone.view], store, lambda done, total: None
         )
         _refuse(pictures, looked.facts)
-        groups = _groups(looked.facts)
+        groups = _groups(looked.facts, dataset)
         shift = measure.shift_of(dataset, looked.facts, every.tolist(), network, store)
         store.prune()
     audit = Audit(tuple(every.tolist()), (), {}, (), groups)
@@ -257,11 +257,12 @@ def _measure(
     )
 
 
-def _groups(facts: Sequence[Facts]) -> NDArray[np.int64]:
+def _groups(facts: Sequence[Facts], dataset: Dataset) -> NDArray[np.int64]:
     """A number for each image, the same for near copies; DataError where there are too few."""
     hashes = np.array([one.phash for one in facts], np.uint64)
     thumbs = np.frombuffer(b"".join(one.thumb for one in facts), np.uint8)
-    near = near_groups(hashes, thumbs.reshape(len(facts), -1))
+    labels = np.array([dataset.classes.index(item.label) for item in dataset.items], np.int64)
+    near = likeness(hashes, thumbs.reshape(len(facts), -1), labels).groups
     groups: NDArray[np.int64] = np.unique(near, return_inverse=True)[1]
     different = len(set(groups.tolist()))
     if different < _LEAST:

@@ -30,7 +30,8 @@ from regraft.processes import (
     together,
     world_size,
 )
-from regraft.splits import EACH_ONCE, Split, check_fraction, each_once, split
+from regraft.readers.known import with_groups
+from regraft.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,6 +129,7 @@ def measure(
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
     asked = Asked(choices.engine, wish)
+    dataset = with_groups(dataset, choices.group_by)
     check_fraction(dataset, choices.test_fraction)
     _check_processes(dataset, network, (choices, augment, strict))
     started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
@@ -138,8 +140,13 @@ def measure(
 
         def parted() -> tuple[Audit, Split, float, tuple[float, ...] | None]:
             start = time.perf_counter()
-            audit = auditing.audit(dataset, looked.facts, strict=strict)
+            audit = auditing.audit(
+                dataset, looked.facts, strict=strict, near_copies=choices.near_copies
+            )
             sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
+            if each_once(dataset, audit, sides, choices.test_fraction) is None:
+                never = untested(dataset, audit, sides)
+                audit = replace(audit, warnings=(*audit.warnings, *never))
             audited = time.perf_counter() - start
             train = [audit.kept[i] for i in sides.train]
             return audit, sides, audited, shift_of(dataset, looked.facts, train, network, store)
@@ -226,7 +233,9 @@ def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
             ["Start fewer."],
         )
 
-    listed = "\n".join(f"{item.path}\t{item.label}\t{item.split}" for item in dataset.items)
+    listed = "\n".join(
+        f"{item.path}\t{item.label}\t{item.split}\t{item.group}" for item in dataset.items
+    )
     digest = images.digest(f"{network.backbone.weights.sha256} {asked}\n{listed}".encode())
     if len(set(together(digest))) > 1:
         raise DataError(

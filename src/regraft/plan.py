@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regraft import diagram
+from regraft.audit import NearCopies
 from regraft.backbones import Backbone
-from regraft.choices import Recipe
+from regraft.choices import Choices, Recipe
 from regraft.evidence import Evidence
 from regraft.heads import Taps
 from regraft.splits import EACH_ONCE, FEW
@@ -128,6 +129,22 @@ class Plan:
     """What ran the frozen network, and so the very numbers that all else follows from."""
     among: tuple[Taps, ...] = ()
     """The depths that the choice was among; cross-validation chooses among them anew each time."""
+    group_by: str = ""
+    """What people know to belong together, where that was said."""
+    near_copies: NearCopies = "group"
+    """What is done with copies of one capture."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of the images, in sentences."""
+
+    @property
+    def looked_at(self) -> Choices:
+        """The choices by which the images are looked at: the seed, the share, groups and copies."""
+        return Choices(
+            seed=self.seed,
+            test_fraction=self.test_fraction,
+            group_by=self.group_by or None,
+            near_copies=self.near_copies,
+        )
 
     @property
     def cut(self) -> int:

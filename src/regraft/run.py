@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft import engines, mirror, planfile, unfinished
+from regraft.audit import NearCopies
 from regraft.budget import bounded
 from regraft.changes import Change
 from regraft.choices import Choices, Recipe, candidates
@@ -62,6 +63,8 @@ def propose(
     learning_rate: float | None = None,
     budget: float | None = None,
     engine: str | None = None,
+    group_by: str | None = None,
+    near_copies: NearCopies = "group",
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -84,6 +87,10 @@ def propose(
         learning_rate: of cases 3 and 4, instead of three that race.
         budget: seconds that the whole run may take.
         engine: what runs the frozen network, instead of a choice among all that there are.
+        group_by: what belongs together and stays on one side of every split: a column of the
+            table, ``folder``, a regular expression for the names, or ``none``.
+        near_copies: copies of one capture stay together (``group``), are taken as they are
+            (``keep``), or are left out but one (``drop``).
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
@@ -97,6 +104,8 @@ def propose(
         *(case, cut, recipe, class_weights, seed, test_fraction),
         *(init, trainable_from, learning_rate, budget),
         engine=engine,
+        group_by=group_by,
+        near_copies=near_copies,
     )
     network = open_network(backbone, weights)
     measured = measure(
@@ -127,7 +136,7 @@ def apply(
     """
     check_out(out, overwrite=overwrite, resume=resume)
     network = network or open_network(plan.backbone.name, weights)
-    choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
+    choices = plan.looked_at
     check_engine(plan)
     measured = measure(
         Dataset.open(data),
@@ -270,7 +279,13 @@ def _planned(measured: Measured, choices: Choices) -> Plan:
         speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
         among=among,
     )
-    return replace(plan, engine=measured.engine)
+    return replace(
+        plan,
+        engine=measured.engine,
+        group_by=choices.group_by or "",
+        near_copies=choices.near_copies,
+        remarks=measured.audit.warnings,
+    )
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:

@@ -73,6 +73,20 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
 
 
+def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
+    """A sentence where a share that was drawn has none of some classes."""
+    labels = np.array([dataset.items[i].label for i in audit.kept])
+    never = sorted(set(labels.tolist()) - set(labels[sides.test].tolist()))
+    if not never or sides.origin != "held out":
+        return []
+    names = ", ".join(repr(name) for name in never[:10])
+    more = f" and {len(never) - 10:,} more" if len(never) > 10 else ""
+    return [
+        f"No image of {names}{more} is held out: that takes three images in groups of which one "
+        "can be spared. How well such a class is recognised is not measured."
+    ]
+
+
 def each_once(
     dataset: Dataset, audit: Audit, held: Split, test_fraction: float | None
 ) -> Split | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.audit.pixels import pixel_warnings
-from regraft.audit.rules import LEAST, NOT_BY_NAME, LeftOut, apply_rules
+from regraft.audit.rules import LEAST, NOT_BY_NAME, LeftOut, NearCopies, apply_rules
 from regraft.audit.words import IMBALANCE, by_class_and_split, check, warnings
 from regraft.dataset import Dataset
 from regraft.images import Facts
@@ -25,6 +25,7 @@ __all__ = [
     "NOT_BY_NAME",
     "Audit",
     "LeftOut",
+    "NearCopies",
     "audit",
     "counts",
     "fingerprint",
@@ -36,9 +37,10 @@ __all__ = [
 class Audit:
     """What is used of a data set, and what is not.
 
-    ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for the
-    same picture or nearly so; such images stay on one side of every split. ``notes``: how many of
-    the kept have each of ``Facts.notes``. ``warnings``: sentences.
+    ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for copies
+    of one capture and for what people know to belong together; such images stay on one side of
+    every split. ``notes``: how many of the kept have each of ``Facts.notes``. ``warnings``:
+    sentences.
     """
 
     kept: tuple[int, ...]
@@ -53,7 +55,13 @@ class Audit:
         return dict(Counter(entry.reason for entry in self.left_out).most_common())
 
 
-def audit(dataset: Dataset, facts: Sequence[Facts], *, strict: bool = False) -> Audit:
+def audit(
+    dataset: Dataset,
+    facts: Sequence[Facts],
+    *,
+    strict: bool = False,
+    near_copies: NearCopies = "group",
+) -> Audit:
     """Decide which images are used; ``facts`` are those of the items, in their order.
 
     Left out are files with a problem, exact copies but the first, pictures under two labels, what
@@ -64,11 +72,16 @@ def audit(dataset: Dataset, facts: Sequence[Facts], *, strict: bool = False) -> 
         DataError: fewer than two classes are left, nothing is left to train on or to test, or
             ``strict`` and anything is left out.
     """
-    kept, left_out, groups = apply_rules(dataset, facts)
-    check(dataset, kept, left_out, strict)
-    notes = Counter(note for i in kept for note in facts[i].notes)
-    sentences = (*warnings(dataset, kept, groups), *pixel_warnings(dataset, kept, facts))
-    return Audit(tuple(kept), left_out, dict(sorted(notes.items())), sentences, groups)
+    found = apply_rules(dataset, facts, near_copies)
+    check(dataset, found.kept, found.left_out, strict)
+    notes = Counter(note for i in found.kept for note in facts[i].notes)
+    return Audit(
+        tuple(found.kept),
+        found.left_out,
+        dict(sorted(notes.items())),
+        (*warnings(dataset, found), *pixel_warnings(dataset, found.kept, facts)),
+        found.groups,
+    )
 
 
 def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
@@ -77,12 +90,17 @@ def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
 
 
 def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
-    """SHA-256 over path, label, split and content of every image kept; order plays no part."""
+    """SHA-256 over path, label, split, group and content of every image kept, in any order."""
     lines = sorted(
-        "\0".join((item.path, item.label, item.split, facts[i].digest))
+        "\0".join((item.path, item.label, item.split, facts[i].digest, *_if_any(item.group)))
         for i, item in ((i, dataset.items[i]) for i in audit.kept)
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _if_any(group: str) -> tuple[str, ...]:
+    """Nothing where there is no group, so that the fingerprint stays what it was without groups."""
+    return (group,) if group else ()
 
 
 def write_csv(audit: Audit, path: Path) -> None:

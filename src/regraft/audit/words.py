@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.audit.rules import NOT_BY_NAME, LeftOut
+from regraft.audit.rules import NOT_BY_NAME, LeftOut, Ruled
 from regraft.dataset import Dataset, held_out_split, some
 from regraft.errors import DataError
 
@@ -60,9 +60,10 @@ def by_class_and_split(dataset: Dataset, kept: Iterable[int]) -> dict[str, dict[
     return by_class
 
 
-def warnings(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -> Iterable[str]:
+def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
     """What a person should know, though nothing is left out for it."""
     yield from dataset.notes
+    kept = found.kept
     by_class = by_class_and_split(dataset, kept)
     gone = sorted(set(dataset.classes) - set(by_class))
     if gone:
@@ -76,7 +77,10 @@ def warnings(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -
         )
     yield from _missing_from_splits(by_class)
     yield from _alike_names(by_class)
-    yield from _near_copies(dataset, kept, groups)
+    yield from _near_copies(dataset, kept, found.copies)
+    yield from _known_groups(dataset, found)
+    yield from _look_alike(dataset, found)
+    yield from _spared(dataset, found)
 
 
 def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
@@ -121,6 +125,47 @@ def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64
         yield (
             f"In {len(mixed):,} of them the labels differ, such as {first.path} ({first.label}) "
             f"and {other.path} ({other.label})."
+        )
+
+
+def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """How many groups people know of, and those that their own split puts on both sides."""
+    held = held_out_split(dataset.items)
+    sides: dict[str, set[bool]] = defaultdict(set)
+    for i in found.kept:
+        item = dataset.items[i]
+        if item.group:
+            sides[item.group].add(bool(held) and item.split == held)
+    if sides:
+        yield f"{len(sides):,} known groups are each kept on one side of what is drawn."
+    both = sorted(name for name, where in sides.items() if len(where) > 1)
+    if both:
+        yield (
+            f"The split of the data puts {len(both):,} known groups on both sides, such as "
+            f"{_list(both[:3])}; it is followed, and the test is easier than new groups would be."
+        )
+
+
+def _look_alike(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """Classes whose pictures are all nearly the same, as a fixed camera takes them."""
+    if not found.crowded:
+        return
+    few = np.array([dataset.items[i].label in found.crowded for i in found.kept])
+    yield (
+        f"{int(found.near[few].sum()):,} of the {_images(int(few.sum()))} of "
+        f"{_list(found.crowded)} look like another one as copies do, so only files that are the "
+        "same count as copies, and held-out images look like training ones. The result is that of "
+        "new images only if those are of the same parts, days and people: where names or a table "
+        "tell these, hold them out whole with --group-by."
+    )
+
+
+def _spared(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """Training images that copy held-out ones, and without which their class would be empty."""
+    for label, count in sorted(found.spared.items()):
+        yield (
+            f"{_images(count)} of {label!r} nearly copy others, most of what there is to train on; "
+            "they are kept, and the test is easier than new images would be."
         )
 
 

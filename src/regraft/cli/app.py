@@ -17,10 +17,13 @@ from regraft.cli.options import (
     Cut,
     Data,
     EngineName,
+    GroupBy,
     Init,
     InitName,
     LearningRate,
     Log,
+    NearCopies,
+    NearCopiesName,
     Network,
     Recipe,
     RecipeName,
@@ -74,6 +77,8 @@ def plan(
     learning_rate: LearningRate = None,
     budget: Budget = None,
     engine: EngineName = None,
+    group_by: GroupBy = None,
+    near_copies: NearCopiesName = NearCopies.group,
     augment: Augment = False,
     strict: Strict = False,
     out: Annotated[
@@ -85,17 +90,14 @@ def plan(
     from regraft.cli.plan import run_plan
 
     choices = _choices(
-        case,
-        cut,
-        recipe,
-        class_weights,
-        seed,
-        test_fraction,
-        init,
-        trainable_from,
-        learning_rate,
-        budget,
-        engine,
+        *(case, cut, recipe, class_weights, seed, test_fraction),
+        init=init,
+        trainable_from=trainable_from,
+        learning_rate=learning_rate,
+        budget=budget,
+        engine=engine,
+        group_by=group_by,
+        near_copies=near_copies,
     )
     run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
 
@@ -143,6 +145,8 @@ def fit(
     learning_rate: LearningRate = None,
     budget: Budget = None,
     engine: EngineName = None,
+    group_by: GroupBy = None,
+    near_copies: NearCopiesName = NearCopies.group,
     augment: Augment = False,
     strict: Strict = False,
     resume: Annotated[
@@ -158,17 +162,14 @@ def fit(
     from regraft.cli.fit import run_fit
 
     choices = _choices(
-        case,
-        cut,
-        recipe,
-        class_weights,
-        seed,
-        test_fraction,
-        init,
-        trainable_from,
-        learning_rate,
-        budget,
-        engine,
+        *(case, cut, recipe, class_weights, seed, test_fraction),
+        init=init,
+        trainable_from=trainable_from,
+        learning_rate=learning_rate,
+        budget=budget,
+        engine=engine,
+        group_by=group_by,
+        near_copies=near_copies,
     )
     run_fit(
         data,
@@ -214,6 +215,8 @@ def compare(
     learning_rate: LearningRate = None,
     budget: Budget = None,
     engine: EngineName = None,
+    group_by: GroupBy = None,
+    near_copies: NearCopiesName = NearCopies.group,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -225,6 +228,8 @@ def compare(
         learning_rate=learning_rate,
         budget=budget,
         engine=engine,
+        group_by=group_by,
+        near_copies=near_copies,
     )
     run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
 
@@ -260,6 +265,8 @@ def _choices(
     learning_rate: float | None = None,
     budget: str | None = None,
     engine: str | None = None,
+    group_by: str | None = None,
+    near_copies: NearCopies = NearCopies.group,
 ) -> "Choices":
     """What was asked for, as one record."""
     from regraft.choices import Choices
@@ -277,6 +284,8 @@ def _choices(
         learning_rate,
         None if budget is None else seconds_of(budget),
         engine=engine,
+        group_by=group_by,
+        near_copies=near_copies.value,
     )
 
 

@@ -50,13 +50,14 @@ def run_fit(
         check_engine(plan)
         _refuse_choices(plan, choices, backbone, augment)
         data, backbone, augment = data or _data_of(plan, plan_file), plan.backbone.name, plan.mirror
-        choices = Choices(seed=plan.seed, test_fraction=plan.test_fraction)
+        choices = plan.looked_at
     if data is None:
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
     corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
     source = data if corrected is None else corrected.after
     budget = choices.budget if plan is None else plan.budget
     measured = measured_from(source, backbone, weights, choices, augment, strict, wish, budget)
+    say(*measured.audit.warnings)
     before = None
     if plan is None:
         plan = draft(measured, choices)

@@ -30,6 +30,14 @@ class Init(enum.StrEnum):
     random = "random"
 
 
+class NearCopies(enum.StrEnum):
+    """What is done with copies of one capture."""
+
+    group = "group"
+    keep = "keep"
+    drop = "drop"
+
+
 class Log(enum.StrEnum):
     """What else the course of training is logged for; log.csv is always written."""
 
@@ -121,6 +129,24 @@ EngineName = Annotated[
         help="What runs the frozen network, as openvino-f32 or torch-fp32; results follow it "
         "within rounding.",
         show_default="a fast one that agrees with torch-fp32",
+    ),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN|folder|PATTERN",
+        help="Keep what belongs together (a part, patient, video, day) on one side of every split: "
+        "by a column of the table, the folder below the class, or a regular expression for the "
+        "file name (for the path, where it has a slash). 'none': no groups.",
+        show_default="a column such as group or patient, where there is one",
+    ),
+]
+NearCopiesName = Annotated[
+    NearCopies,
+    typer.Option(
+        "--near-copies",
+        help="Copies of one capture: 'group' keeps them on one side of every split, 'keep' takes "
+        "them as they are, 'drop' leaves out all but one.",
     ),
 ]
 Augment = Annotated[

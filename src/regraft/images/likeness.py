@@ -1,10 +1,8 @@
-"""Which pictures are nearly the same: re-encoded, rescaled, a little brighter.
+"""Which pictures are copies of one capture: re-encoded, rescaled, a little brighter.
 
 Each picture has a 64-bit perceptual hash and a 16 x 16 grey thumbnail. The hash finds candidates
-fast, the thumbnails confirm them. The limits were set by looking at pairs. Re-encoding a photo
-(JPEG at quality 60 to 85, WebP at 50, half to double size) turns at most 6 bits of the hash, and
-for 95 in 100 the correlation of the thumbnails stays above 0.994. Different handwritten digits,
-chest X-rays and fruits in a hand stay below that, even where their hashes agree.
+fast, the thumbnails confirm them, and what else is about them decides (:func:`likeness`). The
+limits were set by planting copies in sets of photos, X-rays and digits: ``docs/benchmarks.md``.
 """
 
 from collections.abc import Iterator
@@ -18,12 +16,20 @@ from numpy.typing import NDArray
 Grey = NDArray[np.float64]
 
 BITS: Final = 6  # near copies differ in at most so many of the 64
-LOSS: Final = 0.006  # and 1 - correlation of their thumbnails is below this
-BRIGHTNESS: Final = 24.0  # and their mean grey levels (of 255) are at most so far apart
+LOSS: Final = 0.02  # and 1 - correlation of their thumbnails, their distance, is below this
+APART: Final = 4.0  # and everything else is at least so many times as far away
+LEAST: Final = 3e-4  # distances below this are noise of encoding, and count as this
+BRIGHTNESS: Final = 56.0  # and their mean grey levels (of 255) are at most so far apart
+NEAR: Final = 0.006  # pictures this near that are no copies are alike: they show the same scene
+SHARE: Final = 0.1  # of a class that may be alike; of more than that nothing is called a copy
+FEW: Final = 12  # pictures that a group of copies may have; in a small class, half of it
 CONTRAST: Final = 2.0  # standard deviation of a thumbnail; plainer ones have nothing to compare
 _BANDS: Final = 5  # pairs that differ in 4 bits agree in one of 5 bands: those are all found
 _REACH: Final = 2000  # neighbours compared within a band, so that masses of blanks stay cheap
 _CHUNK: Final = 16_384  # pairs of thumbnails compared at a time
+_ALL: Final = 4096  # pictures of which all pairs are compared, not only those of like hashes
+_MOST: Final = 32  # near pairs of an image that are looked for: one with more has no copy
+_WORK: Final = 1 << 29  # distances computed at most to find what else is near
 
 
 def describe(grey: Grey) -> tuple[int, bytes]:
@@ -54,24 +60,163 @@ def _frequencies() -> tuple[Grey, NDArray[np.intp]]:
     return basis, np.argsort(np.add.outer(u**2, u**2).ravel(), kind="stable")[1:65]
 
 
-def near_groups(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A group number for each of ``hashes`` [n] and ``thumbs`` [n, 256]: near copies share one.
+@dataclass(frozen=True)
+class Likeness:
+    """What looks alike. ``groups`` [n]: a number, the same for copies of one capture.
 
-    Near copies of near copies do too. Pairs that differ in up to 4 bits are all found, and most
-    that differ in 5 or 6. Memory grows with n alone, time with the pairs that share a band.
+    ``near`` [n]: the picture has one that is as near as a copy and is none. ``crowded``: numbers of
+    the classes of which too many are like that; none of their pictures is called a copy.
     """
+
+    groups: NDArray[np.int64]
+    near: NDArray[np.bool_]
+    crowded: frozenset[int] = frozenset()
+
+
+def near_groups(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """A group number for each of ``hashes`` [n] and ``thumbs`` [n, 256]: near copies share one."""
+    return likeness(hashes, thumbs).groups
+
+
+def likeness(
+    hashes: NDArray[np.uint64],
+    thumbs: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None = None,
+) -> Likeness:
+    """Find the copies among pictures, and the classes (``labels`` [n]) whose pictures are alike.
+
+    Two captures of one scene can be nearer to each other than a picture to its re-encoded copy, so
+    nearness alone makes no copy. Copies come in small groups, all near the group's middle, with
+    nothing else about: the next picture is ``APART`` times as far away. A fixed camera has many at
+    like distances. Where more than ``SHARE`` of a class is near without being apart, that is a
+    property of the class, and the few that seem apart there are chance.
+
+    Memory grows with n alone, time with the pairs that share a band of the hash.
+    """
+    n = len(hashes)
     pictures = _Pictures.of(thumbs)
-    group = np.arange(len(hashes))
+    label = np.zeros(n, np.int64) if labels is None else labels
+    i, j, distance = _near_pairs(hashes, pictures)
+    rows = np.unique(np.concatenate([i, j]))
+    sizes = np.bincount(label, minlength=1)
+    limit = np.minimum(FEW, np.maximum(3, sizes // 2 if labels is not None else sizes))
+    found = [
+        (members, far)
+        for row, others, away in _neighbours(pictures, rows, i, j, distance)
+        for members, far in [_apart(row, others, away, int(limit[label[row]]))]
+        if len(members)
+    ]
+    groups = np.arange(n)
+    taken = np.zeros(n, bool)
+    for members, _ in sorted(found, key=lambda one: (-len(one[0]), one[1], one[0][0])):
+        if not taken[members].any():
+            groups[members] = members.min()
+            taken[members] = True
+    near = np.zeros(n, bool)
+    close = distance < NEAR
+    close &= groups[i] != groups[j]
+    near[i[close]] = near[j[close]] = True
+    crowded = _crowded(near, label) if labels is not None else frozenset()
+    if crowded:
+        dense = np.isin(label, list(crowded))
+        dense |= np.isin(groups, groups[dense])
+        groups[dense] = np.flatnonzero(dense)
+    return Likeness(groups, near, crowded)
+
+
+def _crowded(near: NDArray[np.bool_], label: NDArray[np.int64]) -> frozenset[int]:
+    """The classes of which too many pictures have near ones; all where that is so of the set."""
+    sizes, alike = np.bincount(label), np.bincount(label, weights=near)
+    if near.sum() > max(SHARE * len(near), 2):
+        return frozenset(np.flatnonzero(sizes).tolist())
+    return frozenset(np.flatnonzero(alike > np.maximum(SHARE * sizes, 2)).tolist())
+
+
+def _near_pairs(
+    hashes: NDArray[np.uint64], pictures: "_Pictures"
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Pairs i, j whose thumbnails are near, and how far they are from each other.
+
+    Of more than ``_ALL`` pictures those whose hashes differ in up to 4 bits are all found, and most
+    that differ in 5 or 6. Both until each picture has ``_MOST``.
+    """
     worth = np.flatnonzero(pictures.spread >= CONTRAST)
-    for band in range(_BANDS):
-        for pairs in _candidates(hashes[worth], band):
+    degree = np.zeros(len(hashes), np.int64)
+    found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+    bands = range(_BANDS if len(worth) > _ALL else 1)
+    for band in bands:
+        few = len(worth) <= _ALL
+        for pairs in _likely(pictures.unit[worth]) if few else _candidates(hashes[worth], band):
             i, j = worth[pairs]
-            apart = group[i] != group[j]
-            i, j = i[apart], j[apart]
-            same = pictures.agree(i, j)
-            if same.any():
-                group = _merged(group, i[same], j[same])
-    return group
+            open_ = (degree[i] < _MOST) | (degree[j] < _MOST)
+            i, j = i[open_], j[open_]
+            distance = pictures.distance(i, j)
+            near = distance < LOSS
+            if near.any():
+                i, j = np.minimum(i, j)[near], np.maximum(i, j)[near]
+                found.append((i, j, distance[near]))
+                degree += np.bincount(np.concatenate([i, j]), minlength=len(degree))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    i, j, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    once = np.unique(i * len(hashes) + j, return_index=True)[1]
+    return i[once], j[once], distance[once]
+
+
+def _likely(unit: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
+    """Pairs [2, m] of pictures that are near, row by row, the nearest ``_MOST`` of each."""
+    for row in range(len(unit) - 1):
+        far = 1 - unit[row + 1 :] @ unit[row]
+        near = np.flatnonzero(far < LOSS)
+        near = near[np.argsort(far[near], kind="stable")[:_MOST]]
+        if len(near):
+            yield np.stack([np.full(len(near), row), row + 1 + near])
+
+
+def _neighbours(
+    pictures: "_Pictures",
+    rows: NDArray[np.int64],
+    i: NDArray[np.int64],
+    j: NDArray[np.int64],
+    distance: NDArray[np.float32],
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float32]]]:
+    """Of each of ``rows`` the nearest pictures, in order, and how far away they are.
+
+    All pictures are compared, or where those are too many an even part of them beside its pairs.
+    """
+    n = len(pictures.unit)
+    step = max(1, len(rows) * n // _WORK)
+    columns = pictures.unit[::step]
+    ends = np.concatenate([i, j])
+    order = np.argsort(ends, kind="stable")
+    ends, others = ends[order], np.concatenate([j, i])[order]
+    away = np.concatenate([distance, distance])[order]
+    size = max(1, (_CHUNK << 8) // max(len(columns), 1))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        whole = 1 - pictures.unit[part] @ columns.T
+        for row, far in zip(part, whole, strict=True):
+            own = slice(*np.searchsorted(ends, [row, row + 1]))
+            known = np.append(others[own], row)
+            far[known[known % step == 0] // step] = np.inf
+            about = np.flatnonzero(far < APART * LOSS)
+            names = np.concatenate([others[own], about * step])
+            spaces = np.concatenate([away[own], far[about]])
+            nearest = np.argsort(spaces, kind="stable")[: _MOST + 1]
+            yield int(row), names[nearest], spaces[nearest]
+
+
+def _apart(
+    row: int, others: NDArray[np.int64], away: NDArray[np.float32], limit: int
+) -> tuple[NDArray[np.int64], float]:
+    """The largest group around a picture that is apart from the rest, and how wide it is."""
+    beyond = np.append(away[1:], np.inf)
+    good = (away < LOSS) & (beyond >= APART * np.maximum(away, LEAST))
+    good[limit - 1 :] = False
+    if not good.any():
+        return np.zeros(0, np.int64), 0.0
+    last = int(np.flatnonzero(good)[-1])
+    return np.append(row, others[: last + 1]), float(away[last])
 
 
 def _candidates(hashes: NDArray[np.uint64], band: int) -> Iterator[NDArray[np.int64]]:
@@ -106,35 +251,11 @@ class _Pictures:
         grey /= np.maximum(spread, 1e-6)[:, None] * np.sqrt(np.float32(grey.shape[1]))
         return cls(grey, mean, spread)
 
-    def agree(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of the pairs i, j show the same."""
-        same: NDArray[np.bool_] = np.abs(self.mean[i] - self.mean[j]) <= BRIGHTNESS
+    def distance(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.float32]:
+        """1 - correlation of the pairs i, j; infinite where one is much brighter."""
+        away = np.empty(len(i), np.float32)
         for start in range(0, len(i), _CHUNK):
             part = slice(start, start + _CHUNK)
-            correlation = np.einsum("nd,nd->n", self.unit[i[part]], self.unit[j[part]])
-            same[part] &= 1 - correlation < LOSS
-        return same
-
-
-def _merged(
-    group: NDArray[np.int64], i: NDArray[np.int64], j: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The groups after those of i and j have become one: each takes the least of their numbers.
-
-    Few pairs are near copies, and a graph library takes longer to import than they take to join.
-    """
-    parent = np.arange(len(group))
-
-    def root(g: int) -> int:
-        while parent[g] != g:
-            parent[g] = parent[parent[g]]  # halve the way, so that long chains stay cheap
-            g = int(parent[g])
-        return g
-
-    for a, b in zip(group[i].tolist(), group[j].tolist(), strict=True):
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    joined = sorted(set(group[i].tolist()) | set(group[j].tolist()))
-    parent[joined] = [root(g) for g in joined]
-    merged: NDArray[np.int64] = parent[group]
-    return merged
+            away[part] = 1 - np.einsum("nd,nd->n", self.unit[i[part]], self.unit[j[part]])
+        away[np.abs(self.mean[i] - self.mean[j]) > BRIGHTNESS] = np.inf
+        return away

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,9 @@ def open_source(source: str | os.PathLike[str]) -> Dataset:
         if path.is_dir():
             return open_folder(path)
         if path.is_file():
-            return _opener(path)(path)
+            opener = _opener(path)
+            found = opener(path)
+            return replace(found, table=path) if opener is open_table else found
     except PermissionError as error:
         raise DataError(
             f"'{path}' cannot be read.", [f"{error.strerror}; ask for the right to read it"]
