@@ -87,6 +87,8 @@ def decide(
         validation=validation if trainings else 0,
         insists=bool(trainings) and asked(choices),
         budget=choices.budget,
+        group_by=choices.group_by or "",
+        near_copies=choices.near_copies,
         among=tuple(among),
     )
 

@@ -87,10 +87,8 @@ def propose(
         learning_rate: of cases 3 and 4, instead of three that race.
         budget: seconds that the whole run may take.
         engine: what runs the frozen network, instead of a choice among all that there are.
-        group_by: what belongs together and stays on one side of every split: a column of the
-            table, ``folder``, a regular expression for the names, or ``none``.
-        near_copies: copies of one capture stay together (``group``), are taken as they are
-            (``keep``), or are left out but one (``drop``).
+        group_by: what stays together: a table's column, ``folder``, a pattern of names or ``none``.
+        near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
@@ -193,7 +191,6 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         PlanError: its plan is damaged.
     """
     files = read_run(Path(folder))
-
     plan = planfile.loads(files.plan, f"{folder}/plan.json")
 
     def network() -> "nn.Module":
@@ -279,13 +276,7 @@ def _planned(measured: Measured, choices: Choices) -> Plan:
         speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
         among=among,
     )
-    return replace(
-        plan,
-        engine=measured.engine,
-        group_by=choices.group_by or "",
-        near_copies=choices.near_copies,
-        remarks=measured.audit.warnings,
-    )
+    return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
@@ -378,7 +369,9 @@ def carry_out(
         result = perform(plan, measured, tell=tell)
     else:
         place = of_first(lambda: unfinished.begin(Path(out), plan, resume=resume))
-        with event_log(place) if tensorboard and is_first() else nullcontext(_deaf) as log:
+        with (
+            event_log(place) if tensorboard and is_first() else nullcontext(lambda row: None) as log
+        ):
 
             def both(row: Mapping[str, object]) -> None:
                 tell(row)
@@ -393,10 +386,6 @@ def carry_out(
 def _save(result: Result, out: Path, *, overwrite: bool) -> None:
     result.save(out, overwrite=overwrite)
     unfinished.end(out, keep=EVENTS)
-
-
-def _deaf(row: Mapping[str, object]) -> None:
-    """Listen to nothing."""
 
 
 def perform(
