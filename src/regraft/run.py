@@ -134,12 +134,11 @@ def apply(
     """
     check_out(out, overwrite=overwrite, resume=resume)
     network = network or open_network(plan.backbone.name, weights)
-    choices = plan.looked_at
     check_engine(plan)
     measured = measure(
         Dataset.open(data),
         network,
-        choices,
+        plan.looked_at,
         augment=plan.mirror,
         wish=plan.engine,
         cache=cache,
