@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-FLOAT32 = 1e-4
+FLOAT32 = 1e-5
 """Of the largest feature: what sums in another order leave in float32 after many layers."""
 
 FLOAT16 = 2e-3
 """The same for features as they are stored: two steps of float16 more."""
 
-BFLOAT16 = 0.03
+BFLOAT16 = 0.05
 """Of probabilities, between engines of which one may calculate in bfloat16."""
 
 SHARES = 1e-3

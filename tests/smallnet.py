@@ -10,7 +10,7 @@ from torch import nn
 from pictures import photo
 from regraft import networks
 from regraft.backbones import Backbone, View
-from regraft.engines import Floats, Pixels, graph
+from regraft.engines import Floats, Pixels, eager, graph
 
 SIZE = 32
 
@@ -59,9 +59,10 @@ def never() -> nn.Module:
     pytest.fail("the network is not to be built")
 
 
-def openvino(name: str) -> pytest.MarkDecorator:
-    """Skip what this CPU cannot run."""
-    return pytest.mark.skipif(bool(graph.objection(name)), reason="the CPU has no bfloat16")
+def runs(name: str) -> pytest.MarkDecorator:
+    """Skip a test of an engine that this machine cannot run, with the product's own reason."""
+    why = (graph if graph.is_graph(name) else eager).objection(name)
+    return pytest.mark.skipif(bool(why), reason=f"{name}: {why}")
 
 
 def plain_features() -> list[Floats]:

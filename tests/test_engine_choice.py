@@ -34,7 +34,7 @@ from regraft.engines import (
 from regraft.errors import PlanError, UsageError
 from regraft.finetune import modes
 from regraft.predict import Result
-from rounding import same_within_rounding
+from rounding import FLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import never, small
 
@@ -134,6 +134,24 @@ def test_without_images_too(race: Race, ending: str, record: Backbone, tmp_path:
     assert engines.exact(record, (2,), tmp_path, build=small).name == graph.FULL
 
 
+def test_a_disturbed_measurement_is_made_again(
+    race: Race, record: Backbone, pixels: Pixels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """OpenVINO is slowed down to a tenth, but for its third measurement."""
+    race("OpenVINO wins")
+    blocks, seen = calibrate._blocks, list[str]()
+
+    def disturbed(engine: Engine, some: Pixels) -> Iterator[tuple[float, Features]]:
+        seen.append(engine.name)
+        slow = 0.1 if engine.name == graph.FULL and seen.count(graph.FULL) < 3 else 1.0
+        return ((speed * slow, rows) for speed, rows in blocks(engine, some))
+
+    monkeypatch.setattr(calibrate, "_blocks", disturbed)
+    _, found = engines.choose(record, pixels, tmp_path, build=small)
+    assert found.chosen == graph.FULL
+    assert seen.count(graph.FULL) == seen.count(REFERENCE) == 3
+
+
 def test_engines_agree_on_so_many_images_however_long_it_takes(
     record: Backbone, pixels: Pixels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -178,8 +196,9 @@ def test_a_mode_of_training_is_chosen_so_too(
 
 
 def test_a_plan_names_its_engine_and_apply_uses_it(
-    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    race: Race, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    race("OpenVINO wins")
     plan = regraft.propose(data, "demonstration", engine=REFERENCE, cache=tmp_path / "a")
     assert (plan.engine, plan.pinned) == (REFERENCE, REFERENCE)
     assert f"--engine {REFERENCE}" in plan.overrides
@@ -293,3 +312,19 @@ def test_a_measured_plan_keeps_its_engine_for_the_mirror_images(data: Path, tmp_
     assert measure.mirrored(measured, measured.split.train).shape == (24, len(measured.features.T))
     spaces = {p.name for p in (tmp_path / "trunks").iterdir()}
     assert len(spaces) == 1
+
+
+@pytest.mark.parametrize("name", [graph.FULL, REFERENCE, LAST])
+def test_a_pass_that_was_interrupted_goes_on_to_the_same(
+    name: str, data: Path, tmp_path: Path
+) -> None:
+    """Bit for bit where each image is run alone, else within rounding: batches are others then."""
+    dataset, choices = regraft.Dataset.open(data), Choices(case=1, engine=name)
+    network = measure.open_network("demonstration")
+    whole = measure.measure(dataset, network, choices, cache=tmp_path / "whole")
+    part = dataclasses.replace(dataset, items=dataset.items[3:], read=lambda i: dataset.read(i + 3))
+    measure.measure(part, network, choices, cache=tmp_path / "part")
+    later = measure.measure(dataset, network, choices, cache=tmp_path / "part")
+    error = 0.0 if graph.is_graph(name) else FLOAT16
+    assert same_within_rounding(later.features, whole.features, error)
+    assert later.fingerprint == whole.fingerprint

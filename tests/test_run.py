@@ -29,6 +29,7 @@ from regraft.plan import Plan
 from regraft.predict import Picture
 from regraft.runfiles import FILES, METRICS, PAGE, SECONDS
 from regraft.surgery import restore
+from rounding import BFLOAT16, same_within_rounding
 from scenes import KINDS, each, scene, scenes
 
 
@@ -229,9 +230,9 @@ def test_one_image_at_a_time_and_all_forms_of_it(data: Path, fitted: Path) -> No
         shares = model.predict_proba(forms)
         for alone in forms:  # no list is needed around one: it answered for each letter of a path
             assert [one.label for one in model.predict(alone)] == [KINDS[0]]
-            assert_allclose(model.predict_proba(alone), shares[:1], atol=1e-6)
-    assert_array_equal(shares, np.repeat(shares[:1], len(forms), 0))
-    assert_allclose(model.predict_proba([path]), shares[:1], atol=1e-6)
+            assert same_within_rounding(model.predict_proba(alone), shares[:1])
+    assert same_within_rounding(shares, np.repeat(shares[:1], len(forms), 0))
+    assert same_within_rounding(model.predict_proba([path]), shares[:1])
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_classified(
@@ -264,8 +265,10 @@ def test_torch_gives_the_same_from_the_saved_weights(data: Path, fitted: Path) -
     with torch.no_grad():
         shares = network(x.permute(0, 3, 1, 2)).softmax(1).double().numpy()
     shown = probabilities(fitted)
-    assert_allclose(shares, shown, atol=0.03)  # the engine may compute in bfloat16
-    assert_array_equal(shares.argmax(1), shown.argmax(1))
+    assert same_within_rounding(shares, shown, BFLOAT16)  # the engine may compute in bfloat16
+    clear = np.diff(np.sort(shown, 1)[:, -2:])[:, 0] > 2 * BFLOAT16
+    assert clear.any()
+    assert_array_equal(shares.argmax(1)[clear], shown.argmax(1)[clear])
 
 
 COLD = """

@@ -33,6 +33,7 @@ SAMPLE = 128
 
 _LEAST = 16  # images that the reference runs, however large the network is
 _WORK = 16e9  # multiply-adds of the reference that are enough: some 2 s on two cores
+_AGAIN = 3  # times that engines are measured again before one is left for another
 _NEVER = 8  # times; on five networks torch on the CPU was at most 5 times as fast as the reference
 _IDENTICAL = 0.99999  # cosine from which an engine may stand in for the reference on more images
 
@@ -77,6 +78,7 @@ def calibrate(
     measured = [Measured(REFERENCE, speed)]
     for measure in (_measure_cuda, _measure_graphs, _measure_cpu, _measure_wanted):
         measured += measure(trial, measured)
+    measured = _confirmed(trial, measured)
     return Calibration(
         chosen=preference.best(measured).name,
         candidates=tuple(measured),
@@ -101,9 +103,29 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     measured = [Measured(REFERENCE, speed)]
     unfit = _convert(trial)
     full = Measured(graph.FULL, refused=unfit) if unfit else _measure(graph.FULL, trial, measured)
-    measured.append(full)
+    measured = _confirmed(trial, [*measured, full])
     chosen, seconds = preference.best(measured).name, time.perf_counter() - start
     return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
+
+
+def _confirmed(trial: _Trial, measured: Sequence[Measured]) -> list[Measured]:
+    """The same, measured again where the first in order would not be chosen.
+
+    Other programs can only slow an engine down, so the highest of its speeds is the true one.
+    """
+    for _ in range(_AGAIN):
+        if not preference.contested(measured):
+            break
+        measured = [one if one.refused else _again(one, trial) for one in measured]
+    return list(measured)
+
+
+def _again(one: Measured, trial: _Trial) -> Measured:
+    """Measured once more: the higher speed counts."""
+    engine = _open(one.name, trial)
+    features(engine, trial.sample.pixels[:1])
+    speed, _ = _run(engine, trial.sample.pixels[: len(trial.reference)])
+    return replace(one, images_per_second=max(speed, one.images_per_second))
 
 
 def _enough(backbone: Backbone) -> int:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,19 +51,28 @@ def objection(name: str) -> str:
     return "" if mode.precision != "bfloat16" or has_bfloat16() else "the CPU has no bfloat16"
 
 
+@cache
 def has_bfloat16() -> bool:
-    """Whether the CPU calculates in bfloat16.
+    """Whether the CPU calculates in bfloat16, and may: a layer is tried.
 
-    One that has none can all the same, but slower than in float32: a fifth of the images a second
-    with the demonstration network, a tenth with EfficientNet-Lite0.
+    torch can on any CPU, but where the CPU cannot it is slower than in float32: a fifth of the
+    images a second with the demonstration network, a tenth with EfficientNet-Lite0. Limits that a
+    user sets (``ATEN_CPU_CAPABILITY``, ``ONEDNN_MAX_CPU_ISA``) make oneDNN refuse.
     """
     import torch
 
+    if torch.backends.cpu.get_cpu_capability() in ("AVX2", "NO AVX"):
+        return False
     try:
         able = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    except (AttributeError, RuntimeError):  # no public name: without it speed alone tells
+    except (AttributeError, RuntimeError):  # no public name: without it the layer tells
         able = True
-    return able and torch.backends.cpu.get_cpu_capability() != "AVX2"  # which may be asked for
+    kernel = torch.ones(4, 3, 3, 3, dtype=torch.bfloat16)  # no random one: the seed is the user's
+    try:
+        torch.conv2d(torch.zeros(1, 3, 8, 8, dtype=torch.bfloat16), kernel)
+    except RuntimeError:
+        return False
+    return able
 
 
 class Eager:

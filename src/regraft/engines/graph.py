@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -88,8 +89,28 @@ def runtime() -> Any:
 
 def objection(name: str) -> str:
     """Why this CPU cannot run the engine; empty if it can."""
-    able = runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return "" if name == FULL or "BF16" in able else "the CPU has no bfloat16"
+    return "" if name == FULL or _has_bfloat16() else "the CPU has no bfloat16"
+
+
+@cache
+def _has_bfloat16() -> bool:
+    """Whether the CPU calculates in bfloat16, and may.
+
+    A layer is tried: ``ONEDNN_MAX_CPU_ISA`` can forbid what the processor is said to be able to do.
+    """
+    ov = runtime()
+    core, ops = ov.Core(), ov.opset13
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    pixels = ops.parameter([1, 3, 8, 8], np.float32)
+    kernel = ops.constant(np.ones((4, 3, 3, 3), np.float32))
+    layer = ops.convolution(pixels, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    settings = {"INFERENCE_PRECISION_HINT": "bf16"}
+    try:
+        made = core.compile_model(ov.Model([layer], [pixels], "try"), "CPU", settings)
+    except RuntimeError:
+        return False
+    return bool(made.get_property("INFERENCE_PRECISION_HINT") == ov.Type.bf16)
 
 
 def convert(trunk: "nn.Module", backbone: "Backbone", path: Path) -> None:

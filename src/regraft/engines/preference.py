@@ -64,6 +64,11 @@ def best(measured: Sequence[Measured]) -> Measured:
     return next(one for one in usable if one.images_per_second * MARGIN >= fastest)
 
 
+def contested(measured: Sequence[Measured]) -> bool:
+    """Whether another than the first in order would be chosen, which a disturbance could cause."""
+    return best(measured).name != min((m for m in measured if not m.refused), key=_rank).name
+
+
 def hopeless(name: str, before: Sequence[Measured]) -> float:
     """The images/s below which an engine need not be measured to the end.
 

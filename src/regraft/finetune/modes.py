@@ -45,6 +45,9 @@ class Mode:
 MARGIN = 2.0
 """How many times as fast a mode must be to be taken before one that is preferred to it."""
 
+ROUNDS = 3
+"""Measurements before a mode is left for another."""
+
 HEAVY = 2e8
 """Multiply-adds an image from which bfloat16 is preferred on a CPU that has it: it was ahead with
 EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 128 px (1e8)."""
@@ -72,7 +75,17 @@ def find(network: Network, batch: int, size: int, work: float, only: str = "") -
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     some = min(batch, IMAGES) if device.type == "cpu" else batch
     names = (only,) if only else _ordered(work, device)
-    return preferred([_measured(network, name, some, size, device) for name in names])
+    measured: list[Mode] = []
+    for _ in range(ROUNDS):  # other programs can only slow a mode down: the highest speed counts
+        again = [_measured(network, name, some, size, device) for name in names]
+        measured = [max(pair, key=_speed_of) for pair in zip(measured or again, again, strict=True)]
+        if preferred(measured) == measured[0]:
+            break
+    return preferred(measured)
+
+
+def _speed_of(mode: Mode) -> float:
+    return mode.images_per_second
 
 
 def preferred(measured: Sequence[Mode]) -> Mode:
