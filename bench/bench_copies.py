@@ -1,0 +1,127 @@
+"""Which planted copies are found, and how many different pictures are joined.
+
+    python bench/bench_copies.py --data FOLDER --out bench_copies.json
+
+Of each set every kind of copy is made of other pictures, at most 200 of them, and put beside all
+pictures of the set. What is joined without them was there before, or is joined falsely.
+"""
+
+import argparse
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+import machine
+from regraft.dataset import Dataset
+from regraft.images import Facts, inspect
+from regraft.images.likeness import Likeness, likeness
+
+SETS = ("hymenoptera", "flowers5", "chest_xray", "mnist")
+PLANTED = 200
+
+
+def saved(image: Image.Image, form: str = "JPEG", **how: int) -> bytes:
+    """The bytes of a file."""
+    buffer = io.BytesIO()
+    image.save(buffer, form, **how)
+    return buffer.getvalue()
+
+
+def scaled(image: Image.Image, by: float) -> bytes:
+    """Another size."""
+    size = (max(8, round(image.width * by)), max(8, round(image.height * by)))
+    return saved(image.resize(size, Image.Resampling.LANCZOS), quality=85)
+
+
+def cropped(image: Image.Image) -> bytes:
+    """A fortieth cut off at each edge."""
+    x, y = image.width / 40, image.height / 40
+    box = (round(x), round(y), round(image.width - x), round(image.height - y))
+    return saved(image.crop(box), quality=85)
+
+
+def lit(image: Image.Image, by: float) -> bytes:
+    """Brighter or darker."""
+    return saved(ImageEnhance.Brightness(image).enhance(by), quality=85)
+
+
+KINDS: dict[str, Callable[[Image.Image], bytes]] = {
+    "JPEG 60": lambda image: saved(image, quality=60),
+    "JPEG 85": lambda image: saved(image, quality=85),
+    "WebP 50": lambda image: saved(image, "WEBP", quality=50),
+    "half": lambda image: scaled(image, 0.5),
+    "double": lambda image: scaled(image, 2),
+    "-20 %": lambda image: lit(image, 0.8),
+    "+20 %": lambda image: lit(image, 1.2),
+    "crop 5 %": cropped,
+}
+
+
+def main() -> None:
+    """Measure all sets; print the table and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sets", nargs="*", default=SETS)
+    parser.add_argument("--out", type=Path, default=Path("bench_copies.json"))
+    given = parser.parse_args()
+    rows = [row(given.data / name) for name in given.sets]
+    given.out.write_text(json.dumps({"machine": machine.describe(), "rows": rows}, indent=1))
+    print(f"| set | images | joined | s | {' | '.join(KINDS)} |")
+    print(f"|---|--:|--:|--:|{'--:|' * len(KINDS)}")
+    for one in rows:
+        found = " | ".join(f"{100 * one['found'][kind]:.0f}" for kind in KINDS)
+        print(f"| {one['set']} | {one['images']:,} | {one['joined']} | {one['s']:.1f} | {found} |")
+
+
+def row(folder: Path) -> dict[str, Any]:
+    """What is found in one set."""
+    dataset = Dataset.open(folder)
+    whole = [inspect(dataset.read(i), [])[0] for i in range(len(dataset))]
+    labels = [dataset.classes.index(item.label) for item in dataset.items]
+    start = time.perf_counter()
+    plain = alike(whole, labels)
+    seconds = time.perf_counter() - start
+    order = np.random.default_rng(0).permutation(len(dataset))
+    each = min(PLANTED, len(order) // len(KINDS))
+    sources = {kind: order[n * each : (n + 1) * each] for n, kind in enumerate(KINDS)}
+    planted = [
+        (int(i), inspect(KINDS[kind](opened(dataset, int(i))), [])[0])
+        for kind in KINDS
+        for i in sources[kind]
+    ]
+    found = alike(
+        [*whole, *(facts for _, facts in planted)], [*labels, *(labels[i] for i, _ in planted)]
+    )
+    same = [found.groups[i] == found.groups[len(whole) + n] for n, (i, _) in enumerate(planted)]
+    shares = {kind: float(np.mean(same[n * each : (n + 1) * each])) for n, kind in enumerate(KINDS)}
+    sizes = np.bincount(plain.groups)
+    joined = int(sizes[sizes > 1].sum())
+    return {
+        "set": folder.name,
+        "images": len(whole),
+        "joined": joined,
+        "s": seconds,
+        "found": shares,
+    }
+
+
+def alike(facts: list[Facts], labels: list[int]) -> Likeness:
+    """What the audit finds."""
+    hashes = np.array([one.phash for one in facts], np.uint64)
+    thumbs = np.frombuffer(b"".join(one.thumb for one in facts), np.uint8).reshape(len(facts), 256)
+    return likeness(hashes, thumbs, np.array(labels, np.int64))
+
+
+def opened(dataset: Dataset, index: int) -> Image.Image:
+    """A picture of the set in colour."""
+    return Image.open(io.BytesIO(dataset.read(index))).convert("RGB")
+
+
+if __name__ == "__main__":
+    main()
