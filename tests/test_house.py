@@ -66,6 +66,7 @@ LOWER = [  # torch begins here
         "chosen",
         "textbook",
         "finetune",
+        "sight",
         "measure",
         "budget",
         "mirror",

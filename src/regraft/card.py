@@ -10,6 +10,8 @@ from typing import Any
 
 from regraft import wording
 from regraft.backbones import Stage
+from regraft.images import deep
+from regraft.images.view import BORDER
 from regraft.plan import Plan
 from regraft.splits import EACH_ONCE
 
@@ -163,9 +165,15 @@ def _frozen(plan: Plan) -> str:
 def _preprocessing(plan: Plan) -> str:
     view = plan.backbone.view
     mean, std = (_listed([f"{x:g}" for x in xs]) for xs in (plan.backbone.mean, plan.backbone.std))
+    made = {
+        "crop": f"take the centre square of {view.crop:.1%} of the shorter side; resize it to",
+        "pad": f"put a border of RGB {BORDER} around it that makes it square; resize it to",
+        "squash": "whatever its shape, resize it to",
+    }[view.fit]
+    scales = "".join(f"{scale} become 0 to 255; " for scale in deep.in_words(view))
     return (
-        f"## Preprocessing\n\nTurn upright (EXIF), transparent parts on white, RGB; take the "
-        f"centre square of {view.crop:.1%} of the shorter side; resize it to {view.size} × "
+        f"## Preprocessing\n\nTurn upright (EXIF), transparent parts on white (where what is "
+        f"visible is white: on black), RGB; {scales}{made} {view.size} × "
         f"{view.size} ({view.interpolation}); divide by 255, subtract the mean ({mean}), divide "
         f"by the deviation ({std}). All of it is in `config.json`, and regraft does it."
     )
@@ -309,13 +317,22 @@ def _pooled(stage: Stage) -> str:
 def _square(plan: Plan) -> list[str]:
     """Code for the square that the network sees of a photo, as regraft cuts it out."""
     view, mean, std = plan.backbone.view, plan.backbone.mean, plan.backbone.std
-    filtered = f"Image.Resampling.{view.interpolation.upper()}"
+    filtered, size = f"Image.Resampling.{view.interpolation.upper()}", (view.size, view.size)
+    made = {
+        "crop": [
+            f"side = min(image.size) * {view.crop:g}",
+            "left, top = (image.width - side) / 2, (image.height - side) / 2",
+            "box = (left, top, left + side, top + side)",
+            f"image = image.resize({size}, {filtered}, box)",
+        ],
+        "pad": [f"image = ImageOps.pad(image, {size}, {filtered}, color={BORDER})"],
+        "squash": [f"image = image.resize({size}, {filtered})"],
+    }
+    scales = "; ".join(deep.in_words(view))
     return [
+        *([f"# pictures of more than 8 bits: {scales}, scaled to 0..255"] if scales else []),
         'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
-        f"side = min(image.size) * {view.crop:g}",
-        "left, top = (image.width - side) / 2, (image.height - side) / 2",
-        "box = (left, top, left + side, top + side)",
-        f"image = image.resize(({view.size}, {view.size}), {filtered}, box)",
+        *made[view.fit],
         "x = torch.tensor(np.array(image)).permute(2, 0, 1)[None] / 255",
         f"mean, std = torch.tensor([{list(mean)}, {list(std)}]).view(2, 1, 3, 1, 1)",
         "x = (x - mean) / std",

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regraft.audit import NearCopies
-from regraft.backbones import Backbone
+from regraft.backbones import Backbone, View
 from regraft.errors import UsageError
 from regraft.evidence import candidates_of
 from regraft.heads import Taps
+from regraft.images import FITS
 from regraft.training import Init
 
 Recipe = Literal["tuned", "textbook"]
@@ -29,6 +30,10 @@ class Choices:
     budget: float | None = None
     engine: str | None = None
     """What runs the frozen network, instead of a choice among all that there are."""
+    fit_image: str = "auto"
+    """What becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``."""
+    view: View | None = None
+    """In a plan that is followed: how it sees the images."""
 
     group_by: str | None = None
     """What belongs together: a column, ``folder``, a pattern of the names, or ``none``."""
@@ -48,6 +53,7 @@ class Choices:
             "--engine": self.engine,
             "--group-by": self.group_by,
             "--near-copies": None if self.near_copies == "group" else self.near_copies,
+            "--fit-image": None if self.fit_image == "auto" else self.fit_image,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 
@@ -92,6 +98,8 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
         )
     if choices.budget is not None and not choices.budget > 0:
         problems.append(f"--budget must be above 0 seconds, got {choices.budget:g}.")
+    if choices.fit_image not in ("auto", *FITS):
+        problems.append(f"--fit-image must be auto, {', '.join(FITS)}, got {choices.fit_image!r}.")
     trained = [
         flag
         for flag, value in (

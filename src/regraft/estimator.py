@@ -7,6 +7,7 @@ is given is trained on, and judging the result is left to scikit-learn's own too
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,13 +25,14 @@ from regraft.dataset import Dataset, Item, some
 from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
-from regraft.features import survey
-from regraft.images import Facts
+from regraft.features import Survey, survey
+from regraft.images import Facts, View
 from regraft.images.likeness import likeness
 from regraft.measure import Measured, Network, cache_folder, open_network
 from regraft.plan import Plan
 from regraft.readers.pictures import are_wide, bytes_of, objection
 from regraft.run import DEFAULT, draft
+from regraft.sight import Training, settle
 from regraft.splits import Split
 from regraft.steps import PERFORM, Work
 
@@ -228,16 +230,25 @@ def _measure(
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
     started, folder, every = time.perf_counter(), cache_folder(cache), np.arange(len(pictures))
+    place = {name: n for n, name in enumerate(dataset.classes)}
+    labels = np.asarray([place[item.label] for item in dataset.items], np.intp)
     with Store.open(folder) as store:
-        looked, engine = measure.look_at(
-            dataset, network, [network.backbone.view], store, lambda done, total: None
-        )
+
+        def look(view: View) -> Survey:
+            found, engine = measure.look_at(dataset, network, [view], store, lambda a, b: None)
+            engines.append(engine)
+            return found
+
+        engines: list[str] = []
+        looked = first = look(network.backbone.view)
         _refuse(pictures, looked.facts)
         groups = _groups(looked.facts, dataset)
+        training = Training(every.tolist(), labels, groups)
+        sight = settle(look, looked, network.backbone, training, replace(choices, fit_image="crop"))
+        network, looked = measure.seeing(network, sight.view), sight.looked
         shift = measure.shift_of(dataset, looked.facts, every.tolist(), network, store)
         store.prune()
     audit = Audit(tuple(every.tolist()), (), {}, (), groups)
-    place = {name: n for n, name in enumerate(dataset.classes)}
     return Measured(
         dataset=dataset,
         network=network,
@@ -245,15 +256,16 @@ def _measure(
         split=Split(every, every[:0], "held out"),
         fingerprint=fingerprint(dataset, audit, looked.facts),
         classes=dataset.classes,
-        labels=np.asarray([place[item.label] for item in dataset.items], np.intp),
+        labels=labels,
         features=looked.features[0],
         mirrored=None,
         shift=shift,
-        engine=engine,
-        images_per_second=measure.speed_of(looked, engine, network.backbone, folder),
-        seconds={"engine": looked.choosing, "probe": looked.seconds},
+        engine=engines[0],
+        images_per_second=measure.speed_of(first, engines[0], network.backbone, folder),
+        seconds={"engine": first.choosing, "probe": first.seconds},
         cache=folder,
         started=started,
+        reasons=sight.reasons,
     )
 
 

@@ -159,6 +159,25 @@ def gather(
     )
 
 
+def rightness(
+    features: NDArray[np.float16],
+    widths: Sequence[int],
+    labels: NDArray[np.intp],
+    groups: NDArray[np.intp],
+    *,
+    candidates: Sequence[Taps],
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Which images the whole procedure of :func:`gather` gets right, ``[n]`` (a sample of many)."""
+    classes = int(labels.max()) + 1
+    keep = sample(labels, classes, seed)
+    x, y, group = features[keep], labels[keep], groups[keep]
+    fold = folds(y, group, fold_count(group), seed)
+    scores = cross_validate(x, widths, y, classes, fold, candidates, STRENGTHS, "none")
+    loss, right = _judge(scores, y, classes)
+    return _nested(loss, right, fold, candidates, range(len(candidates)))
+
+
 def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) -> list[Taps]:
     """The taps to choose among, simplest first.
 

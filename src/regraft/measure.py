@@ -22,6 +22,7 @@ from regraft.engines import Engine, Pixels, trunks
 from regraft.errors import DataError, UsageError
 from regraft.features import Choose, Read, Survey, survey
 from regraft.images import Facts
+from regraft.plan import Reason
 from regraft.processes import (
     each,
     of_first,
@@ -31,6 +32,7 @@ from regraft.processes import (
     world_size,
 )
 from regraft.readers.known import with_groups
+from regraft.sight import Training, settle
 from regraft.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
 
 if TYPE_CHECKING:
@@ -76,6 +78,9 @@ class Measured:
     """``audit``; ``probe``, the pass over the images; ``engine``, the choice of an engine."""
     cache: Path
     started: float
+    reasons: tuple[Reason, ...] = ()
+    """Why the images are seen as they are."""
+
     small: Split | None = None
     """Every image held out once: how a small set without a test of its own is judged."""
     recalled: int = 0
@@ -132,13 +137,20 @@ def measure(
     dataset = with_groups(dataset, choices.group_by)
     check_fraction(dataset, choices.test_fraction)
     _check_processes(dataset, network, (choices, augment, strict))
-    started, folder, record = time.perf_counter(), cache_folder(cache), network.backbone
-    views = [record.view, *([replace(record.view, mirror=True)] if augment else [])]
+    started, folder = time.perf_counter(), cache_folder(cache)
+    network = _as_chosen(network, choices)
     with Store.open(folder) as store:
-        look = look_at if world_size() == 1 else _look_together
-        looked, engine = look(dataset, network, views, store, progress, asked)
+        passes: list[tuple[Survey, str]] = []
 
-        def parted() -> tuple[Audit, Split, float, tuple[float, ...] | None]:
+        def look(view: View) -> Survey:
+            views = [view, *([replace(view, mirror=True)] if augment else [])]
+            every = look_at if world_size() == 1 else _look_together
+            passes.append(every(dataset, network, views, store, progress, asked))
+            return passes[-1][0]
+
+        looked = look(network.backbone.view)
+
+        def parted() -> tuple[Audit, Split, float]:
             start = time.perf_counter()
             audit = auditing.audit(
                 dataset, looked.facts, strict=strict, near_copies=choices.near_copies
@@ -147,16 +159,19 @@ def measure(
             if each_once(dataset, audit, sides, choices.test_fraction) is None:
                 never = untested(dataset, audit, sides)
                 audit = replace(audit, warnings=(*audit.warnings, *never))
-            audited = time.perf_counter() - start
-            train = [audit.kept[i] for i in sides.train]
-            return audit, sides, audited, shift_of(dataset, looked.facts, train, network, store)
+            return audit, sides, time.perf_counter() - start
 
-        audit, sides, audited, shift = of_first(parted)
+        audit, sides, audited = of_first(parted)
+        kept, train = np.asarray(audit.kept), [audit.kept[i] for i in sides.train]
+        classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
+        place = {name: n for n, name in enumerate(classes)}
+        labels = np.asarray([place[dataset.items[i].label] for i in audit.kept], np.intp)
+        training = Training(train, labels[sides.train], audit.groups[sides.train])
+        sight = settle(look, looked, network.backbone, training, choices)
+        network, looked = seeing(network, sight.view), sight.looked
+        shift = of_first(lambda: shift_of(dataset, looked.facts, train, network, store))
         store.prune()
-    warn_of_another(record, folder, wish, engine)
-    kept = np.asarray(audit.kept)
-    classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
-    place = {name: n for n, name in enumerate(classes)}
+    warn_of_another(network.backbone, folder, wish, passes[0][1])
     return Measured(
         dataset=dataset,
         network=network,
@@ -164,15 +179,20 @@ def measure(
         split=sides,
         fingerprint=auditing.fingerprint(dataset, audit, looked.facts),
         classes=classes,
-        labels=np.asarray([place[dataset.items[i].label] for i in audit.kept], np.intp),
+        labels=labels,
         features=looked.features[0][kept],
         mirrored=looked.features[1][kept] if augment else None,
         shift=shift,
-        engine=engine,
-        images_per_second=speed_of(looked, engine, record, folder),
-        seconds={"audit": audited, "engine": looked.choosing, "probe": looked.seconds},
+        engine=passes[0][1],
+        images_per_second=speed_of(*passes[0], network.backbone, folder),
+        seconds={
+            "audit": audited,
+            "engine": sum(found.choosing for found, _ in passes),
+            "probe": sum(found.seconds for found, _ in passes),
+        },
         cache=folder,
         started=started,
+        reasons=sight.reasons,
         small=each_once(dataset, audit, sides, choices.test_fraction),
         recalled=looked.recalled,
     )
@@ -190,6 +210,20 @@ def speed_of(looked: Survey, engine: str, backbone: Backbone, folder: Path) -> f
     measured = [one for one in known.candidates if one.name == engine] if known else []
     whole = looked.squares / looked.engine_seconds if looked.squares else 0.0
     return measured[0].images_per_second or whole if measured else whole
+
+
+def seeing(network: Network, view: View) -> Network:
+    """The same network with another view of the images."""
+    return replace(network, backbone=replace(network.backbone, view=view))
+
+
+def _as_chosen(network: Network, choices: Choices) -> Network:
+    """The network with the view of the plan that is followed, or with the fit that is asked for."""
+    if choices.view is not None:
+        return seeing(network, choices.view)
+    if choices.fit_image == "auto":
+        return network
+    return seeing(network, replace(network.backbone.view, fit=choices.fit_image))
 
 
 def look_at(

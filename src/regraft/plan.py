@@ -138,12 +138,13 @@ class Plan:
 
     @property
     def looked_at(self) -> Choices:
-        """The choices by which the images are looked at: the seed, the share, groups and copies."""
+        """The choices by which the images are looked at: seed, share, groups, copies and view."""
         return Choices(
             seed=self.seed,
             test_fraction=self.test_fraction,
             group_by=self.group_by or None,
             near_copies=self.near_copies,
+            view=self.backbone.view,
         )
 
     @property

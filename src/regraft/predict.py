@@ -1,6 +1,7 @@
 """A Result: what a run got, and a classifier for new images."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,16 +17,20 @@ from regraft import engines, planfile, result
 from regraft.backbones import Backbone, Weights
 from regraft.card import model_card
 from regraft.changes import Change
+from regraft.dataset import some
 from regraft.engines import Calibration, Engine, Pixels
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
 from regraft.heads import Head
+from regraft.images import Facts, View, deep
 from regraft.plan import Plan
 from regraft.readers.pictures import bytes_of
 from regraft.result import Predictions
 
 if TYPE_CHECKING:
     from torch import nn
+
+log = logging.getLogger("regraft")
 
 MANY = 256
 """Images from which it pays to convert a network that this machine does not know, and to measure
@@ -200,7 +205,7 @@ class Result:
         engine, known = self._found()
         settled = known is not None and not known.provisional
         view = self.plan.backbone.view
-        return survey(
+        found = survey(
             lambda i: bytes_of(images[i], wide=view.integers is not None),
             len(images),
             [view],
@@ -208,6 +213,8 @@ class Result:
             engine=engine if settled or len(images) < MANY else None,
             choose=lambda pixels, indices: self._chosen(pixels),
         )
+        _warn_of_scale(images, found.facts, view)
+        return found
 
     def _prediction(
         self, name: str, problem: str, shares: NDArray[np.floating[Any]], top: int
@@ -240,6 +247,17 @@ def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
     if alone or isinstance(images, str | bytes | bytearray | os.PathLike | Image.Image):
         return [images]  # type: ignore[list-item]
     return images  # type: ignore[return-value]
+
+
+def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View) -> None:
+    """Name the pictures that the scale of the training images does not hold."""
+    found = [
+        f"{_name(image, n)}: {why}"
+        for n, (image, one) in enumerate(zip(images, facts, strict=True))
+        if (why := deep.outside(one.levels, view, floats=one.mode == "F"))
+    ]
+    for line in some(found):
+        log.warning("%s", line)
 
 
 def _name(image: Picture, number: int) -> str:

@@ -35,6 +35,7 @@ def before_corrections(
         rate=None,
         budget=None,
         test_fraction=None,
+        view=network.backbone.view,
     )
     try:
         before = measure(

@@ -9,6 +9,7 @@
 steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put together.
 """
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -68,6 +69,7 @@ def propose(
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    fit_image: str = "auto",
 ) -> Plan:
     """Measure the images, decide the case, and change nothing.
 
@@ -92,6 +94,7 @@ def propose(
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
+        fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``.
 
     Raises:
         DataError: the images cannot be used.
@@ -100,10 +103,8 @@ def propose(
     """
     choices = Choices(
         *(case, cut, recipe, class_weights, seed, test_fraction),
-        *(init, trainable_from, learning_rate, budget),
-        engine=engine,
-        group_by=group_by,
-        near_copies=near_copies,
+        *(init, trainable_from, learning_rate, budget, engine),
+        *(fit_image, None, group_by, near_copies),
     )
     network = open_network(backbone, weights)
     measured = measure(
@@ -217,7 +218,8 @@ def draft(measured: Measured, choices: Choices) -> Plan:
 
     Of several processes the first decides for all.
     """
-    return of_first(lambda: _draft(measured, choices))
+    plan = of_first(lambda: _draft(measured, choices))
+    return dataclasses.replace(plan, reasons=(*plan.reasons, *measured.reasons))
 
 
 def _draft(measured: Measured, choices: Choices) -> Plan:

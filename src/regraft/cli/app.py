@@ -17,6 +17,8 @@ from regraft.cli.options import (
     Cut,
     Data,
     EngineName,
+    Fit,
+    FitImage,
     GroupBy,
     Init,
     InitName,
@@ -79,6 +81,7 @@ def plan(
     engine: EngineName = None,
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
+    fit_image: FitImage = Fit.auto,
     augment: Augment = False,
     strict: Strict = False,
     out: Annotated[
@@ -98,6 +101,7 @@ def plan(
         engine=engine,
         group_by=group_by,
         near_copies=near_copies,
+        fit_image=fit_image,
     )
     run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
 
@@ -147,6 +151,7 @@ def fit(
     engine: EngineName = None,
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
+    fit_image: FitImage = Fit.auto,
     augment: Augment = False,
     strict: Strict = False,
     resume: Annotated[
@@ -170,6 +175,7 @@ def fit(
         engine=engine,
         group_by=group_by,
         near_copies=near_copies,
+        fit_image=fit_image,
     )
     run_fit(
         data,
@@ -217,6 +223,7 @@ def compare(
     engine: EngineName = None,
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
+    fit_image: FitImage = Fit.auto,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -230,6 +237,7 @@ def compare(
         engine=engine,
         group_by=group_by,
         near_copies=near_copies,
+        fit_image=fit_image,
     )
     run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
 
@@ -267,18 +275,14 @@ def _choices(
     engine: str | None = None,
     group_by: str | None = None,
     near_copies: NearCopies = NearCopies.group,
+    fit_image: Fit = Fit.auto,
 ) -> "Choices":
     """What was asked for, as one record."""
     from regraft.choices import Choices
     from regraft.cli.terminal import seconds_of
 
     return Choices(
-        case,
-        cut,
-        recipe.value,
-        class_weights.value,
-        seed,
-        test_fraction,
+        *(case, cut, recipe.value, class_weights.value, seed, test_fraction),
         None if init is None else init.value,
         trainable_from,
         learning_rate,
@@ -286,6 +290,7 @@ def _choices(
         engine=engine,
         group_by=group_by,
         near_copies=near_copies.value,
+        fit_image=fit_image.value,
     )
 
 

@@ -38,6 +38,15 @@ class NearCopies(enum.StrEnum):
     drop = "drop"
 
 
+class Fit(enum.StrEnum):
+    """How a picture that is no square becomes one."""
+
+    auto = "auto"
+    crop = "crop"
+    pad = "pad"
+    squash = "squash"
+
+
 class Log(enum.StrEnum):
     """What else the course of training is logged for; log.csv is always written."""
 
@@ -147,6 +156,14 @@ NearCopiesName = Annotated[
         "--near-copies",
         help="Copies of one capture: 'group' keeps them on one side of every split, 'keep' takes "
         "them as they are, 'drop' leaves out all but one.",
+    ),
+]
+FitImage = Annotated[
+    Fit,
+    typer.Option(
+        "--fit-image",
+        help="What becomes of long pictures: 'crop' sees the middle, 'pad' all of it within a "
+        "border, 'squash' all of it pressed square; 'auto' pads where that is clearly better.",
     ),
 ]
 Augment = Annotated[

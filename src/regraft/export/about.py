@@ -48,7 +48,7 @@ class About:
             "case": self.plan.case,
             "licence": backbone.licence or "unknown",
             "regraft": version("regraft"),
-        }
+        } | backbone.view.unusual
         return {
             name: value if isinstance(value, str) and value.isascii() else json.dumps(value)
             for name, value in given.items()

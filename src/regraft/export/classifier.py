@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regraft.backbones import Backbone, View
+from regraft.images.view import BORDER
 
 Kernel = Callable[[Tensor], Tensor]
 
@@ -51,7 +52,7 @@ another."""
 
 
 def square(x: Tensor, view: View) -> Tensor:
-    """The centre square of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
+    """What a view shows of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
 
     Pillow's way (``Resample.c``): a weighted mean along each row, then along each column, rounded
     to whole levels after either. Both are products with a matrix of weights that only the sizes
@@ -59,23 +60,57 @@ def square(x: Tensor, view: View) -> Tensor:
     higher than wide, and then rounds otherwise.
     """
     rows, columns = _numbered(x.shape[2]), _numbered(x.shape[3])
-    side = torch.minimum(rows.max(), columns.max()) + 1  # as a tensor: not every runtime knows
-    x = _levels(x @ _weights(columns, side, view).T)  # numbers made of the input's shape
-    return _levels(_weights(rows, side, view) @ x)
+    height, width = rows.max() + 1, columns.max() + 1  # as tensors: not every runtime knows
+    sides = torch.minimum(height, width), torch.maximum(height, width)
+    x = _levels(x @ _weights(columns, sides, view).T)  # numbers made of the input's shape
+    x = _levels(_weights(rows, sides, view) @ x)
+    if view.fit != "pad":
+        return x
+    inside = _inside(rows, sides, view)[:, None] * _inside(columns, sides, view)
+    return x * inside + torch.tensor(BORDER).float().view(1, 3, 1, 1) * (1 - inside)
 
 
-def _weights(pixels: Tensor, side: Tensor, view: View) -> Tensor:
+Sides = tuple[Tensor, Tensor]
+"""The shorter and the longer side of a picture, px."""
+
+
+def _weights(pixels: Tensor, sides: Sides, view: View) -> Tensor:
     """Share of each of L numbered pixels in each of the square's, ``[S, L]``."""
-    kept = side * (view.crop / view.zoom)
-    step = kept / view.size  # px of the picture for each of the square
-    start = (pixels.max() + 1 - kept) / 2
-    centres = start + (_numbered(view.size) + 0.5) * step
+    seen = sides[0] * (view.crop / view.zoom) if view.fit == "crop" else _length(pixels) / view.zoom
+    before, filled = _before(pixels, sides, view)
+    step = seen / filled  # px of the picture for each of the square
+    start = (_length(pixels) - seen) / 2
+    places = _numbered(view.size)
+    if view.fit == "pad":  # the border has weights too, which nobody sees
+        places = torch.minimum((places - before).clamp(min=0), filled - 1)
+    centres = start + (places + 0.5) * step
     if view.interpolation == "nearest":
         return (pixels[None] == torch.floor(centres)[:, None]).float()
     stretch = step.clamp(min=1.0)  # a smaller square averages more pixels
     shares = _KERNELS[view.interpolation]((pixels[None] + 0.5 - centres[:, None]) / stretch)
     shares = _grid(shares, _FINE)  # sums of these are the same in any order
     return _grid(shares / shares.sum(dim=1, keepdim=True), _COARSE)
+
+
+def _before(pixels: Tensor, sides: Sides, view: View) -> tuple[Tensor, Tensor]:
+    """Px of the square before a side of the picture, and those that it takes."""
+    size = torch.tensor(float(view.size))
+    if view.fit != "pad":
+        return torch.zeros_like(size), size
+    before = torch.round(size * (1 - _length(pixels) / sides[1]) / 2)
+    before = before.clamp(max=float((view.size - 1) // 2))
+    return before, size - 2 * before
+
+
+def _inside(pixels: Tensor, sides: Sides, view: View) -> Tensor:
+    """1 where the square shows the picture along a side, 0 where the border, ``[S]``."""
+    before, filled = _before(pixels, sides, view)
+    places = _numbered(view.size) - before
+    return ((places >= 0) & (places < filled)).float()
+
+
+def _length(pixels: Tensor) -> Tensor:
+    return pixels.max() + 1
 
 
 def _grid(x: Tensor, step: float) -> Tensor:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from regraft.backbones import View
 from regraft.dataset import Dataset, some
 from regraft.errors import DataError
-from regraft.images import Pixels, inspect
+from regraft.images import Pixels, colours, inspect
 from regraft.plan import Plan
 from regraft.splits import EACH_ONCE
 
@@ -65,13 +65,9 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
 
 
 def picture(data: bytes) -> Pixels:
-    """A whole picture as others decode it: upright, on white, RGB; uint8 ``[H, W, 3]``."""
+    """A whole picture as others decode it: upright, opaque, RGB; uint8 ``[H, W, 3]``."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.new("RGB", rgba.size, "white")
-        image.paste(rgba, mask=rgba.getchannel("A"))
-    return np.array(image.convert("RGB"))
+    return np.array(colours.plain(image)[0].convert("RGB"))
 
 
 def _home(run: Path, plan: Plan) -> Path:

@@ -91,8 +91,8 @@ def _config(whole: Any, about: About) -> dict[str, Any]:
     feeding = {
         "input_size": [3, size, size],
         "interpolation": backbone.view.interpolation,
-        "crop_pct": backbone.view.crop,
-        "crop_mode": "center",
+        "crop_pct": backbone.view.crop if backbone.view.fit == "crop" else 1.0,
+        "crop_mode": {"crop": "center", "pad": "border"}.get(backbone.view.fit, "squash"),
         "mean": list(backbone.mean),
         "std": list(backbone.std),
         "num_classes": len(classes),

@@ -78,6 +78,13 @@ class View:
         return f"{self.size}-{self.crop:g}-{self.interpolation}{zoom}{fit}{scale}{mirror}"
 
     @property
+    def unusual(self) -> dict[str, object]:
+        """What this view has beside a size, a crop and a filter, by name: for others to follow."""
+        fit = {"fit": self.fit} if self.fit != "crop" else {}
+        limits = {"integers": self.integers, "floats": self.floats}
+        return fit | {name: list(scale) for name, scale in limits.items() if scale}
+
+    @property
     def need(self) -> int:
         """Px that the shorter side of the decoded photo should have, so that nothing is lost."""
         return int(-(-self.size * self.zoom // self.crop))

@@ -92,7 +92,7 @@ def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
 
 def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
     """The same with their pictures: what the network sees, small. Each image is decoded once."""
-    small = View(SIDE, view.crop, view.interpolation)
+    small = replace(view, size=SIDE)
     rows = list({shot.row: shot for shot in shots}.values())
     with ThreadPoolExecutor(cores()) as pool:
         made = dict(pool.map(lambda shot: (shot.row, _seen(shot, find, small)), rows))

@@ -46,13 +46,16 @@ class Stage(BaseModel):
 
 
 class Preprocessing(BaseModel):
-    """How an image becomes what the network sees: resized, the centre cut out, normalised."""
+    """How an image becomes what the network sees: fitted into a square, resized, normalised."""
 
     size: int
     crop: float
     interpolation: str
     mean: list[float]
     std: list[float]
+    fit: str = "crop"
+    integers: list[float] | None = None
+    floats: list[float] | None = None
 
 
 class Model(BaseModel):

@@ -85,6 +85,7 @@ def description(model: Model) -> dict[str, Any]:
             "interpolation": model.view.interpolation,
             "mean": list(plan.backbone.mean),
             "std": list(plan.backbone.std),
+            **model.view.unusual,
         },
         "accuracy": metrics["accuracy"],
         "accuracy_interval": list(metrics["accuracy_interval"]),
