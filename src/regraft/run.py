@@ -214,10 +214,7 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
 
 
 def draft(measured: Measured, choices: Choices) -> Plan:
-    """Decide: the evidence of the training images, and the plan that follows from it.
-
-    Of several processes the first decides for all.
-    """
+    """Decide: the evidence of the training images, and the plan; the first process does for all."""
     plan = of_first(lambda: _draft(measured, choices))
     return dataclasses.replace(plan, reasons=(*plan.reasons, *measured.reasons))
 

@@ -284,8 +284,7 @@ def _choices(
     return Choices(
         *(case, cut, recipe.value, class_weights.value, seed, test_fraction),
         None if init is None else init.value,
-        trainable_from,
-        learning_rate,
+        *(trainable_from, learning_rate),
         None if budget is None else seconds_of(budget),
         engine=engine,
         group_by=group_by,
