@@ -49,7 +49,7 @@ def _data(plan: Plan, audit: Audit) -> RenderableType:
     }.get(plan.split, f"chosen by seed {plan.seed}")
     lines = [
         f"{plan.train:,} images to train on, {len(evidence.classes)} classes, {spread} a class",
-        f"{plan.test:,} of them are held out once each, in turn: a fifth alone would prove little"
+        f"{_each(plan)} held out once, in turn: a fifth alone would prove little"
         if plan.split == EACH_ONCE
         else f"{plan.test:,} images held out ({held}), not read before the end",
     ]
@@ -59,6 +59,10 @@ def _data(plan: Plan, audit: Audit) -> RenderableType:
         noted = ", ".join(f"{count:,} {note}" for note, count in sorted(audit.notes.items()))
         lines.append(f"noted and handled: {noted}")
     return Group(*(Text(line) for line in [*lines, *audit.warnings]))
+
+
+def _each(plan: Plan) -> str:
+    return "each of them is" if plan.test == plan.train else f"{plan.test:,} of them are each"
 
 
 def _why_left_out(audit: Audit) -> str:
