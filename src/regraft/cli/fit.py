@@ -92,10 +92,10 @@ def run_fit(
     if corrected is not None and result.plan.split != plan.split:  # the frozen network has won
         own = result.plan.split
         before = before_corrections(corrected, measured, choices, measured.network, own)
-    metrics = with_total(result.metrics, time.perf_counter() - measured.started)
     if as_json:
-        print_json({**metrics, **({} if corrected is None else {"before": before})})
+        print_json({**result.metrics, **({} if corrected is None else {"before": before})})
         return
+    metrics = with_total(result.metrics, time.perf_counter() - measured.started)
     show.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
         results().print(_before_and_after(corrected, _share(before, plan), measured, result))
