@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn import metrics
 
 from regraft.evaluate import (
+    ClassScores,
     calibration_error,
     fit_temperature,
     log_loss,
@@ -61,12 +62,13 @@ def test_guess_is_the_share_of_the_commonest_class() -> None:
     assert score(p, np.array([1, 1, 0, 1, 0]), names(2)).guess == 0.6
 
 
-def test_undefined_figures_are_zero_and_an_absent_class_does_not_count() -> None:
+def test_what_is_not_known_is_none_and_an_absent_class_does_not_count() -> None:
     p = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.7, 0.3, 0.0]])
     got = score(p, np.array([0, 0, 1]), names(3))
-    assert got.per_class["class 1"].precision == got.per_class["class 1"].recall == 0.0
-    absent = got.per_class["class 2"]
-    assert (absent.n, absent.recall, absent.f1, absent.recall_interval) == (0, 0.0, 0.0, (0.0, 1.0))
+    never_named = got.per_class["class 1"]
+    assert (never_named.precision, never_named.recall, never_named.f1) == (None, 0.0, 0.0)
+    assert got.per_class["class 2"] == ClassScores(None, None, None, 0, None)
+    assert json.loads(json.dumps(got.to_json()))["per_class"]["class 2"]["recall_interval"] is None
     assert got.balanced_accuracy == 0.5
 
 

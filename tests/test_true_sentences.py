@@ -88,6 +88,15 @@ def figures(right: int = 4, **more: Any) -> dict[str, Any]:
     return found | {"images_from_cache": 3} | more
 
 
+def without(last: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the same images but the last: no wasp is left, which ``last`` says."""
+    found = figures(3)
+    return found | {"per_class": found["per_class"] | {"wasp": {"n": 0} | last}}
+
+
+NOTHING = dict.fromkeys(("precision", "recall", "f1", "recall_interval"))
+ZEROS = dict.fromkeys(("precision", "recall", "f1"), 0.0) | {"recall_interval": [0.0, 1.0]}
+
 # ---- pages
 
 
@@ -227,6 +236,23 @@ SAID: dict[str, tuple[Plan, dict[str, Any], tuple[Page, ...], str, str]] = {
         *(frozen(), figures(5), (on_terminal, on_card)),
         "100.0%",
         "least often|weakest on",
+    ),
+    "a class without a held-out image": (
+        *(frozen(), without(NOTHING), (on_terminal, on_card, on_report)),
+        "[Nn]o held-out image, so nothing known, of: wasp"
+        r"|wasp \| – \| no held-out image \| – \| 0 \|(.|\n)*finds wasp is not known: no held-out"
+        "|wasp *no held-out image",
+        r"of 0|wasp 0%|wasp *0\.0%|nan%|None%|wasp *None",
+    ),
+    "a class without a held-out image, in a RUN of an earlier version": (
+        *(frozen(), without(ZEROS), (on_terminal, on_card, on_report)),
+        "no held-out image",
+        r"of 0|wasp 0%|wasp[ |]*0\.0%",
+    ),
+    "a class that is never named has no precision": (
+        *(frozen(), figures(4), (on_card,)),
+        r"wasp \| – \| 0\.0% \|",
+        "no held-out image",
     ),
     "a budget was overrun": (
         *(frozen(), figures(budget=10.0, over_budget=1.0), (on_terminal, on_report)),

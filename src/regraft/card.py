@@ -5,7 +5,7 @@ It names classes and figures and no file, so that it can be published with the w
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from regraft import wording
@@ -90,10 +90,7 @@ def _summary(plan: Plan, metrics: Metrics) -> str:
 
 
 def _figures(metrics: Metrics) -> str:
-    rows = [
-        (_plain(name), f"{one['precision']:.1%}", f"{one['recall']:.1%}", _range(one), one["n"])
-        for name, one in metrics["per_class"].items()
-    ]
+    rows = [(_plain(name), *_fared(one)) for name, one in metrics["per_class"].items()]
     return (
         "## Figures\n\n"
         f"Balanced accuracy {metrics['balanced_accuracy']:.1%}, log loss "
@@ -102,9 +99,13 @@ def _figures(metrics: Metrics) -> str:
     )
 
 
-def _range(one: Mapping[str, Any]) -> str:
+def _fared(one: Mapping[str, Any]) -> tuple[object, ...]:
+    """Precision, recall, its interval and the images of a class."""
+    if not one["n"]:
+        return "–", wording.NO_IMAGE, "–", 0
     low, high = one["recall_interval"]
-    return f"{low:.1%} to {high:.1%}"
+    precision = "–" if one["precision"] is None else f"{one['precision']:.1%}"
+    return precision, f"{one['recall']:.1%}", f"{low:.1%} to {high:.1%}", one["n"]
 
 
 def _data(plan: Plan, metrics: Metrics) -> str:
@@ -360,7 +361,7 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
         "that shows none of them.",
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
-        _weakest(plan, metrics),
+        *_weakest(plan, metrics),
     ]
     if plan.frozen:
         lines.append(
@@ -369,16 +370,18 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
     return "\n".join(["## Limits\n", *(f"- {line}" for line in lines)])
 
 
-def _weakest(plan: Plan, metrics: Metrics) -> str:
-    """Which class is found least often, if one is missed at all."""
+def _weakest(plan: Plan, metrics: Metrics) -> Iterator[str]:
+    """Which class is found least often, if one is missed at all, and of which nothing is known."""
     present = {name: one for name, one in metrics["per_class"].items() if one["n"]}
     worst = min(present, key=lambda name: present[name]["recall"])
     if present[worst]["recall"] == 1:
-        return f"None of the {metrics['n']:,} {plan.judged} was missed; of more, some will be."
-    return (
-        f"It is weakest on {_plain(worst)}: of its {present[worst]['n']} {plan.judged} it finds "
-        f"{present[worst]['recall']:.1%}."
-    )
+        yield f"None of the {metrics['n']:,} {plan.judged} was missed; of more, some will be."
+    else:
+        n, recall = present[worst]["n"], present[worst]["recall"]
+        yield f"It is weakest on {_plain(worst)}: of its {n} {plan.judged} it finds {recall:.1%}."
+    unknown = [_plain(name) for name in wording.unjudged(metrics)]
+    if unknown:
+        yield f"How well it finds {_listed(unknown)} is not known: {wording.NO_IMAGE}."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

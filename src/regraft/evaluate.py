@@ -23,18 +23,17 @@ REACH = 1000.0  # how far the temperature may be from the logits' own size, eith
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How one class fared.
+    """How one class fared on its ``n`` held-out images.
 
-    A figure without a denominator is 0, as in scikit-learn's ``zero_division=0``: precision where
-    the class is never predicted, recall where it has no image. The interval of such a recall is
-    (0, 1), for nothing is known of it.
+    A figure that nothing is known of is None: all of them where the class has no image, and
+    precision where it is never predicted. (RUNs of earlier versions have 0 there.)
     """
 
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     n: int
-    recall_interval: Interval
+    recall_interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class Scores:
         data = asdict(self)
         data["accuracy_interval"] = list(self.accuracy_interval)
         for each in data["per_class"].values():
-            each["recall_interval"] = list(each["recall_interval"])
+            bounds = each["recall_interval"]
+            each["recall_interval"] = None if bounds is None else list(bounds)
         return data
 
 
@@ -284,18 +284,16 @@ def _per_class(
     right, true, predicted = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     return {
         name: ClassScores(
-            precision=_share(right[c], predicted[c]),
-            recall=_share(right[c], true[c]),
-            f1=_share(2 * right[c], true[c] + predicted[c]),
+            precision=float(right[c] / predicted[c]) if predicted[c] else None,
+            recall=float(right[c] / true[c]),
+            f1=float(2 * right[c] / (true[c] + predicted[c])),
             n=int(true[c]),
             recall_interval=share_interval(hit[truth == c], group[truth == c]),
         )
+        if true[c]
+        else ClassScores(None, None, None, 0, None)
         for c, name in enumerate(classes)
     }
-
-
-def _share(part: np.int64, whole: np.int64) -> float:
-    return float(part / whole) if whole else 0.0
 
 
 def _confusion(predicted: Ints, truth: Ints, count: int) -> Ints:

@@ -225,10 +225,16 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         f"{metrics['guess']:.1%}",
         f"log loss {metrics['log_loss']:.3f}, calibration error {metrics['ece']:.1%}",
     ]
-    missed = [entry for entry in metrics["per_class"].items() if entry[1]["recall"] < 1]
+    judged = [entry for entry in metrics["per_class"].items() if entry[1]["n"]]
+    missed = [entry for entry in judged if entry[1]["recall"] < 1]
     worst = sorted(missed, key=lambda entry: float(entry[1]["recall"]))[:3]
     named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
-    lines += [f"least often recognised: {named}" if named else "", wording.surprise(plan, metrics)]
+    unknown = ", ".join(wording.unjudged(metrics))
+    lines += [
+        f"least often recognised: {named}" if named else "",
+        f"{wording.NO_IMAGE}, so nothing known, of: {unknown}" if unknown else "",
+        wording.surprise(plan, metrics),
+    ]
     return Group(*(Text(line) for line in lines if line))
 
 

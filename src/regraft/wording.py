@@ -13,6 +13,9 @@ from regraft.splits import EACH_ONCE
 
 Metrics = Mapping[str, Any]
 
+NO_IMAGE = "no held-out image"
+"""What stands in place of the figures of a class of which none was held out."""
+
 
 def unchanged(plan: Plan) -> str:
     """That a network was trained, and its weights are still those it began with."""
@@ -23,6 +26,11 @@ def unchanged(plan: Plan) -> str:
         "the weights are the random ones that were drawn.",
     }
     return said[plan.unchanged] if plan.unchanged else ""
+
+
+def unjudged(metrics: Metrics) -> list[str]:
+    """The classes without a held-out image, of which no figure is known."""
+    return [name for name, one in metrics["per_class"].items() if not one["n"]]
 
 
 def remarks(plan: Plan, metrics: Metrics) -> list[str]:

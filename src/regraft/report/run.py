@@ -59,6 +59,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         spent=wording.spent(metrics["seconds"]),
         speed=words.speed(metrics),
         remarks=wording.remarks(plan, metrics),
+        no_image=wording.NO_IMAGE,
         by_loss=wording.by_loss(plan),
         contents=_contents(bool(training), heat != Heat()),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
@@ -161,7 +162,9 @@ def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
         dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
         for number, (name, one) in enumerate(metrics["per_class"].items(), start=1)
     ]
-    return rows if len(rows) <= CLASSES else sorted(rows, key=lambda one: one["recall"])
+    # Those without a held-out image come last: how often they are found is not known.
+    order = sorted(rows, key=lambda one: (not one["n"], one["recall"] or 0.0))
+    return rows if len(rows) <= CLASSES else order
 
 
 def _shots(result: Result, find: pictures.Find) -> tuple[list[Shot], list[Shot]]:
