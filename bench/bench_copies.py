@@ -19,8 +19,7 @@ from PIL import Image, ImageEnhance
 
 import machine
 from regraft.dataset import Dataset
-from regraft.images import Facts, inspect
-from regraft.images.likeness import Likeness, likeness
+from regraft.images import alike, inspect
 
 SETS = ("hymenoptera", "flowers5", "chest_xray", "mnist")
 PLANTED = 200
@@ -85,7 +84,7 @@ def row(folder: Path) -> dict[str, Any]:
     whole = [inspect(dataset.read(i), [])[0] for i in range(len(dataset))]
     labels = [dataset.classes.index(item.label) for item in dataset.items]
     start = time.perf_counter()
-    plain = alike(whole, labels)
+    plain = alike(whole, np.array(labels, np.int64))
     seconds = time.perf_counter() - start
     order = np.random.default_rng(0).permutation(len(dataset))
     each = min(PLANTED, len(order) // len(KINDS))
@@ -95,9 +94,8 @@ def row(folder: Path) -> dict[str, Any]:
         for kind in KINDS
         for i in sources[kind]
     ]
-    found = alike(
-        [*whole, *(facts for _, facts in planted)], [*labels, *(labels[i] for i, _ in planted)]
-    )
+    every = np.array([*labels, *(labels[i] for i, _ in planted)], np.int64)
+    found = alike([*whole, *(facts for _, facts in planted)], every)
     same = [found.groups[i] == found.groups[len(whole) + n] for n, (i, _) in enumerate(planted)]
     shares = {kind: float(np.mean(same[n * each : (n + 1) * each])) for n, kind in enumerate(KINDS)}
     sizes = np.bincount(plain.groups)
@@ -109,13 +107,6 @@ def row(folder: Path) -> dict[str, Any]:
         "s": seconds,
         "found": shares,
     }
-
-
-def alike(facts: list[Facts], labels: list[int]) -> Likeness:
-    """What the audit finds."""
-    hashes = np.array([one.phash for one in facts], np.uint64)
-    thumbs = np.frombuffer(b"".join(one.thumb for one in facts), np.uint8).reshape(len(facts), 256)
-    return likeness(hashes, thumbs, np.array(labels, np.int64))
 
 
 def opened(dataset: Dataset, index: int) -> Image.Image:

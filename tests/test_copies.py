@@ -86,6 +86,9 @@ def again(image: Image.Image, how: str) -> bytes:
         "brighter": lambda: ImageEnhance.Brightness(image).enhance(1.1),
         "darker": lambda: ImageEnhance.Brightness(image).enhance(0.8),
         "double size": lambda: image.resize((2 * width, 2 * height), Image.Resampling.BICUBIC),
+        "crop": lambda: image.crop(
+            (width // 40, height // 40, width - width // 40, height - height // 40)
+        ),
         "half size": lambda: image.resize((width // 2, height // 2), Image.Resampling.LANCZOS),
     }.get(how, lambda: image)()
     if how == "webp":
@@ -105,7 +108,10 @@ DRAWN: dict[str, Draw] = {
     "X-rays": xray,
     "digits": digit,
 }
-COPIES = ["jpeg 60", "jpeg 85", "webp", "double size", "half size", "brighter", "darker"]
+COPIES = [
+    *("jpeg 60", "jpeg 85", "webp", "double size", "half size", "brighter", "darker"),
+    "crop",
+]
 
 
 @pytest.mark.parametrize("how", COPIES)

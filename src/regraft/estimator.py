@@ -26,8 +26,7 @@ from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
-from regraft.images import Facts, View
-from regraft.images.likeness import likeness
+from regraft.images import Facts, View, alike
 from regraft.measure import Measured, Network, cache_folder, open_network
 from regraft.plan import Plan
 from regraft.readers.pictures import are_wide, bytes_of, objection
@@ -271,10 +270,8 @@ def _measure(
 
 def _groups(facts: Sequence[Facts], dataset: Dataset) -> NDArray[np.int64]:
     """A number for each image, the same for near copies; DataError where there are too few."""
-    hashes = np.array([one.phash for one in facts], np.uint64)
-    thumbs = np.frombuffer(b"".join(one.thumb for one in facts), np.uint8)
     labels = np.array([dataset.classes.index(item.label) for item in dataset.items], np.int64)
-    near = likeness(hashes, thumbs.reshape(len(facts), -1), labels).groups
+    near = alike(facts, labels).groups
     groups: NDArray[np.int64] = np.unique(near, return_inverse=True)[1]
     different = len(set(groups.tolist()))
     if different < _LEAST:

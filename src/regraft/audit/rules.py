@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.dataset import EMPTY_CLASS, OUTSIDE, REPEATED, Dataset, held_out_split
-from regraft.images import Facts
-from regraft.images.likeness import Likeness, likeness
+from regraft.images import Facts, alike
+from regraft.images.likeness import Likeness
 
 NearCopies = Literal["group", "keep", "drop"]
 """Copies of one capture stay on one side of every split, are as others, or only one is kept."""
@@ -211,12 +211,10 @@ def _leave_out_all_but_one(state: _State, groups: NDArray[np.int64]) -> None:
 def _alike(state: _State) -> Likeness:
     """What looks alike among the items; what is left out already is like nothing."""
     kept = state.kept()
-    hashes = np.array([state.facts[i].phash for i in kept], dtype=np.uint64)
-    thumbs = np.frombuffer(b"".join(state.facts[i].thumb for i in kept), dtype=np.uint8)
     names = sorted({item.label for item in state.items})
     place = {name: number for number, name in enumerate(names)}
     labels = np.array([place[state.items[i].label] for i in kept], np.int64)
-    found = likeness(hashes, thumbs.reshape(len(kept), 256), labels)
+    found = alike([state.facts[i] for i in kept], labels)
     groups, near = np.arange(len(state.items)), np.zeros(len(state.items), bool)
     groups[kept], near[kept] = np.asarray(kept, np.int64)[found.groups], found.near
     return Likeness(groups, near, found.crowded)

@@ -28,6 +28,7 @@ __all__ = [
     "Pixels",
     "View",
     "absent",
+    "alike",
     "digest",
     "facts_key",
     "inspect",
@@ -62,10 +63,13 @@ class Facts:
     phash: int = 0
     thumb: bytes = b""
     levels: tuple[float, ...] = ()
+    inner_hash: int = 0
+    inner: bytes = b""
 
     def to_json(self) -> str:
         """One compact line of JSON."""
-        values = asdict(self) | {"thumb": b64encode(self.thumb).decode()}
+        coded = {name: b64encode(getattr(self, name)).decode() for name in ("thumb", "inner")}
+        values = asdict(self) | coded
         return json.dumps(list(values.values()), separators=(",", ":"))
 
     @classmethod
@@ -73,6 +77,7 @@ class Facts:
         """The facts that :meth:`to_json` wrote."""
         values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
         values |= {"notes": tuple(values["notes"]), "thumb": b64decode(values["thumb"])}
+        values |= {"inner": b64decode(values["inner"])}
         values |= {"levels": tuple(values["levels"])}
         return cls(**values)
 
@@ -93,7 +98,7 @@ def facts_key(views: Sequence[View]) -> str:
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
     depend on that: only facts found under the same key are the same on every run.
     """
-    return f"facts-2-{_need(views)}"
+    return f"facts-3-{_need(views)}"
 
 
 def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
@@ -120,10 +125,24 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
         return replace(facts, problem=problem, detail=detail), None
     grey = _miniature(picture.image)
     notes = (*facts.notes, *notes, *("blank",) * colours.is_blank(picture.image, grey))
-    phash, thumb = likeness.describe(turned(grey, turn))
+    look = likeness.describe(turned(grey, turn))
     levels = () if picture.values is None else deep.limits(picture.values)
-    facts = replace(facts, notes=notes, phash=phash, thumb=thumb, levels=levels)
+    facts = replace(facts, notes=notes, levels=levels, **vars(look))
     return facts, _squares(picture, box, turn, views)
+
+
+def alike(facts: Sequence[Facts], labels: NDArray[np.int64] | None = None) -> likeness.Likeness:
+    """Which of the pictures with these facts are copies of one capture."""
+
+    def joined(parts: list[bytes]) -> NDArray[np.uint8]:
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(len(facts), 256)
+
+    inner = None
+    if all(one.inner for one in facts):
+        hashes = np.array([one.inner_hash for one in facts], np.uint64)
+        inner = (hashes, joined([one.inner for one in facts]))
+    hashes = np.array([one.phash for one in facts], np.uint64)
+    return likeness.likeness(hashes, joined([one.thumb for one in facts]), labels, inner)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Which pictures are copies of one capture: re-encoded, rescaled, a little brighter.
+"""Which pictures are copies of one capture: re-encoded, rescaled, cropped or brightened a little.
 
-Each picture has a 64-bit perceptual hash and a 16 x 16 grey thumbnail. The hash finds candidates
-fast, the thumbnails confirm them, and what else is about them decides (:func:`likeness`). The
+Each picture has a 64-bit perceptual hash and a 16 x 16 grey thumbnail, and its middle has both too:
+they are the whole of a copy that lost a little at each edge. The hash finds candidates fast, the
+thumbnails confirm them, and what else is about them decides (:func:`likeness`). The
 limits were set by planting copies in sets of photos, X-rays and digits: ``docs/benchmarks.md``.
 """
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Grey = NDArray[np.float64]
+Inner = tuple[NDArray[np.uint64], NDArray[np.uint8]]
+"""Hashes [n] and thumbnails [n, 256] of the middles of pictures."""
 
 BITS: Final = 6  # near copies differ in at most so many of the 64
 LOSS: Final = 0.02  # and 1 - correlation of their thumbnails, their distance, is below this
@@ -23,6 +26,7 @@ BRIGHTNESS: Final = 56.0  # and their mean grey levels (of 255) are at most so f
 NEAR: Final = 0.006  # pictures this near that are no copies are alike: they show the same scene
 SHARE: Final = 0.1  # of a class that may be alike; of more than that nothing is called a copy
 FEW: Final = 12  # pictures that a group of copies may have; in a small class, half of it
+CROP: Final = 0.025  # of a side that a cropped copy lost at each end
 CONTRAST: Final = 2.0  # standard deviation of a thumbnail; plainer ones have nothing to compare
 _BANDS: Final = 5  # pairs that differ in 4 bits agree in one of 5 bands: those are all found
 _REACH: Final = 2000  # neighbours compared within a band, so that masses of blanks stay cheap
@@ -32,10 +36,45 @@ _MOST: Final = 32  # near pairs of an image that are looked for: one with more h
 _WORK: Final = 1 << 29  # distances computed at most to find what else is near
 
 
-def describe(grey: Grey) -> tuple[int, bytes]:
-    """Perceptual hash and thumbnail (256 bytes) of [32, 32] grey levels in 0..255."""
-    thumb = grey.reshape(16, 2, 16, 2).mean((1, 3)).round().astype(np.uint8)
-    return _phash(grey), thumb.tobytes()
+@dataclass(frozen=True)
+class Look:
+    """What a picture looks like: hash and thumbnail (256 bytes), of the whole and of its middle."""
+
+    phash: int
+    thumb: bytes
+    inner_hash: int
+    inner: bytes
+
+
+def describe(grey: Grey) -> Look:
+    """What [32, 32] grey levels in 0..255 look like.
+
+    The middle is taken from the 32 x 32, not from the thumbnail: at 16 x 16 resampling alone costs
+    ten times the distance of a cropped copy.
+    """
+    part = _middle()
+    middle = part @ grey @ part.T
+    return Look(_phash(grey), _thumb(grey), _phash(middle), _thumb(middle))
+
+
+def _thumb(grey: Grey) -> bytes:
+    thumb = grey.reshape(16, 2, 16, 2).mean((1, 3))
+    return thumb.round().clip(0, 255).astype(np.uint8).tobytes()
+
+
+@cache
+def _middle() -> Grey:
+    """[32, 32]: samples 32 values again over all but ``CROP`` at each end, by Catmull-Rom."""
+    place = (CROP + (np.arange(32) + 0.5) / 32 * (1 - 2 * CROP)) * 32 - 0.5
+    first = np.floor(place).astype(np.intp)
+    made = np.zeros((32, 32))
+    for step in range(-1, 3):
+        far = np.abs(place - first - step)
+        near = 1.5 * far**3 - 2.5 * far**2 + 1
+        rest = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
+        column = np.clip(first + step, 0, 31)
+        np.add.at(made, (np.arange(32), column), np.where(far < 1, near, rest))
+    return made
 
 
 def _phash(grey: Grey) -> int:
@@ -82,6 +121,7 @@ def likeness(
     hashes: NDArray[np.uint64],
     thumbs: NDArray[np.uint8],
     labels: NDArray[np.int64] | None = None,
+    inner: Inner | None = None,
 ) -> Likeness:
     """Find the copies among pictures, and the classes (``labels`` [n]) whose pictures are alike.
 
@@ -91,12 +131,13 @@ def likeness(
     like distances. Where more than ``SHARE`` of a class is near without being apart, that is a
     property of the class, and the few that seem apart there are chance.
 
+    ``inner``: what the middles look like, to find cropped copies as well.
     Memory grows with n alone, time with the pairs that share a band of the hash.
     """
     n = len(hashes)
-    pictures = _Pictures.of(thumbs)
+    pictures = _Pictures.of(thumbs, None if inner is None else inner[1])
     label = np.zeros(n, np.int64) if labels is None else labels
-    i, j, distance = _near_pairs(hashes, pictures)
+    i, j, distance = _near_pairs(hashes, pictures, None if inner is None else inner[0])
     rows = np.unique(np.concatenate([i, j]))
     sizes = np.bincount(label, minlength=1)
     limit = np.minimum(FEW, np.maximum(3, sizes // 2 if labels is not None else sizes))
@@ -113,7 +154,7 @@ def likeness(
             groups[members] = members.min()
             taken[members] = True
     near = np.zeros(n, bool)
-    close = distance < NEAR
+    close = pictures.distance(i, j, cropped=False) < NEAR
     close &= groups[i] != groups[j]
     near[i[close]] = near[j[close]] = True
     crowded = _crowded(near, label) if labels is not None else frozenset()
@@ -133,7 +174,7 @@ def _crowded(near: NDArray[np.bool_], label: NDArray[np.int64]) -> frozenset[int
 
 
 def _near_pairs(
-    hashes: NDArray[np.uint64], pictures: "_Pictures"
+    hashes: NDArray[np.uint64], pictures: "_Pictures", inner: NDArray[np.uint64] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Pairs i, j whose thumbnails are near, and how far they are from each other.
 
@@ -144,9 +185,10 @@ def _near_pairs(
     degree = np.zeros(len(hashes), np.int64)
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
     bands = range(_BANDS if len(worth) > _ALL else 1)
+    few = len(worth) <= _ALL
+    middles = None if inner is None else inner[worth]
     for band in bands:
-        few = len(worth) <= _ALL
-        for pairs in _likely(pictures.unit[worth]) if few else _candidates(hashes[worth], band):
+        for pairs in _likely(pictures, worth) if few else _both(hashes[worth], middles, band):
             i, j = worth[pairs]
             open_ = (degree[i] < _MOST) | (degree[j] < _MOST)
             i, j = i[open_], j[open_]
@@ -163,14 +205,16 @@ def _near_pairs(
     return i[once], j[once], distance[once]
 
 
-def _likely(unit: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
-    """Pairs [2, m] of pictures that are near, row by row, the nearest ``_MOST`` of each."""
-    for row in range(len(unit) - 1):
-        far = 1 - unit[row + 1 :] @ unit[row]
-        near = np.flatnonzero(far < LOSS)
-        near = near[np.argsort(far[near], kind="stable")[:_MOST]]
-        if len(near):
-            yield np.stack([np.full(len(near), row), row + 1 + near])
+def _likely(pictures: "_Pictures", worth: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Pairs [2, m] of places in ``worth`` that are near; of each the ``_MOST`` nearest."""
+    size = max(1, (_CHUNK << 8) // max(len(worth), 1))
+    for start in range(0, len(worth), size):
+        block = pictures.distances(worth[start : start + size], worth[start:])
+        for row, far in enumerate(block):
+            near = row + 1 + np.flatnonzero(far[row + 1 :] < LOSS)
+            near = near[np.argsort(far[near], kind="stable")[:_MOST]]
+            if len(near):
+                yield np.stack([np.full(len(near), start + row), start + near])
 
 
 def _neighbours(
@@ -186,7 +230,7 @@ def _neighbours(
     """
     n = len(pictures.unit)
     step = max(1, len(rows) * n // _WORK)
-    columns = pictures.unit[::step]
+    columns = np.arange(0, n, step)
     ends = np.concatenate([i, j])
     order = np.argsort(ends, kind="stable")
     ends, others = ends[order], np.concatenate([j, i])[order]
@@ -194,7 +238,7 @@ def _neighbours(
     size = max(1, (_CHUNK << 8) // max(len(columns), 1))
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        whole = 1 - pictures.unit[part] @ columns.T
+        whole = pictures.distances(part, columns)
         for row, far in zip(part, whole, strict=True):
             own = slice(*np.searchsorted(ends, [row, row + 1]))
             known = np.append(others[own], row)
@@ -235,27 +279,96 @@ def _candidates(hashes: NDArray[np.uint64], band: int) -> Iterator[NDArray[np.in
             yield np.stack([order[close], order[close + reach]])
 
 
+def _both(
+    hashes: NDArray[np.uint64], inner: NDArray[np.uint64] | None, band: int
+) -> Iterator[NDArray[np.int64]]:
+    """The candidates of whole pictures, then those of wholes and middles."""
+    yield from _candidates(hashes, band)
+    if inner is not None:
+        yield from _cropped(hashes, inner, band)
+
+
+def _cropped(
+    hashes: NDArray[np.uint64], inner: NDArray[np.uint64], band: int
+) -> Iterator[NDArray[np.int64]]:
+    """As :func:`_candidates`: the middle of one picture is like the whole of the other."""
+    mask = np.uint64(sum(1 << bit for bit in range(band, 64, _BANDS)))
+    order = np.argsort(hashes & mask, kind="stable")
+    sorted_, keys = hashes[order], (hashes & mask)[order]
+    rows = np.argsort(inner & mask, kind="stable")  # in order, so that memory is read in order
+    middle = inner[rows]
+    place = np.searchsorted(keys, middle & mask, "left")
+    end = np.minimum(np.searchsorted(keys, middle & mask, "right"), place + _REACH)
+    while len(place):
+        open_ = place < end
+        rows, middle, place, end = rows[open_], middle[open_], place[open_], end[open_]
+        close = np.flatnonzero(np.bitwise_count(middle ^ sorted_[place]) <= BITS)
+        pairs = np.stack([rows[close], order[place[close]]])
+        yield pairs[:, pairs[0] != pairs[1]]
+        place = place + 1
+
+
 @dataclass(frozen=True)
 class _Pictures:
-    """Thumbnails made comparable: each [256] with mean 0 and length 1."""
+    """Thumbnails made comparable: each [256] with mean 0 and length 1.
+
+    ``inner`` are the middles likewise, all 0 where a middle has nothing to compare.
+    """
 
     unit: NDArray[np.float32]
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
+    inner: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, thumbs: NDArray[np.uint8]) -> "_Pictures":
-        grey = thumbs.astype(np.float32)
-        mean, spread = grey.mean(1), grey.std(1)
-        grey -= mean[:, None]
-        grey /= np.maximum(spread, 1e-6)[:, None] * np.sqrt(np.float32(grey.shape[1]))
-        return cls(grey, mean, spread)
+    def of(cls, thumbs: NDArray[np.uint8], inner: NDArray[np.uint8] | None) -> "_Pictures":
+        unit, mean, spread = _comparable(thumbs)
+        if inner is None:
+            return cls(unit, mean, spread)
+        middle, _, contrast = _comparable(inner)
+        middle[contrast < CONTRAST] = 0
+        return cls(unit, mean, spread, middle)
 
-    def distance(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.float32]:
-        """1 - correlation of the pairs i, j; infinite where one is much brighter."""
+    def distance(
+        self, i: NDArray[np.int64], j: NDArray[np.int64], *, cropped: bool = True
+    ) -> NDArray[np.float32]:
+        """1 - correlation of the pairs i, j; infinite where one is much brighter.
+
+        Where ``cropped``, one may also be the middle of the other.
+        """
         away = np.empty(len(i), np.float32)
         for start in range(0, len(i), _CHUNK):
             part = slice(start, start + _CHUNK)
-            away[part] = 1 - np.einsum("nd,nd->n", self.unit[i[part]], self.unit[j[part]])
+            a, b = i[part], j[part]
+            like = _rowwise(self.unit[a], self.unit[b])
+            if cropped and self.inner is not None:
+                np.maximum(like, _rowwise(self.inner[a], self.unit[b]), out=like)
+                np.maximum(like, _rowwise(self.unit[a], self.inner[b]), out=like)
+            away[part] = 1 - like
         away[np.abs(self.mean[i] - self.mean[j]) > BRIGHTNESS] = np.inf
         return away
+
+    def distances(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """1 - correlation of each of ``rows`` with each of ``columns``, cropped or not."""
+        like = self.unit[rows] @ self.unit[columns].T
+        if self.inner is not None:
+            np.maximum(like, self.inner[rows] @ self.unit[columns].T, out=like)
+            np.maximum(like, self.unit[rows] @ self.inner[columns].T, out=like)
+        return np.subtract(1, like, out=like)
+
+
+def _rowwise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The products of rows with one another."""
+    made: NDArray[np.float32] = np.einsum("nd,nd->n", a, b)
+    return made
+
+
+def _comparable(
+    thumbs: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Thumbnails with mean 0 and length 1, their means and their standard deviations."""
+    grey = thumbs.astype(np.float32)
+    mean, spread = grey.mean(1), grey.std(1)
+    grey -= mean[:, None]
+    grey /= np.maximum(spread, 1e-6)[:, None] * np.sqrt(np.float32(grey.shape[1]))
+    return grey, mean, spread

@@ -12,8 +12,7 @@ from regraft.audit import LeftOut
 from regraft.backbones import View
 from regraft.dataset import Dataset, Item, some
 from regraft.errors import DataError
-from regraft.images import Facts, Pixels, absent, inspect
-from regraft.images.likeness import near_groups
+from regraft.images import Facts, Pixels, absent, alike, inspect
 from regraft.processes import cores
 
 LEAST = 6
@@ -126,8 +125,6 @@ def _sample(
     indices = [index for index, _ in kept]
     items = tuple(dataset.items[index] for index in indices)
     classes = tuple(sorted({item.label for item in items}))
-    hashes = np.array([facts.phash for _, facts in kept], dtype=np.uint64)
-    thumbs = np.frombuffer(b"".join(facts.thumb for _, facts in kept), dtype=np.uint8)
 
     def square(n: int) -> Pixels:
         try:
@@ -143,7 +140,7 @@ def _sample(
         items=items,
         classes=classes,
         labels=np.array([classes.index(item.label) for item in items], np.intp),
-        groups=near_groups(hashes, thumbs.reshape(len(kept), 256)),
+        groups=alike([facts for _, facts in kept]).groups,
         left_out=tuple(left_out),
         asked=asked,
         square=square,
