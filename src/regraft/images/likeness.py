@@ -59,7 +59,8 @@ def describe(grey: Grey) -> Look:
 
 def _thumb(grey: Grey) -> bytes:
     thumb = grey.reshape(16, 2, 16, 2).mean((1, 3))
-    return thumb.round().clip(0, 255).astype(np.uint8).tobytes()
+    levels: NDArray[np.uint8] = thumb.round().clip(0, 255).astype(np.uint8)
+    return levels.tobytes()
 
 
 @cache
@@ -354,7 +355,8 @@ class _Pictures:
         if self.inner is not None:
             np.maximum(like, self.inner[rows] @ self.unit[columns].T, out=like)
             np.maximum(like, self.unit[rows] @ self.inner[columns].T, out=like)
-        return np.subtract(1, like, out=like)
+        away: NDArray[np.float32] = np.subtract(1, like, out=like)
+        return away
 
 
 def _rowwise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
