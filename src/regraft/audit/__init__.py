@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regraft.audit.pixels import pixel_warnings
 from regraft.audit.rules import LEAST, NOT_BY_NAME, LeftOut, NearCopies, apply_rules
+from regraft.audit.series import proposed
 from regraft.audit.words import IMBALANCE, by_class_and_split, check, warnings
 from regraft.dataset import Dataset
 from regraft.images import Facts
@@ -79,7 +80,11 @@ def audit(
         tuple(found.kept),
         found.left_out,
         dict(sorted(notes.items())),
-        (*warnings(dataset, found), *pixel_warnings(dataset, found.kept, facts)),
+        (
+            *warnings(dataset, found),
+            *proposed(dataset, found.kept, facts),
+            *pixel_warnings(dataset, found.kept, facts),
+        ),
         found.groups,
     )
 
