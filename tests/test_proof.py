@@ -180,6 +180,26 @@ def test_what_was_corrected_is_trained_on_in_every_turn(measured: Measured) -> N
     assert len(small_of(found).split.train) == len(FILES)
 
 
+def test_the_only_group_of_a_class_is_trained_on_in_every_turn(measured: Measured) -> None:
+    """Held out, it would leave nothing of its class to learn from: 0 % of it, by construction."""
+    groups = np.where(measured.labels == 0, 0, np.arange(42) + 1)
+    alone = replace(measured.audit, groups=groups)
+    held = splits.split(measured.dataset, alone, test_fraction=None, seed=0)
+    found = splits.each_once(measured.dataset, alone, held, None)
+    assert found is not None
+    assert set(measured.labels[found.test].tolist()) == {1, 2}
+    assert len(found.train) == 42
+    [said] = splits.untested(measured.dataset, alone, found)
+    assert "'rings'" in said
+
+
+def test_one_free_group_is_held_out_in_one_turn(measured: Measured, plan: Plan) -> None:
+    """As where all other images were corrected."""
+    every = small_of(measured)
+    one = replace(every, split=replace(every.split, test=np.array([5])))
+    assert proof.each_held_out(plan, one).shape == (1, 3)
+
+
 # ---- intervals
 
 

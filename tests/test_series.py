@@ -67,6 +67,12 @@ SPEAKERS = "{label}/{label}_speaker{scene}x_{frame}.png"
             *("", 0),
             id="names without a number at the end",
         ),
+        pytest.param(
+            videos("{label}/{scene:05}_{frame:05}.png", 2)
+            | videos("{label}/{frame:04}.png", 1, 30),
+            *("", 0),
+            id="most of a class under one name",
+        ),
     ],
 )
 def test_series_are_proposed(files: dict[str, bytes], pattern: str, count: int) -> None:

@@ -156,9 +156,9 @@ def measure(
                 dataset, looked.facts, strict=strict, near_copies=choices.near_copies
             )
             sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
-            if each_once(dataset, audit, sides, choices.test_fraction) is None:
-                never = untested(dataset, audit, sides)
-                audit = replace(audit, warnings=(*audit.warnings, *never))
+            judged = each_once(dataset, audit, sides, choices.test_fraction) or sides
+            never = untested(dataset, audit, judged)
+            audit = replace(audit, warnings=(*audit.warnings, *never))
             return audit, sides, time.perf_counter() - start
 
         audit, sides, audited = of_first(parted)

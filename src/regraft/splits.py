@@ -5,6 +5,7 @@ so) on different sides.
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,7 +78,7 @@ def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
     """A sentence where a share that was drawn has none of some classes."""
     labels = np.array([dataset.items[i].label for i in audit.kept])
     never = sorted(set(labels.tolist()) - set(labels[sides.test].tolist()))
-    if not never or sides.origin != "held out":
+    if not never or sides.origin not in ("held out", EACH_ONCE):
         return []
     names = ", ".join(repr(name) for name in never[:10])
     more = f" and {len(never) - 10:,} more" if len(never) > 10 else ""
@@ -93,13 +94,18 @@ def each_once(
     """Every image held out once, where the other choice, ``held``, has only :data:`FEW` of them.
 
     Not where the data brings a split of its own, or a person named a fraction. What the data pins,
-    and near copies of it, are trained on in every turn.
+    and near copies of it, are trained on in every turn, and so is the only group of a class: held
+    out, it would leave none of the class to learn from.
     """
     if held.origin != "held out" or test_fraction is not None or len(held.test) >= FEW:
         return None
-    pinned = [dataset.items[i].path in dataset.pinned for i in audit.kept]
-    apart = np.isin(audit.groups, audit.groups[np.array(pinned, dtype=bool)])
-    return Split(np.arange(len(pinned)), np.flatnonzero(~apart), EACH_ONCE)
+    items = [dataset.items[i] for i in audit.kept]
+    pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
+    pairs = {(item.label, group) for item, group in zip(items, audit.groups.tolist(), strict=True)}
+    several = Counter(label for label, _ in pairs)
+    only = [group for label, group in pairs if several[label] == 1]
+    test = np.flatnonzero(~np.isin(audit.groups, [*audit.groups[pinned], *only]))
+    return Split(np.arange(len(items)), test, EACH_ONCE) if len(test) else None
 
 
 def validation(

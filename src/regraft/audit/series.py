@@ -1,6 +1,6 @@
 """Series in the file names: frames of one video, takes of one speaker. Proposed, never acted on."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -54,9 +54,10 @@ def _groups(dataset: Dataset, kept: Sequence[int], pattern: str) -> list[str]:
 def _series(groups: Sequence[str], labels: Sequence[str], *, shared: bool) -> dict[str, int]:
     """The series and their sizes; none where they part too little.
 
-    They have to be in classes with several, or (``shared``) themselves in several classes, and to
-    cover half of the images.
+    They have to be in classes with several, none of which is most of its class, to cover half of
+    the images, and (``shared``) to be in several classes.
     """
+    whole = Counter(labels)
     sizes: dict[str, int] = defaultdict(int)
     classes: dict[str, set[str]] = defaultdict(set)
     inside: dict[str, set[str]] = defaultdict(set)
@@ -69,7 +70,8 @@ def _series(groups: Sequence[str], labels: Sequence[str], *, shared: bool) -> di
         group: size
         for group, size in sizes.items()
         if size >= _MEMBERS
-        and any(len(inside[label]) > 1 for label in classes[group])
+        and all(len(inside[label]) >= _MEMBERS for label in classes[group])
+        and 2 * size <= sum(whole[label] for label in classes[group])
         and (not shared or len(classes[group]) > 1)
     }
     enough = len(found) >= _MEMBERS and 2 * sum(found.values()) >= len(groups)

@@ -11,6 +11,7 @@ from typing import Final
 
 from regraft.dataset import some
 from regraft.errors import DataError
+from regraft.readers.known import COLUMNS as GROUPS
 from regraft.readers.words import splits_of
 
 # Of several in one table, the first here is taken.
@@ -208,7 +209,8 @@ def _read_as(one: _Told) -> str:
 
 
 def _not_used(names: Sequence[str], values: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """Sentences on the columns that are not used."""
+    """Sentences on the columns that are not used; those of groups speak for themselves."""
+    names = [name for name in names if plain(name) not in map(plain, GROUPS)]
     for name in names:
         known = splits_of({value for value in values.get(name, ()) if value})
         if "train" in known.values() and len(set(known.values())) > 1:

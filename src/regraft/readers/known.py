@@ -58,7 +58,7 @@ def _by_usual_column(dataset: Dataset, names: Sequence[str]) -> Dataset:
     unused: list[str] = []
     for column in found:
         groups = _cells(dataset, column)
-        if len(set(groups) - {""}) >= FEWEST:
+        if len(set(groups) - {""}) >= FEWEST and _parts_classes(dataset, groups):
             others = [name for name in found if name != column]
             also = f" (not {_quoted(others)}; --group-by takes another)" if others else ""
             return _grouped(dataset, groups, f"the column {column!r}{also}")
@@ -66,10 +66,18 @@ def _by_usual_column(dataset: Dataset, names: Sequence[str]) -> Dataset:
     if not unused:
         return dataset
     note = (
-        f"{_quoted(unused)}: fewer than {FEWEST} values, not taken for groups of images that "
-        f"belong together; --group-by {unused[0]} does."
+        f"{_quoted(unused)}: fewer than {FEWEST} values, or a class of one value, not taken for "
+        f"groups of images that belong together; --group-by {unused[0]} does."
     )
     return replace(dataset, notes=(*dataset.notes, note))
+
+
+def _parts_classes(dataset: Dataset, groups: Sequence[str]) -> bool:
+    """Whether every class has two groups or more; an image without one is a group of its own."""
+    inside: dict[str, set[str]] = {}
+    for item, group in zip(dataset.items, groups, strict=True):
+        inside.setdefault(item.label, set()).add(group or item.path)
+    return all(len(found) > 1 for found in inside.values())
 
 
 def _quoted(names: Sequence[str]) -> str:
