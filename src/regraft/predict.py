@@ -240,10 +240,12 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
 def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
     """The pictures; one alone is a list of one.
 
-    An array is one picture where it has two axes, or three of which the last is of channels.
+    An array is one picture where it has two axes, or three of which the last is of channels; a
+    tensor where the first is. Other arrays of three axes are grey pictures ``[n, height, width]``.
     """
     shape = tuple(getattr(images, "shape", ()))
-    alone = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
+    first = len(shape) == 3 and shape[0] in (1, 3, 4) and hasattr(images, "detach")
+    alone = first or len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
     if alone or isinstance(images, str | bytes | bytearray | os.PathLike | Image.Image):
         return [images]  # type: ignore[list-item]
     return images  # type: ignore[return-value]

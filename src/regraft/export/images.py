@@ -53,8 +53,9 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
     others = sorted(set(range(len(dataset))) - set(held_out)) if len(known) < most else []
     more = list(islice(_usable(dataset, others, plan.backbone.view), most - len(known)))
     if not known and not more:
-        problems = [f"{item.path} cannot be used" for item in dataset.items]
-        raise DataError("There is no image to check the export on.", some(problems))
+        problems = [f"{item.path} cannot be used for it" for item in dataset.items]
+        rule = "it must be readable and have 8 bits a channel: others are decoded in other ways"
+        raise DataError("There is no image to check the export on.", [rule, *some(problems)])
     rows = [recorded[dataset.items[index].path] for index, _, _ in known]
     classes = len(plan.evidence.classes)
     return Sample(
