@@ -150,7 +150,7 @@ def test_near_copies_are_kept_in_one_group() -> None:
     assert group["cat/p.jpg"] == group["cat/q.jpg"]
     assert len(set(group.values())) == 9
     assert found.warnings == (
-        "2 images nearly copy each other, in 1 group, each kept on one side of a split.",
+        "2 images nearly copy each other, in 1 group, each kept on one side of what is drawn.",
     )
 
 

@@ -155,6 +155,17 @@ def test_a_plan_for_a_small_set_is_not_for_one_with_a_test(measured: Measured, p
     assert any("holds every image out once" in problem for problem in error.value.problems)
 
 
+@pytest.mark.parametrize("note", ["16-bit", "white-on-clear"])
+def test_a_plan_of_before_is_not_for_what_is_read_otherwise_now(
+    note: str, measured: Measured, plan: Plan
+) -> None:
+    noted = replace(measured, audit=replace(measured.audit, notes={note: 3}))
+    run.check_plan(plan, noted)
+    with pytest.raises(PlanError) as error:
+        run.check_plan(replace(plan, among=()), noted)
+    assert any(note in problem for problem in error.value.problems)
+
+
 @pytest.mark.parametrize("insists", [True, False])
 def test_a_trained_network_is_judged_on_what_it_never_saw(
     insists: bool, measured: Measured

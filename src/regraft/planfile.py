@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,19 @@ def contradictions(plan: Plan) -> Iterator[str]:
         )
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
+
+
+def outdated(plan: Plan, notes: Collection[str]) -> Iterator[str]:
+    """Why a plan of an earlier regraft is not for these images; ``notes`` are the audit's.
+
+    Plans did not say what they chose ``among`` when such pictures were read otherwise.
+    """
+    found = [note for note in ("16-bit", "white-on-clear") if note in notes]
+    if found and not plan.among:
+        yield (
+            f"The plan is of an earlier regraft, which read {' and '.join(found)} pictures "
+            "otherwise, and there are such pictures among the images."
+        )
 
 
 def _training(training: Training, plan: Plan) -> Iterator[str]:

@@ -316,6 +316,7 @@ def check_plan(plan: Plan, measured: Measured) -> None:
         problems.append(f"The stages of {have.name} are not those of the plan.")
     if tuple(plan.evidence.classes) != measured.classes:
         problems.append(f"The classes differ: the plan has {', '.join(plan.evidence.classes)}.")
+    problems += planfile.outdated(plan, measured.audit.notes)
     if plan.split == EACH_ONCE and measured.small is None:
         problems.append(
             "The plan holds every image out once, which is for small sets without a test of their "

@@ -117,7 +117,7 @@ def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64
     if several:
         yield (
             f"{_images(sum(map(len, several)))} nearly copy each other, in {len(several):,} "
-            f"group{'s' * (len(several) != 1)}, each kept on one side of a split."
+            f"group{'s' * (len(several) != 1)}, each kept on one side of what is drawn."
         )
     mixed = [items for items in several if len({item.label for item in items}) > 1]
     if mixed:
