@@ -150,18 +150,18 @@ def measure(
 
         looked = look(network.backbone.view)
 
-        def parted() -> tuple[Audit, Split, float]:
+        def parted() -> tuple[Audit, Split, Split | None, float]:
             start = time.perf_counter()
             audit = auditing.audit(
                 dataset, looked.facts, strict=strict, near_copies=choices.near_copies
             )
             sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
-            judged = each_once(dataset, audit, sides, choices.test_fraction) or sides
-            never = untested(dataset, audit, judged)
+            small = each_once(dataset, audit, sides, choices.test_fraction)
+            never = untested(dataset, audit, small or sides)
             audit = replace(audit, warnings=(*audit.warnings, *never))
-            return audit, sides, time.perf_counter() - start
+            return audit, sides, small, time.perf_counter() - start
 
-        audit, sides, audited = of_first(parted)
+        audit, sides, small, audited = of_first(parted)
         kept, train = np.asarray(audit.kept), [audit.kept[i] for i in sides.train]
         classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
         place = {name: n for n, name in enumerate(classes)}
@@ -193,7 +193,7 @@ def measure(
         cache=folder,
         started=started,
         reasons=sight.reasons,
-        small=each_once(dataset, audit, sides, choices.test_fraction),
+        small=small,
         recalled=looked.recalled,
     )
 
