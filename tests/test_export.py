@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import regraft
@@ -176,6 +177,27 @@ def test_with_pixels_it_takes_photos_of_any_size(
         np.testing.assert_allclose(run(pixels[None]), wanted, atol=5e-3)
     [told] = [each for each in made.parities if each.what.startswith("its preprocessing")]
     assert told.worst < 5e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [pytest.param("uint16", "PNG", id="16 bits"), ("float32", "TIFF")]
+)
+def test_deep_pictures_check_it_by_the_scale_of_the_set(
+    kind: str, form: str, tmp_path: Path
+) -> None:
+    files = {}
+    for n, share in enumerate((0.05, 0.3, 0.95)):
+        for i in range(8):
+            grey = np.asarray(photo(9 * n + i, 48, 40).convert("L"), float) / 255
+            deep = Image.fromarray((share * (0.5 + 0.5 * grey) * 4000).astype(kind))
+            files[f"{share}/{i}.{form.lower()}"] = encode(deep, form)
+    folder = lay_out(tmp_path / "deep", files)
+    choices = Choices(case=2, cut="conv2", test_fraction=0.25)
+    regraft.fit(folder, "demonstration", choices=choices, out=tmp_path / "run")
+    made = export_run(tmp_path / "run", "torch", pixels=True, data=str(folder))
+    assert [each.images for each in made.parities] == [24, 24, 24, 6]
+    assert made.parities[1].what.startswith("its preprocessing")
+    assert made.parities[1].worst < 5e-3
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])

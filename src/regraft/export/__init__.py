@@ -212,8 +212,9 @@ def _in_torch(module: Any) -> Run:
 def _shares(run: Run, about: About, sample: Sample) -> NDArray[Any]:
     """Probabilities ``[n, classes]`` of the sample, in batches of several lengths."""
     if about.pixels:
-        rows = [run(images.picture(file)[None])[0] for file in sample.files]
-        twice = images.picture(sample.files[0])[None].repeat(2, axis=0)
+        view = about.plan.backbone.view
+        rows = [run(images.picture(file, view)[None])[0] for file in sample.files]
+        twice = images.picture(sample.files[0], view)[None].repeat(2, axis=0)
         return np.stack([run(twice)[1], *rows[1:]])
     x = about.plan.backbone.normalised(sample.squares)
     lots = [x[:1], *(x[at : at + _LOT] for at in range(1, len(x), _LOT))]

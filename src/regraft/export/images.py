@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from regraft.backbones import View
 from regraft.dataset import Dataset, some
 from regraft.errors import DataError
-from regraft.images import Pixels, colours, inspect
+from regraft.images import Pixels, colours, deep, inspect
 from regraft.plan import Plan
 from regraft.splits import EACH_ONCE
 
@@ -54,7 +54,7 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
     more = list(islice(_usable(dataset, others, plan.backbone.view), most - len(known)))
     if not known and not more:
         problems = [f"{item.path} cannot be used for it" for item in dataset.items]
-        rule = "it must be readable and have 8 bits a channel: others are decoded in other ways"
+        rule = "it must be readable"
         raise DataError("There is no image to check the export on.", [rule, *some(problems)])
     rows = [recorded[dataset.items[index].path] for index, _, _ in known]
     classes = len(plan.evidence.classes)
@@ -65,9 +65,15 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
     )
 
 
-def picture(data: bytes) -> Pixels:
-    """A whole picture as others decode it: upright, opaque, RGB; uint8 ``[H, W, 3]``."""
+def picture(data: bytes, view: View) -> Pixels:
+    """A whole picture as others decode it: upright, opaque, RGB; uint8 ``[H, W, 3]``.
+
+    Where it has more than 8 bits a pixel, the view's scale has made them 8.
+    """
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    values = deep.values_of(image)
+    if values is not None:
+        image = Image.fromarray(deep.to_8_bit(values, view, floats=image.mode == "F"))
     return np.array(colours.plain(image)[0].convert("RGB"))
 
 
@@ -100,6 +106,6 @@ def _usable(
             file = dataset.read(indices[place])
         except OSError:
             continue
-        facts, squares = inspect(file, [view])
-        if squares and "16-bit" not in facts.notes:  # other decoders take those otherwise
+        _, squares = inspect(file, [view])
+        if squares:
             yield indices[place], file, squares[0]
