@@ -7,7 +7,10 @@ from PIL import Image
 from pictures import encode, facts_of, in_memory, photo
 from regraft.audit import audit
 from regraft.audit.series import NAMED, NUMBERED
+from regraft.choices import Choices
+from regraft.measure import Network, measure
 from regraft.readers.known import with_groups
+from smallnet import record, small
 
 
 def frame(scene: int, number: int) -> bytes:
@@ -87,6 +90,12 @@ def test_series_are_proposed(files: dict[str, bytes], pattern: str, count: int) 
         again = audit(grouped, facts_of(grouped))
         assert not any("series" in one for one in again.warnings)  # it is done already
         assert len(set(again.groups.tolist())) <= count
+
+
+@pytest.mark.parametrize(("by", "said"), [(None, 1), ("none", 0)])
+def test_who_wants_no_groups_is_proposed_none(by: str | None, said: int) -> None:
+    found = measure(in_memory(videos(SIGNS)), Network(record(), small), Choices(group_by=by))
+    assert sum("The names form" in one for one in found.audit.warnings) == said
 
 
 def test_nothing_is_grouped_unasked() -> None:

@@ -1,5 +1,6 @@
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,9 +102,26 @@ def test_small_classes_keep_one_to_test_and_two_to_train(
     assert sum(labels[i] == "a" for i in found.test) == test
 
 
-def test_too_few_images_to_hold_any_out() -> None:
-    with pytest.raises(DataError, match="too few images to hold any out"):
-        hold_out(list("aabbcc"))
+@pytest.mark.parametrize(
+    ("labels", "pinned", "known", "why"),
+    [
+        pytest.param("aabbcc", "", False, "no class has three different pictures", id="few"),
+        pytest.param("aabbcc", "ab", False, "three different pictures", id="few, corrected too"),
+        pytest.param("aaaaabbbbb", "ab", False, "what was corrected is trained on", id="corrected"),
+        pytest.param("aaaabb", "a", False, "what was corrected", id="all corrected but too few"),
+        pytest.param("aaaaabbbbb", "", True, "groups of which one can be spared", id="two groups"),
+    ],
+)
+def test_too_few_images_to_hold_any_out(labels: str, pinned: str, known: bool, why: str) -> None:
+    whole, found = data(list(labels), [ord(label) for label in labels] if known else None)
+    items = tuple(replace(item, group=item.label if known else "") for item in whole.items)
+    paths = frozenset(item.path for item in items if item.label in pinned)
+    with pytest.raises(DataError, match="too few images to hold any out") as error:
+        split(replace(whole, items=items, pinned=paths), found, test_fraction=None, seed=0)
+    assert why in error.value.problems[0]
+
+
+def test_copies_of_one_picture_are_not_three() -> None:
     with pytest.raises(DataError, match="three different pictures"):
         hold_out(list("aaabbb"), groups=[0, 0, 0, 1, 1, 1])
 

@@ -31,7 +31,7 @@ from regraft.processes import (
     together,
     world_size,
 )
-from regraft.readers.known import with_groups
+from regraft.readers.known import NONE, with_groups
 from regraft.sight import Training, settle
 from regraft.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
 
@@ -153,7 +153,11 @@ def measure(
         def parted() -> tuple[Audit, Split, Split | None, float]:
             start = time.perf_counter()
             audit = auditing.audit(
-                dataset, looked.facts, strict=strict, near_copies=choices.near_copies
+                dataset,
+                looked.facts,
+                strict=strict,
+                near_copies=choices.near_copies,
+                series=choices.group_by != NONE,
             )
             sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
             small = each_once(dataset, audit, sides, choices.test_fraction)

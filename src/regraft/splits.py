@@ -67,11 +67,27 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
     held = _hold_out(labels, audit.groups, _ranks(names, seed), fraction, order, pinned)
     if not held.any():
+        free = _hold_out(labels, audit.groups, _ranks(names, seed), fraction, order)
         raise DataError(
             "There are too few images to hold any out.",
-            ["no class has three different pictures; add some, or bring a test split"],
+            [_nothing_to_spare(pinned=bool(free.any()), grouped=any(item.group for item in items))],
         )
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
+
+
+def _nothing_to_spare(*, pinned: bool, grouped: bool) -> str:
+    """Why no image can be held out: what is ``pinned`` stands in the way, or known groups do."""
+    if pinned:
+        return (
+            "what was corrected is trained on, with all that goes with it, and no class has "
+            "another image to spare; add images beside those, or bring a test split"
+        )
+    if grouped:
+        return (
+            "no class has three images in groups of which one can be spared; add groups, hold "
+            "images out one by one (--group-by none), or bring a test split"
+        )
+    return "no class has three different pictures; add some, or bring a test split"
 
 
 def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:

@@ -62,12 +62,13 @@ def audit(
     *,
     strict: bool = False,
     near_copies: NearCopies = "group",
+    series: bool = True,
 ) -> Audit:
     """Decide which images are used; ``facts`` are those of the items, in their order.
 
     Left out are files with a problem, exact copies but the first, pictures under two labels, what
     copies a held-out image (exactly or nearly) on the training side, and classes with fewer than
-    two images to train on.
+    two images to train on. ``series``: whether series in the names are proposed as groups.
 
     Raises:
         DataError: fewer than two classes are left, nothing is left to train on or to test, or
@@ -82,7 +83,7 @@ def audit(
         dict(sorted(notes.items())),
         (
             *warnings(dataset, found),
-            *proposed(dataset, found.kept, facts),
+            *(proposed(dataset, found.kept, facts) if series else ()),
             *pixel_warnings(dataset, found.kept, facts),
         ),
         found.groups,
