@@ -231,16 +231,29 @@ def test_json_says_what_was_compared(cli: Regraft, cut: Path, data: Path, tmp_pa
 # ---- what is refused
 
 
-def test_weights_that_were_changed_are_refused(cut: Path, data: Path, tmp_path: Path) -> None:
-    """The RUN's own held-out probabilities tell, even where no engine remembers the weights."""
+@pytest.mark.parametrize(
+    ("name", "tensor", "told_by"),
+    [
+        pytest.param("cut", "trunk.conv2.conv.weight", "predictions.csv", id="an older RUN"),
+        pytest.param("run", "head.weight", "model.safetensors: SHA-256", id="cross-validated"),
+    ],
+)
+def test_weights_that_were_changed_are_refused(
+    name: str, tensor: str, told_by: str, request: pytest.FixtureRequest, data: Path, tmp_path: Path
+) -> None:
+    """Where a RUN has no digest, its held-out probabilities tell, though no engine knows it."""
     bad = tmp_path / "bad"
-    shutil.copytree(cut, bad)
+    shutil.copytree(request.getfixturevalue(name), bad)
+    config = json.loads((bad / "config.json").read_bytes())
+    if told_by == "predictions.csv":
+        del config["weights_sha256"]
+        (bad / "config.json").write_text(json.dumps(config))
     tensors = load_file(bad / "model.safetensors")
-    tensors["trunk.conv2.conv.weight"] = tensors["trunk.conv2.conv.weight"][::-1].copy()
+    tensors[tensor] = tensors[tensor][::-1].copy()
     save_file(tensors, bad / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(RunError, match="does not give what") as refusal:
+    with pytest.raises(RunError) as refusal:
         export_run(bad, "torch", tmp_path / "out.pt2", data=str(data))
-    assert any("predictions.csv" in problem for problem in refusal.value.problems)
+    assert any(told_by in problem for problem in refusal.value.problems)
     assert left(tmp_path) == ["bad"]
 
 

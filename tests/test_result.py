@@ -289,6 +289,36 @@ def test_tensors_of_a_kind_that_regraft_does_not_write(package: str, tmp_path: P
         read_run(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("digest", "refused"),
+    [
+        pytest.param({}, True, id="the one it was written with"),
+        pytest.param({"weights_sha256": 7}, True, id="no digest at all"),
+        pytest.param(None, False, id="an older run has none"),
+    ],
+)
+def test_other_weights_of_the_same_shapes(
+    digest: dict[str, Any] | None, refused: bool, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    write_run(run, **parts())
+    config = json.loads((run / "config.json").read_bytes())
+    if digest is None:
+        del config["weights_sha256"]
+    (run / "config.json").write_text(json.dumps(config | (digest or {})))
+    tensors = load_file(run / "model.safetensors")
+    tensors["head.bias"] += 1
+    save_file(tensors, run / "model.safetensors", metadata={"format": "pt"})
+    if not refused:
+        assert read_run(run).tensors["head.bias"].tolist() == [1, 1, 1]
+        return
+    with pytest.raises(RunError) as caught:
+        read_run(run)
+    [said, _] = caught.value.problems
+    assert said.startswith("model.safetensors: SHA-256 must be ")
+    assert "take weights_sha256 out of config.json" in said
+
+
 def test_metrics_that_lack_figures(tmp_path: Path) -> None:
     write_run(tmp_path / "run", **parts())
     (tmp_path / "run" / "metrics.json").write_text('{"accuracy": 1, "seconds": {}}')

@@ -3,6 +3,7 @@
 =====================  ==========================================================================
 ``plan.json``          what was decided and why
 ``config.json``        classes, preprocessing, surgery; `write_run` adds format, version, tensors
+                       and ``weights_sha256``, in hex; without that the weights are not checked
 ``metrics.json``       what it got on the held-out images, see `regraft.runfiles.METRICS`
 ``model.safetensors``  the weights; the new layer is ``head.weight`` [C, D] and ``head.bias`` [C]
 ``predictions.csv``    every held-out image: truth, prediction, probabilities
@@ -14,6 +15,7 @@
 """
 
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +30,7 @@ from regraft.errors import RunError
 from regraft.evaluate import Scores
 from regraft.folders import check_target, restore, steady, whole_folder
 from regraft.runfiles import (
+    DIGEST,
     FILES,
     FORMAT,
     PAGE,
@@ -40,6 +43,7 @@ from regraft.runfiles import (
     read_tensors,
     safetensors_bytes,
     shapes,
+    weights_problems,
     write_bytes,
     write_csv,
     write_text,
@@ -134,7 +138,9 @@ def write_run(
         ValueError: the parts do not fit each other.
 
     """
+    weights = safetensors_bytes(tensors)
     config = dict(config) | {"format": FORMAT, "version": VERSION, "tensors": shapes(tensors)}
+    config[DIGEST] = hashlib.sha256(weights).hexdigest()
     json.loads(plan)
     if problems := [*config_problems(config, tensors), *metrics_problems(metrics)]:
         raise ValueError("; ".join(problems))
@@ -143,7 +149,7 @@ def write_run(
         write_text(place / "plan.json", plan)
         write_text(place / "config.json", json_text(config))
         write_text(place / "metrics.json", json_text(metrics))
-        write_bytes(place / "model.safetensors", safetensors_bytes(tensors))
+        write_bytes(place / "model.safetensors", weights)
         write_csv(place / "predictions.csv", table)
         write_csv(place / "log.csv", _log_rows(log))
         write_csv(place / "audit.csv", [("path", "reason", "detail"), *audit])
@@ -175,6 +181,8 @@ def _read(folder: Path) -> RunFiles:
         problems += [f"config.json: {problem}" for problem in config_problems(config, tensors)]
     if metrics is not None:
         problems += [f"metrics.json: {problem}" for problem in metrics_problems(metrics)]
+    if config is not None and tensors is not None and not problems:
+        problems += weights_problems(config, folder / "model.safetensors")
     if plan is None or config is None or metrics is None or tensors is None or problems:
         remedy = "Take the folder from where it is whole, or make it anew with `regraft fit`."
         raise RunError(f"The run '{folder}' is damaged.", [*problems, remedy])

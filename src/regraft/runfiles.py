@@ -4,6 +4,7 @@ Checks give problems as sentences, so that a reader can name all of them at once
 """
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,9 @@ FILES = (
     "README.md",
 )
 """What `write_run` writes and `read_run` wants to find."""
+
+DIGEST = "weights_sha256"
+"""Key of ``config.json``: the SHA-256 of the weights file, in hex. Older runs have none."""
 
 PAGE = "report.html"
 """What `write_run` writes for people; `read_run` does without it."""
@@ -96,6 +100,20 @@ def _head_problems(classes: Sequence[str] | None, tensors: Tensors) -> list[str]
         found = f"{list(weight.shape)} and {list(bias.shape)}"
         return [f"the head must have {len(classes)} outputs, one per class, has {found}"]
     return []
+
+
+def weights_problems(config: Mapping[str, Any], path: Path) -> list[str]:
+    """Say so where the weights are not those that the run was written with, as far as it tells."""
+    if DIGEST not in config:
+        return []
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if config[DIGEST] == found:
+        return []
+    return [
+        f"{path.name}: SHA-256 must be {config[DIGEST]!s:.12}…, is {found[:12]}…: its weights were "
+        f"changed after the figures were found (if on purpose, take {DIGEST} out of config.json)"
+    ]
 
 
 def metrics_problems(metrics: Mapping[str, Any]) -> list[str]:
