@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +154,31 @@ def test_a_plan_for_a_small_set_is_not_for_one_with_a_test(measured: Measured, p
     with pytest.raises(PlanError) as error:
         run.check_plan(plan, large)
     assert any("holds every image out once" in problem for problem in error.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("planned", "edit", "words"),
+    [
+        pytest.param(
+            None, {"split": "held out"}, "made by 42 images, to be judged on 42", id="out"
+        ),
+        pytest.param(None, {"split": "test"}, "split: the plan's is test", id="no test there"),
+        pytest.param(0.2, {"test_fraction": 0.5}, "there are 21 and 21", id="another share"),
+        pytest.param(None, {"train": 40}, "made by 40 images", id="a count"),
+    ],
+)
+def test_the_sides_of_a_plan_are_not_changed_by_hand(
+    planned: float | None, edit: dict[str, Any], words: str
+) -> None:
+    """Counts would be stale, and what was chosen had seen the images that then judge it."""
+    choices = Choices(case=1, test_fraction=planned)
+    seen = look(FILES, choices)
+    drafted = run.draft(seen, choices)
+    run.check_plan(drafted, seen)
+    edited = replace(drafted, **edit)
+    with pytest.raises(PlanError) as error:
+        run.check_plan(edited, look(FILES, edited.looked_at))
+    assert any(words in problem for problem in error.value.problems)
 
 
 @pytest.mark.parametrize("note", ["16-bit", "white-on-clear"])

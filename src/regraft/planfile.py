@@ -8,7 +8,7 @@ from typing import Any
 
 from regraft.errors import PlanError
 from regraft.plan import VERSION, Plan
-from regraft.splits import EACH_ONCE
+from regraft.splits import EACH_ONCE, Split
 from regraft.training import MODES, Training
 
 
@@ -110,6 +110,28 @@ def outdated(plan: Plan, notes: Collection[str]) -> Iterator[str]:
         yield (
             f"The plan is of an earlier regraft, which read {' and '.join(found)} pictures "
             "otherwise, and there are such pictures among the images."
+        )
+
+
+def parted_otherwise(plan: Plan, sides: Split) -> Iterator[str]:
+    """Why a plan is not for images that are parted like this.
+
+    What it chose it chose on its training images: on other sides, held-out images had a part in it.
+    """
+    train, test = len(sides.train), len(sides.test)
+    if plan.split == EACH_ONCE != sides.origin:
+        yield (
+            "The plan holds every image out once, which is for small sets without a test of their "
+            f"own; here {test:,} images are held out ({sides.origin})."
+        )
+    elif plan.split != sides.origin:
+        yield f"split: the plan's is {plan.split}, that of the images is {sides.origin}."
+    elif (plan.train, plan.test) != (train, test):
+        yield (
+            f"The plan was made by {plan.train:,} images, to be judged on {plan.test:,}; with its "
+            f"split ({plan.split}) there are {train:,} and {test:,}. A split is not changed in a "
+            "plan, for its choices would have seen what they are judged on: --test-fraction "
+            "makes one that holds a share out, without it small sets are cross-validated."
         )
 
 

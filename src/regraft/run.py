@@ -317,11 +317,7 @@ def check_plan(plan: Plan, measured: Measured) -> None:
     if tuple(plan.evidence.classes) != measured.classes:
         problems.append(f"The classes differ: the plan has {', '.join(plan.evidence.classes)}.")
     problems += planfile.outdated(plan, measured.audit.notes)
-    if plan.split == EACH_ONCE and measured.small is None:
-        problems.append(
-            "The plan holds every image out once, which is for small sets without a test of their "
-            f"own; here {len(measured.split.test):,} images are held out ({measured.split.origin})."
-        )
+    problems += planfile.parted_otherwise(plan, measured.parted(plan.split).split)
     if problems:
         remedy = "Make the plan again: regraft plan DATA --out FILE."
         raise PlanError("The plan was made for something else.", [*problems, remedy])
