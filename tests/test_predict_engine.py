@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_array_equal
 
 import regraft
@@ -19,7 +18,7 @@ from regraft.engines import REFERENCE, Calibration, calibrate, graph, trunks
 from regraft.errors import RunError
 from regraft.measure import Measured
 from regraft.plan import Plan
-from regraft.predict import MANY, Result, _several
+from regraft.predict import MANY, Result
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import record, small
@@ -236,20 +235,3 @@ def test_what_was_made_without_photos_gives_way_to_nothing_of_its_kind(
     trunks.move_in(other, home)
     assert home.stat().st_ino != inode
     assert [path.name for path in home.parent.iterdir()] == [home.name]
-
-
-@pytest.mark.parametrize(
-    ("shape", "as_tensor", "count"),
-    [
-        ((3, 40, 50), True, 1),
-        ((1, 40, 50), True, 1),
-        ((40, 50, 3), False, 1),
-        ((40, 50), False, 1),
-        ((3, 40, 50), False, 3),
-        ((5, 40, 50), True, 5),
-    ],
-)
-def test_one_picture_or_several(shape: tuple[int, ...], as_tensor: bool, count: int) -> None:
-    array = np.zeros(shape, np.uint8)
-    given: Any = torch.from_numpy(array) if as_tensor else array
-    assert len(_several(given)) == count

@@ -4,9 +4,11 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,7 +19,7 @@ from regraft.dataset import Dataset
 from regraft.errors import DataError
 from regraft.images import Facts, View, formats, inspect
 from regraft.readers.layout import is_image
-from regraft.readers.pictures import bytes_of
+from regraft.readers.pictures import bytes_of, several
 
 VIEW = View(32, 0.8)
 
@@ -278,6 +280,49 @@ def test_a_photo_opened_is_the_photo_on_the_disk(form: str, orientation: int) ->
     there = seen(encode(PHOTO, form, exif=tag))[1]
     here = seen(bytes_of(opened))[1]
     assert np.abs(here.astype(int) - there).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("images", "count"),
+    [
+        pytest.param(GREY.tolist(), 1, id="lists of numbers"),
+        pytest.param(tuple(map(tuple, GREY.tolist())), 1, id="tuples of numbers"),
+        pytest.param(RGB.tolist(), 1, id="lists of colours"),
+        pytest.param([[1, 2], [3]], 1, id="ragged lists"),
+        pytest.param([1, 2, 3], 1, id="a list of numbers"),
+        pytest.param(np.zeros(9), 1, id="a row"),
+        pytest.param(memoryview(encode(PHOTO, "PNG")), 1, id="a file's memoryview"),
+        pytest.param({"image": RGB, "label": 0}, 1, id="a dict"),
+        pytest.param(None, 1, id="None"),
+        pytest.param((one for one in (RGB, GREY)), 2, id="a generator"),
+    ],
+)
+def test_one_picture_or_many_to_predict(images: object, count: int) -> None:
+    assert len(several(images)) == count
+
+
+@pytest.mark.parametrize(
+    ("shape", "as_tensor", "count"),
+    [
+        ((3, 40, 50), True, 1),
+        ((1, 40, 50), True, 1),
+        ((40, 50, 3), False, 1),
+        ((40, 50), False, 1),
+        ((3, 40, 50), False, 3),
+        ((5, 40, 50), True, 5),
+    ],
+)
+def test_one_array_or_several(shape: tuple[int, ...], as_tensor: bool, count: int) -> None:
+    array = np.zeros(shape, np.uint8)
+    given: Any = torch.from_numpy(array) if as_tensor else array
+    assert len(several(given)) == count
+
+
+def test_a_list_of_pictures_is_one_however_they_are_given() -> None:
+    grey, colours, narrow = [GREY, GREY], [RGB.tolist()] * 2, [GREY[:, :3]]
+    for pictures in (grey, colours, narrow, ["a.png", "b.png"], np.array(["a.png", "b.png"]), []):
+        assert len(several(pictures)) == len(pictures)
+    assert len(several(np.stack(grey).tolist())) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 import regraft
 from command import own_log
@@ -109,6 +111,24 @@ def test_a_bad_image_among_good_ones_is_named(client: httpx.Client) -> None:
     alone = client.post("/predict", files=form(b"words", scene("rings", 46)[:300]))
     assert alone.status_code == 422
     assert client.post("/predict", files=form(b"words")).status_code == 415
+
+
+@pytest.mark.parametrize("scale", [(0, 4095), None])
+def test_values_outside_the_scale_are_named_as_by_predict(
+    scale: tuple[float, float] | None, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = model.result.plan
+    seen = replace(plan.backbone, view=replace(plan.backbone.view, integers=scale))
+    scaled = replace(model.result, plan=replace(plan, backbone=seen))
+    bright = encode(Image.fromarray(np.full((40, 40), 60_000, np.uint16)), "PNG")
+    with served(replace(model, result=scaled)) as client:
+        answer = client.post("/predict", files=form(bright, scene("rings", 47)))
+    deep, plain = answer.json()["images"]
+    scaled.predict([bright])
+    said = [record.getMessage() for record in caplog.records if record.name == "regraft"]
+    assert said == [f"image 0: {deep['warning']}"]
+    assert "label" in deep
+    assert "warning" not in plain
 
 
 # ---- what else there is

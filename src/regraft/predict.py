@@ -24,7 +24,7 @@ from regraft.features import Survey, survey
 from regraft.heads import Head
 from regraft.images import Facts, View, deep
 from regraft.plan import Plan
-from regraft.readers.pictures import bytes_of
+from regraft.readers.pictures import bytes_of, several
 from regraft.result import Predictions
 
 if TYPE_CHECKING:
@@ -94,11 +94,13 @@ class Result:
     def predict(self, images: Picture | Sequence[Picture], top: int = 1) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
+        Lists of lists of numbers are taken as an array of that shape is, see
+        :func:`regraft.readers.pictures.several`.
         What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
         machine that does not know the network, :data:`MANY` images begin with some seconds in
         which the fastest engine is found.
         """
-        pictures = _several(images)
+        pictures = several(images)
         found = self._look(pictures)
         shares = softmax(self.head.logits(found.features[0]))
         return [
@@ -108,7 +110,7 @@ class Result:
 
     def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
         """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
-        found = self._look(_several(images))
+        found = self._look(several(images))
         shares = softmax(self.head.logits(found.features[0]))
         shares[[bool(facts.problem) for facts in found.facts]] = np.nan
         return shares
@@ -235,20 +237,6 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
         digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
     weights = Weights("memory", digest.hexdigest(), "")
     return replace(backbone, stages=backbone.stages[: cut + 1], weights=weights)
-
-
-def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
-    """The pictures; one alone is a list of one.
-
-    An array is one picture where it has two axes, or three of which the last is of channels; a
-    tensor where the first is. Other arrays of three axes are grey pictures ``[n, height, width]``.
-    """
-    shape = tuple(getattr(images, "shape", ()))
-    first = len(shape) == 3 and shape[0] in (1, 3, 4) and hasattr(images, "detach")
-    alone = first or len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
-    if alone or isinstance(images, str | bytes | bytearray | os.PathLike | Image.Image):
-        return [images]  # type: ignore[list-item]
-    return images  # type: ignore[return-value]
 
 
 def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View) -> None:

@@ -5,7 +5,8 @@ So a picture is named by its content like a file is, and is decoded by what deco
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from numbers import Number
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from regraft.images import formats
 Array = NDArray[Any]
 
 _CHANNELS: Final = (1, 3, 4)
+_ONE: Final = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, dict)
 _KEPT: Final = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # modes that PNG keeps
 _DEEP: Final = ("I", "F")  # those that TIFF keeps
 _SAME: Final = {"RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
@@ -55,6 +57,38 @@ def objection(picture: Any) -> str:
         return _objection(_array(picture))
     except Exception as error:  # as above
         return str(error) or type(error).__name__
+
+
+def several(images: Any) -> Sequence[Any]:
+    """The pictures in what may be one or many; one alone is a list of one.
+
+    An array is one picture where it has two axes, or three of which the last is of channels; a
+    tensor where the first is. Other arrays of three axes are grey pictures ``[n, height, width]``.
+    So it is with numbers in lists of lists; any other list is one of pictures.
+    """
+    if isinstance(images, _ONE):
+        return [images]
+    shape, kind = _shape(images), getattr(getattr(images, "dtype", None), "kind", "")
+    first = len(shape) == 3 and shape[0] in _CHANNELS and hasattr(images, "detach")
+    row = len(shape) == 1 and kind not in ("O", "U", "S", "T")  # numbers: no picture, named once
+    if first or row or len(shape) == 2 or (len(shape) == 3 and shape[2] in _CHANNELS):
+        return [images]
+    try:
+        return images if isinstance(images, Sequence) else list(images)
+    except TypeError:  # a number, None: no picture either
+        return [images]
+
+
+def _shape(images: Any) -> tuple[int, ...]:
+    """Of an array, or of numbers in lists of lists by their first entries; () of anything else."""
+    if not isinstance(images, list | tuple):
+        return tuple(getattr(images, "shape", ()))
+    if not images:
+        return ()
+    if isinstance(images[0], Number):
+        return (len(images),)
+    inner = _shape(images[0]) if isinstance(images[0], list | tuple) else ()
+    return (len(images), *inner) if inner else ()
 
 
 def are_wide(pictures: Iterable[Any]) -> bool:

@@ -11,7 +11,10 @@ class Share(BaseModel):
 
 
 class Image(BaseModel):
-    """What one image is; or, under problem, status and detail, why nobody can tell."""
+    """What one image is; or, under problem, status and detail, why nobody can tell.
+
+    A warning names values that lie outside the scale of the training images, and were cut.
+    """
 
     name: str
     label: str | None = None
@@ -20,6 +23,7 @@ class Image(BaseModel):
     problem: str | None = None
     status: int | None = None
     detail: str | None = None
+    warning: str | None = None
 
 
 class Images(BaseModel):

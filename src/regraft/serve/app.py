@@ -137,13 +137,14 @@ class Desk:
         found = upload.problem
         if found is None:
             with self.batcher.coming():
-                square = await loop.run_in_executor(self._pool, self._decode, upload.data)
-            if not isinstance(square, Problem):
-                best = self.model.top(await self.batcher.shares(square), top)
+                seen = await loop.run_in_executor(self._pool, self._decode, upload.data)
+            if not isinstance(seen, Problem):
+                best = self.model.top(await self.batcher.shares(seen.square), top)
                 self._counts.image("classified")
                 shares = [{"label": label, "confidence": share} for label, share in best]
-                return {"name": upload.name, **shares[0], "top": shares}
-            found = square
+                warning = {"warning": seen.warning} if seen.warning else {}
+                return {"name": upload.name, **shares[0], "top": shares, **warning}
+            found = seen
         self._counts.image(found.code)
         told = {"problem": found.code, "status": found.status, "detail": found.detail}
         return {"name": upload.name, **told}

@@ -10,12 +10,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from regraft.engines import Pixels
-from regraft.images import View, formats, inspect
+from regraft.images import View, deep, formats, inspect
 from regraft.serve.limits import Limits, Problem
 
 _LARGE: Final = 12_000_000  # pixels; larger ones are decoded one after the other
 _SCANS: Final = 100  # of a JPEG, of which progressive ones have about ten
 _SCAN: Final = b"\xff\xda"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A uint8 ``[S, S, 3]`` square; ``warning`` says where the training images' scale cut it."""
+
+    square: Pixels
+    warning: str
 
 
 @dataclass(frozen=True)
@@ -26,14 +34,14 @@ class Decoder:
     limits: Limits
     _large: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def __call__(self, data: bytes) -> Pixels | Problem:
-        """The uint8 ``[S, S, 3]`` square, or what is wrong."""
+    def __call__(self, data: bytes) -> Seen | Problem:
+        """What the network sees of it, or what is wrong."""
         try:
             return self._bounded(data)
         except MemoryError:
             return _bad("memory", "it needs more memory than there is: make it smaller")
 
-    def _bounded(self, data: bytes) -> Pixels | Problem:
+    def _bounded(self, data: bytes) -> Seen | Problem:
         size, problem = self._look_ahead(data)
         if problem:
             return problem
@@ -62,11 +70,12 @@ class Decoder:
             )
         return size, None
 
-    def _decode(self, data: bytes) -> Pixels | Problem:
+    def _decode(self, data: bytes) -> Seen | Problem:
         facts, squares = inspect(data, [self.view])
         if squares is None:
             return _bad(facts.problem, facts.detail)
-        return squares[0]
+        floats = facts.mode == "F"
+        return Seen(squares[0], deep.outside(facts.levels, self.view, floats=floats))
 
 
 def _bad(code: str, detail: str) -> Problem:

@@ -205,7 +205,7 @@ function show(card, told) {
     trouble(card, told.detail);
     return;
   }
-  card.state.textContent = "";
+  card.state.textContent = told.warning || "";
   card.told = told;
   card.bars.replaceChildren(...told.top.map(bar));
   const ways = [new Option("as the network says", "")].concat(model.classes.map((name) => new Option(name, name)));
