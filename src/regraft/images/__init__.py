@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from regraft.images import colours, deep, formats, likeness
+from regraft.images import colours, deep, formats, likeness, miniature
 from regraft.images.view import FITS, Pixels, View, square, turned
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
 MAX_PIXELS: Final = 200_000_000  # more is refused from the header alone, before it is decoded
 TINY: Final = 8  # px; a shorter side below this tells a network nothing
 SMALL: Final = 32  # px; below this an image is usable, but noted
+_BYTES: Final = ("thumb", "inner", "half")  # facts that are bytes
 _LEAST: Final = 64  # px; the hash wants a decoded shorter side of at least this
 
 
@@ -65,10 +66,12 @@ class Facts:
     levels: tuple[float, ...] = ()
     inner_hash: int = 0
     inner: bytes = b""
+    half_hash: int = 0
+    half: bytes = b""
 
     def to_json(self) -> str:
         """One compact line of JSON."""
-        coded = {name: b64encode(getattr(self, name)).decode() for name in ("thumb", "inner")}
+        coded = {name: b64encode(getattr(self, name)).decode() for name in _BYTES}
         values = asdict(self) | coded
         return json.dumps(list(values.values()), separators=(",", ":"))
 
@@ -76,9 +79,8 @@ class Facts:
     def from_json(cls, text: str) -> "Facts":
         """The facts that :meth:`to_json` wrote."""
         values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
-        values |= {"notes": tuple(values["notes"]), "thumb": b64decode(values["thumb"])}
-        values |= {"inner": b64decode(values["inner"])}
-        values |= {"levels": tuple(values["levels"])}
+        values |= {name: tuple(values[name]) for name in ("notes", "levels")}
+        values |= {name: b64decode(values[name]) for name in _BYTES}
         return cls(**values)
 
 
@@ -98,7 +100,7 @@ def facts_key(views: Sequence[View]) -> str:
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
     depend on that: only facts found under the same key are the same on every run.
     """
-    return f"facts-3-{_need(views)}"
+    return f"facts-4-{_need(views)}"
 
 
 def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
@@ -125,7 +127,7 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
         return replace(facts, problem=problem, detail=detail), None
     grey = _miniature(picture.image)
     notes = (*facts.notes, *notes, *("blank",) * colours.is_blank(picture.image, grey))
-    look = likeness.describe(turned(grey, turn))
+    look = miniature.describe(turned(grey, turn), facts.width, facts.height)
     levels = () if picture.values is None else deep.limits(picture.values)
     facts = replace(facts, notes=notes, levels=levels, **vars(look))
     return facts, _squares(picture, box, turn, views)
@@ -142,7 +144,20 @@ def alike(facts: Sequence[Facts], labels: NDArray[np.int64] | None = None) -> li
         hashes = np.array([one.inner_hash for one in facts], np.uint64)
         inner = (hashes, joined([one.inner for one in facts]))
     hashes = np.array([one.phash for one in facts], np.uint64)
-    return likeness.likeness(hashes, joined([one.thumb for one in facts]), labels, inner)
+    thumbs = joined([one.thumb for one in facts])
+    return likeness.likeness(hashes, thumbs, labels, inner, _halves(facts))
+
+
+def _halves(facts: Sequence[Facts]) -> likeness.Halves | None:
+    """The small pictures at half their size, if another one is that much smaller."""
+    sides = np.array([min(one.width, one.height) for one in facts], np.int64)
+    largest = max((side for side, one in zip(sides, facts, strict=True) if one.half), default=0)
+    if not len(sides) or sides.min() > likeness.SMALLER * largest:
+        return None
+    blank = bytes(256)
+    thumbs = np.frombuffer(b"".join(one.half or blank for one in facts), np.uint8)
+    hashes = np.array([one.half_hash for one in facts], np.uint64)
+    return likeness.Halves(hashes, thumbs.reshape(len(facts), 256), sides)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,19 @@
 """Which pictures are copies of one capture: re-encoded, rescaled, cropped or brightened a little.
 
-Each picture has a 64-bit perceptual hash and a 16 x 16 grey thumbnail, and its middle has both too:
-they are the whole of a copy that lost a little at each edge. The hash finds candidates fast, the
-thumbnails confirm them, and what else is about them decides (:func:`likeness`). The
-limits were set by planting copies in sets of photos, X-rays and digits: ``docs/benchmarks.md``.
+Each picture has a perceptual hash and a thumbnail (:mod:`regraft.images.miniature`), and its middle
+has both too: they are the whole of a copy that lost a little at each edge. So has a small picture
+at half its size: fewer pixels blur it, and its copy of half the size is as blurred. The hash finds
+candidates fast, the thumbnails confirm them, and what else is about them decides
+(:func:`likeness`). The limits were set by planting copies in sets of photos, X-rays and digits:
+``docs/benchmarks.md``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-Grey = NDArray[np.float64]
-Inner = tuple[NDArray[np.uint64], NDArray[np.uint8]]
-"""Hashes [n] and thumbnails [n, 256] of the middles of pictures."""
 
 BITS: Final = 6  # near copies differ in at most so many of the 64
 LOSS: Final = 0.02  # and 1 - correlation of their thumbnails, their distance, is below this
@@ -26,7 +23,7 @@ BRIGHTNESS: Final = 56.0  # and their mean grey levels (of 255) are at most so f
 NEAR: Final = 0.006  # pictures this near that are no copies are alike: they show the same scene
 SHARE: Final = 0.1  # of a class that may be alike; of more than that nothing is called a copy
 FEW: Final = 12  # pictures that a group of copies may have; in a small class, half of it
-CROP: Final = 0.025  # of a side that a cropped copy lost at each end
+SMALLER: Final = 2 / 3  # of the side of a picture that its copy of half the size has at most
 CONTRAST: Final = 2.0  # standard deviation of a thumbnail; plainer ones have nothing to compare
 _BANDS: Final = 5  # pairs that differ in 4 bits agree in one of 5 bands: those are all found
 _REACH: Final = 2000  # neighbours compared within a band, so that masses of blanks stay cheap
@@ -35,69 +32,21 @@ _ALL: Final = 4096  # pictures of which all pairs are compared, not only those o
 _MOST: Final = 32  # near pairs of an image that are looked for: one with more has no copy
 _WORK: Final = 1 << 29  # distances computed at most to find what else is near
 
+Product = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+Inner = tuple[NDArray[np.uint64], NDArray[np.uint8]]
+"""Hashes [n] and thumbnails [n, 256] of the middles of pictures."""
+
 
 @dataclass(frozen=True)
-class Look:
-    """What a picture looks like: hash and thumbnail (256 bytes), of the whole and of its middle."""
+class Halves:
+    """Small pictures at half their size: hashes [n], thumbnails [n, 256], 0 where one is not small.
 
-    phash: int
-    thumb: bytes
-    inner_hash: int
-    inner: bytes
-
-
-def describe(grey: Grey) -> Look:
-    """What [32, 32] grey levels in 0..255 look like.
-
-    The middle is taken from the 32 x 32, not from the thumbnail: at 16 x 16 resampling alone costs
-    ten times the distance of a cropped copy.
+    ``sides`` [n]: the shorter side of each picture itself, px.
     """
-    part = _middle()
-    middle = part @ grey @ part.T
-    return Look(_phash(grey), _thumb(grey), _phash(middle), _thumb(middle))
 
-
-def _thumb(grey: Grey) -> bytes:
-    thumb = grey.reshape(16, 2, 16, 2).mean((1, 3))
-    levels: NDArray[np.uint8] = thumb.round().clip(0, 255).astype(np.uint8)
-    return levels.tobytes()
-
-
-@cache
-def _middle() -> Grey:
-    """[32, 32]: samples 32 values again over all but ``CROP`` at each end, by Catmull-Rom."""
-    place = (CROP + (np.arange(32) + 0.5) / 32 * (1 - 2 * CROP)) * 32 - 0.5
-    first = np.floor(place).astype(np.intp)
-    made = np.zeros((32, 32))
-    for step in range(-1, 3):
-        far = np.abs(place - first - step)
-        near = 1.5 * far**3 - 2.5 * far**2 + 1
-        rest = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
-        column = np.clip(first + step, 0, 31)
-        np.add.at(made, (np.arange(32), column), np.where(far < 1, near, rest))
-    return made
-
-
-def _phash(grey: Grey) -> int:
-    """Which of the 64 lowest frequencies are above their median.
-
-    The DCT hash of Zauner, "Implementation and benchmarking of perceptual image hash functions"
-    (2010), with the frequencies chosen by their distance from zero. Amplitudes below 1 are noise
-    and count as 0, so that plain areas hash alike.
-    """
-    basis, chosen = _frequencies()
-    waves = (basis @ grey @ basis.T).ravel()[chosen]
-    waves[np.abs(waves) < 1] = 0
-    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
-
-
-@cache
-def _frequencies() -> tuple[Grey, NDArray[np.intp]]:
-    """The orthonormal DCT-II of ten frequencies, [10, 32], and the 64 lowest of the 10 x 10."""
-    u = np.arange(10)
-    basis = np.cos(np.pi * u[:, None] * (2 * np.arange(32) + 1) / 64) * np.sqrt(2 / 32)
-    basis[0] /= np.sqrt(2)
-    return basis, np.argsort(np.add.outer(u**2, u**2).ravel(), kind="stable")[1:65]
+    hashes: NDArray[np.uint64]
+    thumbs: NDArray[np.uint8]
+    sides: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -123,6 +72,7 @@ def likeness(
     thumbs: NDArray[np.uint8],
     labels: NDArray[np.int64] | None = None,
     inner: Inner | None = None,
+    halves: Halves | None = None,
 ) -> Likeness:
     """Find the copies among pictures, and the classes (``labels`` [n]) whose pictures are alike.
 
@@ -132,13 +82,14 @@ def likeness(
     like distances. Where more than ``SHARE`` of a class is near without being apart, that is a
     property of the class, and the few that seem apart there are chance.
 
-    ``inner``: what the middles look like, to find cropped copies as well.
+    ``inner``: what the middles look like, to find cropped copies as well. ``halves``: what small
+    pictures look like at half their size, compared only with pictures that are that much smaller.
     Memory grows with n alone, time with the pairs that share a band of the hash.
     """
     n = len(hashes)
-    pictures = _Pictures.of(thumbs, None if inner is None else inner[1])
+    pictures = _Pictures.of(thumbs, None if inner is None else inner[1], halves)
     label = np.zeros(n, np.int64) if labels is None else labels
-    i, j, distance = _near_pairs(hashes, pictures, None if inner is None else inner[0])
+    i, j, distance = _near_pairs(hashes, pictures, inner, halves)
     rows = np.unique(np.concatenate([i, j]))
     sizes = np.bincount(label, minlength=1)
     limit = np.minimum(FEW, np.maximum(3, sizes // 2 if labels is not None else sizes))
@@ -155,7 +106,7 @@ def likeness(
             groups[members] = members.min()
             taken[members] = True
     near = np.zeros(n, bool)
-    close = pictures.distance(i, j, cropped=False) < NEAR
+    close = pictures.distance(i, j, whole=True) < NEAR
     close &= groups[i] != groups[j]
     near[i[close]] = near[j[close]] = True
     crowded = _crowded(near, label) if labels is not None else frozenset()
@@ -175,7 +126,7 @@ def _crowded(near: NDArray[np.bool_], label: NDArray[np.int64]) -> frozenset[int
 
 
 def _near_pairs(
-    hashes: NDArray[np.uint64], pictures: "_Pictures", inner: NDArray[np.uint64] | None
+    hashes: NDArray[np.uint64], pictures: "_Pictures", inner: Inner | None, halves: Halves | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Pairs i, j whose thumbnails are near, and how far they are from each other.
 
@@ -187,10 +138,10 @@ def _near_pairs(
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
     bands = range(_BANDS if len(worth) > _ALL else 1)
     few = len(worth) <= _ALL
-    middles = None if inner is None else inner[worth]
     for band in bands:
-        for pairs in _likely(pictures, worth) if few else _both(hashes[worth], middles, band):
-            i, j = worth[pairs]
+        for i, j in (
+            _likely(pictures, worth) if few else _hashed(hashes, worth, inner, halves, band)
+        ):
             open_ = (degree[i] < _MOST) | (degree[j] < _MOST)
             i, j = i[open_], j[open_]
             distance = pictures.distance(i, j)
@@ -207,7 +158,7 @@ def _near_pairs(
 
 
 def _likely(pictures: "_Pictures", worth: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Pairs [2, m] of places in ``worth`` that are near; of each the ``_MOST`` nearest."""
+    """Pairs [2, m] of pictures of ``worth`` that are near; of each the ``_MOST`` nearest."""
     size = max(1, (_CHUNK << 8) // max(len(worth), 1))
     for start in range(0, len(worth), size):
         block = pictures.distances(worth[start : start + size], worth[start:])
@@ -215,7 +166,7 @@ def _likely(pictures: "_Pictures", worth: NDArray[np.int64]) -> Iterator[NDArray
             near = row + 1 + np.flatnonzero(far[row + 1 :] < LOSS)
             near = near[np.argsort(far[near], kind="stable")[:_MOST]]
             if len(near):
-                yield np.stack([np.full(len(near), start + row), start + near])
+                yield worth[np.stack([np.full(len(near), start + row), start + near])]
 
 
 def _neighbours(
@@ -280,31 +231,46 @@ def _candidates(hashes: NDArray[np.uint64], band: int) -> Iterator[NDArray[np.in
             yield np.stack([order[close], order[close + reach]])
 
 
-def _both(
-    hashes: NDArray[np.uint64], inner: NDArray[np.uint64] | None, band: int
+def _hashed(
+    hashes: NDArray[np.uint64],
+    worth: NDArray[np.int64],
+    inner: Inner | None,
+    halves: Halves | None,
+    band: int,
 ) -> Iterator[NDArray[np.int64]]:
-    """The candidates of whole pictures, then those of wholes and middles."""
-    yield from _candidates(hashes, band)
+    """Pairs [2, m] of pictures of ``worth`` with like hashes: of wholes, of middles, of halves."""
+    for pairs in _candidates(hashes[worth], band):
+        yield worth[pairs]
     if inner is not None:
-        yield from _cropped(hashes, inner, band)
+        yield from _across(inner[0], worth, hashes, worth, band)
+    if halves is not None:
+        side = halves.sides[worth]
+        small = worth[side <= SMALLER * side.max(initial=0)]
+        large = worth[halves.thumbs[worth].any(1)]
+        yield from _across(halves.hashes, large, hashes, small, band)
 
 
-def _cropped(
-    hashes: NDArray[np.uint64], inner: NDArray[np.uint64], band: int
+def _across(
+    parts: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    wholes: NDArray[np.uint64],
+    columns: NDArray[np.int64],
+    band: int,
 ) -> Iterator[NDArray[np.int64]]:
-    """As :func:`_candidates`: the middle of one picture is like the whole of the other."""
+    """As :func:`_candidates`: pairs of ``rows`` and ``columns`` whose part and whole are alike."""
     mask = np.uint64(sum(1 << bit for bit in range(band, 64, _BANDS)))
-    order = np.argsort(hashes & mask, kind="stable")
-    sorted_, keys = hashes[order], (hashes & mask)[order]
-    rows = np.argsort(inner & mask, kind="stable")  # in order, so that memory is read in order
-    middle = inner[rows]
-    place = np.searchsorted(keys, middle & mask, "left")
-    end = np.minimum(np.searchsorted(keys, middle & mask, "right"), place + _REACH)
+    columns = columns[np.argsort(wholes[columns] & mask, kind="stable")]
+    whole = wholes[columns]
+    keys = whole & mask
+    rows = rows[np.argsort(parts[rows] & mask, kind="stable")]  # so that memory is read in order
+    part = parts[rows]
+    place = np.searchsorted(keys, part & mask, "left")
+    end = np.minimum(np.searchsorted(keys, part & mask, "right"), place + _REACH)
     while len(place):
         open_ = place < end
-        rows, middle, place, end = rows[open_], middle[open_], place[open_], end[open_]
-        close = np.flatnonzero(np.bitwise_count(middle ^ sorted_[place]) <= BITS)
-        pairs = np.stack([rows[close], order[place[close]]])
+        rows, part, place, end = rows[open_], part[open_], place[open_], end[open_]
+        close = np.flatnonzero(np.bitwise_count(part ^ whole[place]) <= BITS)
+        pairs = np.stack([rows[close], columns[place[close]]])
         yield pairs[:, pairs[0] != pairs[1]]
         place = place + 1
 
@@ -313,56 +279,85 @@ def _cropped(
 class _Pictures:
     """Thumbnails made comparable: each [256] with mean 0 and length 1.
 
-    ``inner`` are the middles likewise, all 0 where a middle has nothing to compare.
+    ``inner`` and ``half`` are the middles and the halves likewise, all 0 where one has nothing to
+    compare. ``sides`` as in :class:`Halves`.
     """
 
     unit: NDArray[np.float32]
     mean: NDArray[np.float32]
     spread: NDArray[np.float32]
     inner: NDArray[np.float32] | None = None
+    half: NDArray[np.float32] | None = None
+    sides: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, thumbs: NDArray[np.uint8], inner: NDArray[np.uint8] | None) -> "_Pictures":
-        unit, mean, spread = _comparable(thumbs)
-        if inner is None:
-            return cls(unit, mean, spread)
-        middle, _, contrast = _comparable(inner)
-        middle[contrast < CONTRAST] = 0
-        return cls(unit, mean, spread, middle)
+    def of(
+        cls, thumbs: NDArray[np.uint8], inner: NDArray[np.uint8] | None, halves: Halves | None
+    ) -> "_Pictures":
+        return cls(
+            *_comparable(thumbs),
+            None if inner is None else _contrasted(inner),
+            None if halves is None else _contrasted(halves.thumbs),
+            None if halves is None else halves.sides,
+        )
 
     def distance(
-        self, i: NDArray[np.int64], j: NDArray[np.int64], *, cropped: bool = True
+        self, i: NDArray[np.int64], j: NDArray[np.int64], *, whole: bool = False
     ) -> NDArray[np.float32]:
         """1 - correlation of the pairs i, j; infinite where one is much brighter.
 
-        Where ``cropped``, one may also be the middle of the other.
+        One may also be the middle or the half of the other, unless ``whole``.
         """
         away = np.empty(len(i), np.float32)
         for start in range(0, len(i), _CHUNK):
             part = slice(start, start + _CHUNK)
-            a, b = i[part], j[part]
-            like = _rowwise(self.unit[a], self.unit[b])
-            if cropped and self.inner is not None:
-                np.maximum(like, _rowwise(self.inner[a], self.unit[b]), out=like)
-                np.maximum(like, _rowwise(self.unit[a], self.inner[b]), out=like)
+            like = self._like(i[part], j[part], _rowwise, whole=whole)
             away[part] = 1 - like
         away[np.abs(self.mean[i] - self.mean[j]) > BRIGHTNESS] = np.inf
         return away
 
     def distances(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
         """1 - correlation of each of ``rows`` with each of ``columns``, cropped or not."""
-        like = self.unit[rows] @ self.unit[columns].T
-        if self.inner is not None:
-            np.maximum(like, self.inner[rows] @ self.unit[columns].T, out=like)
-            np.maximum(like, self.unit[rows] @ self.inner[columns].T, out=like)
+        like = self._like(rows, columns, _crosswise, whole=False)
         away: NDArray[np.float32] = np.subtract(1, like, out=like)
         return away
+
+    def _like(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], times: Product, *, whole: bool
+    ) -> NDArray[np.float32]:
+        """Correlations of pictures ``a`` and ``b``, or of parts of one with the other."""
+        unit, sides = self.unit, self.sides
+        like = times(unit[a], unit[b])
+        if whole:
+            return like
+        if self.inner is not None:
+            np.maximum(like, times(self.inner[a], unit[b]), out=like)
+            np.maximum(like, times(unit[a], self.inner[b]), out=like)
+        if self.half is not None and sides is not None:
+            one, other = sides[a].reshape(-1, *[1] * (like.ndim - 1)), sides[b]
+            smaller, larger = other <= SMALLER * one, one <= SMALLER * other
+            np.maximum(like, times(self.half[a], unit[b]), out=like, where=smaller)
+            np.maximum(like, times(unit[a], self.half[b]), out=like, where=larger)
+        return like
 
 
 def _rowwise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
     """The products of rows with one another."""
     made: NDArray[np.float32] = np.einsum("nd,nd->n", a, b)
     return made
+
+
+def _crosswise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The products of each row of ``a`` with each of ``b``."""
+    made: NDArray[np.float32] = a @ b.T
+    return made
+
+
+def _contrasted(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Comparable thumbnails, those without contrast all 0."""
+    unit, _, spread = _comparable(thumbs)
+    unit[spread < CONTRAST] = 0
+    return unit
 
 
 def _comparable(
