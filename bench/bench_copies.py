@@ -4,7 +4,8 @@
 
 Of each set every kind of copy is made of other pictures, at most 200 of them, and put beside all
 pictures of the set. What is joined without them was there before, or is joined falsely. Strangers
-are half-size copies, at most 2,000, beside a set that lacks their originals: joined ones are false.
+are half-size copies, at most 2,000, beside a set that lacks their originals: those joined are false
+unless their originals were joined in their place.
 """
 
 import argparse
@@ -110,6 +111,7 @@ def row(folder: Path) -> dict[str, Any]:
         changed[i] = inspect(KINDS["half"](opened(dataset, int(i))), [])[0]
     others = alike(changed, np.array(labels, np.int64)).groups
     false = np.bincount(others)[others[strangers]] > 1
+    false &= sizes[plain.groups[strangers]] == 1
     return {
         "set": folder.name,
         "images": len(whole),

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from pictures import encode, facts_of, in_memory, photo
 from regraft.audit import Audit, NearCopies, audit
 from regraft.dataset import Dataset
+from regraft.images import likeness
 
 Draw = Callable[[int], Image.Image]
 
@@ -126,6 +127,15 @@ def test_a_copy_is_the_same_capture(kind: str, how: str) -> None:
     same = [group[path] == group[path.replace("-copy.jpg", ".png")] for path in copies]
     assert sum(same) >= 19
     assert joined(found) == 2 * sum(same)
+
+
+def test_halves_are_found_by_their_hashes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a set that is too large to compare all pairs."""
+    monkeypatch.setattr(likeness, "_ALL", 0)
+    files = {f"{'ab'[n % 2]}/{n:03}.png": encode(digit(n), "PNG") for n in range(60)}
+    files |= {f"{'ab'[n % 2]}/{n:03}-copy.jpg": again(digit(n), "half size") for n in range(20)}
+    dataset = in_memory(files)
+    assert joined(audit(dataset, facts_of(dataset))) >= 2 * 19
 
 
 @pytest.mark.parametrize("kind", DRAWN)
