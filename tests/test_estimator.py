@@ -26,10 +26,12 @@ import regraft
 from pictures import encode, photo
 from regraft import networks, planfile
 from regraft.backbones import View
+from regraft.engines import REFERENCE, graph
 from regraft.errors import DataError, UsageError
 from regraft.estimator import TransferClassifier
 from regraft.measure import Network
 from rounding import BFLOAT16, same_within_rounding
+from test_reads_sets import ends
 
 SIZE = 8
 COLOURS = {"red": (200, 60, 60), "green": (60, 180, 70), "blue": (60, 70, 200)}
@@ -224,6 +226,34 @@ def test_predicting_works_when_the_cache_is_gone(tmp_path: Path) -> None:
     assert same_within_rounding(fitted.predict_proba(images), shares, BFLOAT16)
 
 
+@pytest.mark.parametrize(
+    ("asked", "fit", "said"),
+    [
+        pytest.param({}, "pad", "a border is put around them (pad)", id="auto"),
+        pytest.param({"fit_image": "crop"}, "crop", "is never looked at", id="crop"),
+        pytest.param({"fit_image": "squash"}, "squash", "pressed into the square", id="squash"),
+    ],
+)
+def test_long_pictures_are_seen_as_the_verbs_see_them(
+    asked: dict[str, Any], fit: str, said: str
+) -> None:
+    data = ends()
+    X, y = [data.read(i) for i in range(len(data))], [item.label for item in data.items]
+    fitted = TransferClassifier("demonstration", case=1, **asked).fit(X, y)
+    assert fitted.plan_.backbone.view.fit == fit
+    assert said in fitted.plan_.explain()
+    result = regraft.propose(data, "demonstration", case=1, **asked)
+    assert result.backbone.view == fitted.plan_.backbone.view
+
+
+@pytest.mark.parametrize("name", [REFERENCE, graph.FULL])
+def test_an_engine_that_is_asked_for_runs_it(name: str, tmp_path: Path) -> None:
+    images, y = pictures(4)
+    fitted = classifier(engine=name, cache=tmp_path).fit(images, y)
+    assert (fitted.plan_.engine, fitted.plan_.pinned) == (name, name)
+    assert fitted.predict_proba(images).shape == (12, 3)
+
+
 # --- inside scikit-learn's own tools -------------------------------------------------------------
 
 
@@ -311,11 +341,13 @@ def test_labels_that_cannot_be_used_are_told(y: Any, what: str) -> None:
 
 
 def test_parameters_that_cannot_be_are_told_together_and_only_in_fit() -> None:
-    wrong = classifier(case=5, recipe="guess", class_weights="even")
+    wrong = classifier(case=5, recipe="guess", class_weights="even", fit_image="box")
     with pytest.raises(UsageError) as caught:
         wrong.fit(*pictures(4))
     assert "case must be one of None, 1, 2, 3, 4, got 5" in caught.value.problems
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 4
+    with pytest.raises(UsageError, match="'abacus'"):
+        classifier(engine="abacus").fit(*pictures(4))
     with pytest.raises(UsageError, match="--cut must name a stage of small, got 'nowhere'"):
         classifier(cut="nowhere").fit(*pictures(4))
 

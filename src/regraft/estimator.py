@@ -7,7 +7,6 @@ is given is trained on, and judging the result is left to scikit-learn's own too
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,12 +20,13 @@ from regraft import measure
 from regraft.audit import Audit, fingerprint
 from regraft.cache import Store
 from regraft.choices import Choices, Recipe, candidates
+from regraft.chosen import Asked
 from regraft.dataset import Dataset, Item, some
 from regraft.engines import open_engine
 from regraft.errors import DataError, UsageError
 from regraft.evaluate import softmax
 from regraft.features import Survey, survey
-from regraft.images import Facts, View, alike
+from regraft.images import FITS, Facts, View, alike
 from regraft.measure import Measured, Network, cache_folder, open_network
 from regraft.plan import Plan
 from regraft.readers.pictures import are_wide, bytes_of, objection
@@ -50,6 +50,7 @@ _OPTIONS: dict[str, tuple[object, ...]] = {
     "case": (None, 1, 2, 3, 4),
     "recipe": ("tuned", "textbook"),
     "class_weights": ("auto", "none", "balanced"),
+    "fit_image": ("auto", *FITS),
 }
 
 
@@ -68,6 +69,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             The same images, labels and seed give the same classifier.
         cache: the cache folder; the user's where None. Of each image, ``fit`` computes features
             once, whatever the folds and parameters of a search.
+        fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``, which
+            pads where that is clearly better for the images that ``fit`` is given.
+        engine: what runs the network, instead of a choice among all that there are.
 
     Attributes:
         classes_: the labels as they were given, sorted ``[k]``.
@@ -102,6 +106,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         class_weights: str = "auto",
         seed: int = 0,
         cache: str | os.PathLike[str] | None = None,
+        fit_image: str = "auto",
+        engine: str | None = None,
     ) -> None:
         self.backbone = backbone
         self.case = case
@@ -110,6 +116,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.class_weights = class_weights
         self.seed = seed
         self.cache = cache
+        self.fit_image = fit_image
+        self.engine = engine
 
     def fit(self, X: Images, y: ArrayLike) -> "TransferClassifier":
         """Measure the images, decide the cut, and fit the new layer on all of them.
@@ -197,7 +205,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         if wrong:
             raise UsageError("These parameters cannot be used.", wrong)
         cut = None if self.cut is None else str(self.cut)
-        return Choices(self.case, cut, self.recipe, self.class_weights, self.seed)
+        return Choices(
+            *(self.case, cut, self.recipe, self.class_weights, self.seed),
+            engine=self.engine,
+            fit_image=self.fit_image,
+        )
 
     def _labels(self, pictures: Sequence[Any], y: ArrayLike) -> tuple[NDArray[Any], list[int]]:
         """The classes, and the place of each image's label among them."""
@@ -228,13 +240,16 @@ def _measure(
     row for each: copies stay, in the same fold.
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    network, asked = measure.as_chosen(network, choices), Asked(choices.engine)
     started, folder, every = time.perf_counter(), cache_folder(cache), np.arange(len(pictures))
     place = {name: n for n, name in enumerate(dataset.classes)}
     labels = np.asarray([place[item.label] for item in dataset.items], np.intp)
     with Store.open(folder) as store:
 
         def look(view: View) -> Survey:
-            found, engine = measure.look_at(dataset, network, [view], store, lambda a, b: None)
+            found, engine = measure.look_at(
+                dataset, network, [view], store, lambda done, total: None, asked
+            )
             engines.append(engine)
             return found
 
@@ -243,7 +258,7 @@ def _measure(
         _refuse(pictures, looked.facts)
         groups = _groups(looked.facts, dataset)
         training = Training(every.tolist(), labels, groups)
-        sight = settle(look, looked, network.backbone, training, replace(choices, fit_image="crop"))
+        sight = settle(look, looked, network.backbone, training, choices)
         network, looked = measure.seeing(network, sight.view), sight.looked
         shift = measure.shift_of(dataset, looked.facts, every.tolist(), network, store)
         store.prune()

@@ -138,7 +138,7 @@ def measure(
     check_fraction(dataset, choices.test_fraction)
     _check_processes(dataset, network, (choices, augment, strict))
     started, folder = time.perf_counter(), cache_folder(cache)
-    network = _as_chosen(network, choices)
+    network = as_chosen(network, choices)
     with Store.open(folder) as store:
         passes: list[tuple[Survey, str]] = []
 
@@ -221,7 +221,7 @@ def seeing(network: Network, view: View) -> Network:
     return replace(network, backbone=replace(network.backbone, view=view))
 
 
-def _as_chosen(network: Network, choices: Choices) -> Network:
+def as_chosen(network: Network, choices: Choices) -> Network:
     """The network with the view of the plan that is followed, or with the fit that is asked for."""
     if choices.view is not None:
         return seeing(network, choices.view)
