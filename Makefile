@@ -12,7 +12,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test test-portable check format docs lock bench pretrain clean
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +22,10 @@ setup: $(READY) ## build .venv from the lock (once; again when the lock changes)
 demo: $(READY) ## regraft on two real sets of pictures, offline
 	$(BIN)/regraft demo
 
-# A file of tests is one worker's, so what a file prepares is prepared once.
+# A file of tests is one worker's, so what a file prepares is prepared once. In their own order: with
+# the longest lists first, files of few and long tests come last, and one worker waits for another.
 test: $(READY) ## run the tests (ARGS="-k name" for some)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Again as on a processor without AVX-512, bfloat16 and AMX: what only a newer one keeps fails here.
 # The limits are those of oneDNN (torch's and OpenVINO's) and of torch's own kernels.
