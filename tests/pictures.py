@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from regraft.dataset import Dataset, Item
@@ -71,6 +72,17 @@ def in_memory(files: Mapping[str, bytes], splits: Sequence[str] = ()) -> Dataset
         for path, (*above, label, _) in zip(paths, parts, strict=True)
     )
     return Dataset("pictures", items, (), lambda index: files[paths[index]])
+
+
+VIEW = View(32, 0.8)
+
+
+def seen(data: bytes, view: View = VIEW) -> tuple[Facts, NDArray[np.uint8]]:
+    """The facts and the square of a file that can be used."""
+    facts, squares = inspect(data, [view])
+    assert not facts.problem, facts
+    assert squares is not None
+    return facts, squares[0]
 
 
 def facts_of(dataset: Dataset, views: Sequence[View] = ()) -> list[Facts]:

@@ -105,6 +105,12 @@ def test_a_second_pass_computes_nothing(many: list[bytes], store: Store) -> None
     assert_array_equal(again.features[0], first.features[0])
 
 
+def test_the_cache_knows_copies_too(many: list[bytes], store: Store) -> None:
+    twice = [*many[:9], *many[:4]]
+    assert look(twice, store).recalled == 0
+    assert look(twice, store).recalled == len(twice)
+
+
 def test_only_what_is_new_or_changed_is_computed(many: list[bytes], store: Store) -> None:
     look(many[:-10], store)
     engine = Means()

@@ -12,25 +12,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pictures import encode, facts_of, in_memory, jpeg, lay_out, photo
+from pictures import VIEW, encode, facts_of, in_memory, jpeg, lay_out, photo, seen
 from regraft.audit import audit
 from regraft.cli.predict import find
 from regraft.dataset import Dataset
 from regraft.errors import DataError
-from regraft.images import Facts, View, formats, inspect
+from regraft.images import View, formats, inspect
 from regraft.readers.layout import is_image
 from regraft.readers.pictures import bytes_of, several
-
-VIEW = View(32, 0.8)
-
-
-def seen(data: bytes, view: View = VIEW) -> tuple[Facts, NDArray[np.uint8]]:
-    """The facts and the square of a file that can be used."""
-    facts, squares = inspect(data, [view])
-    assert not facts.problem, facts
-    assert squares is not None
-    return facts, squares[0]
-
 
 # --- files and formats ---------------------------------------------------------------------------
 

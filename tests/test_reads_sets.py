@@ -6,28 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 import regraft
-from pictures import encode, in_memory, jpeg, photo
+from pictures import VIEW, encode, in_memory, jpeg, photo, seen
 from regraft.choices import Choices
 from regraft.dataset import Dataset
 from regraft.errors import UsageError
-from regraft.images import Facts, View, inspect
+from regraft.images import View
 from regraft.images.view import BORDER
+from regraft.plan import Ran
 from regraft.sight import is_better, scaled
+from regraft.wording import once
 
 NETWORK = "demonstration"
-VIEW = View(32, 0.8)
-
-
-def seen(data: bytes, view: View = VIEW) -> tuple[Facts, NDArray[np.uint8]]:
-    """The facts and the square of a file that can be used."""
-    facts, squares = inspect(data, [view])
-    assert not facts.problem, facts
-    assert squares is not None
-    return facts, squares[0]
 
 
 # --- pictures of more than 8 bits: one scale for a set -------------------------------------------
@@ -236,6 +228,24 @@ def test_long_pictures_are_padded_where_that_is_clearly_better() -> None:
     usual = regraft.propose(ends(96, 64), NETWORK, case=1)
     assert usual.backbone.view.fit == "crop"
     assert "border" not in usual.explain()
+
+
+@pytest.mark.parametrize("data", [ends(), exposures()], ids=["border", "scale"])
+def test_what_a_part_of_the_images_decided_is_said(data: Dataset, tmp_path: Path) -> None:
+    """Each image is held out once, and how all are seen was chosen with four fifths of them."""
+    plan = regraft.fit(data, NETWORK, choices=Choices(case=1), out=tmp_path / "run").plan
+    assert plan.proof == "cross-validated"
+    some = {reason.once for reason in plan.reasons} - {0}
+    assert some == {len(data) - 6}
+    said = f"Chosen once, not anew: how pictures are seen (scale, crop or border), on {max(some)}"
+    for page in ("README.md", "report.html"):
+        assert said in (tmp_path / "run" / page).read_text("utf-8")
+    assert f" {max(some)} images" in plan.explain()
+    ran = Ran("frozen", 1, 0.9, (0.8, 1.0), 0.1, 0, "", handed_over=True)
+    assert "that it is no trained network, on 5 of them" in once(
+        replace(plan, ran=(ran,), validation=5)
+    )
+    assert not once(replace(plan, split="test"))
 
 
 @pytest.mark.parametrize(

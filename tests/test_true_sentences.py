@@ -71,6 +71,12 @@ def by_loss() -> Plan:
     return frozen(probes=(first, *mine))
 
 
+def alike() -> Plan:
+    """An earlier stage is read, and every depth tells the same share of the images."""
+    same = tuple(replace(one, accuracy=0.9) for one in evidence().probes)
+    return frozen(probes=same, chosen=0, similarity=0.7)
+
+
 def figures(right: int = 4, **more: Any) -> dict[str, Any]:
     """The figures of five images, so many of them right."""
     truth = np.array([0, 0, 1, 1, 2])
@@ -231,6 +237,11 @@ SAID: dict[str, tuple[Plan, dict[str, Any], tuple[Page, ...], str, str]] = {
         *(FAR, figures(), EVERY),
         "no earlier cut does clearly better",
         "still helps",
+    ),
+    "an earlier stage is read that tells no more than the last": (
+        *(alike(), figures(), (on_terminal, on_report, on_drawing)),
+        "yet an earlier stage fits as well",
+        "an earlier stage does better|the best single stage",
     ),
     "nothing was missed": (
         *(frozen(), figures(5), (on_terminal, on_card)),

@@ -126,12 +126,13 @@ def _data(plan: Plan, metrics: Metrics) -> str:
 
 def _data_of_all(plan: Plan, rows: Sequence[tuple[str, int]]) -> str:
     """The data of a set that is too small to spare a part of it for judging alone."""
-    return (
-        f"## Data\n\nIt is made of {plan.train:,} images; {plan.left_out:,} were left out. For the "
-        f"figures {plan.test:,} of them were held out once each, some at a time, copies together, "
-        "and judged by a network that was chosen and fitted anew without them.\n\n"
-        + _table(("class", "held out once"), rows)
+    said = (
+        f"## Data\n\nIt is made of {plan.train:,} images ({plan.left_out:,} were left out). For "
+        f"the figures {plan.test:,} of them were held out once each, in turn, copies together, "
+        "and judged by a network that was chosen and fitted anew without them. "
     )
+    table = _table(("class", "held out once"), rows)
+    return f"{said}{wording.once(plan)}".rstrip() + f"\n\n{table}"
 
 
 def _surgery(plan: Plan) -> str:

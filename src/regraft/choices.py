@@ -31,7 +31,7 @@ class Choices:
     engine: str | None = None
     """What runs the frozen network, instead of a choice among all that there are."""
     fit_image: str = "auto"
-    """What becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``."""
+    """What becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto`` (crop or pad)."""
     view: View | None = None
     """In a plan that is followed: how it sees the images."""
 

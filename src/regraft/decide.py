@@ -239,7 +239,7 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) ->
     """``free``: whether the cut was left to the evidence."""
     word = "similar to" if evidence.similar else "different from"
     last = evidence.depths[-1]
-    best = max(evidence.depths, key=lambda probe: probe.accuracy)
+    best = max(reversed(evidence.depths), key=lambda probe: probe.accuracy)
     where = backbone.stages[best.taps[0]].name
     alone = similarity_of([one.accuracy for one in evidence.depths], evidence.guess, None)
     peak = (

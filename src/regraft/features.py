@@ -345,6 +345,8 @@ class _Pass:
                 rows[index] = rows[first]
         facts = tuple(self.facts[index] for index in range(self.count))
         computed = len(self.computed)
+        known = [i for i in self.twins.values() if i not in self.computed]
+        self.recalled += sum(not self.facts[i].problem for i in known)
         found = tuple(self.features.values())
         return Survey(
             facts,

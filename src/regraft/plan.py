@@ -33,6 +33,8 @@ class Reason:
     rule: str
     fact: str
     source: str
+    once: int = 0
+    """Images that decided how pictures are seen, once for all; cross-validation does not again."""
 
 
 @dataclass(frozen=True)
@@ -264,8 +266,11 @@ def _although(plan: Plan) -> str:
         return ""
     if any(choice.startswith(("--case", "--cut")) for choice in plan.overrides):
         return f", {'kept whole' if plan.case == 1 else 'cut'} as was asked"
+    evidence = plan.evidence
+    better = evidence.probes[evidence.chosen].accuracy > evidence.depths[-1].accuracy
+    word = "does better" if better else "fits as well"
     clearly = "no earlier cut does clearly better"
-    return f", yet {clearly if plan.case == 1 else 'an earlier stage does better'}"
+    return f", yet {clearly if plan.case == 1 else f'an earlier stage {word}'}"
 
 
 STARTS: Mapping[str, str] = {

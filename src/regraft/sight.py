@@ -132,7 +132,8 @@ def reasons(
     found = []
     if scales := "; ".join(deep.in_words(view)):
         rule = "Pictures of more than 8 bits a pixel have one scale for the whole set."
-        found.append(Reason(rule, f"Measured on the training images: {scales}.", "docs/reading.md"))
+        fact = f"Measured on {len(long):,} images: {scales}."
+        found.append(Reason(rule, fact, "docs/reading.md", len(long)))
     if are_long(long):
         found.append(_of_long(view, long, padded, cropped))
     return tuple(found)
@@ -149,8 +150,8 @@ def _of_long(
     fact = f"The long ones are typically {typical:.1f} times as long as wide"
     if padded is not None and cropped is not None:
         fact += (
-            f"; cross-validated, {padded.mean():.1%} are right with a border and "
-            f"{cropped.mean():.1%} without"
+            f"; of {len(padded):,} images, cross-validated, {padded.mean():.1%} are right with a "
+            f"border and {cropped.mean():.1%} without"
         )
     ends = {
         "crop": f"they are cropped: {1 - 1 / typical:.0%} of such a picture is never looked at "
@@ -158,4 +159,5 @@ def _of_long(
         "pad": "a border is put around them (pad)",
         "squash": "they are pressed into the square (squash)",
     }
-    return Reason(rule, f"{fact}; {ends[view.fit]}.", "docs/reading.md")
+    once = 0 if padded is None else len(padded)
+    return Reason(rule, f"{fact}; {ends[view.fit]}.", "docs/reading.md", once)

@@ -33,6 +33,19 @@ def unjudged(metrics: Metrics) -> list[str]:
     return [name for name, one in metrics["per_class"].items() if not one["n"]]
 
 
+def once(plan: Plan) -> str:
+    """What was chosen once, and not anew without each of the images that judge the network."""
+    by = max((reason.once for reason in plan.reasons), default=0)
+    found = []
+    if by:
+        found.append(f"how pictures are seen (scale, crop or border), on {by:,} of them")
+    if plan.ran:
+        found.append(f"that it is no trained network, on {plan.validation:,} of them")
+    if plan.split != EACH_ONCE or not found:
+        return ""
+    return f"Chosen once, not anew: {'; and '.join(found)}."
+
+
 def remarks(plan: Plan, metrics: Metrics) -> list[str]:
     """What a page that shows a run says beside its figures."""
     found = (unchanged(plan), surprise(plan, metrics), overrun(metrics))

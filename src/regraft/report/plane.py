@@ -72,7 +72,8 @@ def _axis(frame: Frame) -> list[str]:
     for images in SIZES:
         x = frame.x(_scale(images))
         found += [line(x, frame.floor, x, frame.floor + 4, "grid")]
-        found += [text(x, frame.floor + 19, f"{images:,}")]
+        beyond = {SIZES[0]: "≤ ", SIZES[-1]: "≥ "}.get(images, "")
+        found += [text(x, frame.floor + 19, f"{beyond}{images:,}")]
     middle = (frame.left + frame.wide - frame.right) / 2
     found.append(text(middle, frame.high - 8, "training images (size)", "axis"))
     return [*found, upright(frame, "similarity to the source")]

@@ -185,14 +185,12 @@ def _proof(plan: Plan) -> str:
     """Which images the figures are of, and why."""
     if plan.split != EACH_ONCE:
         return ""
-    tried = ""
-    if plan.ran:
-        tried = " The trained candidates were compared on validation images, not on these."
-    return (
+    said = (
         f"A fifth of so few images would prove little. So each of {plan.test:,} was held out "
         "once, some at a time, and judged by a network that was chosen, fitted and calibrated anew "
-        "without them. The network that is handed over is made of all of them." + tried
+        "without them. The network that is handed over is made of all of them."
     )
+    return f"{said} {wording.once(plan)}".rstrip()
 
 
 def _origin(plan: Plan) -> str:
