@@ -287,3 +287,12 @@ def test_what_is_no_plan_is_refused(text: str, words: list[str]) -> None:
 def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cannot be read"):
         planfile.read(tmp_path / "no.json")
+
+
+def test_the_network_was_kept_whole_for_the_training_that_was_asked_for() -> None:
+    """Of a RUN of ``--case 3`` that handed over the frozen network."""
+    plan = plan_of(dataclasses.replace(evidence_telling(3), similarity=0.2), Choices(case=1))
+    assert "kept whole as was asked" in plan.title
+    title = dataclasses.replace(plan, overrides=("--case 3",)).title
+    assert "kept whole for the training that was asked for" in title
+    assert "as was asked" not in title

@@ -219,3 +219,12 @@ def test_the_set_itself_is_always_named(whole: Result) -> None:
             placed = replace(evidence, size=float(size), similarity=float(similarity))
             drawn = plane.plane(placed, "a name of 20 letters", "efficientnet-lite0")
             assert ">a name of 20 letters</text>" in drawn, (size, similarity)
+
+
+def test_the_set_itself_hides_no_name_of_a_quarter(whole: Result) -> None:
+    low = replace(whole.plan.evidence, size=0.0, similarity=0.05)
+    drawn, usual = (
+        re.findall(r'y="([0-9.]+)"[^>]*>Case 2', plane.plane(one, "set", ""))
+        for one in (low, replace(low, similarity=0.4))
+    )
+    assert drawn != usual

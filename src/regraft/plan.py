@@ -264,6 +264,8 @@ def _although(plan: Plan) -> str:
     """Why a frozen network is not cut as its similarity alone says, where it is not."""
     if (plan.case == 1) == plan.evidence.similar:
         return ""
+    if any(one.startswith(("--case 3", "--case 4", "--trainable")) for one in plan.overrides):
+        return ", kept whole for the training that was asked for"
     if any(choice.startswith(("--case", "--cut")) for choice in plan.overrides):
         return f", {'kept whole' if plan.case == 1 else 'cut'} as was asked"
     evidence = plan.evidence
@@ -376,7 +378,10 @@ def _training_step(plan: Plan, number: int) -> Step:
 
 def _choosing(plan: Plan) -> str:
     if plan.insists:
-        return "Hand over the trained network, as was asked, and say what the frozen one gets."
+        return (
+            "Hand over the trained network, as was asked, unless training comes to nothing, and "
+            "say what the frozen one gets."
+        )
     return (
         f"Hand over the candidate that is best on {plan.validation:,} validation images, "
         "the cheapest of those within one standard error."

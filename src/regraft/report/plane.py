@@ -24,13 +24,14 @@ def plane(evidence: Evidence, name: str, backbone: str) -> str:
     """Where a set lies, among those that were measured under the same network."""
     frame = Frame((-0.03, 1.03), (0.0, 1.0), wide=500, high=380, foot=50)
     known = REFERENCES if backbone == NETWORK else ()
-    parts = [*_ground(frame), *_axis(frame)]
     here = frame.x(evidence.size), frame.y(evidence.similarity)
+    corners = _corners(frame, here)
+    parts = [*_ground(frame, corners), *_axis(frame)]
     places = [(here, short(name, 24))]
     places += [((frame.x(_scale(r.images)), frame.y(r.similarity)), r.name) for r in known]
     parts += [dot(x, y, "ref", 4, label) for (x, y), label in places[1:]]
     parts.append(dot(*here, "t0 full", 8))
-    labels = _labels(frame, places)
+    labels = _labels(frame, places, corners)
     parts += [text(*at, words, "own" if n == 0 else "ref", "start") for n, at, words in labels]
     likeness = "similar to" if evidence.similar else "different from"
     large = "large" if evidence.large else "small"
@@ -47,8 +48,8 @@ def _scale(images: float) -> float:
     return min(max(math.log(images / 200) / math.log(500), 0.0), 1.0)
 
 
-def _ground(frame: Frame) -> list[str]:
-    """The quarters, shaded where cases 1 and 4 lie, with their names in the corners."""
+def _ground(frame: Frame, corners: Sequence[Box]) -> list[str]:
+    """The quarters, shaded where cases 1 and 4 lie, with their names in these corners."""
     x, y = frame.x(LARGE), frame.y(SIMILAR)
     right = frame.wide - frame.right
     found = [
@@ -59,11 +60,10 @@ def _ground(frame: Frame) -> list[str]:
         line(x, frame.top, x, frame.floor, "divide"),
         line(frame.left, y, right, y, "divide"),
     ]
-    for case, across, up, words in QUARTERS:
+    for (case, across, _, words), corner in zip(QUARTERS, corners, strict=True):
         at = frame.left + 8 if across == 0 else right - 8
         anchor = "start" if across == 0 else "end"
-        height = frame.top + 19 if up else frame.floor - 10
-        found.append(text(at, height, f"Case {case}: {words}", "case", anchor))
+        found.append(text(at, corner[3] - 8, f"Case {case}: {words}", "case", anchor))
     return found
 
 
@@ -80,14 +80,14 @@ def _axis(frame: Frame) -> list[str]:
 
 
 def _labels(
-    frame: Frame, places: Sequence[tuple[tuple[float, float], str]]
+    frame: Frame, places: Sequence[tuple[tuple[float, float], str]], corners: Sequence[Box]
 ) -> list[tuple[int, tuple[float, float], str]]:
     """Where each point's name goes: a place around it that is free, on a line if it must.
 
     A name for which there is no room is left out, and the pointer shows it; but the first, that of
     the set itself, is always there.
     """
-    taken = [_around(x, y) for (x, y), _ in places] + _corners(frame)
+    taken = [_around(x, y) for (x, y), _ in places] + [*corners]
     x, y, right = frame.x(LARGE), frame.y(SIMILAR), frame.wide - frame.right
     lines = [(x - 1, frame.top, x + 1, frame.floor), (frame.left, y - 1, right, y + 1)]
     found = []
@@ -112,13 +112,15 @@ def _around(x: float, y: float) -> Box:
     return x - 6, y - 6, x + 6, y + 6
 
 
-def _corners(frame: Frame) -> list[Box]:
-    """What the quarters' names take."""
-    found, right = [], frame.wide - frame.right
+def _corners(frame: Frame, here: tuple[float, float]) -> list[Box]:
+    """What the quarters' names take: outer corners, or inner ones where the set lies there."""
+    found, right, middle = [], frame.wide - frame.right, frame.y(SIMILAR)
     for case, across, up, words in QUARTERS:
-        wide, top = 7.2 * len(f"Case {case}: {words}") + 12, frame.top if up else frame.floor - 26
+        wide = 7.2 * len(f"Case {case}: {words}") + 12
         left = frame.left if across == 0 else right - wide
-        found.append((left, top, left + wide, top + 26))
+        tops = (frame.top, middle - 26) if up else (frame.floor - 26, middle)
+        boxes = [(left, top, left + wide, top + 26) for top in tops]
+        found.append(boxes[_meet(boxes[0], _around(*here))])
     return found
 
 
