@@ -238,9 +238,12 @@ def test_what_a_part_of_the_images_decided_is_said(data: Dataset, tmp_path: Path
     some = {reason.once for reason in plan.reasons} - {0}
     assert some == {len(data) - 6}
     said = f"Chosen once, not anew: how pictures are seen (scale, crop or border), on {max(some)}"
-    for page in ("README.md", "report.html"):
-        assert said in (tmp_path / "run" / page).read_text("utf-8")
+    page_of_run = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert said in page_of_run
+    assert said in (tmp_path / "run" / "README.md").read_text("utf-8")
     assert f" {max(some)} images" in plan.explain()
+    bordered = "sees it, all of it within a border" in page_of_run
+    assert bordered == (plan.backbone.view.fit == "pad")
     ran = Ran("frozen", 1, 0.9, (0.8, 1.0), 0.1, 0, "", handed_over=True)
     assert "that it is no trained network, on 5 of them" in once(
         replace(plan, ran=(ran,), validation=5)

@@ -72,8 +72,11 @@ def _axis(frame: Frame) -> list[str]:
     for images in SIZES:
         x = frame.x(_scale(images))
         found += [line(x, frame.floor, x, frame.floor + 4, "grid")]
-        beyond = {SIZES[0]: "≤ ", SIZES[-1]: "≥ "}.get(images, "")
-        found += [text(x, frame.floor + 19, f"{beyond}{images:,}")]
+        y, words = frame.floor + 19, f"{images:,}"
+        if images == SIZES[-1]:
+            found += [text(frame.wide, y, f"≥ {words}", anchor="end")]
+        else:
+            found += [text(x, y, f"≤ {words}" if images == SIZES[0] else words)]
     middle = (frame.left + frame.wide - frame.right) / 2
     found.append(text(middle, frame.high - 8, "training images (size)", "axis"))
     return [*found, upright(frame, "similarity to the source")]
