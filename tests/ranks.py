@@ -1,6 +1,7 @@
 """What each of several processes does in a test: run by torchrun, it writes what it found.
 
-``torchrun tests/ranks.py FOLDER`` leaves ``FOLDER/RANK.json`` and the weights it trained.
+``torchrun tests/ranks.py FOLDER WORDS`` leaves ``FOLDER/RANK.json`` and the weights it trained; the
+words are a command of regraft's, done last: starting processes takes longer than what they do.
 """
 
 import json
@@ -17,6 +18,7 @@ from safetensors.numpy import save_file
 
 from pictures import encode, photo
 from regraft import finetune, processes
+from regraft.cli import main as regraft
 from regraft.errors import RegraftError, RunError
 from regraft.finetune.modes import Mode
 from regraft.processes import rank
@@ -91,7 +93,7 @@ def exchange() -> dict[str, Any]:
     }
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, words: list[str]) -> None:
     found = exchange()
     plain = train(recipe(), folder / "plain")
     save_file(dict(plain.state), folder / f"plain-{rank()}.safetensors")
@@ -102,9 +104,10 @@ def main(folder: Path) -> None:
     late = time.monotonic() + (1e6 if rank() == 0 else -1.0)
     found["out of time"] = train(recipe(), folder / "late", late).problem
     found["diverged"] = train(replace(recipe(), rates=(1e30,)), folder / "wild").problem
+    found["code"] = regraft(words)
     (folder / f"{rank()}.json").write_text(json.dumps(found), "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
     processes.leave(0)

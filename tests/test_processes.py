@@ -1,6 +1,7 @@
 """Several processes: two real ones, started by torchrun on the CPU, do what one does."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ import ranks
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import processes
+from regraft.cli import main
 from regraft.errors import UsageError
 from scenes import each, scenes
 
@@ -75,10 +77,24 @@ def kept(cache: Path) -> dict[tuple[str, bytes], bytes]:
 
 
 @pytest.fixture(scope="module")
-def exchanged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+def exchanged(
+    place: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, Any]]]:
+    """What ranks.py left; its command is a fit that one process has done before."""
     folder = tmp_path_factory.mktemp("ranks")
-    done = in_two(HERE / "ranks.py", folder)
+    words = ["fit", place / "data", *network(place), "--case", "1"]
+    words += ["--engine", "openvino-f32", "--out"]
+    one, two = folder / "one", folder / "two"
+    log = logging.getLogger("regraft")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("handlers", "propagate"):  # as own_log does, which begins later
+            patch.setattr(log, name, getattr(log, name))
+        patch.setenv("REGRAFT_CACHE", str(one))
+        assert main([str(word) for word in [*words, one / "run"]]) == 0
+    shutil.copytree(one / "trunks", two / "trunks")
+    done = in_two(HERE / "ranks.py", folder, *words, two / "run", cache=two)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Written to") == done.stdout.count("Case 1") == 1
     return folder, [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in (0, 1)]
 
 
@@ -130,19 +146,11 @@ def test_processes_stop_together(exchanged: tuple[Path, list[dict[str, Any]]]) -
 # ---- the command line
 
 
-def test_two_fit_as_one(
-    cli: Regraft, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_fit_as_one(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
     """A frozen network: the same features bit for bit by an engine that runs each image alone."""
-    words = ["fit", place / "data", *network(place), "--case", "1"]
-    words += ["--engine", "openvino-f32", "--out"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    monkeypatch.setenv("REGRAFT_CACHE", str(one))
-    assert cli(*words, one / "run").code == 0
-    shutil.copytree(one / "trunks", two / "trunks")
-    done = in_two("-m", "regraft", *words, two / "run", cache=two)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("Written to") == done.stdout.count("Case 1") == 1
+    folder, both = exchanged
+    assert [found["code"] for found in both] == [0, 0]
+    one, two = folder / "one", folder / "two"
     assert len(kept(one)) > 90  # facts and features of 48 pictures
     assert kept(one) == kept(two)
     for name in ("plan.json", "model.safetensors", "predictions.csv"):
