@@ -272,7 +272,7 @@ def test_a_full_disk_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("regraft.result.safetensors_bytes", full)
+    monkeypatch.setattr("regraft.result.write_bytes", full)
     said = cli("fit", data, "--out", tmp_path / "run")
     assert said.code == 1
     assert "No space left" in said.err

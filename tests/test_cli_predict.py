@@ -215,7 +215,7 @@ sys.exit(main(words))
         ("regraft.images", "inspect", 5),
         ("regraft.run", "gather", 1),
         ("regraft.proof", "softmax", 1),
-        ("regraft.result", "safetensors_bytes", 1),
+        ("regraft.result", "write_bytes", 1),
         ("regraft.result", "write_text", 2),
     ],
 )
