@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import machine
-from regraft import networks
-from regraft.border import Border, split
-from regraft.surgery import Network, operate
+from regraft.finetune.activation_cache import Border
+from regraft.networks import build as networks
+from regraft.networks.split import split
+from regraft.networks.surgery import Network, operate
 
 NAME, SIZE, BATCH, IMAGES, CLASSES = "efficientnet-lite0", 128, 32, 256, 10
 

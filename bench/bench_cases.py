@@ -23,17 +23,18 @@ from numpy.typing import NDArray
 
 import machine
 from bench_depths import MOST, draw, some_of
-from regraft import finetune, heads
-from regraft.choices import Choices
-from regraft.contest import out_of_noise
-from regraft.decide import worth_training
-from regraft.evaluate import softmax
-from regraft.evidence import Evidence, candidates_of, gather
+from regraft import finetune
+from regraft.data.splits import validation
 from regraft.finetune import Images, Trained
-from regraft.measure import Measured, Network, cache_folder, measure, open_network
-from regraft.splits import validation
-from regraft.surgery import restore
-from regraft.training import Training, textbook, tuned
+from regraft.heads import ridge as heads
+from regraft.metrics import softmax
+from regraft.networks.surgery import restore
+from regraft.plan.choices import Choices
+from regraft.plan.decide import worth_training
+from regraft.plan.evidence import Evidence, candidates_of, gather
+from regraft.plan.recipes import Training, textbook, tuned
+from regraft.run.measure import Measured, Network, cache_folder, measure, open_network
+from regraft.run.selection import out_of_noise
 
 SETS = "hymenoptera,clothing,sign_digits,weather,rsscn7_satellite,spoken_digit_spectrograms"
 ARMS = ("case 1", "case 2", "textbook", "tuned", "scratch")

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 import machine
-from regraft.dataset import Dataset
-from regraft.images import alike, inspect
+from regraft.data.dataset import Dataset
+from regraft.data.images import alike, inspect
 
 SETS = ("hymenoptera", "flowers5", "chest_xray", "mnist")
 PLANTED = 200

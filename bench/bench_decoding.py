@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 import machine
-from regraft.choices import Choices
-from regraft.dataset import Dataset
-from regraft.measure import measure, open_network
-from regraft.run import draft, perform
+from regraft.data.dataset import Dataset
+from regraft.plan.choices import Choices
+from regraft.run.api import draft, perform
+from regraft.run.measure import measure, open_network
 
 SETS = ("hymenoptera", "clothing")
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import machine
-from regraft import heads
-from regraft.choices import Choices
-from regraft.dataset import Dataset
-from regraft.evidence import candidates_of, gather
-from regraft.measure import Measured, measure, open_network
+from regraft.data.dataset import Dataset
+from regraft.heads import ridge as heads
+from regraft.plan.choices import Choices
+from regraft.plan.evidence import candidates_of, gather
+from regraft.run.measure import Measured, measure, open_network
 
 SETS = (
     *("hymenoptera", "weather", "flowers5", "clothing", "tiny_dogs6", "cifar10"),

@@ -21,7 +21,7 @@ from regraft import export
 from regraft.errors import RunError
 from regraft.export import TARGETS, to_openvino
 from regraft.export.about import About
-from regraft.run import load
+from regraft.run.api import load
 
 SECONDS, SPELLS = 2.0, 4
 """Each speed is measured in so many spells of this length, after one call that is not."""

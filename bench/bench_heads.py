@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import machine
-from regraft import backbones, heads
-from regraft.evidence import candidates_of, gather
+from regraft import backbones
+from regraft.heads import ridge as heads
+from regraft.plan.evidence import candidates_of, gather
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ from sklearn.linear_model import LogisticRegression
 
 import machine
 from bench_depths import SETS, draw, some_of
-from regraft import heads
-from regraft.choices import Choices
-from regraft.evidence import gather
-from regraft.measure import measure, open_network
+from regraft.heads import ridge as heads
+from regraft.plan.choices import Choices
+from regraft.plan.evidence import gather
+from regraft.run.measure import measure, open_network
 
 PENALTIES = (0.03, 0.3, 3.0, 30.0)
 

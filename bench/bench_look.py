@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import machine
-from regraft import networks
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.look import look, page, sample
+from regraft.networks import build as networks
 
 
 def main() -> None:

@@ -19,11 +19,11 @@ import numpy as np
 
 import machine
 import regraft
-from regraft import engines
-from regraft.engines import Engine
-from regraft.evaluate import softmax
-from regraft.features import Survey, sample, survey
-from regraft.predict import Result
+from regraft.features import engines
+from regraft.features.engines import Engine
+from regraft.features.extract import Survey, sample, survey
+from regraft.metrics import softmax
+from regraft.results.result import Result
 
 MOST = 400
 

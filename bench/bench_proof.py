@@ -20,12 +20,13 @@ import numpy as np
 
 import machine
 from bench_depths import SETS, some_of
-from regraft import proof, run
-from regraft.choices import Choices
-from regraft.evaluate import share_interval
-from regraft.heads import columns
-from regraft.measure import Measured, measure, open_network
-from regraft.splits import EACH_ONCE, Indices, Split, validation
+from regraft.data.splits import EACH_ONCE, Indices, Split, validation
+from regraft.heads.ridge import columns
+from regraft.metrics import share_interval
+from regraft.plan.choices import Choices
+from regraft.run import api as run
+from regraft.run import proof
+from regraft.run.measure import Measured, measure, open_network
 
 JUDGED = 2_000
 

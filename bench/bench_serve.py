@@ -195,7 +195,7 @@ def run_plain(run: Path) -> None:
     from fastapi import FastAPI, UploadFile
 
     import regraft
-    from regraft.images import inspect
+    from regraft.data.images import inspect
 
     result = regraft.load(run)
     trunk, head = result.trunk().eval(), result.head

@@ -14,9 +14,9 @@ import numpy as np
 
 import machine
 from bench_depths import SETS, some_of
-from regraft.choices import Choices
-from regraft.measure import measure, open_network
-from regraft.run import draft
+from regraft.plan.choices import Choices
+from regraft.run.api import draft
+from regraft.run.measure import measure, open_network
 
 
 def main() -> None:

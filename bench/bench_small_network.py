@@ -24,14 +24,16 @@ from torch.nn.functional import cross_entropy, max_pool2d, relu
 import machine
 from bench_cases import trained
 from bench_depths import draw, some_of
-from regraft import heads, images, networks
 from regraft.backbones import View
-from regraft.choices import Choices
-from regraft.dataset import Dataset
-from regraft.evidence import candidates_of, gather
-from regraft.measure import Measured, Network, measure
-from regraft.splits import validation
-from regraft.training import tuned
+from regraft.data import images
+from regraft.data.dataset import Dataset
+from regraft.data.splits import validation
+from regraft.heads import ridge as heads
+from regraft.networks import build as networks
+from regraft.plan.choices import Choices
+from regraft.plan.evidence import candidates_of, gather
+from regraft.plan.recipes import tuned
+from regraft.run.measure import Measured, Network, measure
 
 ROWS = (
     *(("sign_digits", 20), ("mnist", 20), ("rsscn7_satellite", 20)),

@@ -30,11 +30,12 @@ from torch.utils.data import Dataset as TorchSet
 from torchvision.transforms import v2
 
 import machine
-from regraft import finetune, networks
+from regraft import finetune
 from regraft.backbones import Backbone
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.finetune import Images
-from regraft.training import tuned
+from regraft.networks import build as networks
+from regraft.plan.recipes import tuned
 
 NETWORKS = (("efficientnet-lite0", 128), ("efficientnet-lite0", 224), ("resnet18", 224))
 IMAGES, EPOCHS, BATCH = 256, 2, 32

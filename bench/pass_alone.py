@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft import backbones, engines
-from regraft.cache import default_folder
+from regraft import backbones
+from regraft.features import engines
+from regraft.features.cache import default_folder
 
 
 def square(path: Path, size: int, crop: float) -> NDArray[np.uint8] | None:

@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from regraft import demo
-from regraft.choices import Choices
 from regraft.compare.cases import frozen_plans, performed, trained_plans
-from regraft.dataset import Dataset
-from regraft.measure import Network, measure, open_network
-from regraft.plan import Plan
-from regraft.run import draft
+from regraft.data import samples
+from regraft.data.dataset import Dataset
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.run.api import draft
+from regraft.run.measure import Network, measure, open_network
 
 HELD_OUT = 2_000
 CASES = (1, 2, 3, 4)
@@ -60,8 +60,8 @@ def main() -> None:
 
 def laid_out(place: Path) -> Iterator[str]:
     """The demo's two sets, few of each and all of each."""
-    fruit = demo.lay_out_groceries(place / "groceries")
-    digits = demo.lay_out_digits(place / "digits")
+    fruit = samples.lay_out_groceries(place / "groceries")
+    digits = samples.lay_out_digits(place / "digits")
     yield from (f"{fruit}:10", f"{digits}:10", str(fruit), str(digits))
 
 

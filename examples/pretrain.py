@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from regraft import images
-from regraft.dataset import Dataset
-from regraft.demonstration import MEAN, NAME, SIDE, STD, Demonstration
-from regraft.images import View
+from regraft.data import images
+from regraft.data.dataset import Dataset
+from regraft.data.images import View
+from regraft.networks.demonstration import MEAN, NAME, SIDE, STD, Demonstration
 
 HOME = Path(__file__).resolve().parent.parent / "src" / "regraft" / "backbones"
 BATCH, RATE, DECAY, SMOOTHING, AVERAGE = 256, 0.2, 1e-3, 0.1, 0.998

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from regraft import engines
-from regraft.engines import agreement
+from regraft.features import engines
+from regraft.features.engines import agreement
 
 
 def scattered(rows: int = 60) -> engines.Features:

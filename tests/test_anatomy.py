@@ -8,10 +8,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from known import KNOWN, Case, case
-from regraft import anatomy, backbones
-from regraft.anatomy import Anatomy
-from regraft.engines import trunks
-from regraft.surgery import operate
+from regraft import backbones
+from regraft.features.engines import store as trunks
+from regraft.networks import trunk_state as anatomy
+from regraft.networks.surgery import operate
+from regraft.networks.trunk_state import Anatomy
 
 CLASSES = ("ant", "bee")
 

@@ -20,8 +20,8 @@ from pictures import (
     lay_out,
     refusal,
 )
-from regraft.dataset import Dataset
-from regraft.readers import archive
+from regraft.data.dataset import Dataset
+from regraft.data.readers import archive
 
 
 def zipped(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:

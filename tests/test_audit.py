@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pictures import classes, encode, facts_of, in_memory, jpeg, lay_out, photo
-from regraft.audit import Audit, audit, counts, fingerprint, write_csv
-from regraft.dataset import Dataset
+from regraft.data.audit import Audit, audit, counts, fingerprint, write_csv
+from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 
 SPLIT_NAMES = ("train", "val", "test")

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pictures import facts_of, jpeg
-from regraft.audit import Audit, audit
-from regraft.dataset import Dataset, Item, held_out_split
+from regraft.data.audit import Audit, audit
+from regraft.data.dataset import Dataset, Item, held_out_split
+from regraft.data.images import Facts
 from regraft.errors import DataError
-from regraft.images import Facts
 
 
 def attempt(dataset: Dataset, facts: list[Facts]) -> Audit | None:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from known import HALVES, KNOWN, Case, case
-from regraft import backbones, networks, weights
+from regraft import backbones
 from regraft.backbones import Backbone, View
 from regraft.errors import BackboneError
+from regraft.networks import build as networks
+from regraft.networks import weights
 
 
 @pytest.fixture(scope="module", params=KNOWN)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 import smallnet
 from known import KNOWN, Case, case, described
-from regraft.border import CHUNK, Back, Border, Front, split
 from regraft.errors import BackboneError
-from regraft.surgery import Network, operate
+from regraft.finetune.activation_cache import CHUNK, Border
+from regraft.networks.split import Back, Front, split
+from regraft.networks.surgery import Network, operate
 
 CLASSES = 3
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from regraft.cache import Entry, Features, Store, default_folder
+from regraft.features.cache import Entry, Features, Store, default_folder
 
 HOUR = 3600
 
@@ -115,7 +115,7 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from regraft.cache import Store
+from regraft.features.cache import Store
 
 first = int(sys.argv[2])
 with Store.open(Path(sys.argv[1])) as store:

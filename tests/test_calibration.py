@@ -15,9 +15,10 @@ import torch
 from numpy.testing import assert_array_equal
 
 from calibrated import home, one_thread, pixels, record
-from regraft import engines
 from regraft.backbones import Backbone, View
-from regraft.engines import (
+from regraft.errors import UsageError
+from regraft.features import engines
+from regraft.features.engines import (
     REFERENCE,
     Agreement,
     Calibration,
@@ -26,12 +27,11 @@ from regraft.engines import (
     Pixels,
     agreement,
     calibrate,
-    graph,
     preference,
-    trunks,
 )
-from regraft.engines.eager import MODES
-from regraft.errors import UsageError
+from regraft.features.engines import openvino_engine as graph
+from regraft.features.engines import store as trunks
+from regraft.features.engines.torch_engine import MODES
 from smallnet import SIZE, never, small
 
 __all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
@@ -66,8 +66,9 @@ HOT = """
 import sys
 from pathlib import Path
 import numpy as np
-from regraft import backbones, engines, features
-from regraft.cache import Store
+from regraft import backbones
+from regraft.features import engines, extract as features
+from regraft.features.cache import Store
 
 record = backbones.Backbone.from_json(eval(sys.argv[2]))
 engine, _ = engines.remembered(record, Path(sys.argv[1]), build=None, only="openvino-f32")

@@ -14,13 +14,13 @@ import timm
 from huggingface_hub import ModelCard
 
 from pictures import jpeg
-from regraft import networks
 from regraft.backbones import Backbone, Weights
-from regraft.card import model_card, snippet
-from regraft.evaluate import score
-from regraft.plan import Plan
-from regraft.result import metrics_of
-from regraft.run import load
+from regraft.metrics import score
+from regraft.networks import build as networks
+from regraft.plan.definition import Plan
+from regraft.results.card import model_card, snippet
+from regraft.results.folder import metrics_of
+from regraft.run.api import load
 from test_export import cut, data, run
 from test_plan import evidence_telling, plan_of
 
@@ -172,7 +172,7 @@ def test_the_taps_in_the_code_are_those_of_the_surgery(name: str, taps: tuple[in
     """Rows of tokens and maps, early stages and the head's input, on timm's smallest networks."""
     import torch
 
-    from regraft import surgery
+    from regraft.networks import surgery
 
     record, module = networks.load(name, seed=2)
     depths = tuple(sorted(tap % len(record.stages) for tap in taps))

@@ -16,12 +16,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import measure, networks, planfile, run
-from regraft.choices import Choices
-from regraft.measure import Measured, Network
-from regraft.plan import Plan
-from regraft.runfiles import FILES, PAGE
-from regraft.surgery import restore
+from regraft.networks import build as networks
+from regraft.networks.surgery import restore
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.results.files import FILES, PAGE
+from regraft.run import api as run
+from regraft.run import measure
+from regraft.run.measure import Measured, Network
 from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures

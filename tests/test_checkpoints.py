@@ -15,7 +15,7 @@ import torch
 from regraft.errors import RunError
 from regraft.finetune import Trained, checkpoint, loop
 from regraft.finetune.checkpoint import Checkpoint
-from regraft.training import Training
+from regraft.plan.recipes import Training
 from smallrace import race, recipe, same, untimed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pictures import SPLITS, TWO, check_reading, classes, facts_of, jpeg, lay_out, refusal, rows
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 
 
 def test_a_folder_of_class_folders(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 import regraft
 from command import Regraft, Said, cli, own_log
 from pictures import lay_out
-from regraft import measure, planfile
-from regraft.runfiles import FILES, METRICS, PAGE
+from regraft.plan import serialize as planfile
+from regraft.results.files import FILES, METRICS, PAGE
+from regraft.run import measure
 from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -272,7 +273,7 @@ def test_a_full_disk_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("regraft.result.write_bytes", full)
+    monkeypatch.setattr("regraft.results.folder.write_bytes", full)
     said = cli("fit", data, "--out", tmp_path / "run")
     assert said.code == 1
     assert "No space left" in said.err

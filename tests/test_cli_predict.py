@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft.cache import TRUNKS
-from regraft.measure import cache_folder
+from regraft.features.cache import TRUNKS
+from regraft.run.measure import cache_folder
 from scenes import each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -210,13 +210,13 @@ sys.exit(main(words))
 @pytest.mark.parametrize(
     ("module", "name", "calls"),
     [
-        ("regraft.readers", "open_source", 1),
-        ("regraft.engines.calibrate", "calibrate", 1),
-        ("regraft.images", "inspect", 5),
-        ("regraft.run", "gather", 1),
-        ("regraft.proof", "softmax", 1),
-        ("regraft.result", "write_bytes", 1),
-        ("regraft.result", "write_text", 2),
+        ("regraft.data.readers", "open_source", 1),
+        ("regraft.features.engines.calibrate", "calibrate", 1),
+        ("regraft.data.images", "inspect", 5),
+        ("regraft.run.api", "gather", 1),
+        ("regraft.run.proof", "softmax", 1),
+        ("regraft.results.folder", "write_bytes", 1),
+        ("regraft.results.folder", "write_text", 2),
     ],
 )
 @pytest.mark.usefixtures("fitted")
@@ -225,7 +225,7 @@ def test_ctrl_c_leaves_nothing_behind(
 ) -> None:
     (tmp_path / "temporary").mkdir()
     (tmp_path / "out").mkdir()
-    if not module.startswith("regraft.engines"):  # which run where no trunk is remembered
+    if not module.startswith("regraft.features.engines"):  # which run where no trunk is remembered
         shutil.copytree(cache_folder(None) / TRUNKS, tmp_path / "cache" / TRUNKS)
     before = sorted((tmp_path / "cache" / TRUNKS).rglob("*"))
     words = ["fit", str(data), "--out", str(tmp_path / "out" / "run")]

@@ -13,18 +13,20 @@ import regraft
 import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import compare, finetune, measure, run
-from regraft.choices import Choices
+from regraft import compare, finetune
 from regraft.compare import Comparison, Outcome, cases, side_by_side
 from regraft.compare.comparison import FILE, verdict
-from regraft.contest import Entry
-from regraft.decide import SCRATCH
 from regraft.errors import RunError, UsageError
 from regraft.finetune import Trained
-from regraft.measure import Measured, Network
-from regraft.plan import Plan
-from regraft.runfiles import PAGE
-from regraft.training import images_shown
+from regraft.plan.choices import Choices
+from regraft.plan.decide import SCRATCH
+from regraft.plan.definition import Plan
+from regraft.plan.recipes import images_shown
+from regraft.results.files import PAGE
+from regraft.run import api as run
+from regraft.run import measure
+from regraft.run.measure import Measured, Network
+from regraft.run.selection import Entry
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -94,12 +96,12 @@ def test_the_chosen_case_gets_what_fit_gets(
 def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
     measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regraft.evidence.LARGE", 0.0)
-    monkeypatch.setattr("regraft.decide.HEADROOM", -1.0)
+    monkeypatch.setattr("regraft.plan.evidence.LARGE", 0.0)
+    monkeypatch.setattr("regraft.plan.decide.HEADROOM", -1.0)
     monkeypatch.setattr("regraft.compare.cases.FEW", 0)
-    monkeypatch.setattr("regraft.training.epochs_for", lambda *_: 2)
-    monkeypatch.setattr("regraft.training.RATES", (1e-3,))
-    monkeypatch.setattr("regraft.training.REFIT", 0)
+    monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 2)
+    monkeypatch.setattr("regraft.plan.recipes.RATES", (1e-3,))
+    monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
     aims = run.draft(measured, CHOICES)
     assert aims.indicated in (3, 4)
     result = run.perform(aims, measured)
@@ -123,8 +125,8 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     case: int, measured: Measured, aims: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the frozen network would be cut, and another head be read and calibrated."""
-    monkeypatch.setattr("regraft.training.epochs_for", lambda *_: 1)
-    monkeypatch.setattr("regraft.training.REFIT", 0)
+    monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 1)
+    monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
     choices = replace(CHOICES, rate=1e-3)
     cut = run.draft(measured, replace(choices, case=2, rate=None))
     every = run.draft(measured, choices if choices.rate is None else replace(choices, rate=None))

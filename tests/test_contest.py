@@ -16,14 +16,16 @@ from numpy.testing import assert_array_equal
 from torch.nn.functional import cross_entropy
 
 from pictures import in_memory
-from regraft import Result, finetune, measure, run
-from regraft.choices import Choices
-from regraft.contest import Entry, Setting, beats, frozen, record, winner
+from regraft import Result, finetune
 from regraft.finetune import Row, Trained, loop
-from regraft.measure import Measured, Network
-from regraft.plan import Plan
-from regraft.steps import Work
-from regraft.surgery import Network as Cut
+from regraft.networks.surgery import Network as Cut
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.run import api as run
+from regraft.run import measure
+from regraft.run.execute import Work
+from regraft.run.measure import Measured, Network
+from regraft.run.selection import Entry, Setting, beats, frozen, record, winner
 from scenes import KINDS, scene
 from smallnet import SIZE, small
 from smallnet import record as small_record

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from pictures import encode, facts_of, in_memory, photo
-from regraft.audit import Audit, NearCopies, audit
-from regraft.dataset import Dataset
-from regraft.images import likeness
+from regraft.data.audit import Audit, NearCopies, audit
+from regraft.data.dataset import Dataset
+from regraft.data.images import likeness
 
 Draw = Callable[[int], Image.Image]
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 import regraft
 from command import Regraft, cli, own_log
 from pictures import encode, facts_of, in_memory, lay_out, photo
-from regraft.audit import audit
-from regraft.corrections import correct
-from regraft.dataset import Dataset
+from regraft.data.audit import audit
+from regraft.data.corrections import correct
+from regraft.data.dataset import Dataset
+from regraft.data.splits import split as sides_of
 from regraft.errors import DataError
-from regraft.splits import split as sides_of
 from scenes import each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures

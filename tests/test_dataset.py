@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import TWO, check_reading, facts_of, lay_out, photo
-from regraft.dataset import Dataset, Item, held_out_split, label_name
+from regraft.data.dataset import Dataset, Item, held_out_split, label_name
 from regraft.errors import DataError
 
 
@@ -214,6 +214,6 @@ def test_files_larger_than_any_photo_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = Dataset.open(lay_out(tmp_path, TWO))
-    monkeypatch.setattr("regraft.dataset.MAX_BYTES", 100)
+    monkeypatch.setattr("regraft.data.dataset.MAX_BYTES", 100)
     with pytest.raises(OSError, match="no photo is that large"):
         dataset.read(0)

@@ -13,7 +13,9 @@ import pretrain
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import backbones, demonstration, networks
+from regraft import backbones
+from regraft.networks import build as networks
+from regraft.networks import demonstration
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures

@@ -9,13 +9,14 @@ import pytest
 from rich.console import Console
 
 from drawn import NASTY, RECORDS, SCENES, maps, record
-from regraft import diagram, show
-from regraft.choices import Choices
+from regraft import diagram
+from regraft.cli import tables as show
 from regraft.diagram import Scene, of_case, style, terminal
 from regraft.diagram.forms import NARROW, WIDE
 from regraft.diagram.layout import picture
 from regraft.diagram.sentences import legend_of
-from regraft.plan import Ran
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Ran
 from test_plan import evidence_telling, plan_of
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,10 +15,10 @@ import regraft
 from calibrated import one_thread, pixels, record
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import engines, measure, planfile, run
 from regraft.backbones import Backbone
-from regraft.choices import Choices
-from regraft.engines import (
+from regraft.errors import PlanError, UsageError
+from regraft.features import engines
+from regraft.features.engines import (
     REFERENCE,
     Calibration,
     Engine,
@@ -26,14 +26,17 @@ from regraft.engines import (
     Measured,
     Pixels,
     calibrate,
-    eager,
-    graph,
     preference,
-    trunks,
 )
-from regraft.errors import PlanError, UsageError
+from regraft.features.engines import openvino_engine as graph
+from regraft.features.engines import store as trunks
+from regraft.features.engines import torch_engine as eager
 from regraft.finetune import modes
-from regraft.predict import Result
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices
+from regraft.results.result import Result
+from regraft.run import api as run
+from regraft.run import measure
 from rounding import FLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import never, small

@@ -13,19 +13,15 @@ from torch import nn
 import smallnet
 from calibrated import home, one_thread, pixels, record
 from pictures import photo
-from regraft import backbones, engines, networks
+from regraft import backbones
 from regraft.backbones import Backbone
-from regraft.engines import (
-    REFERENCE,
-    Engine,
-    Floats,
-    Pixels,
-    agreement,
-    graph,
-    trunks,
-)
-from regraft.engines.eager import Eager
-from regraft.engines.preference import CPU
+from regraft.features import engines
+from regraft.features.engines import REFERENCE, Engine, Floats, Pixels, agreement
+from regraft.features.engines import openvino_engine as graph
+from regraft.features.engines import store as trunks
+from regraft.features.engines.preference import CPU
+from regraft.features.engines.torch_engine import Eager
+from regraft.networks import build as networks
 from rounding import FLOAT16, FLOAT32, same_within_rounding
 from smallnet import runs, small
 

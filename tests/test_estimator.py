@@ -24,12 +24,14 @@ from torch import nn
 
 import regraft
 from pictures import encode, photo
-from regraft import networks, planfile
 from regraft.backbones import View
-from regraft.engines import REFERENCE, graph
 from regraft.errors import DataError, UsageError
 from regraft.estimator import TransferClassifier
-from regraft.measure import Network
+from regraft.features.engines import REFERENCE
+from regraft.features.engines import openvino_engine as graph
+from regraft.networks import build as networks
+from regraft.plan import serialize as planfile
+from regraft.run.measure import Network
 from rounding import BFLOAT16, same_within_rounding
 from test_reads_sets import ends
 

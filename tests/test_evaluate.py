@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics
 
-from regraft.evaluate import (
+from regraft.metrics import (
     ClassScores,
     calibration_error,
     fit_temperature,
@@ -196,7 +196,7 @@ def test_what_is_no_prediction_is_refused(p: np.ndarray, truth: np.ndarray, said
 
 
 def test_neither_torch_nor_scikit_learn_is_loaded() -> None:
-    code = "import sys, regraft.evaluate; print({'torch', 'sklearn', 'scipy'} & set(sys.modules))"
+    code = "import sys, regraft.metrics; print({'torch', 'sklearn', 'scipy'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
 

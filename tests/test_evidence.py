@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regraft.evidence import (
+from regraft.plan.evidence import (
     candidates_of,
     choose,
     gather,

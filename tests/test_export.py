@@ -17,16 +17,16 @@ from safetensors.numpy import load_file, save_file
 import regraft
 from command import Regraft, cli, own_log
 from pictures import encode, lay_out, photo
-from regraft import networks
 from regraft.backbones import View
-from regraft.choices import Choices
-from regraft.engines.graph import runtime
+from regraft.data.images import inspect
 from regraft.errors import DataError, RunError, UsageError
 from regraft.export import TARGETS, export_run, images, parity, to_onnx
 from regraft.export.classifier import square
-from regraft.images import inspect
-from regraft.measure import Network
-from regraft.run import load
+from regraft.features.engines.openvino_engine import runtime
+from regraft.networks import build as networks
+from regraft.plan.choices import Choices
+from regraft.run.api import load
+from regraft.run.measure import Network
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures

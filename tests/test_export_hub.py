@@ -14,8 +14,8 @@ from huggingface_hub import HfApi, constants
 
 from regraft.errors import RunError, UsageError
 from regraft.export.to_hub import push
-from regraft.result import read_run
-from regraft.runfiles import FILES
+from regraft.results.files import FILES
+from regraft.results.folder import read_run
 from test_export import cut, data
 
 __all__ = ["cut", "data"]  # fixtures

@@ -13,12 +13,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from pictures import encode, jpeg, photo
-from regraft import features
-from regraft.cache import Store
-from regraft.engines import SAMPLE, Engine, Floats, Pixels
-from regraft.engines import features as run
-from regraft.features import Survey, survey
-from regraft.images import View
+from regraft.data.images import View
+from regraft.features import extract as features
+from regraft.features.cache import Store
+from regraft.features.engines import SAMPLE, Engine, Floats, Pixels
+from regraft.features.engines import features as run
+from regraft.features.extract import Survey, survey
 
 VIEW = View(8, 1.0, "bilinear")
 MIRROR = View(8, 1.0, "bilinear", mirror=True)
@@ -330,7 +330,7 @@ PASS = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from regraft.cache import Store
+from regraft.features.cache import Store
 from test_features import LOT, Means, jpeg, look
 
 class Killed(Means):
@@ -381,7 +381,7 @@ def test_a_cache_that_fails_costs_only_the_time(
 
 HOT = """
 import sys
-import regraft.features
+import regraft.features.extract
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 

@@ -12,15 +12,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regraft import finetune, networks
-from regraft.border import At, Border
+from regraft import finetune
+from regraft.distributed import open_fabric
 from regraft.errors import DataError
-from regraft.evaluate import softmax
 from regraft.finetune import Images, Trained, _class_weights, checkpoint, loop, modes, predict
+from regraft.finetune.activation_cache import Border
 from regraft.finetune.data import Squares, batches, room_for_crops
-from regraft.processes import open_fabric
-from regraft.surgery import Network, restore
-from regraft.training import steps_of
+from regraft.metrics import softmax
+from regraft.networks import build as networks
+from regraft.networks.split import At
+from regraft.networks.surgery import Network, restore
+from regraft.plan.recipes import steps_of
 from scenes import KINDS
 from smallnet import record, small
 from smallrace import LAST, head, images, pictures, race, recipe, same, untimed
@@ -40,9 +42,6 @@ def changed(done: Trained) -> set[str]:
     own = {name: done.state[name] for name in done.state if name.startswith("trunk.")}
     assert own.keys() <= START.keys()
     return {name for name in own if not np.array_equal(own[name], START[name])}
-
-
-# ---- what it gives
 
 
 def test_it_learns_and_keeps_its_best_epoch(tmp_path: Path) -> None:

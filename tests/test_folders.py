@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from regraft import folders
 from regraft.errors import RunError
-from regraft.result import check_destination, read_run, write_run
-from regraft.runfiles import FILES
+from regraft.results import atomic as folders
+from regraft.results.files import FILES
+from regraft.results.folder import check_destination, read_run, write_run
 from test_result import left, parts
 
 # ---- what goes wrong
@@ -150,8 +150,8 @@ import os, sys, time
 sys.path[:0] = [{tests!r}]
 from pathlib import Path
 from test_result import parts
-import regraft.folders as folders
-from regraft.result import write_run
+import regraft.results.atomic as folders
+from regraft.results.folder import write_run
 {patch}
 write_run(Path(sys.argv[1]), **parts(float(sys.argv[2])), overwrite=True)
 """

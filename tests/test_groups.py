@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pictures import classes, facts_of, in_memory, lay_out
-from regraft.audit import audit, fingerprint
-from regraft.dataset import Dataset, Item
+from regraft.data.audit import audit, fingerprint
+from regraft.data.dataset import Dataset, Item
+from regraft.data.readers.known import with_groups
+from regraft.data.splits import folds, split
 from regraft.errors import DataError, RegraftError, UsageError
-from regraft.readers.known import with_groups
-from regraft.splits import folds, split
 
 
 def table(tmp_path: Path, header: str, cells: Sequence[str], form: str = "csv") -> Dataset:

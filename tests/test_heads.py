@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from regraft.heads import Head, class_weights, columns, cross_validate, fit
-from regraft.textbook import fit_textbook
+from regraft.heads.ridge import Head, class_weights, columns, cross_validate, fit
+from regraft.heads.sgd import fit_textbook
 
 WIDTHS = (3, 6, 12)
 

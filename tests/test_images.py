@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from pictures import encode, jpeg, photo
-from regraft.images import MAX_PIXELS, Facts, View, absent, digest, facts_key, inspect
-from regraft.images.likeness import BITS
+from regraft.data.images import MAX_PIXELS, Facts, View, absent, digest, facts_key, inspect
+from regraft.data.images.likeness import BITS
 
 VIEW = View(32, 0.8)
 FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}

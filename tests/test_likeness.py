@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from pictures import encode, jpeg, photo
-from regraft.images import Facts, inspect
-from regraft.images.likeness import likeness, near_groups
+from regraft.data.images import Facts, inspect
+from regraft.data.images.likeness import likeness, near_groups
 
 
 def usable(data: bytes) -> Facts:

@@ -12,24 +12,13 @@ from torch import nn
 
 from command import Regraft, cli, own_log
 from pictures import classes, encode, in_memory, lay_out, photo
-from regraft import networks
 from regraft.backbones import Backbone, View
-from regraft.dataset import Dataset
-from regraft.demonstration import LAYERS, Demonstration
-from regraft.look import (
-    Look,
-    Sight,
-    fields,
-    look,
-    maps,
-    page,
-    probes,
-    sample,
-    untrained,
-    words,
-)
+from regraft.data.dataset import Dataset
+from regraft.look import Look, Sight, fields, look, maps, page, probes, sample, untrained, words
 from regraft.look.probes import Curve
 from regraft.look.words import Measured
+from regraft.networks import build as networks
+from regraft.networks.demonstration import LAYERS, Demonstration
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]
@@ -355,7 +344,7 @@ def test_without_images_the_demo_s_are_asked_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("regraft.demo._groceries", lambda: tmp_path / "none.parquet")
+    monkeypatch.setattr("regraft.data.samples.groceries", lambda: tmp_path / "none.parquet")
     said = cli("look", "demonstration", "-o", tmp_path / "look.html")
     assert said.code == 1
     assert "pip install 'regraft[demo]'" in said.err

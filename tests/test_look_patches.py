@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from pictures import classes, in_memory
-from regraft import networks
 from regraft.backbones import Backbone, View
-from regraft.demonstration import LAYERS, Demonstration
 from regraft.look import fields, maps, patches, sample
 from regraft.look.fields import Box, Field
 from regraft.look.maps import Cells
 from regraft.look.patches import PATCHES, Record
 from regraft.look.sample import Sample
+from regraft.networks import build as networks
+from regraft.networks.demonstration import LAYERS, Demonstration
 
 HALF = (0.5, 0.5, 0.5)
 Layers = list[tuple[int, int, int]]

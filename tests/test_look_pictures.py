@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pictures import classes, encode, in_memory, lay_out, photo
-from regraft import networks
 from regraft.backbones import Backbone, View
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 from regraft.look import kernels, probes, sample
 from regraft.look.stimuli import ANGLES, ORIENTATION, SHAPE, SHAPES, Task, edges, figure, shape
+from regraft.networks import build as networks
 
 TASKS = (ORIENTATION, SHAPE)
 VIEW = View(32, 1.0)

@@ -5,9 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from known import case, described, plain
-from regraft import networks, tracing, weights
-from regraft.describe import layout_of, measure
 from regraft.errors import BackboneError
+from regraft.networks import build as networks
+from regraft.networks import trunk as tracing
+from regraft.networks import weights
+from regraft.networks.profile import layout_of, measure
 
 
 def test_stages_that_are_no_modules_are_all_named() -> None:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regraft import planfile
 from regraft.backbones import Backbone, Stage, View, Weights
-from regraft.choices import Choices, candidates
-from regraft.decide import SCRATCH, decide
 from regraft.errors import PlanError, UsageError
-from regraft.evidence import Evidence, candidates_of, gather
-from regraft.plan import Plan, weighting_of
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices, candidates
+from regraft.plan.decide import SCRATCH, decide
+from regraft.plan.definition import Plan, weighting_of
+from regraft.plan.evidence import Evidence, candidates_of, gather
 
 BACKBONE = Backbone(
     name="four-stages",

@@ -12,13 +12,18 @@ from numpy.testing import assert_array_equal
 
 import regraft
 from pictures import lay_out
-from regraft import engines, measure, networks, run
-from regraft.choices import Choices
-from regraft.engines import REFERENCE, Calibration, calibrate, graph, trunks
 from regraft.errors import RunError
-from regraft.measure import Measured
-from regraft.plan import Plan
-from regraft.predict import MANY, Result
+from regraft.features import engines
+from regraft.features.engines import REFERENCE, Calibration, calibrate
+from regraft.features.engines import openvino_engine as graph
+from regraft.features.engines import store as trunks
+from regraft.networks import build as networks
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.results.result import MANY, Result
+from regraft.run import api as run
+from regraft.run import measure
+from regraft.run.measure import Measured
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import record, small

@@ -21,14 +21,14 @@ from safetensors.torch import save_file
 import ranks
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import processes
+from regraft import distributed as processes
 from regraft.cli import main
 from regraft.errors import UsageError
+from regraft.plan.recipes import check_training
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
 
-HERE = Path(__file__).parent
 START = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
@@ -92,7 +92,7 @@ def exchanged(
         patch.setenv("REGRAFT_CACHE", str(one))
         assert main([str(word) for word in [*words, one / "run"]]) == 0
     shutil.copytree(one / "trunks", two / "trunks")
-    done = in_two(HERE / "ranks.py", folder, *words, two / "run", cache=two)
+    done = in_two(ranks.__file__, folder, *words, two / "run", cache=two)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Written to") == done.stdout.count("Case 1") == 1
     return folder, [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in (0, 1)]
@@ -244,9 +244,9 @@ def test_more_processes_than_images(
 def test_more_processes_than_images_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match=r"processes \(4\) than images .* \(3\)"):
-        processes.check_training([ranks.recipe()], 40)
-    processes.check_training([ranks.recipe()], 4)
-    processes.check_training([], 0)
+        check_training([ranks.recipe()], 40)
+    check_training([ranks.recipe()], 4)
+    check_training([], 0)
 
 
 def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_process_needs_no_torch() -> None:
     code = (
-        "import sys; from regraft import processes as p\n"
+        "import sys; from regraft import distributed as p\n"
         "assert p.of_first(p.rank) == p.each(p.rank) == 0 and p.together(1) == [1]\n"
         "assert not p.any_of(False) and p.sum_of(2.0) == 2.0\n"
         "assert 'torch' not in sys.modules"

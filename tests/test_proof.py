@@ -12,14 +12,17 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 from pictures import in_memory, lay_out
-from regraft import heads, measure, proof, run, splits
-from regraft.choices import Choices
-from regraft.dataset import Dataset
+from regraft.data import splits
+from regraft.data.dataset import Dataset
+from regraft.data.splits import EACH_ONCE
 from regraft.errors import PlanError
-from regraft.evaluate import score, share_interval, wilson
-from regraft.measure import Measured, Network
-from regraft.plan import Plan
-from regraft.splits import EACH_ONCE
+from regraft.heads import ridge as heads
+from regraft.metrics import score, share_interval, wilson
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.run import api as run
+from regraft.run import measure, proof
+from regraft.run.measure import Measured, Network
 from scenes import each, scenes
 from smallnet import record, small
 

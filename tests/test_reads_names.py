@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pictures import facts_of, in_memory, jpeg, lay_out, refusal
-from regraft.audit import audit
-from regraft.corrections import correct
-from regraft.dataset import Dataset, clean_label
+from regraft.data.audit import audit
+from regraft.data.corrections import correct
+from regraft.data.dataset import Dataset, clean_label
 
 BOTH = ("cat", "dog")
 

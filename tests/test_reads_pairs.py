@@ -14,7 +14,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from pictures import jpeg, lay_out
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)

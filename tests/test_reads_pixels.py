@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import VIEW, encode, facts_of, in_memory, jpeg, lay_out, photo, seen
-from regraft.audit import audit
 from regraft.cli.predict import find
-from regraft.dataset import Dataset
+from regraft.data.audit import audit
+from regraft.data.dataset import Dataset
+from regraft.data.images import View, formats, inspect
+from regraft.data.readers.layout import is_image
+from regraft.data.readers.pictures import bytes_of, several
 from regraft.errors import DataError
-from regraft.images import View, formats, inspect
-from regraft.readers.layout import is_image
-from regraft.readers.pictures import bytes_of, several
 
 # --- files and formats ---------------------------------------------------------------------------
 

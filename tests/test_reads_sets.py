@@ -10,14 +10,14 @@ from PIL import Image
 
 import regraft
 from pictures import VIEW, encode, in_memory, jpeg, photo, seen
-from regraft.choices import Choices
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
+from regraft.data.images import View
+from regraft.data.images.view import BORDER
 from regraft.errors import UsageError
-from regraft.images import View
-from regraft.images.view import BORDER
-from regraft.plan import Ran
-from regraft.sight import is_better, scaled
-from regraft.wording import once
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Ran
+from regraft.plan.wording import once
+from regraft.run.fit_image import is_better, scaled
 
 NETWORK = "demonstration"
 

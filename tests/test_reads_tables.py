@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pictures import lay_out, refusal
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 
 
 def written(place: Path, columns: dict[str, list[object]], kind: str = "csv") -> Path:

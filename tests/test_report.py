@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from command import cli, own_log
-from regraft import card, report
-from regraft.evaluate import calibration_error
-from regraft.predict import Result
-from regraft.report import confusion, curves, pictures, plane, template, words
-from regraft.report.drawing import ticks
+from regraft import report
+from regraft.metrics import calibration_error
+from regraft.report import pictures, template, words
+from regraft.report.charts import confusion, curves, plane
+from regraft.report.charts.frame import ticks
+from regraft.results import card
+from regraft.results.result import Result
 from reported import HOSTILE, Reader, data, drawn, made_up, run, whole
 
 __all__ = ["cli", "data", "own_log", "run", "whole"]  # fixtures
@@ -175,7 +177,7 @@ def test_the_bins_are_those_of_the_calibration_error(whole: Result) -> None:
 
 
 def test_the_scale_of_the_plane_is_that_of_the_evidence() -> None:
-    from regraft.evidence import LARGE, size_of
+    from regraft.plan.evidence import LARGE, size_of
 
     for images in (150, 200, 4500, 30_000, 200_000):
         assert plane._scale(images) == pytest.approx(size_of(np.array([images / 2] * 2)))

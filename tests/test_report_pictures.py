@@ -11,11 +11,12 @@ import regraft
 from command import Regraft, cli, own_log
 from pictures import jpeg, lay_out
 from regraft import report
-from regraft.dataset import Dataset, Item
+from regraft.data.dataset import Dataset, Item
 from regraft.errors import RunError
-from regraft.predict import Result
-from regraft.report import pictures, saved, template
-from regraft.result import Predictions
+from regraft.report import pictures, template
+from regraft.results import tables as saved
+from regraft.results.folder import Predictions
+from regraft.results.result import Result
 from reported import Reader, data, drawn, made_up, run, whole
 from scenes import each, scenes
 

@@ -12,13 +12,13 @@ import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import report
-from regraft.choices import Choices
 from regraft.compare import Comparison, Omitted, Outcome
 from regraft.compare.comparison import FILE
-from regraft.measure import Network
-from regraft.predict import Result
+from regraft.plan.choices import Choices
 from regraft.report import heat
-from regraft.run import fit
+from regraft.results.result import Result
+from regraft.run.api import fit
+from regraft.run.measure import Network
 from reported import HOSTILE, Reader
 from scenes import each, scenes
 

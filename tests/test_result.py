@@ -14,9 +14,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from regraft.errors import RunError
-from regraft.evaluate import score
-from regraft.result import Predictions, check_destination, metrics_of, read_run, write_run
-from regraft.runfiles import FILES, METRICS
+from regraft.metrics import score
+from regraft.results.files import FILES, METRICS
+from regraft.results.folder import Predictions, check_destination, metrics_of, read_run, write_run
 
 CLASSES = ["Bär, brauner", 'a "b"', "\N{CAT FACE}"]
 
@@ -340,6 +340,6 @@ def test_what_is_no_run_at_all(tmp_path: Path) -> None:
 
 
 def test_torch_is_not_loaded() -> None:
-    code = "import sys, regraft.result, regraft.card; print('torch' in sys.modules)"
+    code = "import sys, regraft.results.folder, regraft.results.card; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "False\n"

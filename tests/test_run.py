@@ -20,15 +20,19 @@ from safetensors.numpy import load_file
 
 import regraft
 from pictures import jpeg, lay_out
-from regraft import images, measure, planfile, run, steps
-from regraft.cache import TRUNKS
-from regraft.choices import Choices
+from regraft.data import images
 from regraft.errors import DataError, PlanError, RunError, UsageError
-from regraft.measure import Measured
-from regraft.plan import Plan
-from regraft.predict import Picture
-from regraft.runfiles import FILES, METRICS, PAGE, SECONDS
-from regraft.surgery import restore
+from regraft.features.cache import TRUNKS
+from regraft.networks.surgery import restore
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.results.files import FILES, METRICS, PAGE, SECONDS
+from regraft.results.result import Picture
+from regraft.run import api as run
+from regraft.run import execute as steps
+from regraft.run import measure
+from regraft.run.measure import Measured
 from rounding import BFLOAT16, same_within_rounding
 from scenes import KINDS, each, scene, scenes
 

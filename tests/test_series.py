@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from pictures import encode, facts_of, in_memory, photo
-from regraft.audit import audit
-from regraft.audit.series import NAMED, NUMBERED
-from regraft.choices import Choices
-from regraft.measure import Network, measure
-from regraft.readers.known import with_groups
+from regraft.data.audit import audit
+from regraft.data.audit.series import NAMED, NUMBERED
+from regraft.data.readers.known import with_groups
+from regraft.plan.choices import Choices
+from regraft.run.measure import Network, measure
 from smallnet import record, small
 
 

@@ -15,7 +15,7 @@ import pytest
 import regraft
 from command import Regraft, cli, own_log
 from pictures import jpeg
-from regraft.choices import Choices
+from regraft.plan.choices import Choices
 from regraft.serve import Batching, Model, ready
 from scenes import scene
 from serving import model, run, served

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from regraft.audit import Audit
-from regraft.dataset import Dataset, Item
+from regraft.data.audit import Audit
+from regraft.data.dataset import Dataset, Item
+from regraft.data.splits import Split, folds, split, validation
 from regraft.errors import DataError, UsageError
-from regraft.splits import Split, folds, split, validation
 
 
 def data(

@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from known import HALVES, KNOWN, Case, case, described, plain
-from regraft import networks, weights
 from regraft.backbones import View
-from regraft.changes import Change
 from regraft.errors import BackboneError, RunError, UsageError
-from regraft.surgery import Network, config, operate, restore
+from regraft.networks import build as networks
+from regraft.networks import weights
+from regraft.networks.changes import Change
+from regraft.networks.surgery import Network, config, operate, restore
 
 CLASSES = ["ant", "bee", "wolf"]
 

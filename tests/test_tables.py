@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pictures import facts_of, lay_out, refusal, rows
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 
 
 def table(root: Path, text: str, name: str = "photos.csv", encoding: str = "utf-8") -> Path:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from regraft.splits import validation
-from regraft.training import (
+from regraft.data.splits import validation
+from regraft.plan.recipes import (
     RATES,
     REFIT,
     SMALL_BATCH,

@@ -16,26 +16,27 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from regraft import budget, card, diagram, report, show, wording
-from regraft.changes import Change
-from regraft.choices import Choices
+from regraft import diagram, report
+from regraft.cli import tables as show
 from regraft.errors import UsageError
-from regraft.evaluate import score
-from regraft.evidence import Evidence
-from regraft.plan import Plan, Ran
-from regraft.predict import Result
-from regraft.result import Predictions, metrics_of
-from regraft.steps import _as_it_ended
-from regraft.training import images_shown
+from regraft.metrics import score
+from regraft.networks.changes import Change
+from regraft.plan import wording
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan, Ran
+from regraft.plan.evidence import Evidence
+from regraft.plan.recipes import images_shown
+from regraft.results import card
+from regraft.results.folder import Predictions, metrics_of
+from regraft.results.result import Result
+from regraft.run import budget
+from regraft.run.execute import _as_it_ended
 from reported import Reader
 from smallrace import images, race, recipe
 from test_plan import BACKBONE, evidence_telling, plan_of
 
 CLASSES = ("ant", "bee", "wasp")
 LAST = len(BACKBONE.stages) - 1
-
-
-# ---- situations
 
 
 @cache

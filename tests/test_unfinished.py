@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 
 from pictures import in_memory
-from regraft import Result, finetune, measure, planfile, run, unfinished
-from regraft.choices import Choices
+from regraft import Result, finetune
 from regraft.errors import RunError
 from regraft.finetune.candidate import Row
-from regraft.measure import Measured, Network
-from regraft.plan import Plan
-from regraft.runfiles import FILES, PAGE
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.results.files import FILES, PAGE
+from regraft.run import api as run
+from regraft.run import measure
+from regraft.run import resume as unfinished
+from regraft.run.measure import Measured, Network
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
 from smallrace import same_state, untimed

@@ -16,8 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from regraft import networks, weights, zoo
 from regraft.errors import BackboneError
+from regraft.networks import build as networks
+from regraft.networks import timm_models as zoo
+from regraft.networks import weights
 
 State = dict[str, Tensor]
 Make = Callable[[State], Any]

@@ -9,9 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from regraft import backbones, networks, weights, zoo
+from regraft import backbones
 from regraft.backbones import Weights, files
 from regraft.errors import BackboneError
+from regraft.networks import build as networks
+from regraft.networks import timm_models as zoo
+from regraft.networks import weights
 
 
 def test_names_that_are_near_are_named() -> None:

@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regraft.backbones import Backbone
-    from regraft.dataset import Dataset
+    from regraft.data.dataset import Dataset
     from regraft.errors import RegraftError
     from regraft.estimator import TransferClassifier
-    from regraft.plan import Plan
-    from regraft.predict import Result
-    from regraft.run import apply, fit, load, propose
+    from regraft.plan.definition import Plan
+    from regraft.results.result import Result
+    from regraft.run.api import apply, fit, load, propose
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Backbone": "regraft.backbones",
-    "Dataset": "regraft.dataset",
-    "Plan": "regraft.plan",
+    "Dataset": "regraft.data.dataset",
+    "Plan": "regraft.plan.definition",
     "RegraftError": "regraft.errors",
-    "Result": "regraft.predict",
+    "Result": "regraft.results.result",
     "TransferClassifier": "regraft.estimator",
-    "apply": "regraft.run",
-    "fit": "regraft.run",
-    "load": "regraft.run",
-    "propose": "regraft.run",
+    "apply": "regraft.run.api",
+    "fit": "regraft.run.api",
+    "load": "regraft.run.api",
+    "propose": "regraft.run.api",
 }
 
 __all__ = [

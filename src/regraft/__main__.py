@@ -3,7 +3,7 @@
 import sys
 
 from regraft.cli import main
-from regraft.processes import leave
+from regraft.distributed import leave
 
 if __name__ == "__main__":
     code = main()

@@ -16,24 +16,24 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
-from regraft import measure
-from regraft.audit import Audit, fingerprint
-from regraft.cache import Store
-from regraft.choices import Choices, Recipe, candidates
-from regraft.chosen import Asked
-from regraft.dataset import Dataset, Item, some
-from regraft.engines import open_engine
+from regraft.data.audit import Audit, fingerprint
+from regraft.data.dataset import Dataset, Item, some
+from regraft.data.images import FITS, Facts, View, alike
+from regraft.data.readers.pictures import are_wide, bytes_of, objection
+from regraft.data.splits import Split
 from regraft.errors import DataError, UsageError
-from regraft.evaluate import softmax
-from regraft.features import Survey, survey
-from regraft.images import FITS, Facts, View, alike
-from regraft.measure import Measured, Network, cache_folder, open_network
-from regraft.plan import Plan
-from regraft.readers.pictures import are_wide, bytes_of, objection
-from regraft.run import DEFAULT, draft
-from regraft.sight import Training, settle
-from regraft.splits import Split
-from regraft.steps import PERFORM, Work
+from regraft.features.cache import Store
+from regraft.features.engine_choice import Asked
+from regraft.features.engines import open_engine
+from regraft.features.extract import Survey, survey
+from regraft.metrics import softmax
+from regraft.plan.choices import Choices, Recipe, candidates
+from regraft.plan.definition import Plan
+from regraft.run import measure
+from regraft.run.api import DEFAULT, draft
+from regraft.run.execute import PERFORM, Work
+from regraft.run.fit_image import Training, settle
+from regraft.run.measure import Measured, Network, cache_folder, open_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +60,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.measure.Network`.
+            :class:`regraft.run.measure.Network`.
         case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
@@ -234,7 +234,7 @@ def _measure(
     choices: Choices,
     cache: str | os.PathLike[str] | None,
 ) -> Measured:
-    """Like :func:`regraft.measure.measure`, with every image on the training side.
+    """Like :func:`regraft.run.measure.measure`, with every image on the training side.
 
     An audit that leaves images out has no place here, for a caller of scikit-learn counts on one
     row for each: copies stay, in the same fold.

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from regraft.backbones import demonstration, efficientnet_lite
 from regraft.backbones.files import on_hand, sha256_of, weights_file
 from regraft.backbones.record import Backbone, Layout, Origin, Stage, Weights
+from regraft.data.images import View
 from regraft.errors import BackboneError
-from regraft.images import View
 
 __all__ = [
     "Backbone",

@@ -1,11 +1,12 @@
 """The demonstration network: three convolutional layers and three fully connected ones.
 
 Pretrained on CIFAR-10 by ``make pretrain``; what it can do and how it was made stands in its model
-card, ``demonstration.md`` beside this file. The network itself: :mod:`regraft.demonstration`.
+card, ``demonstration.md`` beside this file. The network itself is
+:mod:`regraft.networks.demonstration`.
 """
 
 from regraft.backbones.record import Backbone, Stage, Weights
-from regraft.images import View
+from regraft.data.images import View
 
 RECORD = Backbone(
     name="demonstration",

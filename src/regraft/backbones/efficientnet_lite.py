@@ -4,11 +4,12 @@ Mingxing Tan and Quoc V. Le, "EfficientNet: Rethinking Model Scaling for Convolu
 Networks", 2019. The weights lie in packages of their own, whose files keep the order of timm's
 parameters but not their names. They want pixels of mean and deviation 0.5, not ImageNet's.
 
-The figures are what :func:`regraft.networks.describe_timm` measures; a test holds them together.
+The figures are what :func:`regraft.networks.build.describe_timm` measures; a test holds them
+together.
 """
 
 from regraft.backbones.record import Backbone, Stage, Weights
-from regraft.images import View
+from regraft.data.images import View
 
 _HALVES = (0.5, 0.5, 0.5)
 

@@ -7,8 +7,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.images import View
 from regraft.errors import BackboneError
-from regraft.images import View
 
 Layout = Literal["NCHW", "NHWC", "NLC", "NC"]
 """What a stage gives: a map, channels first or last; a row of tokens; or one vector an image."""
@@ -41,9 +41,9 @@ class Weights:
     """Which weights a network has.
 
     ``sha256`` is that of the file for the origins ``package`` and ``file``, else that of the state
-    dict (:func:`regraft.weights.fingerprint`). ``location`` never holds a folder of this machine:
-    it is the path inside a package, a file's name, a hub tag, or a seed. ``ordered``: the keys
-    of the file go by their order, not by their names.
+    dict (:func:`regraft.networks.weights.fingerprint`). ``location`` never holds a folder of this
+    machine: it is the path inside a package, a file's name, a hub tag, or a seed. ``ordered``: the
+    keys of the file go by their order, not by their names.
     """
 
     origin: Origin
@@ -85,7 +85,7 @@ class Backbone:
     def normalised(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pixels ``[n, S, S, 3]`` as the network takes them, ``[n, 3, S, S]``.
 
-        In torch, where it has to be fast: :func:`regraft.networks.normalised`.
+        In torch, where it has to be fast: :func:`regraft.networks.build.normalised`.
         """
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         x = (squares.astype(np.float32) / 255 - mean) / std

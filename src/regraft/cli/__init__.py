@@ -13,7 +13,7 @@ STOPPED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    from regraft import processes
+    from regraft import distributed as processes
     from regraft.cli import streams
     from regraft.errors import RegraftError
 

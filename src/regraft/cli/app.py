@@ -38,8 +38,8 @@ from regraft.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from regraft.choices import Choices
-    from regraft.training import Init as Start
+    from regraft.plan.choices import Choices
+    from regraft.plan.recipes import Init as Start
 
 app = typer.Typer(
     name="regraft",
@@ -278,8 +278,8 @@ def _choices(
     fit_image: Fit = Fit.auto,
 ) -> "Choices":
     """What was asked for, as one record."""
-    from regraft.choices import Choices
     from regraft.cli.terminal import seconds_of
+    from regraft.plan.choices import Choices
 
     return Choices(
         *(case, cut, recipe.value, class_weights.value, seed, test_fraction),
@@ -394,6 +394,6 @@ def demo(
     ] = Path("regraft-demo"),
 ) -> None:
     """Two real sets, start to end, offline: grocery photos and handwritten digits."""
-    from regraft.demo import run_demo
+    from regraft.cli.demo import run_demo
 
     run_demo(folder)

@@ -6,8 +6,8 @@ import time
 
 from rich.table import Table
 
-from regraft.cache import Store, default_folder
 from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.features.cache import Store, default_folder
 
 
 def run_cache(clear: bool, as_json: bool) -> None:

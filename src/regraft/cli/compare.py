@@ -7,10 +7,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from regraft.choices import Choices
 from regraft.cli.plan import measured_from
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.compare import Comparison, Outcome, check, side_by_side
+from regraft.plan.choices import Choices
 
 
 def run_compare(

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
-from regraft.choices import Choices, candidates, depth_of
 from regraft.cli.terminal import results, say
 from regraft.cli.whole import write_whole
 from regraft.diagram import Scene
 from regraft.errors import UsageError
-from regraft.training import Init
+from regraft.plan.choices import Choices, candidates, depth_of
+from regraft.plan.recipes import Init
 
 
 def run_draw(
@@ -48,7 +48,7 @@ def _record(name: str, weights: Path | None) -> Backbone:
     """The record; only the structure is drawn, so that no weights are fetched for it."""
     if name in backbones.names() and weights is None:
         return backbones.get(name)
-    from regraft import networks
+    from regraft.networks import build as networks
 
     return networks.find(name, weights, seed=0 if weights is None else None)
 

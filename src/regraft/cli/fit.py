@@ -7,19 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from regraft import planfile, show
-from regraft.choices import Choices
+from regraft.cli import tables as show
 from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
-from regraft.corrections import Corrected, correct
-from regraft.dataset import Dataset
+from regraft.data.corrections import Corrected, correct
+from regraft.data.dataset import Dataset
+from regraft.distributed import is_first, of_first
 from regraft.errors import UsageError
-from regraft.measure import Measured
-from regraft.plan import Plan, with_data
-from regraft.predict import Result
-from regraft.processes import is_first, of_first
-from regraft.refit import before_corrections
-from regraft.run import DEFAULT, carry_out, check_engine, check_out, check_plan, draft
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan, with_data
+from regraft.results.result import Result
+from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan, draft
+from regraft.run.before_corrections import before_corrections
+from regraft.run.measure import Measured
 
 
 def run_fit(

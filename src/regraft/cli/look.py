@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from regraft.cli.terminal import progress_bar, say, show_warnings
 from regraft.cli.whole import draft_of, write_page
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.errors import BackboneError, DataError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def run_look(
     _check_out(out)
     show_warnings()
     with _images(data) as dataset:
-        from regraft import networks
         from regraft.look import look, page, sample
+        from regraft.networks import build as networks
 
         try:
             record, module = networks.load(backbone, weights)
@@ -78,7 +78,7 @@ def _images(data: str | None) -> Iterator[Dataset]:
     if data is not None:
         yield Dataset.open(data)
         return
-    from regraft.demo import lay_out_groceries
+    from regraft.data.samples import lay_out_groceries
 
     with tempfile.TemporaryDirectory() as folder:
         try:

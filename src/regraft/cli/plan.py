@@ -4,17 +4,19 @@ import dataclasses
 import os
 from pathlib import Path
 
-from regraft import planfile, show, wording
-from regraft.budget import bounded
-from regraft.choices import Choices
+from regraft.cli import tables as show
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
+from regraft.distributed import is_first
 from regraft.errors import RunError
-from regraft.measure import Measured, measure, open_network
-from regraft.plan import Plan, with_data
-from regraft.processes import is_first
-from regraft.run import draft
-from regraft.training import images_shown
+from regraft.plan import serialize as planfile
+from regraft.plan import wording
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan, with_data
+from regraft.plan.recipes import images_shown
+from regraft.run.api import draft
+from regraft.run.budget import bounded
+from regraft.run.measure import Measured, measure, open_network
 
 
 def run_plan(

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from regraft.cli import streams
 from regraft.cli.terminal import print_json, results, say, show_warnings
-from regraft.dataset import some
+from regraft.data.dataset import some
+from regraft.data.readers.folder import images_below
 from regraft.errors import DataError
-from regraft.predict import Prediction
-from regraft.readers.folder import images_below
-from regraft.run import load
+from regraft.results.result import Prediction
+from regraft.run.api import load
 
 ANY_WIDTH = 100_000
 """Columns of the table in a file or pipe: a path is on one line there, however long."""

@@ -6,14 +6,14 @@ from regraft import report
 from regraft.cli.terminal import say, show_warnings
 from regraft.cli.whole import write_page
 from regraft.compare import comparison
-from regraft.dataset import Dataset
+from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
-from regraft.plan import Plan
-from regraft.report import saved
+from regraft.plan.definition import Plan
 from regraft.report.pictures import written
-from regraft.result import Predictions
-from regraft.run import load
-from regraft.runfiles import PAGE, read_json
+from regraft.results import tables as saved
+from regraft.results.files import PAGE, read_json
+from regraft.results.folder import Predictions
+from regraft.run.api import load
 
 
 def run_report(run: Path, data: str | None, heat_maps: bool) -> None:

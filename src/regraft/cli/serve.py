@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regraft.cli.terminal import say, show_warnings
 from regraft.errors import UsageError
-from regraft.run import load
+from regraft.run.api import load
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from regraft.backbones import Weights
-from regraft.budget import bounded
-from regraft.choices import Choices
 from regraft.compare.cases import (
     Done,
     absurd,
@@ -26,14 +24,16 @@ from regraft.compare.cases import (
     training_of,
 )
 from regraft.compare.comparison import Comparison, Omitted, Outcome, check_place, verdict
-from regraft.contest import Tell
-from regraft.dataset import Dataset
-from regraft.decide import worth_training
+from regraft.data.dataset import Dataset
+from regraft.distributed import world_size
 from regraft.errors import UsageError
-from regraft.measure import Measured, Network, measure, open_network
-from regraft.plan import Plan
-from regraft.processes import world_size
-from regraft.run import DEFAULT, Data, draft
+from regraft.plan.choices import Choices
+from regraft.plan.decide import worth_training
+from regraft.plan.definition import Plan
+from regraft.run.api import DEFAULT, Data, draft
+from regraft.run.budget import bounded
+from regraft.run.measure import Measured, Network, measure, open_network
+from regraft.run.selection import Tell
 
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
 

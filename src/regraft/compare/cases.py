@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.choices import Choices
 from regraft.compare.comparison import Omitted, Outcome
-from regraft.contest import Entry, Tell, beats, frozen, winner
-from regraft.decide import SCRATCH, worth_training
-from regraft.features import survey
-from regraft.measure import Measured
-from regraft.plan import STARTS, Plan, frozen_case, stages_named
-from regraft.predict import Result
-from regraft.run import draft
-from regraft.steps import Work, ended, walk
-from regraft.training import images_shown, within
+from regraft.features.extract import survey
+from regraft.plan.choices import Choices
+from regraft.plan.decide import SCRATCH, worth_training
+from regraft.plan.definition import STARTS, Plan, frozen_case, stages_named
+from regraft.plan.recipes import images_shown, within
+from regraft.results.result import Result
+from regraft.run.api import draft
+from regraft.run.execute import Work, ended, walk
+from regraft.run.measure import Measured
+from regraft.run.selection import Entry, Tell, beats, frozen, winner
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import report
-from regraft.evaluate import Interval
-from regraft.folders import check_target, whole_folder
-from regraft.heads import Taps
-from regraft.runfiles import PAGE, json_text, read_json, write_text
+from regraft.heads.ridge import Taps
+from regraft.metrics import Interval
+from regraft.results.atomic import check_target, whole_folder
+from regraft.results.files import PAGE, json_text, read_json, write_text
 
 FILE = "comparison.json"
 FORMAT, VERSION = "regraft comparison", 1

@@ -7,16 +7,7 @@ make scenes; ``svg``, ``series``, ``text`` and ``html`` show them.
 from regraft.diagram.markup import series, svg
 from regraft.diagram.notebook import html
 from regraft.diagram.planned import of_plan
-from regraft.diagram.scene import (
-    CASES,
-    Block,
-    Fate,
-    NewLayer,
-    Scene,
-    lesson,
-    of_case,
-    untouched,
-)
+from regraft.diagram.scene import CASES, Block, Fate, NewLayer, Scene, lesson, of_case, untouched
 from regraft.diagram.terminal import text
 
 __all__ = [

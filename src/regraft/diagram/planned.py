@@ -6,13 +6,13 @@ from typing import Protocol
 
 from regraft.backbones import Backbone
 from regraft.diagram.scene import Scene, of_case
-from regraft.evidence import Evidence
-from regraft.heads import Taps
-from regraft.training import Init, Training
+from regraft.heads.ridge import Taps
+from regraft.plan.evidence import Evidence
+from regraft.plan.recipes import Init, Training
 
 
 class Planned(Protocol):
-    """What is read of a :class:`regraft.plan.Plan`, which stands below this room."""
+    """What is read of a :class:`regraft.plan.definition.Plan`, which stands below this room."""
 
     @property
     def backbone(self) -> Backbone:

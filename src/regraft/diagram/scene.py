@@ -11,8 +11,8 @@ from typing import Literal
 from regraft.backbones import Backbone, Stage
 from regraft.diagram import words
 from regraft.errors import BackboneError
-from regraft.heads import Taps
-from regraft.training import Init
+from regraft.heads.ridge import Taps
+from regraft.plan.recipes import Init
 
 Kind = Literal["map", "tokens", "vector"]
 Fate = Literal["pretrained", "frozen", "trained", "either", "scratch", "removed", "new"]

@@ -21,8 +21,8 @@ from regraft.export.images import Sample
 from regraft.export.parity import Parity
 from regraft.export.place import check_place, size_of, whole
 from regraft.export.target import Run
-from regraft.predict import Result
-from regraft.run import load
+from regraft.results.result import Result
+from regraft.run.api import load
 
 if TYPE_CHECKING:
     from torch import nn
@@ -146,7 +146,7 @@ def _out(run: Path, out: Path | None, target: ModuleType) -> Path:
 def _module(result: Result, about: About) -> "nn.Module":
     """The RUN's network in torch, as it is exported."""
     from regraft.export.classifier import Classifier, PixelClassifier
-    from regraft.surgery import restore
+    from regraft.networks.surgery import restore
 
     backbone = result.plan.backbone
     config = {

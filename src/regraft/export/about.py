@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from regraft.errors import RunError
-from regraft.plan import Plan
+from regraft.plan.definition import Plan
 
 INPUT, OUTPUT = "pixels", "probabilities"
 """Names of what goes in and what comes out."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regraft.backbones import Backbone, View
-from regraft.images.view import BORDER
+from regraft.data.images.view import BORDER
 
 Kernel = Callable[[Tensor], Tensor]
 

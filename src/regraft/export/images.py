@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from regraft.backbones import View
-from regraft.dataset import Dataset, some
+from regraft.data.dataset import Dataset, some
+from regraft.data.images import Pixels, colours, deep, inspect
+from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
-from regraft.images import Pixels, colours, deep, inspect
-from regraft.plan import Plan
-from regraft.splits import EACH_ONCE
+from regraft.plan.definition import Plan
 
 MOST = 32
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from regraft.errors import RunError
-from regraft.folders import check_target, whole_folder
+from regraft.results.atomic import check_target, whole_folder
 
 
 def check_place(out: Path, names: Sequence[str], *, overwrite: bool) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.export.about import require
-from regraft.result import read_run
-from regraft.runfiles import FILES
+from regraft.results.files import FILES
+from regraft.results.folder import read_run
 
 SENT = FILES
 """All that a RUN needs to be loaded again; a report, with its pictures, stays here."""

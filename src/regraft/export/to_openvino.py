@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from regraft.engines.graph import runtime
 from regraft.export.about import INPUT, OUTPUT, About
 from regraft.export.target import Input, Run, program
+from regraft.features.engines.openvino_engine import runtime
 
 SUFFIX, NAMES = "-openvino", ("model.xml", "model.bin")
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}

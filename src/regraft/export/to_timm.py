@@ -9,7 +9,7 @@ import numpy as np
 from regraft.errors import RunError
 from regraft.export.about import About
 from regraft.export.target import Input, Run
-from regraft.plan import Plan
+from regraft.plan.definition import Plan
 
 SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors")
 
@@ -20,7 +20,7 @@ def check() -> None:
 
 def check_whole(plan: Plan) -> None:
     """Raise RunError where the surgery left no whole network of timm's; it says why."""
-    from regraft.demonstration import NAME
+    from regraft.networks.demonstration import NAME
 
     stages = plan.backbone.stages
     last = stages[-1].name

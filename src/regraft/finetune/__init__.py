@@ -19,22 +19,23 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from regraft import anatomy
 from regraft.backbones import Backbone
-from regraft.border import Border, split
-from regraft.changes import Change
+from regraft.distributed import any_of, of_first, open_fabric
 from regraft.errors import DataError
-from regraft.evaluate import fit_temperature, softmax, squared_error
+from regraft.finetune.activation_cache import Border
 from regraft.finetune.candidate import Job, Row, Standing
 from regraft.finetune.data import Read, Squares, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, find, kept
-from regraft.heads import Head, class_weights
-from regraft.networks import normalised
-from regraft.processes import any_of, of_first, open_fabric
-from regraft.surgery import Network, operate
-from regraft.training import Training, images_shown, rung_of
+from regraft.heads.ridge import Head, class_weights
+from regraft.metrics import fit_temperature, softmax, squared_error
+from regraft.networks import trunk_state as anatomy
+from regraft.networks.build import normalised
+from regraft.networks.changes import Change
+from regraft.networks.split import split
+from regraft.networks.surgery import Network, operate
+from regraft.plan.recipes import Training, images_shown, rung_of
 
 __all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
 
@@ -292,7 +293,7 @@ def mode_of(
 
     ``network`` builds it as it is trained, if it has to be measured.
     """
-    from regraft.engines import trunks
+    from regraft.features.engines import store as trunks
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
     name = "-".join(filter(None, ["training", kind, training.mode]))

@@ -14,14 +14,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from regraft.backbones import Backbone
-from regraft.border import Border, split
+from regraft.distributed import of_first
 from regraft.finetune import checkpoint
+from regraft.finetune.activation_cache import Border
 from regraft.finetune.checkpoint import Checkpoint
 from regraft.finetune.data import Squares
 from regraft.finetune.rates import optimizer_of, scaled
-from regraft.processes import of_first
-from regraft.surgery import Network
-from regraft.training import Training, steps_of
+from regraft.networks.split import split
+from regraft.networks.surgery import Network
+from regraft.plan.recipes import Training, steps_of
 
 Row = Mapping[str, object]
 

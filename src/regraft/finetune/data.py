@@ -11,10 +11,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from regraft.backbones import View
-from regraft.engines import cores
+from regraft.data.images import inspect
 from regraft.errors import DataError
-from regraft.images import inspect
-from regraft.training import Training, steps_of
+from regraft.features.engines import cores
+from regraft.plan.recipes import Training, steps_of
 
 HELD = 1 << 30
 """Bytes of decoded images that are held in memory; what is beyond is decoded at every use."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
 from regraft.finetune.data import Squares
-from regraft.networks import normalised
-from regraft.surgery import Network
+from regraft.networks.build import normalised
+from regraft.networks.surgery import Network
 
 JUDGED = 32
 """Images a batch where none is trained on."""

@@ -15,24 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from regraft.distributed import align, any_of, of_first, sum_of
 from regraft.errors import RunError
-from regraft.evaluate import fit_temperature, softmax, squared_error
-from regraft.finetune.candidate import (
-    Candidate,
-    Job,
-    Standing,
-    copied,
-    keep,
-    restored,
-    seeded,
-)
+from regraft.finetune.candidate import Candidate, Job, Standing, copied, keep, restored, seeded
 from regraft.finetune.data import Augment, batches
 from regraft.finetune.judge import logits_of
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
-from regraft.networks import normalised
-from regraft.processes import align, any_of, of_first, sum_of
-from regraft.training import steps_of
+from regraft.metrics import fit_temperature, softmax, squared_error
+from regraft.networks.build import normalised
+from regraft.plan.recipes import steps_of
 
 RETREATS = 3
 """How often a candidate may go back to its last good epoch with a third of the rate."""

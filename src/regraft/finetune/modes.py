@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from regraft.engines.eager import has_bfloat16
-from regraft.surgery import Network
-from regraft.training import CHANNELS_LAST, MODES
+from regraft.features.engines.torch_engine import has_bfloat16
+from regraft.networks.surgery import Network
+from regraft.plan.recipes import CHANNELS_LAST, MODES
 
 STEPS, IMAGES = 1, 32
 """Timed steps of each mode, after one that is not timed, and the images of each at most (on the
@@ -38,7 +38,7 @@ class Mode:
 
     @property
     def name(self) -> str:
-        """As a plan names it: one of :data:`regraft.training.MODES`."""
+        """As a plan names it: one of :data:`regraft.plan.recipes.MODES`."""
         return self.precision + (CHANNELS_LAST if self.channels_last else "")
 
 

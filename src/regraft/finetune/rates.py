@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from regraft.surgery import HEAD, Network
-from regraft.training import Training
+from regraft.networks.surgery import HEAD, Network
+from regraft.plan.recipes import Training
 
 
 def optimizer_of(

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from regraft import networks
-from regraft.audit import LEAST
 from regraft.backbones import Backbone, Stage
-from regraft.engines.base import Floats, Pixels
+from regraft.data.audit import LEAST
+from regraft.distributed import one_core
 from regraft.errors import BackboneError
+from regraft.features.engines.base import Floats, Pixels
 from regraft.look import fields, kernels, maps, passes, patches, untrained
 from regraft.look.fields import Field
 from regraft.look.kernels import Kernels
@@ -27,7 +27,7 @@ from regraft.look.probes import Curve, probe
 from regraft.look.sample import Progress, Sample
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
 from regraft.look.words import Measured
-from regraft.processes import one_core
+from regraft.networks import build as networks
 
 __all__ = ["Look", "Sight", "look"]
 

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regraft.backbones import Stage
 from regraft.look.maps import Cells, cells, flat
-from regraft.tracing import Trunk
+from regraft.networks.trunk import Trunk
 
 NOISES = 2  # images of noise
 _GAIN = 2.0**40  # of the gradient, so that what is far from the middle does not vanish in float32

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from regraft import tracing
 from regraft.backbones import Backbone
-from regraft.engines.base import Floats, Pixels
+from regraft.features.engines.base import Floats, Pixels
+from regraft.networks import trunk as tracing
 
 MOST = 128
 """Kernels shown; of more, so many that are evenly spaced."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from regraft import networks, tracing
 from regraft.backbones import Backbone, Stage
-from regraft.tracing import Tap, Trunk
+from regraft.networks import build as networks
+from regraft.networks import trunk as tracing
+from regraft.networks.trunk import Tap, Trunk
 
 MOST = 13
 """Stages shown of one network; of more, so many that are evenly spaced."""

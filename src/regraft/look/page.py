@@ -9,7 +9,7 @@ from regraft.look.patches import CHANNELS, PATCHES
 from regraft.look.pictures import Shown, patches, pixels, whole
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
 from regraft.look.words import Measured, percent, spread
-from regraft.templates import templates
+from regraft.report.jinja import templates
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from regraft.backbones import Backbone
-from regraft.engines.base import Floats, Pixels
-from regraft.engines.eager import Eager
-from regraft.processes import cores, one_core
+from regraft.distributed import cores, one_core
+from regraft.features.engines.base import Floats, Pixels
+from regraft.features.engines.torch_engine import Eager
 
 Progress = Callable[[int, int], None]
 Draw = Callable[[int], Pixels]

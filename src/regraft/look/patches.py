@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from regraft.backbones import Backbone
-from regraft.engines.base import Floats
+from regraft.features.engines.base import Floats
 from regraft.look import passes
 from regraft.look.maps import Strongest, unpooled
 from regraft.look.sample import Sample

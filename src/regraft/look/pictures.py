@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from regraft.engines.base import Pixels
+from regraft.distributed import cores
+from regraft.features.engines.base import Pixels
 from regraft.look.fields import Box, Field
 from regraft.look.patches import Channel, Patch
 from regraft.look.sample import Sample
-from regraft.processes import cores
 
 SIDE = 96
 """Px of the longer side of a patch in the page; smaller ones are stored as they are."""

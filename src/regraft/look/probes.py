@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.engines.base import Floats
-from regraft.evaluate import wilson
-from regraft.evidence import fold_count
-from regraft.heads import columns, cross_validate
-from regraft.splits import folds
+from regraft.data.splits import folds
+from regraft.features.engines.base import Floats
+from regraft.heads.ridge import columns, cross_validate
+from regraft.metrics import wilson
+from regraft.plan.evidence import fold_count
 
 SURE = 1.96
 """Standard errors that make a 95 % interval."""

@@ -8,12 +8,12 @@ from itertools import islice, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.audit import LeftOut
 from regraft.backbones import View
-from regraft.dataset import Dataset, Item, some
+from regraft.data.audit import LeftOut
+from regraft.data.dataset import Dataset, Item, some
+from regraft.data.images import Facts, Pixels, absent, alike, inspect
+from regraft.distributed import cores
 from regraft.errors import DataError
-from regraft.images import Facts, Pixels, absent, alike, inspect
-from regraft.processes import cores
 
 LEAST = 6
 """Fewer usable images than this show nothing."""

@@ -7,11 +7,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from regraft.backbones import Backbone
-from regraft.engines.base import Pixels
-from regraft.networks import normalised
-from regraft.processes import one_core
-from regraft.surgery import operate
-from regraft.tracing import Trunk
+from regraft.distributed import one_core
+from regraft.features.engines.base import Pixels
+from regraft.networks.build import normalised
+from regraft.networks.surgery import operate
+from regraft.networks.trunk import Trunk
 
 _BATCH = 16
 

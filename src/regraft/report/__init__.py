@@ -7,8 +7,8 @@ person can have named (classes, files, the data set) is text to the page, never 
 from collections.abc import Mapping
 from typing import Any
 
-from regraft.dataset import Dataset
-from regraft.predict import Result
+from regraft.data.dataset import Dataset
+from regraft.results.result import Result
 
 __all__ = ["of_comparison", "page"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft.predict import Result
-from regraft.processes import one_core
+from regraft.distributed import one_core
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
+from regraft.results.result import Result
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from regraft import tracing
 from regraft.backbones import Stage
-from regraft.predict import Result
-from regraft.tracing import Trunk
+from regraft.networks import trunk as tracing
+from regraft.networks.trunk import Trunk
+from regraft.results.result import Result
 
 WINDOW = "regraft_window"
 """Where in a trunk the module is that shows a value as a map."""

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft import images
-from regraft.dataset import Dataset
-from regraft.images import View
-from regraft.processes import cores
-from regraft.result import Predictions
+from regraft.data import images
+from regraft.data.dataset import Dataset
+from regraft.data.images import View
+from regraft.distributed import cores
+from regraft.results.folder import Predictions
 
 SIDE = 160
 """Px of a thumbnail's side."""

@@ -7,17 +7,19 @@ from typing import Any
 
 from markupsafe import Markup
 
-from regraft import diagram, wording
-from regraft.dataset import Dataset
-from regraft.decide import alternative
-from regraft.plan import Plan
-from regraft.predict import Result
-from regraft.report import confusion, curves, pictures, template, words
+from regraft import diagram
+from regraft.data.dataset import Dataset
+from regraft.data.splits import EACH_ONCE
+from regraft.plan import wording
+from regraft.plan.decide import alternative
+from regraft.plan.definition import Plan
+from regraft.report import pictures, template, words
+from regraft.report.charts import confusion, curves
+from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, maps
 from regraft.report.pictures import Shot
-from regraft.report.plane import plane
 from regraft.report.references import NETWORK
-from regraft.splits import EACH_ONCE
+from regraft.results.result import Result
 
 AUDITED = 200
 """Images left out that are listed; audit.csv has all."""

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
 from regraft.diagram import Scene
-from regraft.report import curves, template
+from regraft.report import template
+from regraft.report.charts import curves
 from regraft.report.words import seconds
 
 

@@ -8,7 +8,7 @@ from platform import python_version
 
 from markupsafe import Markup
 
-from regraft.templates import templates
+from regraft.report.jinja import templates
 
 LARGEST = 3_000_000
 """Bytes that a page may have."""

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from regraft.engines import cores
+from regraft.features.engines import cores
 from regraft.serve import answers, body, metrics, pages
 from regraft.serve.batching import Batcher
 from regraft.serve.decode import Decoder

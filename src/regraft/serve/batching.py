@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regraft.engines import Pixels
+from regraft.features.engines import Pixels
 from regraft.serve.limits import Refused
 from regraft.serve.model import Shares
 

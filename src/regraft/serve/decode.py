@@ -1,7 +1,7 @@
 """An image's bytes -> the square that the network sees, or why there is none.
 
-What :func:`regraft.images.inspect` refuses is refused here; before it, from the header alone, what
-a stranger could keep a server busy with.
+What :func:`regraft.data.images.inspect` refuses is refused here; before it, from the header alone,
+what a stranger could keep a server busy with.
 """
 
 import threading
@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from regraft.engines import Pixels
-from regraft.images import View, deep, formats, inspect
+from regraft.data.images import View, deep, formats, inspect
+from regraft.features.engines import Pixels
 from regraft.serve.limits import Limits, Problem
 
 _LARGE: Final = 12_000_000  # pixels; larger ones are decoded one after the other

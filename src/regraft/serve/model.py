@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import engines
 from regraft.backbones import View
-from regraft.card import model_card
-from regraft.engines import Engine, Pixels
-from regraft.evaluate import softmax
-from regraft.heads import Head
-from regraft.predict import Result
+from regraft.features import engines
+from regraft.features.engines import Engine, Pixels
+from regraft.heads.ridge import Head
+from regraft.metrics import softmax
+from regraft.results.card import model_card
+from regraft.results.result import Result
 
 Shares = NDArray[np.floating[Any]]
 

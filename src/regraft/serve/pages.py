@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from regraft.templates import templates
+from regraft.report.jinja import templates
 
 _FILES = {
     "/": ("page.html", "text/html"),

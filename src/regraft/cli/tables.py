@@ -1,0 +1,263 @@
+"""A plan and a result on a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from regraft import diagram
+from regraft.data.audit import Audit
+from regraft.data.splits import EACH_ONCE
+from regraft.networks.changes import Change
+from regraft.plan import wording
+from regraft.plan.definition import Plan, stages_named
+from regraft.plan.evidence import LARGE, SIMILAR, Evidence
+
+BAR = 30
+"""Cells of a full bar."""
+
+KINDS = ("frozen", "kept", "reinitialised", "dropped", "added")
+
+
+def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
+    """Print the whole plan: data, audit, depth curve, plane, surgery, accuracy, reasons."""
+    sections = {
+        f"{plan.dataset}: what there is": _data(plan, audit),
+        "How much each depth tells (accuracy, cross-validated)": _curve(plan),
+        "Where it lies": _plane(plan.evidence),
+        plan.title: _surgery(plan),
+        f"What to expect {'of the frozen network ' if plan.trainings else ''}"
+        "on images never seen": _expected(plan),
+        "What else could be done": _alternatives(plan),
+        "What it costs": Text(seconds),
+        "Why": _reasons(plan),
+    }
+    for title, body in sections.items():
+        console.print(Text(title, style="bold"))
+        console.print(Padding(body, (0, 0, 1, 2)))
+
+
+def _data(plan: Plan, audit: Audit) -> RenderableType:
+    evidence = plan.evidence
+    few, many = min(evidence.per_class), max(evidence.per_class)
+    spread = f"{few}" if few == many else f"{few} to {many}"
+    held = {
+        "test": "its own test images",
+        "val": "its own validation images",
+    }.get(plan.split, f"chosen by seed {plan.seed}")
+    lines = [
+        f"{plan.train:,} images to train on, {len(evidence.classes)} classes, {spread} a class",
+        f"{_each(plan)} held out once, in turn: a fifth alone would prove little"
+        if plan.split == EACH_ONCE
+        else f"{plan.test:,} images held out ({held}), not read before the end",
+    ]
+    if plan.left_out:
+        lines.append(f"{plan.left_out:,} images left out: {_why_left_out(audit)}")
+    if audit.notes:
+        noted = ", ".join(f"{count:,} {note}" for note, count in sorted(audit.notes.items()))
+        lines.append(f"noted and handled: {noted}")
+    return Group(*(Text(line) for line in [*lines, *audit.warnings]))
+
+
+def _each(plan: Plan) -> str:
+    return "each of them is" if plan.test == plan.train else f"{plan.test:,} of them are each"
+
+
+def _why_left_out(audit: Audit) -> str:
+    counts: dict[str, int] = {}
+    for left in audit.left_out:
+        counts[left.reason] = counts.get(left.reason, 0) + 1
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
+
+
+def _curve(plan: Plan) -> RenderableType:
+    table = Table.grid(padding=(0, 1))
+    for column in ("depth", "bar", "accuracy", "interval", "mark"):
+        table.add_column(column, justify="right" if column == "accuracy" else "left")
+    evidence = plan.evidence
+    for i, probe in enumerate(evidence.probes):
+        low, high = probe.interval
+        mark = "← read" if i == evidence.chosen else ""
+        style = "bold green" if mark else ("cyan" if len(probe.taps) == 1 else "blue")
+        name = stages_named(plan.backbone, probe.taps)
+        span = f"{low:.1%} to {high:.1%}"
+        bar = Text(_bar(probe.accuracy), style=style)
+        table.add_row(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)
+    said = wording.by_loss(plan)
+    return Group(table, Text(said)) if said else table
+
+
+def _bar(share: float) -> str:
+    """A bar of eighths of a cell."""
+    eighths = round(share * BAR * 8)
+    parts: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
+    return "█" * (eighths // 8) + parts[eighths % 8]
+
+
+def _plane(evidence: Evidence) -> RenderableType:
+    """The two measured axes with the four cases as quadrants and the set as a point."""
+    wide, high = 21, 4
+    column = min(int(evidence.similarity * 2 * wide), 2 * wide - 1)
+    row = min(int(evidence.size * 2 * high), 2 * high - 1)
+    lines = [Text(f"{'different':<{wide}} │ {'similar':>{wide}}", style="dim")]
+    for y in range(2 * high):
+        cells = [" "] * (2 * wide)
+        left, right = ("case 2", "case 1") if y < high else ("case 4", "case 3")
+        if y % high == (2 if row % high == 1 else 1):  # beside the point, not under it
+            cells[1 : 1 + len(left)] = left
+            cells[2 * wide - 1 - len(right) : 2 * wide - 1] = right
+        if y == row:
+            cells[column] = "●"
+        line = Text("".join(cells[:wide]) + " │ " + "".join(cells[wide:]))
+        line.append("  small" if y == 0 else "  large" if y == 2 * high - 1 else "", style="dim")
+        line.highlight_words(["●"], style="bold green")
+        lines.append(line)
+        if y == high - 1:
+            lines.append(Text("─" * wide + "─┼─" + "─" * wide, style="dim"))
+    lines.append(
+        Text(
+            f"similarity {evidence.similarity:.2f} (similar from {SIMILAR}), "
+            f"size {evidence.size:.2f} (large from {LARGE})"
+        )
+    )
+    return Group(*lines)
+
+
+def _surgery(plan: Plan) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
+    dropped = ", ".join([*plan.dropped, "the old head"])
+    table.add_row("dropped", Text(dropped))
+    count = len(plan.evidence.classes)
+    reads = stages_named(plan.backbone, plan.taps)
+    new = f"one fully connected layer, {plan.inputs:,} to {count}, reading {reads}"
+    table.add_row("new", Text(new))
+    for training in plan.trainings:
+        names = [stage.name for stage in plan.backbone.stages]
+        these = ", ".join(names[names.index(training.trainable_from) :])
+        start = "from the pretrained weights" if training.init == "pretrained" else "from random"
+        table.add_row("then trained", Text(f"{these}, {start}; handed over where that helps"))
+    return Group(diagram.text(diagram.of_plan(plan)), Text(), table)
+
+
+def _expected(plan: Plan) -> RenderableType:
+    evidence = plan.evidence
+    low, high = evidence.expected_interval
+    return Text(
+        f"accuracy {evidence.expected:.1%} ({low:.1%} to {high:.1%}, 95 %); always naming the "
+        f"commonest class gives {evidence.guess:.1%}, "
+        f"the five nearest neighbours {evidence.neighbours:.1%}"
+    )
+
+
+def _alternatives(plan: Plan) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("case", "reads", "accuracy", "95 %", "parameters"):
+        table.add_column(name, justify="left" if name == "reads" else "right")
+    best_first = sorted(plan.alternatives, key=lambda other: -other.accuracy)
+    for other in best_first[:5]:
+        low, high = other.interval
+        span = f"{low:.1%} to {high:.1%}"
+        row = (str(other.case), other.name, f"{other.accuracy:.1%}", span, f"{other.parameters:,}")
+        table.add_row(*row)
+    return table
+
+
+def _reasons(plan: Plan) -> RenderableType:
+    return Group(*_reason_lines(plan))
+
+
+def _reason_lines(plan: Plan) -> Iterator[Text]:
+    for reason in plan.reasons:
+        yield Text(f"{reason.rule} {reason.fact}").append(f"  [{reason.source}]", style="dim")
+
+
+def left_out_lines(audit: Audit, most: int = 5) -> list[str]:
+    """What is left out, in short: the first few by name, the rest as a number."""
+    listed = audit.left_out[:most]
+    lines = [f"left out {left.path}: {left.detail or left.reason}" for left in listed]
+    if len(audit.left_out) > most:
+        lines.append(f"... and {len(audit.left_out) - most:,} more (fit: RUN/audit.csv has all)")
+    return lines
+
+
+def show_result(
+    console: Console, plan: Plan, metrics: Mapping[str, Any], changes: Sequence[Change], cost: str
+) -> None:
+    """Print what a run got on the images that judge it, and what it did to get it."""
+    sections = {
+        plan.title: _done(plan, changes),
+        f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
+        **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
+        "What it cost": Text(
+            "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
+        ),
+    }
+    for title, body in sections.items():
+        console.print(Text(title, style="bold"))
+        console.print(Padding(body, (0, 0, 1, 2)))
+
+
+def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
+    count = {kind: sum(c.parameters for c in changes if c.kind == kind) for kind in KINDS}
+    anew = "random" if plan.unchanged else "trained from random"
+    words = {"kept": "trained on", "reinitialised": anew}
+    table = Table.grid(padding=(0, 2))
+    for kind in KINDS:
+        names = ", ".join(c.name for c in changes if c.kind == kind)
+        if not names and kind in ("kept", "reinitialised"):
+            continue
+        word = words.get(kind, kind)
+        names = names or "nothing"
+        table.add_row(word, Text(f"{count[kind]:>11,} parameters"), Text(names))
+    table.add_row("reads", "", Text(stages_named(plan.backbone, plan.taps)))
+    said = wording.unchanged(plan)
+    return Group(table, Text(said)) if said else table
+
+
+def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
+    low, high = metrics["accuracy_interval"]
+    lines = [
+        f"accuracy {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), balanced "
+        f"{metrics['balanced_accuracy']:.1%}; always naming the commonest class: "
+        f"{metrics['guess']:.1%}",
+        f"log loss {metrics['log_loss']:.3f}, calibration error {metrics['ece']:.1%}",
+    ]
+    judged = [entry for entry in metrics["per_class"].items() if entry[1]["n"]]
+    missed = [entry for entry in judged if entry[1]["recall"] < 1]
+    worst = sorted(missed, key=lambda entry: float(entry[1]["recall"]))[:3]
+    named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
+    unknown = ", ".join(wording.unjudged(metrics))
+    lines += [
+        f"least often recognised: {named}" if named else "",
+        f"{wording.NO_IMAGE}, so nothing known, of: {unknown}" if unknown else "",
+        wording.surprise(plan, metrics),
+    ]
+    return Group(*(Text(line) for line in lines if line))
+
+
+def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
+    """The candidates on the validation images, what each cost, and why one was handed over."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("case", "candidate", "validation", "95 %", "seconds", "", ""):
+        table.add_column(name, justify="left" if name in ("candidate", "") else "right")
+    for ran, row in zip(plan.ran, metrics["candidates"], strict=True):
+        low, high = ran.interval
+        table.add_row(
+            str(ran.case),
+            ran.name,
+            f"{ran.accuracy:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{row['seconds']:.1f}",
+            ran.note,
+            "← handed over" if ran.handed_over else "",
+        )
+    return Group(table, Text(plan.why))
+
+
+def _spent(seconds: Mapping[str, float]) -> str:
+    parts = [f"{name} {value:.2f} s" for name, value in wording.spent(seconds)]
+    return f"{seconds['total']:.1f} s in all: {', '.join(parts)}"

@@ -1,0 +1,117 @@
+"""The audit: which images are used, and why each other one is not.
+
+It works on the facts that one decode of every file gave, and touches no file itself.
+"""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.audit.messages import IMBALANCE, by_class_and_split, check, warnings
+from regraft.data.audit.pixels import pixel_warnings
+from regraft.data.audit.rules import LEAST, NOT_BY_NAME, LeftOut, NearCopies, apply_rules
+from regraft.data.audit.series import proposed
+from regraft.data.dataset import Dataset
+from regraft.data.images import Facts
+
+__all__ = [
+    "IMBALANCE",
+    "LEAST",
+    "NOT_BY_NAME",
+    "Audit",
+    "LeftOut",
+    "NearCopies",
+    "audit",
+    "counts",
+    "fingerprint",
+    "write_csv",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What is used of a data set, and what is not.
+
+    ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for copies
+    of one capture and for what people know to belong together; such images stay on one side of
+    every split. ``notes``: how many of the kept have each of ``Facts.notes``. ``warnings``:
+    sentences.
+    """
+
+    kept: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: dict[str, int]
+    warnings: tuple[str, ...]
+    groups: NDArray[np.int64]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many paths are left out for each reason, the most frequent first."""
+        return dict(Counter(entry.reason for entry in self.left_out).most_common())
+
+
+def audit(
+    dataset: Dataset,
+    facts: Sequence[Facts],
+    *,
+    strict: bool = False,
+    near_copies: NearCopies = "group",
+    series: bool = True,
+) -> Audit:
+    """Decide which images are used; ``facts`` are those of the items, in their order.
+
+    Left out are files with a problem, exact copies but the first, pictures under two labels, what
+    copies a held-out image (exactly or nearly) on the training side, and classes with fewer than
+    two images to train on. ``series``: whether series in the names are proposed as groups.
+
+    Raises:
+        DataError: fewer than two classes are left, nothing is left to train on or to test, or
+            ``strict`` and anything is left out.
+    """
+    found = apply_rules(dataset, facts, near_copies)
+    check(dataset, found.kept, found.left_out, strict)
+    notes = Counter(note for i in found.kept for note in facts[i].notes)
+    return Audit(
+        tuple(found.kept),
+        found.left_out,
+        dict(sorted(notes.items())),
+        (
+            *warnings(dataset, found),
+            *(proposed(dataset, found.kept, facts) if series else ()),
+            *pixel_warnings(dataset, found.kept, facts),
+        ),
+        found.groups,
+    )
+
+
+def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
+    """Kept images by class and split ('' where the data has none)."""
+    return by_class_and_split(dataset, audit.kept)
+
+
+def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
+    """SHA-256 over path, label, split, group and content of every image kept, in any order."""
+    lines = sorted(
+        "\0".join((item.path, item.label, item.split, facts[i].digest, *_if_any(item.group)))
+        for i, item in ((i, dataset.items[i]) for i in audit.kept)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _if_any(group: str) -> tuple[str, ...]:
+    """Nothing where there is no group, so that the fingerprint stays what it was without groups."""
+    return (group,) if group else ()
+
+
+def write_csv(audit: Audit, path: Path) -> None:
+    """Every path left out, with its reason, as a table."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason", "detail"])
+        writer.writerows((entry.path, entry.reason, entry.detail) for entry in audit.left_out)

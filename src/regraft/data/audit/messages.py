@@ -1,0 +1,179 @@
+"""What the audit says: errors where the data cannot be used, warnings where it can be."""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Ruled
+from regraft.data.dataset import Dataset, held_out_split, some
+from regraft.errors import DataError
+
+IMBALANCE: Final = 3.0  # times the smallest class that the largest may have without a word
+
+
+def check(dataset: Dataset, kept: Sequence[int], left_out: Sequence[LeftOut], strict: bool) -> None:
+    """Raise DataError where what is kept cannot be learnt from, or is not all there is."""
+    by_class = by_class_and_split(dataset, kept)
+    held = held_out_split(dataset.items)
+    if len(by_class) < 2:
+        found = "no usable class" if not by_class else f"one usable class, {next(iter(by_class))!r}"
+        problems = [f"there must be at least 2, found {found}", *_account(dataset, left_out)]
+        raise DataError(f"'{dataset.name}' has too few classes to tell apart.", problems)
+    if held and not any(held in splits for splits in by_class.values()):
+        problems = [f"every {held} image was left out", *_account(dataset, left_out)]
+        raise DataError(f"'{dataset.name}' has no image left to test on.", problems)
+    lost = [entry for entry in left_out if entry.reason != NOT_BY_NAME]
+    if strict and lost:
+        raise DataError(
+            f"'{dataset.name}' would be used without {_images(len(lost))}; strict allows none.",
+            [f"{entry.path}: {entry.reason}: {entry.detail}" for entry in lost],
+        )
+
+
+def _account(dataset: Dataset, left_out: Sequence[LeftOut]) -> list[str]:
+    """What was found of each class, and the first images left out for each reason."""
+    there = Counter(item.label for item in dataset.items)
+    label_of = {item.path: item.label for item in dataset.items}
+    lost = Counter(label_of[entry.path] for entry in left_out if entry.path in label_of)
+    lines = [
+        f"class {label!r}: {_images(count)}, {lost[label]:,} of them left out"
+        for label, count in sorted(there.items())
+    ]
+    return [*some(lines), *some([f"{e.path}: {e.reason}: {e.detail}" for e in left_out])]
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' * (count != 1)}"
+
+
+def by_class_and_split(dataset: Dataset, kept: Iterable[int]) -> dict[str, dict[str, int]]:
+    """Images by class and split, classes in order."""
+    pairs = Counter((dataset.items[i].label, dataset.items[i].split) for i in kept)
+    by_class: dict[str, dict[str, int]] = {}
+    for (label, split), count in sorted(pairs.items()):
+        by_class.setdefault(label, {})[split] = count
+    return by_class
+
+
+def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """What a person should know, though nothing is left out for it."""
+    yield from dataset.notes
+    kept = found.kept
+    by_class = by_class_and_split(dataset, kept)
+    gone = sorted(set(dataset.classes) - set(by_class))
+    if gone:
+        yield f"No usable images of {_list(gone)}: {_is(gone)} not learnt."
+    sizes = {label: sum(splits.values()) for label, splits in by_class.items()}
+    small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if sizes[large] >= IMBALANCE * sizes[small]:
+        yield (
+            f"The classes are uneven: {large!r} has {sizes[large]:,} images, "
+            f"{sizes[large] / sizes[small]:.1f} times as many as {small!r} ({sizes[small]:,})."
+        )
+    yield from _missing_from_splits(by_class)
+    yield from _alike_names(by_class)
+    yield from _near_copies(dataset, kept, found.copies)
+    yield from _known_groups(dataset, found)
+    yield from _look_alike(dataset, found)
+    yield from _spared(dataset, found)
+
+
+def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
+    """Classes that a split of the data lacks."""
+    for split in sorted({split for splits in by_class.values() for split in splits} - {""}):
+        missing = [label for label, splits in by_class.items() if split not in splits]
+        if missing:
+            yield f"The {split} images have none of {_list(missing)}."
+
+
+def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
+    """Classes whose names differ only in capitals, or hardly to the eye."""
+    alike = defaultdict(list)
+    for label in by_class:
+        alike[_to_the_eye(label)].append(label)
+    for labels in alike.values():
+        if len({label.casefold() for label in labels}) > 1:
+            yield f"The classes {_list(labels)} hardly differ by their names; are they one?"
+        elif len(labels) > 1:
+            yield f"The classes {_list(labels)} differ in capitals only; are they one?"
+
+
+def _to_the_eye(label: str) -> str:
+    """The same for names that differ in capitals, width, ligatures, spaces and lines alone."""
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", label).casefold())
+
+
+def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -> Iterable[str]:
+    """Near copies that are kept, and those that have several labels."""
+    members = defaultdict(list)
+    for group, i in zip(groups.tolist(), kept, strict=True):
+        members[group].append(dataset.items[i])
+    several = [items for items in members.values() if len(items) > 1]
+    if several:
+        yield (
+            f"{_images(sum(map(len, several)))} nearly copy each other, in {len(several):,} "
+            f"group{'s' * (len(several) != 1)}, each kept on one side of what is drawn."
+        )
+    mixed = [items for items in several if len({item.label for item in items}) > 1]
+    if mixed:
+        first, other = next((a, b) for a in mixed[0] for b in mixed[0] if a.label != b.label)
+        yield (
+            f"In {len(mixed):,} of them the labels differ, such as {first.path} ({first.label}) "
+            f"and {other.path} ({other.label})."
+        )
+
+
+def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """How many groups people know of, and those that their own split puts on both sides."""
+    held = held_out_split(dataset.items)
+    sides: dict[str, set[bool]] = defaultdict(set)
+    for i in found.kept:
+        item = dataset.items[i]
+        if item.group:
+            sides[item.group].add(bool(held) and item.split == held)
+    if sides:
+        yield f"{len(sides):,} known groups are each kept on one side of what is drawn."
+    both = sorted(name for name, where in sides.items() if len(where) > 1)
+    if both:
+        yield (
+            f"The split of the data puts {len(both):,} known groups on both sides, such as "
+            f"{_list(both[:3])}; it is followed, and the test is easier than new groups would be."
+        )
+
+
+def _look_alike(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """Classes whose pictures are all nearly the same, as a fixed camera takes them."""
+    if not found.crowded:
+        return
+    few = np.array([dataset.items[i].label in found.crowded for i in found.kept])
+    yield (
+        f"{int(found.near[few].sum()):,} of the {_images(int(few.sum()))} of "
+        f"{_list(found.crowded)} look like another one as copies do, so only files that are the "
+        "same count as copies, and held-out images look like training ones. The result is that of "
+        "new images only if those are of the same parts, days and people: where names or a table "
+        "tell these, hold them out whole with --group-by."
+    )
+
+
+def _spared(dataset: Dataset, found: Ruled) -> Iterable[str]:
+    """Training images that copy held-out ones, and without which their class would be empty."""
+    for label, count in sorted(found.spared.items()):
+        yield (
+            f"{_images(count)} of {label!r} nearly copy others, most of what there is to train on; "
+            "they are kept, and the test is easier than new images would be."
+        )
+
+
+def _list(names: Sequence[str]) -> str:
+    """Names in quotes, the first ten of them."""
+    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+    return ", ".join(repr(name) for name in names[:10]) + more
+
+
+def _is(names: Sequence[str]) -> str:
+    return "this class is" if len(names) == 1 else "these classes are"

@@ -1,0 +1,183 @@
+"""A Dataset: named images, each with one label, perhaps already split.
+
+It holds an index and a way to read the bytes of one image; pixels are read when they are needed.
+"""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from regraft.errors import DataError
+
+MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not read
+OUTSIDE: Final = "an image outside any class folder"
+EMPTY_CLASS: Final = "a class folder without images"
+REPEATED: Final = "a repeated row"
+_UNSEEN: Final = dict.fromkeys(
+    (0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
+)
+# Between letters that are no ASCII, joiners make one emoji of several, or part Persian words.
+_JOINERS: Final = re.compile(
+    r"(?<![^\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?![^\x00-\x7f\u200c\u200d])"
+)
+SHOWN: Final = 10  # of each kind of problem that an error lists one by one
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test.
+
+    ``group``: what people know to belong together (a patient, part, video), '' where nothing is.
+    """
+
+    path: str
+    label: str
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images by index, sorted by path.
+
+    ``skipped``: (path, reason) of what was found beside the images. ``read(i)`` gives the bytes of
+    image i, or raises OSError where it is missing or may not be read. ``pinned``: paths that are
+    never held out. ``notes``: sentences on what was taken how, or not used, for people to know.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    skipped: tuple[tuple[str, str], ...]
+    read: Callable[[int], bytes] = field(repr=False)
+    pinned: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    table: Path | None = None
+    """Where the images are listed, if they are in a table; its other columns may group them."""
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.items)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The label names of all splits, sorted."""
+        return tuple(sorted({item.label for item in self.items}))
+
+    @classmethod
+    def open(cls, source: "str | os.PathLike[str] | Dataset") -> "Dataset":
+        """A folder of class folders, a CSV or Parquet table, a zip or tar (or a Dataset, as it is).
+
+        Raises:
+            DataError: it is not there, or is none of these; every mistake in it is named.
+        """
+        if isinstance(source, Dataset):
+            return source
+        from regraft.data.readers import open_source
+
+        return open_source(source)
+
+    @classmethod
+    def from_arrays(
+        cls, images: Sequence[Any] | NDArray[Any], labels: Iterable[object]
+    ) -> "Dataset":
+        """Pictures in memory and their labels.
+
+        ``images``: an array [n, height, width], or with 1, 3 or 4 channels last, of 0..255, or of
+        floats in 0..1; or a sequence of such pictures, or of PIL images, of any sizes.
+
+        Raises:
+            DataError: the lengths differ, or pictures or labels cannot be used; all are named.
+        """
+        from regraft.data.readers.memory import from_arrays
+
+        return from_arrays(images, labels)
+
+    @classmethod
+    def from_torch(cls, torch_dataset: Any, classes: Sequence[str] | None = None) -> "Dataset":
+        """Any sized, indexable set of (picture, label) pairs, such as torch's and torchvision's.
+
+        A picture is a PIL image, an array, or a tensor with channels first. A whole-numbered label
+        is a place in ``classes``, by default in ``torch_dataset.classes``; without either it is
+        itself the name.
+
+        Raises:
+            DataError: its pictures or labels cannot be used, or change from reading to reading.
+        """
+        from regraft.data.readers.pairs import from_torch
+
+        return from_torch(torch_dataset, classes)
+
+
+def held_out_split(items: Iterable[Item]) -> str:
+    """Which of the data's own splits is held out: test, else val, else none ('')."""
+    splits = {item.split for item in items}
+    return next((split for split in ("test", "val") if split in splits), "")
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a file; OSError where there is none, or where it is larger than any photo."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(f"more than {MAX_BYTES >> 20:,} MiB: no photo is that large")
+    return data
+
+
+def some(problems: Sequence[str]) -> list[str]:
+    """The first problems of a kind, and how many more there are."""
+    more = len(problems) - SHOWN
+    return [*problems[:SHOWN], *([f"... and {more:,} more like that"] if more > 0 else [])]
+
+
+def label_names(labels: Iterable[object]) -> list[str]:
+    """Labels as text: whole numbers without a point, so 3.0 and 3 are both '3'.
+
+    Raises:
+        DataError: labels that are empty, missing or no single value.
+    """
+    names = [label_name(label) for label in labels]
+    wrong = [f"label {i} is empty or no single value" for i, name in enumerate(names) if not name]
+    if wrong:
+        raise DataError("Each image needs one label, a text or a number.", some(wrong))
+    return names
+
+
+def label_name(label: object) -> str:
+    """One label as text; empty where it is missing (None, nan, '') or no single value."""
+    try:
+        value = label.item() if hasattr(label, "item") else label
+    except (RuntimeError, TypeError, ValueError):  # several values
+        return ""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.0f}" if value.is_integer() else repr(value)
+    return clean_label(str(value)) if isinstance(value, str | int) else ""
+
+
+def clean_label(name: str) -> str:
+    """A label as it is compared: what cannot be seen makes no other class.
+
+    Composed and decomposed accents are the same, and so are all kinds of spaces; those around it
+    go, and characters without width (a byte order mark, soft hyphens, marks of direction; joiners
+    where they join nothing).
+    """
+    text = unicodedata.normalize("NFC", name)
+    seen = _JOINERS.sub("", text.translate(_UNSEEN))
+    return "".join(" " if unicodedata.category(sign) == "Zs" else sign for sign in seen).strip()
+
+
+def twins(names: Iterable[str]) -> list[str]:
+    """A sentence for the labels that were written in ways that only differ unseen."""
+    ways = defaultdict(set)
+    for name in names:
+        ways[clean_label(name)].add(name)
+    several = [sorted(written) for _, written in sorted(ways.items()) if len(written) > 1]
+    shown = [" and ".join(map(ascii, written)) for written in several]
+    return [f"Labels that look the same are one: {', '.join(some(shown))}."] if shown else []

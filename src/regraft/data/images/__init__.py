@@ -1,0 +1,261 @@
+"""One decode of an image file tells everything that regraft asks of it.
+
+:func:`inspect` turns the bytes of a file into :class:`Facts` (what it is, what is wrong with it,
+what it looks like) and into the squares that a network sees (one for each :class:`View`). It never
+raises for bad content: whatever is wrong is told in ``Facts.problem``.
+"""
+
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from regraft.data.images import colours, deep, formats, likeness, miniature
+from regraft.data.images.view import FITS, Pixels, View, square, turned
+
+__all__ = [
+    "FITS",
+    "MAX_PIXELS",
+    "SMALL",
+    "TINY",
+    "Facts",
+    "Pixels",
+    "View",
+    "absent",
+    "alike",
+    "digest",
+    "facts_key",
+    "inspect",
+]
+
+MAX_PIXELS: Final = 200_000_000  # more is refused from the header alone, before it is decoded
+TINY: Final = 8  # px; a shorter side below this tells a network nothing
+SMALL: Final = 32  # px; below this an image is usable, but noted
+_BYTES: Final = ("thumb", "inner", "half")  # facts that are bytes
+_LEAST: Final = 64  # px; the hash wants a decoded shorter side of at least this
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one decode tells of one file.
+
+    ``problem`` is empty for a usable image, else one of ``missing``, ``empty``, ``not-an-image``,
+    ``unreadable``, ``truncated``, ``animated``, ``tiny``, ``bomb``; ``detail`` says it in words.
+    ``notes`` holds any of ``rotated``, ``grey``, ``palette``, ``alpha``, ``white-on-clear``,
+    ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are meant after EXIF rotation; 0
+    where they are not known. ``levels``: the lowest and highest value of a grey picture of more
+    than 8 bits (:func:`regraft.data.images.deep.limits`), which holds floats where ``mode`` is F.
+    """
+
+    digest: str
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    phash: int = 0
+    thumb: bytes = b""
+    levels: tuple[float, ...] = ()
+    inner_hash: int = 0
+    inner: bytes = b""
+    half_hash: int = 0
+    half: bytes = b""
+
+    def to_json(self) -> str:
+        """One compact line of JSON."""
+        coded = {name: b64encode(getattr(self, name)).decode() for name in _BYTES}
+        values = asdict(self) | coded
+        return json.dumps(list(values.values()), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """The facts that :meth:`to_json` wrote."""
+        values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
+        values |= {name: tuple(values[name]) for name in ("notes", "levels")}
+        values |= {name: b64decode(values[name]) for name in _BYTES}
+        return cls(**values)
+
+
+def digest(data: bytes) -> str:
+    """The name of a content: BLAKE2b over the file's bytes, 16 bytes, in hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def absent(reason: object) -> Facts:
+    """The facts of a file that could not be read at all; ``reason`` is the error it gave."""
+    return Facts(digest="", problem="missing", detail=str(reason))
+
+
+def facts_key(views: Sequence[View]) -> str:
+    """A name for the facts that :func:`inspect` finds when it makes these views.
+
+    How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
+    depend on that: only facts found under the same key are the same on every run.
+    """
+    return f"facts-4-{_need(views)}"
+
+
+def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
+    """Decode a file once: its facts, and a uint8 [size, size, 3] RGB square for each view.
+
+    The squares are None where ``Facts.problem`` says that the file is not usable. JPEGs much
+    larger than the views need are decoded at a half, a quarter or an eighth of their size.
+    """
+    facts = Facts(digest(data))
+    if not data:
+        return replace(facts, problem="empty", detail="the file has no bytes"), None
+    try:
+        file = formats.open_image(data)
+        turn = 1 if formats.turns_itself(file) else formats.orientation(file)
+        facts = _check_header(facts, file, turn)
+        if facts.problem:
+            return facts, None
+        box = _decode(file, _need(views))
+        picture, notes = _picture(file)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise nearly anything for damaged content
+        problem, detail = formats.diagnose(data, error)
+        return replace(facts, problem=problem, detail=detail), None
+    grey = _miniature(picture.image)
+    notes = (*facts.notes, *notes, *("blank",) * colours.is_blank(picture.image, grey))
+    look = miniature.describe(turned(grey, turn), facts.width, facts.height)
+    levels = () if picture.values is None else deep.limits(picture.values)
+    facts = replace(facts, notes=notes, levels=levels, **vars(look))
+    return facts, _squares(picture, box, turn, views)
+
+
+def alike(facts: Sequence[Facts], labels: NDArray[np.int64] | None = None) -> likeness.Likeness:
+    """Which of the pictures with these facts are copies of one capture."""
+
+    def joined(parts: list[bytes]) -> NDArray[np.uint8]:
+        return np.frombuffer(b"".join(parts), np.uint8).reshape(len(facts), 256)
+
+    inner = None
+    if all(one.inner for one in facts):
+        hashes = np.array([one.inner_hash for one in facts], np.uint64)
+        inner = (hashes, joined([one.inner for one in facts]))
+    hashes = np.array([one.phash for one in facts], np.uint64)
+    thumbs = joined([one.thumb for one in facts])
+    return likeness.likeness(hashes, thumbs, labels, inner, _halves(facts))
+
+
+def _halves(facts: Sequence[Facts]) -> likeness.Halves | None:
+    """The small pictures at half their size, if another one is that much smaller."""
+    sides = np.array([min(one.width, one.height) for one in facts], np.int64)
+    largest = max((side for side, one in zip(sides, facts, strict=True) if one.half), default=0)
+    if not len(sides) or sides.min() > likeness.SMALLER * largest:
+        return None
+    blank = bytes(256)
+    thumbs = np.frombuffer(b"".join(one.half or blank for one in facts), np.uint8)
+    hashes = np.array([one.half_hash for one in facts], np.uint64)
+    return likeness.Halves(hashes, thumbs.reshape(len(facts), 256), sides)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A decoded picture in 8 bits; and its values where it has more, which a view scales."""
+
+    image: Image.Image
+    values: deep.Values | None = None
+    floats: bool = False
+
+    def seen_by(self, view: View) -> Image.Image:
+        if self.values is None or (view.integers, view.floats) == (None, None):
+            return self.image
+        return Image.fromarray(deep.to_8_bit(self.values, view, floats=self.floats))
+
+
+def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
+    """What was decoded, and notes on its colours."""
+    values, floats = deep.values_of(file), file.mode == "F"
+    if values is None:
+        image, notes = colours.plain(file)
+        return _Picture(image), notes
+    image = Image.fromarray(deep.to_8_bit(values, None, floats=floats))
+    return _Picture(image, values, floats), ("grey",)
+
+
+def _check_header(facts: Facts, image: ImageFile.ImageFile, turn: int) -> Facts:
+    """What the header alone tells, and whether it rules the image out."""
+    width, height = image.size[::-1] if turn >= 5 else image.size
+    problem, detail = _header_problem(image)
+    return replace(
+        facts,
+        format=image.format or "",
+        mode=image.mode,
+        width=width,
+        height=height,
+        problem=problem,
+        detail=detail,
+        notes=("rotated",) * (formats.orientation(image) > 1)
+        + ("small",) * (min(width, height) < SMALL)
+        + ("16-bit",) * _is_deep(image),
+    )
+
+
+def _header_problem(image: ImageFile.ImageFile) -> tuple[str, str]:
+    """Code and words of what rules an image out before it is decoded; '' and '' if nothing."""
+    width, height = image.size
+    size = f"{width:,} x {height:,} px"
+    if width * height > MAX_PIXELS:
+        return "bomb", f"{size}: more than {MAX_PIXELS // 10**6} million pixels"
+    if min(width, height) < TINY:
+        return "tiny", f"{size}: the shorter side has less than {TINY} px"
+    count = formats.frames(image)
+    if count > 1:
+        return "animated", f"{count:,} {'pages' if image.format == 'TIFF' else 'frames'}"
+    return "", ""
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether a pixel has more than 8 bits a channel (Pillow decodes colour to 8 by itself)."""
+    return image.mode.startswith(("I", "F")) or any(";16" in str(t[3]) for t in image.tile)
+
+
+def _need(views: Sequence[View]) -> int:
+    """Px that the shorter side of the decoded photo should have for all these views."""
+    return max([_LEAST, *(view.need for view in views)])
+
+
+def _decode(image: ImageFile.ImageFile, need: int) -> tuple[float, float]:
+    """Decode everything; give the picture's width and height in decoded px.
+
+    A scaled JPEG may end in a fraction of a pixel, so that those are not always whole.
+    """
+    drafted = image.draft(None, (need, need))
+    image.load()
+    return (drafted[1][2], drafted[1][3]) if drafted else image.size
+
+
+def _miniature(image: Image.Image) -> NDArray[np.float64]:
+    """The whole picture as [32, 32] grey levels.
+
+    A smooth filter, so that a picture and its rescaled copy become the same to a third of a level;
+    averages of whole pixels differ by 5.
+    """
+    small = image.convert("L").resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return np.asarray(small, dtype=np.float64)
+
+
+def _squares(
+    picture: _Picture, box: tuple[float, float], turn: int, views: Sequence[View]
+) -> list[Pixels]:
+    """Each view's square; mirrored views share the work of the others."""
+    made: dict[View, Pixels] = {}
+    squares = []
+    for view in views:
+        plain = replace(view, mirror=False)
+        if plain not in made:
+            made[plain] = turned(square(picture.seen_by(plain), box, plain), turn)
+        seen = made[plain]
+        squares.append(np.ascontiguousarray(seen[:, ::-1] if view.mirror else seen))
+    return squares

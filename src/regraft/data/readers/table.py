@@ -1,0 +1,270 @@
+"""Tables of paths and labels: CSV and Parquet."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
+from regraft.data.readers.columns import FEW, Columns, columns_of, splits_by_columns
+from regraft.data.readers.folder import Files
+from regraft.errors import DataError
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row as it stands in the table; ``number`` as people count (the header of a CSV is 1).
+
+    ``cells``: those of the columns that may give the split.
+    """
+
+    number: int
+    path: str
+    label: str
+    split: str = ""
+    surplus: int = 0  # cells beyond the columns
+    cells: tuple[str, ...] = ()
+
+
+@dataclass
+class _Table:
+    """A table as it was read. ``values``: of the other columns, where they are few."""
+
+    columns: Columns
+    rows: list[_Row] = field(default_factory=list)
+    values: dict[str, set[str]] = field(default_factory=dict)
+
+    def see(self, name: str, value: str) -> None:
+        """Note a value of another column, as long as it has few."""
+        if name in self.values:
+            self.values[name].add(value)
+            if len(self.values[name]) > FEW:
+                del self.values[name]
+
+
+def open_table(path: Path) -> Dataset:
+    """A table with the columns path and label, and perhaps split; paths from the table's folder.
+
+    A row that repeats another is skipped and named. Files that are missing stay, to be named by
+    the audit, unless all are.
+
+    Raises:
+        DataError: no such columns, rows without a path or label, splits of unknown names, one file
+            under two labels or splits, split columns that
+            contradict each other, or no file where the table says; all of it is named.
+    """
+    table = _read(path)
+    if not table.rows:
+        raise DataError(f"'{path}' has no rows.", ["there must be a row for each image"])
+    root = os.path.dirname(os.path.abspath(path))
+    numbers, cells = [row.number for row in table.rows], [row.cells for row in table.rows]
+    splits = splits_by_columns(table.columns, numbers, cells, table.values)
+    parted = [replace(row, split=split) for row, split in zip(table.rows, splits.rows, strict=True)]
+    rows = [_located(row, root) for row in _without_fractions(parted)]
+    first = _first_rows(rows)
+    problems = [*_cell_problems(rows), *splits.problems]
+    problems += [*_contradictions(rows, first), *_all_missing(rows, root)]
+    if problems:
+        raise DataError(f"'{path}' has rows that cannot be used.", problems)
+    kept = sorted(first.values(), key=lambda row: row.path)
+    items = tuple(Item(row.path, clean_label(row.label), row.split) for row in kept)
+    skipped = tuple(
+        (row.path, f"{REPEATED}: row {row.number:,} says what row {first[row.path].number:,} does")
+        for row in rows
+        if row is not first[row.path]
+    )
+    read = Files(root, tuple(item.path for item in items))
+    notes = (*splits.notes, *twins(row.label for row in rows))
+    return Dataset(path.stem, items, skipped, read, notes=notes)
+
+
+def _read(path: Path) -> _Table:
+    """The table in a file."""
+    return _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
+
+
+def pairs_of(path: Path) -> list[tuple[str, str]]:
+    """The paths of a table as they stand in it, with their labels.
+
+    Raises:
+        DataError: it is not there or cannot be read, or a row lacks its path or label.
+    """
+    if not path.is_file():
+        raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
+    rows = _read(path).rows
+    problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
+    if problems:
+        raise DataError(f"'{path}' has rows that cannot be used.", problems)
+    return [(row.path, clean_label(row.label)) for row in rows]
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def _csv(path: Path) -> _Table:
+    """A text table with commas, semicolons or tabs between the cells."""
+    number = 1
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
+            table = _empty(path, names)
+            places = [names.index(name) for name in _needed(table.columns)]
+            others = {name: names.index(name) for name in table.columns.others}
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            for cells in reader:
+                number = reader.line_num + 1
+                if any(cells):
+                    table.rows.append(_row(number, cells, places, len(names)))
+                    for name in list(table.values):
+                        table.see(name, "".join(cells[others[name] : others[name] + 1]).strip())
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"'{path}' cannot be read as text.",
+            [f"it must be UTF-8 ({error.reason} at byte {error.start:,}); save it as 'CSV UTF-8'"],
+        ) from error
+    except csv.Error as error:
+        raise DataError(
+            f"'{path}' cannot be read as a CSV table.", [f"after row {number:,}: {error}"]
+        ) from error
+    return table
+
+
+def _empty(path: Path, names: Sequence[str]) -> _Table:
+    """A table of these columns, without rows yet."""
+    columns = columns_of(path, names)
+    return _Table(columns, values={name: set() for name in columns.others})
+
+
+def _needed(columns: Columns) -> list[str]:
+    """The columns whose cells are kept."""
+    return [columns.path, columns.label, *columns.splits]
+
+
+def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -> _Row:
+    """The row of these cells; those that are missing at its end are empty."""
+    padded = [*cells, *[""] * (width - len(cells))]
+    surplus = sum(cell != "" for cell in cells[width:])
+    path, label, *splits = (padded[place].strip() for place in places)
+    return _Row(number, path, label, surplus=surplus, cells=tuple(splits))
+
+
+def _parquet(path: Path) -> _Table:
+    """A Parquet table; only the columns that are needed are read, and other short ones of text."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"'{path}' cannot be read: Parquet needs the package pyarrow.",
+            ["install it with: pip install 'regraft[table]', or save the table as CSV"],
+        ) from error
+    try:
+        schema = parquet.read_schema(path)
+        table = _empty(path, schema.names)
+        needed = _needed(table.columns)
+        values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in needed]
+        for name in table.columns.others:
+            if pyarrow.types.is_string(schema.field(name).type):
+                for value in parquet.read_table(path, columns=[name])[name].unique().to_pylist():
+                    table.see(name, label_name(value))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' cannot be read as a Parquet table.", [str(error)]) from error
+    for number, cells in enumerate(zip(*values, strict=True), 1):
+        texts = [_text(cell, path, name) for cell, name in zip(cells, needed, strict=True)]
+        image, label, *splits = texts
+        table.rows.append(_Row(number, image, label, cells=tuple(splits)))
+    return table
+
+
+def _text(cell: Any, path: Path, column: str) -> str:
+    """A cell as text."""
+    if isinstance(cell, bytes | dict | list):
+        raise DataError(
+            f"'{path}' has a column that cannot be used.",
+            [
+                f"{column!r} must hold texts or numbers, got {type(cell).__name__}; "
+                "write the images as files and their paths into the table"
+            ],
+        )
+    return cell.strip() if isinstance(cell, str) else label_name(cell)
+
+
+def _without_fractions(rows: Sequence[_Row]) -> Sequence[_Row]:
+    """Labels 3.0 become 3 where all labels are like that: whole numbers that passed as floats."""
+    if all(row.label.endswith(".0") and row.label[:-2].lstrip("-").isdecimal() for row in rows):
+        return [replace(row, label=row.label[:-2]) for row in rows]
+    return rows
+
+
+def _located(row: _Row, root: str) -> _Row:
+    """The path as it is shown and read: posix, and relative where it lies in the table's folder."""
+    path = row.path
+    if not path or not os.path.exists(os.path.join(root, path)):
+        path = path.replace("\\", "/")  # written on Windows
+    if os.path.isabs(path):
+        path = os.path.normpath(path)
+        path = path.removeprefix(os.path.join(root, ""))
+    elif path:
+        path = os.path.normpath(path)
+    return replace(row, path=Path(path).as_posix() if path else "")
+
+
+# --- mistakes ------------------------------------------------------------------------------------
+
+
+def _first_rows(rows: Sequence[_Row]) -> dict[str, _Row]:
+    """The first row of each path."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        first.setdefault(row.path, row)
+    return first
+
+
+def _cell_problems(rows: Sequence[_Row]) -> list[str]:
+    """Cells too many, and cells that must not be empty and are."""
+    surplus = [
+        f"row {row.number:,} has more cells than the table has columns; put quotes around cells "
+        "that hold the separator"
+        for row in rows
+        if row.surplus
+    ]
+    no_path = [f"row {row.number:,} has no path" for row in rows if not row.path]
+    no_label = [
+        f"row {row.number:,} ({row.path}) has no label"
+        for row in rows
+        if not clean_label(row.label)
+    ]
+    return [*some(surplus), *some(no_path), *some(no_label)]
+
+
+def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
+    """Rows that say of a file what an earlier row denies."""
+    pairs = [(row, first[row.path]) for row in rows if row.path and row is not first[row.path]]
+    labels = [
+        f"row {row.number:,} calls {row.path} {row.label!r}, row {other.number:,} {other.label!r}: "
+        "an image has one label"
+        for row, other in pairs
+        if clean_label(row.label) != clean_label(other.label)
+    ]
+    splits = [
+        f"row {row.number:,} puts {row.path} into {row.split!r}, row {other.number:,} into "
+        f"{other.split!r}: an image is in one split"
+        for row, other in pairs
+        if row.split != other.split
+    ]
+    return [*some(labels), *some(splits)]
+
+
+def _all_missing(rows: Sequence[_Row], root: str) -> list[str]:
+    """Said where not a single path leads to a file."""
+    paths = [row.path for row in rows if row.path]
+    if not paths or any(os.path.isfile(os.path.join(root, path)) for path in paths):
+        return []
+    return [
+        f"none of its {len(paths):,} paths leads to a file, the first {paths[0]!r}; "
+        f"paths are taken from the table's own folder, '{root}'"
+    ]

@@ -1,0 +1,295 @@
+"""One process or many: who prints and writes, and how the others come by the same.
+
+Under ``torchrun`` every process has its place in the environment; without it there is one, and
+nothing here imports torch by itself. With many, every process calls :func:`of_first`,
+:func:`together` and the like in the same order: each waits there for all. The command line imports
+this first of all, so that nothing heavy is imported with it.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from regraft.errors import RegraftError, UsageError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others; one that dies is noticed at once, by its connection."""
+
+GRACE = 5.0
+"""Seconds after which a process but the first tells its error, if it still runs then."""
+
+_BLOCK = 1 << 28  # bytes that go to the other processes at once
+
+
+def open_fabric(precision: str) -> "Fabric":
+    """Fabric on the GPUs if there are any, else the CPU; DDP where torchrun started several."""
+    import torch
+    from lightning_fabric import Fabric
+
+    join()
+    world, here = world_size(), _here()
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hints about SLURM and the number of workers
+        fabric = Fabric(
+            accelerator="cuda" if torch.cuda.is_available() else "cpu",
+            devices=here,
+            num_nodes=max(1, world // here),
+            strategy="ddp" if world > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+        fabric.launch()
+    return fabric
+
+
+# --- who is who ----------------------------------------------------------------------------------
+
+
+def world_size() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that prints and writes."""
+    return rank() == 0
+
+
+def leads_machine() -> bool:
+    """Whether this is the first process on its machine."""
+    return world_size() == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _here() -> int:
+    """How many processes there are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
+
+
+def cores() -> int:
+    """Cores that this process may use: its share, where several run on the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        found = len(os.sched_getaffinity(0))
+    else:
+        found = os.cpu_count() or 1
+    return max(1, found // _here())
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Let operations of torch run in the thread that calls them, and nowhere else.
+
+    Threads inside a small operation wait for each other longer than they work, above all where
+    another program keeps a core busy.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def join() -> None:
+    """Meet the other processes, once; nothing where there are none.
+
+    Raises:
+        UsageError: there are more processes on this machine than GPUs.
+    """
+    if world_size() == 1:
+        return
+    import torch
+    from torch import distributed
+
+    if distributed.is_initialized():
+        return
+    backend = "gloo"
+    if torch.cuda.is_available():
+        if torch.cuda.device_count() < _here():
+            raise UsageError(
+                f"{_here()} processes need as many GPUs; this machine has "
+                f"{torch.cuda.device_count()}.",
+                [f"Start torchrun with --nproc-per-node {torch.cuda.device_count()}."],
+            )
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        backend = "cpu:gloo,cuda:nccl"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+
+
+def leave(code: int) -> None:
+    """Part from the other processes and end this one; nothing where there are none.
+
+    It ends without taking torch down: threads of its own may still run then, and a process was seen
+    to be aborted after all was done and written.
+    """
+    if world_size() == 1:
+        return
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        return
+    if code == 0:
+        distributed.barrier()  # no connection closes while another process still reads from it
+        distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+# --- the same for all ----------------------------------------------------------------------------
+
+
+def of_first(work: Callable[[], T]) -> T:
+    """What the first process finds by this work; the others wait for it, and its error is theirs.
+
+    In it nothing may wait for the other processes.
+    """
+    if world_size() == 1:
+        return work()
+    join()
+    from torch import distributed
+
+    outcome: list[Any] = [_tried(work)] if is_first() else [None]
+    distributed.broadcast_object_list(outcome, src=0)
+    if isinstance(outcome[0], RegraftError):
+        raise outcome[0]
+    [found] = outcome[0]
+    return found  # type: ignore[no-any-return]
+
+
+def each(work: Callable[[], T]) -> T:
+    """What this process finds by this work, once all have done it; the error of any is everyone's.
+
+    In it nothing may wait for the other processes.
+    """
+    if world_size() == 1:
+        return work()
+    outcome = _tried(work)
+    for error in together(outcome if isinstance(outcome, RegraftError) else None):
+        if error is not None:
+            raise error
+    assert isinstance(outcome, list), "its own error is among those of all"
+    return outcome[0]
+
+
+def together(value: T) -> list[T]:
+    """The processes' values, in their order."""
+    if world_size() == 1:
+        return [value]
+    join()
+    from torch import distributed
+
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def _tried(work: Callable[[], T]) -> RegraftError | list[T]:
+    try:
+        return [work()]
+    except RegraftError as error:
+        return error
+
+
+def any_of(flag: bool) -> bool:
+    """Whether it is so in any of the processes."""
+    return bool(sum_of(float(flag)))
+
+
+def sum_of(value: float) -> float:
+    """The sum of the processes' values."""
+    if world_size() == 1:
+        return value
+    join()
+    import torch
+    from torch import distributed
+
+    summed = torch.tensor(value, dtype=torch.float64)
+    distributed.all_reduce(summed)
+    return float(summed)
+
+
+def align(tensors: "Iterable[Tensor]") -> None:
+    """Give all processes the first one's values of these tensors, in place."""
+    if world_size() == 1:
+        return
+    join()
+    from torch import distributed
+
+    for tensor in tensors:
+        distributed.broadcast(tensor, src=0)
+
+
+def rows_of_all(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
+    """``[count, width]``, of which this process has the rows ``rank::world_size``."""
+    if world_size() == 1:
+        return mine
+    join()
+    import numpy as np
+    import torch
+    from torch import distributed
+
+    rows = np.empty((count, *mine.shape[1:]), mine.dtype)
+    for source in range(world_size()):
+        part = rows[source :: world_size()]
+        sent = np.ascontiguousarray(mine) if source == rank() else np.empty(part.shape, mine.dtype)
+        flat = sent.reshape(-1).view(np.uint8)
+        for start in range(0, len(flat), _BLOCK):
+            distributed.broadcast(torch.from_numpy(flat[start : start + _BLOCK]), src=source)
+        part[:] = sent
+    return rows
+
+
+# --- one voice -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def one_voice() -> Iterator[None]:
+    """Within it all processes but the first print nothing."""
+    if is_first():
+        yield
+        return
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+def turn_to_complain() -> str:
+    """Wait until this process may tell its error; what to put before it.
+
+    The first may at once. Another waits a little: where the first has failed too it has told the
+    error, and torchrun has stopped this one by then.
+    """
+    if is_first():
+        return ""
+    time.sleep(GRACE)
+    return f"process {rank()}: "
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error says that another process is gone."""
+    words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+    return world_size() > 1 and any(some in str(error) for some in words)

@@ -1,0 +1,1 @@
+"""One cached pass over the images, by the fastest engine that agrees with the network."""

@@ -1,0 +1,203 @@
+"""Networks by name, of timm or the demonstration network: make, fetch, read what they say."""
+
+import inspect
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regraft import backbones
+from regraft.backbones import View, Weights
+from regraft.errors import BackboneError
+from regraft.networks import demonstration
+
+Triple = tuple[float, float, float]
+
+_FETCHING = threading.Lock()
+"""Held while timm loads weights, or while that function of it is another."""
+
+
+def check_name(name: str) -> None:
+    """Know the name, or say which are near."""
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    if name == demonstration.NAME:
+        return
+    if timm.is_model(architecture):
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
+        if tag and tag not in tags:
+            raise BackboneError(
+                f"timm has no weights {tag!r} for {architecture}.",
+                [f"There are: {', '.join(tags) or 'none'}."],
+            )
+        return
+    known = [*backbones.names(), *timm.list_models()]
+    near = get_close_matches(name, known, n=5, cutoff=0.5)
+    raise BackboneError(
+        f"There is no network named {name!r}.",
+        [f"Near it: {', '.join(near)}."] if near else ["`regraft models` lists what is on hand."],
+    )
+
+
+def create(name: str) -> nn.Module:
+    """A network with random weights; the state of torch's own generator stays."""
+    with torch.random.fork_rng(devices=[]):
+        return _made(name).eval()
+
+
+def _made(name: str) -> nn.Module:
+    if name == demonstration.NAME:
+        return demonstration.Demonstration()
+    import timm
+
+    module: nn.Module = timm.create_model(name, pretrained=False)
+    return module
+
+
+def seeded(name: str, seed: int) -> nn.Module:
+    """A network with weights drawn from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return create(name)
+
+
+def fetch(name: str) -> nn.Module:
+    """A network with the weights that timm has or fetches for it."""
+    import timm
+
+    try:
+        with _FETCHING:
+            module: nn.Module = timm.create_model(name, pretrained=True)
+    except Exception as error:  # each of the hub's own and of the network's many errors
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        here = [b.name for b in backbones.bundled() if b.architecture == name.partition(".")[0]]
+        also = [f"The bundled {here[0]} is the same network with its weights."] if here else []
+        raise BackboneError(
+            f"The weights of {name} could not be fetched: {why}",
+            ["Download them elsewhere and name the file with --weights FILE.", *also],
+        ) from error
+    return module.eval()
+
+
+def converted(
+    name: str, module: nn.Module, state: Mapping[str, Tensor]
+) -> Mapping[str, Tensor] | None:
+    """A state of the original code's names as timm reads it for this network; None if it cannot.
+
+    Each of timm's networks may bring a conversion of checkpoints of the code it was published
+    with. timm hands it on to its loader and keeps it nowhere, so it is caught there.
+    """
+    if name == demonstration.NAME:
+        return None
+    for convert in _conversions(name):
+        try:
+            found = convert(dict(state), module)
+        except Exception:  # it stumbles over names that it was not written for
+            continue
+        if all(isinstance(tensor, Tensor) for tensor in found.values()):
+            return dict(found)
+    return None
+
+
+def _conversions(name: str) -> list[Any]:
+    """What timm would convert a checkpoint of this network with; at most one."""
+    import timm
+    from timm.models import _builder
+
+    caught: list[Any] = []
+
+    def catch(*_: Any, filter_fn: Any = None, **__: Any) -> None:
+        caught.append(filter_fn)
+
+    if not hasattr(_builder, "load_pretrained"):  # a later timm: it would fetch weights
+        return []
+    with _FETCHING, torch.random.fork_rng(devices=[]), _swapped(_builder, "load_pretrained", catch):
+        timm.create_model(name, pretrained=True)
+    return [_of_two(convert) for convert in caught if convert is not None]
+
+
+def _of_two(convert: Any) -> Any:
+    """The conversion as a function of a state and the network; a few take the state alone."""
+    return convert if "model" in inspect.signature(convert).parameters else lambda s, _: convert(s)
+
+
+@contextmanager
+def _swapped(module: Any, name: str, other: Any) -> Iterator[None]:
+    """Another function in the place of a module's, for a while."""
+    usual = getattr(module, name)
+    setattr(module, name, other)
+    try:
+        yield
+    finally:
+        setattr(module, name, usual)
+
+
+def stage_paths(module: nn.Module) -> list[str]:
+    """The stages of one of timm's models: its feature modules, and their brothers between them.
+
+    timm names an EfficientNet's stages only where the resolution changes; the others are as good
+    to cut after. Single layers in a row (VGG) are not stages.
+    """
+    info = getattr(module, "feature_info", [])
+    named = {path for path, _ in module.named_modules() if path}
+    paths = [str(entry.get("module")) for entry in getattr(info, "info", info)]
+    paths = [path for path in paths if path in named]
+    for parent in dict.fromkeys(_parent_of(path) for path in paths):
+        brothers = dict(module.get_submodule(parent).named_children()) if parent else {}
+        if all(any(inner.children()) for inner in brothers.values()):
+            paths += [f"{parent}.{key}" for key in brothers if key.isdecimal()]
+    return list(dict.fromkeys(paths))
+
+
+def _parent_of(path: str) -> str:
+    """The container of a numbered module, or empty."""
+    parent, _, last = path.rpartition(".")
+    return parent if last.isdecimal() else ""
+
+
+def head_of(module: nn.Module) -> str:
+    """Path of the classifier of one of timm's models; the first where there are two."""
+    head = config(module).get("classifier") or ""
+    return str(head if isinstance(head, str) else head[0])
+
+
+def config(module: nn.Module) -> dict[str, Any]:
+    """What timm says of a model's weights."""
+    return dict(getattr(module, "pretrained_cfg", {}) or {})
+
+
+def view_of(module: nn.Module) -> tuple[View, Triple, Triple]:
+    """The square that a model takes, and the mean and deviation of its normalised pixels."""
+    from timm.data.config import resolve_data_config
+
+    data = resolve_data_config({}, model=module)
+    view = View(
+        int(data["input_size"][-1]), float(data["crop_pct"]), _interpolation(data["interpolation"])
+    )
+    return view, tuple(data["mean"]), tuple(data["std"])
+
+
+def source(origin: Weights, tag: str) -> str:
+    """What the weights were trained on, as far as timm's tag says it."""
+    if origin.origin == "random":
+        return "nothing (random weights)"
+    if origin.origin == "file":
+        return "unknown"
+    sets = {
+        "1k": "ImageNet-1k",
+        "12k": "ImageNet-12k",
+        "21k": "ImageNet-21k",
+        "22k": "ImageNet-22k",
+    }
+    named = [sets[found] for found in re.findall(r"in(1k|12k|21k|22k)", tag)]
+    return ", then ".join(named) or tag or "unknown"
+
+
+def _interpolation(name: str) -> str:
+    return name if name in ("nearest", "bilinear", "bicubic", "lanczos") else "bicubic"

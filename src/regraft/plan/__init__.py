@@ -1,0 +1,1 @@
+"""What was measured, what follows from it, and the plan that says so."""

@@ -1,0 +1,140 @@
+"""What a person overrules, checked before the work."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from regraft.backbones import Backbone, View
+from regraft.data.audit import NearCopies
+from regraft.data.images import FITS
+from regraft.errors import UsageError
+from regraft.heads.ridge import Taps
+from regraft.plan.evidence import candidates_of
+from regraft.plan.recipes import Init
+
+Recipe = Literal["tuned", "textbook"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person overrules; everything else is decided from the evidence."""
+
+    case: int | None = None
+    cut: str | None = None
+    recipe: Recipe = "tuned"
+    weighting: str = "auto"
+    seed: int = 0
+    test_fraction: float | None = None
+    init: Init | None = None
+    trainable_from: str | None = None
+    rate: float | None = None
+    budget: float | None = None
+    engine: str | None = None
+    """What runs the frozen network, instead of a choice among all that there are."""
+    fit_image: str = "auto"
+    """What becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto`` (crop or pad)."""
+    view: View | None = None
+    """In a plan that is followed: how it sees the images."""
+
+    group_by: str | None = None
+    """What belongs together: a column, ``folder``, a pattern of the names, or ``none``."""
+    near_copies: NearCopies = "group"
+
+    def named(self) -> tuple[str, ...]:
+        """The choices that differ from the defaults, as they would be typed."""
+        spelled = {
+            "--case": self.case,
+            "--cut": self.cut,
+            "--recipe": None if self.recipe == "tuned" else self.recipe,
+            "--class-weights": None if self.weighting == "auto" else self.weighting,
+            "--init": self.init,
+            "--trainable-from": self.trainable_from,
+            "--learning-rate": None if self.rate is None else f"{self.rate:g}",
+            "--budget": None if self.budget is None else f"{self.budget:g}s",
+            "--engine": self.engine,
+            "--group-by": self.group_by,
+            "--near-copies": None if self.near_copies == "group" else self.near_copies,
+            "--fit-image": None if self.fit_image == "auto" else self.fit_image,
+        }
+        return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
+
+
+def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
+    """The taps the evidence may choose among under a person's choices.
+
+    Raises:
+        UsageError: a case or cut that does not exist, or that exclude each other.
+    """
+    last = len(backbone.stages) - 1
+    check_choices(backbone, choices)
+    cut = None if choices.cut is None else depth_of(backbone, choices.cut)
+    several = choices.recipe == "tuned"
+    if choices.case in (1, 3, 4) or choices.trainable_from is not None:
+        if cut not in (None, last):
+            raise UsageError(
+                f"{'--trainable-from' if choices.case is None else f'--case {choices.case}'} keeps "
+                f"the whole network, --cut {choices.cut} does not.",
+                ["Leave out one of the two: a cut before the last stage is case 2."],
+            )
+        cut = last
+    if choices.case == 2 and cut == last:
+        raise UsageError(
+            f"--case 2 cuts before the last stage, --cut {choices.cut} is the last stage.",
+            ["Leave out one of the two, or name an earlier stage."],
+        )
+    if choices.case == 2 and cut is None:
+        return candidates_of(last, several=several)
+    return candidates_of(last + 1, cut=cut, several=several)
+
+
+def check_choices(backbone: Backbone, choices: Choices) -> None:
+    """Raise UsageError for choices that cannot be, or that exclude each other; all are named."""
+    problems = []
+    if choices.case not in (None, 1, 2, 3, 4):
+        problems.append(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
+    if choices.rate is not None and not 0 < choices.rate <= 1:
+        problems.append(
+            f"--learning-rate must be above 0 and at most 1, got {choices.rate:g}; "
+            "1e-4 to 1e-2 are usual, and without it three rates race."
+        )
+    if choices.budget is not None and not choices.budget > 0:
+        problems.append(f"--budget must be above 0 seconds, got {choices.budget:g}.")
+    if choices.fit_image not in ("auto", *FITS):
+        problems.append(f"--fit-image must be auto, {', '.join(FITS)}, got {choices.fit_image!r}.")
+    trained = [
+        flag
+        for flag, value in (
+            ("--init", choices.init),
+            ("--trainable-from", choices.trainable_from),
+            ("--learning-rate", choices.rate),
+        )
+        if value is not None
+    ]
+    if trained and choices.case in (1, 2):
+        problems.append(f"--case {choices.case} trains no stage, so it goes without {trained[0]}.")
+    if choices.init == "random" and choices.case != 4:
+        problems.append("--init random starts without the pretrained weights: add --case 4.")
+    if choices.init == "random" and choices.trainable_from is not None:
+        problems.append("--init random trains every stage, so it goes without --trainable-from.")
+    if choices.recipe == "textbook" and choices.trainable_from is not None:
+        problems.append("--recipe textbook trains every stage; leave out --trainable-from.")
+    if problems:
+        raise UsageError("These choices cannot be followed.", problems)
+    if choices.trainable_from is not None:
+        depth_of(backbone, choices.trainable_from, "--trainable-from")
+
+
+def depth_of(backbone: Backbone, name: str, flag: str = "--cut") -> int:
+    """The depth of a stage given by its name or number.
+
+    Raises:
+        UsageError: no such stage; lists those there are.
+    """
+    names = [stage.name for stage in backbone.stages]
+    if name in names:
+        return names.index(name)
+    if name.isdigit() and int(name) < len(names):
+        return int(name)
+    raise UsageError(
+        f"{flag} must name a stage of {backbone.name}, got {name!r}.",
+        [f"Its stages are {', '.join(names)} (or 0 to {len(names) - 1})."],
+    )

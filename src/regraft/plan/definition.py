@@ -1,0 +1,394 @@
+"""Evidence -> Plan: which of the four cases it is, and what will be done.
+
+A :class:`Plan` is data. :meth:`Plan.steps` lists what it does; explaining it and performing it both
+walk that list, so the explanation cannot say anything else than what happens.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from regraft.backbones import Backbone
+from regraft.data.audit import NearCopies
+from regraft.data.splits import EACH_ONCE, FEW
+from regraft.heads.ridge import Taps
+from regraft.plan.choices import Choices, Recipe
+from regraft.plan.evidence import Evidence
+from regraft.plan.recipes import Init, Training
+
+VERSION = 2
+"""Of the plan's JSON. A reader refuses any other."""
+
+StepKind = Literal[
+    "load", "cut", "freeze", "head", "fit", "tune", "scratch", "choose", "calibrate", "evaluate"
+]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why the plan is as it is: a rule, the fact it was applied to, where the rule comes from."""
+
+    rule: str
+    fact: str
+    source: str
+    once: int = 0
+    """Images that decided how pictures are seen, once for all; cross-validation does not again."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Something else that could be done, with its cross-validated accuracy."""
+
+    name: str
+    case: int
+    taps: Taps
+    accuracy: float
+    interval: tuple[float, float]
+    parameters: int
+    """Of the network that would be kept, the new layer included."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A candidate that was fitted or trained, and what it scored on the validation images."""
+
+    name: str
+    case: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    """Mean squared error of the probabilities."""
+    shown: int
+    """Images that went forward and back through the network; 0 for a frozen one."""
+    note: str
+    """Which rate and epoch won, or why it did not end as planned."""
+    handed_over: bool
+    epochs: int | None = None
+    """After how many epochs of training it was best, 0 where that is its start; none if frozen."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing the plan does, as a sentence and as the kind that performs it."""
+
+    kind: StepKind
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What regraft will do with a data set and a backbone, and why.
+
+    Holds no clock, device or absolute path: the same images, backbone and seed give the same plan.
+    """
+
+    dataset: str
+    fingerprint: str
+    backbone: Backbone
+    evidence: Evidence
+    case: int
+    """1 to 4: in a plan the case that is aimed at, in a RUN that of what is handed over."""
+    indicated: int
+    """The case that was aimed at; a RUN's ``case`` is another where the frozen network won."""
+    taps: Taps
+    """Depths that the new layer reads; in a plan, that of the frozen network."""
+    strength: float
+    recipe: Recipe
+    weighting: str
+    """``none`` or ``balanced``."""
+    mirror: bool
+    """Whether the head is also fitted on the mirrored images."""
+    seed: int
+    test_fraction: float | None
+    split: str
+    """Where the held-out images come from: ``test``, ``val`` or ``held out`` by seed; or
+    ``cross-validated``: every image is held out once, in turn."""
+    train: int
+    test: int
+    left_out: int
+    reasons: tuple[Reason, ...]
+    alternatives: tuple[Alternative, ...]
+    overrides: tuple[str, ...]
+    trainings: tuple[Training, ...] = ()
+    """How the network is trained, beside the frozen one: none in cases 1 and 2. The second one
+    begins only where the first has not beaten the frozen network."""
+    validation: int = 0
+    """Training images that decide between the candidates."""
+    insists: bool = False
+    """Whether a trained network is handed over even where the frozen one does better."""
+    budget: float | None = None
+    """Seconds that the whole run may take."""
+    ran: tuple[Ran, ...] = ()
+    """In a RUN: the candidates, and what they scored."""
+    why: str = ""
+    """In a RUN: why that one of them was handed over."""
+    data: str = ""
+    """Where the images are, relative to the file the plan is written to."""
+    version: int = VERSION
+    engine: str = ""
+    """What ran the frozen network, and so the very numbers that all else follows from."""
+    among: tuple[Taps, ...] = ()
+    """The depths that the choice was among; cross-validation chooses among them anew each time."""
+    group_by: str = ""
+    """What people know to belong together, where that was said."""
+    near_copies: NearCopies = "group"
+    """What is done with copies of one capture."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of the images, in sentences."""
+
+    @property
+    def looked_at(self) -> Choices:
+        """The choices by which the images are looked at: seed, share, groups, copies and view."""
+        return Choices(
+            seed=self.seed,
+            test_fraction=self.test_fraction,
+            group_by=self.group_by or None,
+            near_copies=self.near_copies,
+            view=self.backbone.view,
+        )
+
+    @property
+    def cut(self) -> int:
+        """Depth of the deepest stage kept."""
+        return self.taps[-1]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the stages kept."""
+        return tuple(stage.name for stage in self.backbone.stages[: self.cut + 1])
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Names of the stages that are removed."""
+        return tuple(stage.name for stage in self.backbone.stages[self.cut + 1 :])
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the stages that are frozen: all that are kept, or those before the trained."""
+        if self.case in (1, 2) or not self.trainings or self.unchanged == "pretrained":
+            return self.kept
+        return self.kept[: self.kept.index(self.trainings[0].trainable_from)]
+
+    @property
+    def proof(self) -> str:
+        """How the result is proved: ``cross-validated``, ``held out``, or on its ``own test``."""
+        return self.split if self.split in (EACH_ONCE, "held out") else "own test"
+
+    @property
+    def judged(self) -> str:
+        """The images that the figures are of, in words."""
+        return (
+            "images that were each held out once" if self.split == EACH_ONCE else "held-out images"
+        )
+
+    @property
+    def small(self) -> bool:
+        """Whether a frozen network is proved by cross-validation, whatever else is tried."""
+        few = self.split == "held out" and self.test_fraction is None and self.test < FEW
+        return self.split == EACH_ONCE or few
+
+    @property
+    def start(self) -> Init | None:
+        """In a RUN: what the training of the network that was handed over began from, if any."""
+        starts: dict[str, Init] = {"fine-tuned": "pretrained", "from scratch": "random"}
+        names = [ran.name for ran in self.ran if ran.handed_over]
+        return starts.get(names[0]) if names else None
+
+    @property
+    def unchanged(self) -> Init | None:
+        """In a RUN: the start that was handed over because no epoch of training was better."""
+        still = any(ran.handed_over and ran.epochs == 0 for ran in self.ran)
+        return self.start if still else None
+
+    @property
+    def inputs(self) -> int:
+        """Width of the new layer's input."""
+        return sum(self.backbone.stages[depth].channels for depth in self.taps)
+
+    @property
+    def pinned(self) -> str:
+        """The engine, where a person chose it; else empty."""
+        return self.engine if f"--engine {self.engine}" in self.overrides else ""
+
+    def without_training(self) -> "Plan":
+        """The same for the frozen network alone."""
+        case = frozen_case(self.backbone, self.taps)
+        return dataclasses.replace(
+            self, case=case, indicated=case, trainings=(), validation=0, insists=False
+        )
+
+    @property
+    def title(self) -> str:
+        """The case in a sentence."""
+        size = "large" if self.evidence.large else "small"
+        likeness = "similar to" if self.evidence.similar else "different from"
+        set_ = f"Case {self.case}: {size} set, {likeness} the source"
+        if self.case in (3, 4):
+            return f"{set_}: {_training_in_words(self)}"
+        return f"{set_}{_although(self)}: {SURGERY[self.case]}"
+
+    def steps(self) -> tuple[Step, ...]:
+        """What is done, in order. Both the explanation and the run walk this list."""
+        return _steps(self)
+
+    def explain(self) -> str:
+        """The plan in plain sentences."""
+        lines = [f"{self.title}."]
+        lines += [f"{n}. {step.sentence}" for n, step in enumerate(self.steps(), 1)]
+        lines += ["Because:"]
+        lines += [f"- {reason.rule} {reason.fact} [{reason.source}]" for reason in self.reasons]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The picture of the surgery, for a notebook."""
+        from regraft import diagram
+
+        return diagram.html(diagram.of_plan(self))
+
+
+def _training_in_words(plan: Plan) -> str:
+    """What is done in cases 3 and 4; in a RUN, what came of it."""
+    if plan.unchanged:
+        return (
+            f"new last layer, all other weights {STARTS[plan.unchanged]}, for no epoch of training "
+            "was better than the start"
+        )
+    inits = {plan.start} if plan.start else {training.init for training in plan.trainings}
+    start = {1: "random weights" if "random" in inits else "pretrained weights"}.get(
+        len(inits), "pretrained weights, or from random ones"
+    )
+    return f"new last layer, train the network from {start}"
+
+
+def _although(plan: Plan) -> str:
+    """Why a frozen network is not cut as its similarity alone says, where it is not."""
+    if (plan.case == 1) == plan.evidence.similar:
+        return ""
+    if any(one.startswith(("--case 3", "--case 4", "--trainable")) for one in plan.overrides):
+        return ", kept whole for the training that was asked for"
+    if any(choice.startswith(("--case", "--cut")) for choice in plan.overrides):
+        return f", {'kept whole' if plan.case == 1 else 'cut'} as was asked"
+    evidence = plan.evidence
+    better = evidence.probes[evidence.chosen].accuracy > evidence.depths[-1].accuracy
+    word = "does better" if better else "fits as well"
+    clearly = "no earlier cut does clearly better"
+    return f", yet {clearly if plan.case == 1 else f'an earlier stage {word}'}"
+
+
+STARTS: Mapping[str, str] = {
+    "pretrained": "as they were pretrained",
+    "random": "as they were drawn",
+}
+
+SURGERY: Mapping[int, str] = {
+    1: "keep the whole network frozen, fit a new last layer",
+    2: "cut after an earlier stage, keep what is before it frozen, fit a new layer there",
+}
+
+
+def frozen_case(backbone: Backbone, taps: Taps) -> int:
+    """The case of a frozen network read at these depths: 1 with the last one, else 2."""
+    return 1 if taps[-1] == len(backbone.stages) - 1 else 2
+
+
+def weighting_of(counts: Sequence[int], choice: str) -> str:
+    """``auto`` weighs the classes evenly when the largest has five times the smallest.
+
+    A head fitted in closed form is not sampled for: there ``sampling`` means ``balanced``.
+    """
+    if choice != "auto":
+        return "balanced" if choice == "sampling" else choice
+    return "balanced" if max(counts) >= 5 * max(min(counts), 1) else "none"
+
+
+def stages_named(backbone: Backbone, taps: Taps) -> str:
+    """Taps in words: ``stage 3``, ``stage 3 to stage 6``."""
+    first, last = backbone.stages[taps[0]].name, backbone.stages[taps[-1]].name
+    return first if len(taps) == 1 else f"{first} to {last}"
+
+
+def _steps(plan: Plan) -> tuple[Step, ...]:
+    backbone, cut = plan.backbone, plan.backbone.stages[plan.cut].name
+    count = len(plan.evidence.classes)
+    reads = stages_named(backbone, plan.taps)
+    stages = f"{', '.join(plan.dropped)} and " if plan.dropped else ""
+    dropped = f"drop {stages}the old head"
+    start = (
+        "from random weights, by gradient descent"
+        if plan.recipe == "textbook"
+        else f"by ridge regression (strength {plan.strength:g}) on the cached features"
+    )
+    views = " and their mirror images" if plan.mirror else ""
+    weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
+    first = ", for a start" if plan.trainings else ""
+    steps = [
+        Step("load", f"Take {backbone.name}, trained on {backbone.source}{_run_by(plan)}."),
+        Step("cut", f"Cut it after {cut}: {dropped}."),
+        Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
+        Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
+        Step("fit", f"Fit that layer {start}, on {plan.train:,} images{views}{weighed}."),
+        *(_training_step(plan, number) for number in range(len(plan.trainings))),
+    ]
+    if plan.trainings:
+        steps.append(Step("choose", _choosing(plan)))
+    if plan.recipe == "tuned" or plan.trainings:
+        held = "validation" if plan.trainings else "cross-validated"
+        steps.append(Step("calibrate", f"Set its temperature on the {held} predictions."))
+    if plan.test:
+        steps.append(Step("evaluate", _judging(plan)))
+    return tuple(steps)
+
+
+def _run_by(plan: Plan) -> str:
+    return f"; {plan.engine} runs it" if plan.engine else ""
+
+
+def _judging(plan: Plan) -> str:
+    turns = "choosing and fitting anew without it"
+    if plan.split == EACH_ONCE:
+        return f"Judge it by cross-validation: hold each of the {plan.test:,} images out, {turns}."
+    once = f"Judge it once on the {plan.test:,} held-out images."
+    if plan.trainings and plan.small and not plan.insists:
+        every = f"all {plan.train + plan.test:,} images"
+        once += f" The frozen network instead by holding each of {every} out, {turns}; its layer"
+        once += " is then fitted on all of them."
+    return once
+
+
+def _training_step(plan: Plan, number: int) -> Step:
+    training = plan.trainings[number]
+    names = [stage.name for stage in plan.backbone.stages]
+    from_here = names.index(training.trainable_from)
+    what = "every stage" if from_here == 0 else f"{', '.join(names[from_here:])}"
+    layer = "the fitted layer" if training.fitted else "a new layer of random weights"
+    rates = ", ".join(f"{rate:g}" for rate in training.rates)
+    race = (
+        f"learning rates {rates} race and the best goes on"
+        if len(training.rates) > 1
+        else f"learning rate {rates}"
+    )
+    usual = f"{race}, up to {training.epochs} epochs"
+    if training.init == "random":
+        unless = (
+            "If the trained network has not beaten the frozen one, train" if number else "Train"
+        )
+        return Step("scratch", f"{unless} the network from random weights: {usual}.")
+    return Step("tune", f"Train {what} from the pretrained weights under {layer}: {usual}.")
+
+
+def _choosing(plan: Plan) -> str:
+    if plan.insists:
+        return (
+            "Hand over the trained network, as was asked, unless training comes to nothing, and "
+            "say what the frozen one gets."
+        )
+    return (
+        f"Hand over the candidate that is best on {plan.validation:,} validation images, "
+        "the cheapest of those within one standard error."
+    )
+
+
+def with_data(plan: Plan, data: str) -> Plan:
+    """The plan with the place of its images, relative to the file it is written to."""
+    return dataclasses.replace(plan, data=data)

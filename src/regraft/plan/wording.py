@@ -1,0 +1,155 @@
+"""Sentences about a plan or a run that several pages say: terminal, card, report, drawing.
+
+Each is '' where there is nothing to say, so that a page says what the figures bear out, and all
+pages say the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regraft.data.splits import EACH_ONCE
+from regraft.plan.definition import Plan, frozen_case, stages_named
+from regraft.plan.evidence import Probe
+
+Metrics = Mapping[str, Any]
+
+NO_IMAGE = "no held-out image"
+"""What stands in place of the figures of a class of which none was held out."""
+
+
+def unchanged(plan: Plan) -> str:
+    """That a network was trained, and its weights are still those it began with."""
+    said = {
+        "pretrained": "Fine-tuning was tried; no epoch was better than the start, so the weights "
+        "are the pretrained ones under a new layer.",
+        "random": "Training from random weights was tried; no epoch was better than the start, so "
+        "the weights are the random ones that were drawn.",
+    }
+    return said[plan.unchanged] if plan.unchanged else ""
+
+
+def unjudged(metrics: Metrics) -> list[str]:
+    """The classes without a held-out image, of which no figure is known."""
+    return [name for name, one in metrics["per_class"].items() if not one["n"]]
+
+
+def once(plan: Plan) -> str:
+    """What was chosen once, and not anew without each of the images that judge the network."""
+    by = max((reason.once for reason in plan.reasons), default=0)
+    found = []
+    if by:
+        found.append(f"how pictures are seen (scale, crop or border), on {by:,} of them")
+    if plan.ran:
+        found.append(f"that it is no trained network, on {plan.validation:,} of them")
+    if plan.split != EACH_ONCE or not found:
+        return ""
+    return f"Chosen once, not anew: {'; and '.join(found)}."
+
+
+def remarks(plan: Plan, metrics: Metrics) -> list[str]:
+    """What a page that shows a run says beside its figures."""
+    found = (unchanged(plan), surprise(plan, metrics), overrun(metrics))
+    return [said for said in found if said]
+
+
+def looking(
+    *, images: int, recalled: int, seconds: float, choosing: float, engine: str, speed: float
+) -> str:
+    """What looking at the images took: of the cache, of the engine, and of its choice.
+
+    Args:
+        images: how many there are.
+        recalled: how many of them the cache knew.
+        seconds: of the pass, the choice apart.
+        choosing: seconds of the choice of an engine; 0 where it was remembered.
+        engine: its name; '' where none was needed.
+        speed: its images/s.
+    """
+    known = {0: "none of them", images: "all of them"}.get(recalled, f"{recalled:,} of them")
+    parts = [
+        f"looking at the images took {seconds:.1f} s: {images:,} images, {known} from the cache"
+    ]
+    if engine:
+        parts.append(f"{engine} runs {speed:,.0f} images/s here")
+    if choosing >= 0.05:
+        parts.append(f"choosing that engine took {choosing:.1f} s before")
+    return "; ".join(parts)
+
+
+def spent(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
+    """What the time of a run went into: names, and seconds that add up to its ``total``."""
+    named = {
+        "audit": "audit",
+        "engine": "choosing an engine",
+        "probe": "looking",
+        "fit": "fit",
+        "evaluate": "judging",
+    }
+    parts = [(said, seconds.get(part, 0.0)) for part, said in named.items()]
+    rest = seconds["total"] - sum(value for _, value in parts)
+    return [(name, value) for name, value in (*parts, ("all else", rest)) if value >= 0.005]
+
+
+def overrun(metrics: Metrics) -> str:
+    """That the run took longer than it was to."""
+    over, total = metrics.get("over_budget", 0.0), metrics["seconds"]["total"]
+    if not over > 0:
+        return ""
+    return f"The budget of {metrics['budget']:g} s was overrun: the run took {total:.1f} s."
+
+
+def surprise(plan: Plan, metrics: Metrics) -> str:
+    """That the held-out images are not what cross-validation led to expect.
+
+    That is an expectation of the frozen network: a trained one may well do better.
+    """
+    if plan.split == EACH_ONCE:
+        return ""  # no image is another than those of cross-validation
+    low, high = metrics["accuracy_interval"]
+    least, most = plan.evidence.expected_interval
+    expected = f"cross-validation on the training images led to expect {plan.evidence.expected:.1%}"
+    if plan.start:
+        expected += " of the frozen network"
+    if high < least:
+        return (
+            f"That is less than expected: {expected}. The held-out images may be harder (another "
+            "camera, place or time), or the training images come in series of near-same pictures."
+        )
+    if low > most and not plan.start:
+        return f"That is more than expected: {expected}. The held-out images may be easier."
+    return ""
+
+
+def by_loss(plan: Plan) -> str:
+    """That another depth is more accurate than the one that is read, and why it is not read."""
+    evidence, backbone = plan.evidence, plan.backbone
+    chosen = evidence.probes[evidence.chosen]
+    best = max(_choice(plan), key=lambda probe: probe.accuracy)
+    if best.accuracy <= chosen.accuracy:
+        return ""
+    why = (
+        f"there it errs by {chosen.loss:.3f}, the other by {best.loss:.3f}"
+        if chosen.loss <= best.loss
+        else f"there the other errs by {best.loss:.3f}, and what is read, by {chosen.loss:.3f}, "
+        "is the simplest within one standard error of the best"
+    )
+    other, own = stages_named(backbone, best.taps), stages_named(backbone, chosen.taps)
+    return (
+        f"{other} tells more of the images ({best.accuracy:.1%}) than {own}, which is read "
+        f"({chosen.accuracy:.1%}): the squared error of the probabilities decides; {why}."
+    )
+
+
+def _choice(plan: Plan) -> Sequence[Probe]:
+    """The probes that were to be had: all of them, or those that what was asked for leaves."""
+    evidence, backbone = plan.evidence, plan.backbone
+    chosen = evidence.probes[evidence.chosen].taps
+    found = list(evidence.probes)
+    if any(choice.startswith(("--case", "--trainable-from")) for choice in plan.overrides):
+        case = frozen_case(backbone, chosen)
+        found = [probe for probe in found if frozen_case(backbone, probe.taps) == case]
+    if any(choice.startswith("--cut") for choice in plan.overrides):
+        found = [probe for probe in found if probe.taps[-1] == chosen[-1]]
+    if plan.recipe == "textbook":
+        found = [probe for probe in found if len(probe.taps) == 1]
+    return found

@@ -1,0 +1,277 @@
+"""The depth curve, the training curves, the calibration curve, and accuracies side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.metrics import BINS, wilson
+from regraft.plan.definition import Plan
+from regraft.report.charts.frame import (
+    LETTER,
+    Frame,
+    band,
+    dot,
+    line,
+    path,
+    rules,
+    short,
+    svg,
+    text,
+    ticks,
+    turned,
+    upright,
+)
+
+STYLES = ("t0", "t1", "t2", "t3")
+
+
+def percent(share: float) -> str:
+    """A tick's share."""
+    return f"{share:.0%}"
+
+
+def depth_curve(plan: Plan) -> str:
+    """Cross-validated accuracy of a probe on each depth, what is read, and guessing."""
+    depths, stages = plan.evidence.depths, plan.backbone.stages
+    chosen = plan.evidence.probes[plan.evidence.chosen]
+    lows = [probe.interval[0] for probe in depths]
+    marks = ticks(min([*lows, plan.evidence.guess]), 1.0)
+    names = [short(stage.name) for stage in stages]
+    frame = _staged(names, (marks[0], marks[-1]))
+    places = list(range(len(depths)))
+    parts = [*rules(frame, marks, percent), upright(frame, "accuracy")]
+    parts += _names(frame, names)
+    parts.append(band(frame, places, [probe.interval for probe in depths]))
+    guess = frame.y(plan.evidence.guess)
+    parts.append(line(frame.left, guess, frame.wide - frame.right, guess, "chance"))
+    parts.append(path(frame, [(d, p.accuracy) for d, p in enumerate(depths)], "t0"))
+    for d, probe in enumerate(depths):
+        full = " full" if probe.taps == chosen.taps else ""
+        title = f"{stages[d].name}: {probe.accuracy:.1%}"
+        parts.append(dot(frame.x(d), frame.y(probe.accuracy), f"t0{full}", 6 if full else 4, title))
+    if len(chosen.taps) > 1:
+        parts += _together(frame, chosen.taps, chosen.accuracy)
+    listed = ", ".join(f"{s.name} {p.accuracy:.1%}" for s, p in zip(stages, depths, strict=True))
+    return svg(frame, f"Accuracy of a probe on each depth: {listed}.", parts)
+
+
+def _staged(names: Sequence[str], ys: tuple[float, float]) -> Frame:
+    """A frame with stages along x; long names are turned and need more room below."""
+    wide = max(460, 62 + 34 * len(names))
+    longest = max(len(name) for name in names)
+    slanted = longest * LETTER * len(names) > wide - 82
+    foot = 30 + (longest * LETTER * 0.62 if slanted else 0)
+    return Frame((-0.5, len(names) - 0.5), ys, wide=wide, high=264 + foot, foot=foot)
+
+
+def _names(frame: Frame, names: Sequence[str]) -> list[str]:
+    slanted = frame.foot > 30
+    at = frame.floor + (16 if slanted else 20)
+    if slanted:
+        return [turned(frame.x(d) + 5, at, name) for d, name in enumerate(names)]
+    return [text(frame.x(d), at, name) for d, name in enumerate(names)]
+
+
+def _together(frame: Frame, taps: Sequence[int], accuracy: float) -> list[str]:
+    """Several depths read at once: a bar over them, with a mark at each."""
+    y = frame.y(accuracy)
+    bar = line(frame.x(taps[0]), y, frame.x(taps[-1]), y, "line t1")
+    return [bar, *(dot(frame.x(d), y, "t1 full", 5) for d in taps)]
+
+
+# ---- training
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One candidate's epochs as the log has them."""
+
+    name: str
+    epochs: tuple[float, ...]
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    """On the validation images; empty where none were looked at."""
+
+
+def trained(log: Sequence[Mapping[str, object]]) -> list[Candidate]:
+    """The candidates that a log tells of, in the order in which they began."""
+    rows: dict[str, dict[float, Mapping[str, object]]] = {}
+    for row in log:
+        if row.get("step") == "train" and _number(row.get("epoch")) is not None:
+            rows.setdefault(str(row.get("what")), {})[_number(row["epoch"]) or 0.0] = row
+    return [_candidate(name, epochs) for name, epochs in rows.items()]
+
+
+def _candidate(name: str, rows: Mapping[float, Mapping[str, object]]) -> Candidate:
+    epochs = sorted(rows)
+    judged = [_number(rows[epoch].get("validation_accuracy")) for epoch in epochs]
+    return Candidate(
+        name,
+        tuple(epochs),
+        tuple(_number(rows[epoch].get("loss")) or 0.0 for epoch in epochs),
+        tuple(value for value in judged if value is not None) if None not in judged else (),
+    )
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def loss_curve(candidates: Sequence[Candidate]) -> str:
+    """Loss on the training images, epoch by epoch."""
+    most = max(max(one.loss) for one in candidates) or 1.0
+    marks = ticks(0.0, most)
+    frame = _epochs(candidates, (0.0, marks[-1]))
+    parts = [*rules(frame, marks, lambda value: f"{value:g}"), upright(frame, "training loss")]
+    ends = "; ".join(f"{one.name} ends at {one.loss[-1]:.3f}" for one in candidates)
+    drawn = [(one.epochs, one.loss) for one in candidates]
+    return _curves(frame, parts, drawn, f"Training loss by epoch: {ends}.")
+
+
+def accuracy_curve(candidates: Sequence[Candidate]) -> str:
+    """Accuracy on the validation images, epoch by epoch; '' where none were looked at."""
+    judged = [one if one.accuracy else None for one in candidates]
+    seen = [one for one in judged if one is not None]
+    if not seen:
+        return ""
+    low, high = (pick(pick(one.accuracy) for one in seen) for pick in (min, max))
+    marks = ticks(max(low - 0.02, 0.0), min(high + 0.02, 1.0))
+    frame = _epochs(candidates, (marks[0], marks[-1]))
+    parts = [*rules(frame, marks, percent), upright(frame, "validation accuracy")]
+    best = "; ".join(f"{one.name} reaches {max(one.accuracy):.1%}" for one in seen)
+    drawn = [((), ()) if one is None else (one.epochs, one.accuracy) for one in judged]
+    return _curves(frame, parts, drawn, f"Validation accuracy by epoch: {best}.")
+
+
+def _epochs(candidates: Sequence[Candidate], ys: tuple[float, float]) -> Frame:
+    last = max(one.epochs[-1] for one in candidates)
+    return Frame((1.0, max(last, 2.0)), ys, foot=44)
+
+
+def _curves(
+    frame: Frame,
+    parts: Sequence[str],
+    drawn: Sequence[tuple[Sequence[float], Sequence[float]]],
+    title: str,
+) -> str:
+    found, last = list(parts), int(frame.xs[1])
+    for epoch in sorted({1, *range(0, last + 1, max(1, -(-last // 8)))} - {0}):
+        found.append(text(frame.x(epoch), frame.floor + 19, f"{epoch}"))
+    middle = (frame.left + frame.wide - frame.right) / 2
+    found.append(text(middle, frame.high - 6, "epoch", "axis"))
+    for n, (xs, ys) in enumerate(drawn):
+        style = f"{STYLES[n % len(STYLES)]} dash{n // len(STYLES) % 3}"
+        found.append(path(frame, list(zip(xs, ys, strict=True)), style))
+        found += [dot(frame.x(x), frame.y(y), style, 2.5) for x, y in zip(xs, ys, strict=True)]
+    return svg(frame, title, found)
+
+
+def swatch(number: int) -> str:
+    """A candidate's line for the legend."""
+    style = f"{STYLES[number % len(STYLES)]} dash{number // len(STYLES) % 3}"
+    return (
+        '<svg class="swatch" viewBox="0 0 30 16" aria-hidden="true">'
+        f'<path class="line {style}" d="M1 8H29"/></svg>'
+    )
+
+
+# ---- calibration
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images of like confidence: how many, how confident, how many of them are right."""
+
+    low: float
+    n: int
+    confidence: float
+    right: int
+
+
+def bins(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> list[Bin]:
+    """The bins of the calibration error, those without an image left out."""
+    confidence = np.asarray(probabilities, np.float64).max(1)
+    right = probabilities.argmax(1) == truth
+    where = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return [
+        Bin(
+            b / BINS,
+            int((where == b).sum()),
+            float(confidence[where == b].mean()),
+            int(right[where == b].sum()),
+        )
+        for b in range(BINS)
+        if (where == b).any()
+    ]
+
+
+def reliability(found: Sequence[Bin]) -> str:
+    """Confidence against accuracy, with intervals, over the share of images in each bin."""
+    frame = Frame((0.0, 1.0), (0.0, 1.0), wide=480, high=430, foot=120, right=26)
+    low = frame.floor + 78
+    parts = [*rules(frame, (0.0, 0.25, 0.5, 0.75, 1.0), percent), upright(frame, "accuracy")]
+    parts.append(line(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "chance"))
+    most = max(one.n for one in found)
+    for one in found:
+        left, right = frame.x(one.low), frame.x(one.low + 1 / BINS)
+        tall = 46 * one.n / most
+        parts.append(
+            f'<rect class="bar" x="{left + 1:.1f}" y="{low - tall:.1f}" '
+            f'width="{right - left - 2:.1f}" height="{max(tall, 1):.1f}">'
+            f"<title>{one.n:,} images</title></rect>"
+        )
+        at, ends = frame.x(one.confidence), wilson(one.right, one.n)
+        parts.append(line(at, frame.y(ends[0]), at, frame.y(ends[1]), "whisker t0"))
+    points = [(one.confidence, one.right / one.n) for one in found]
+    for (x, y), one in zip(points, found, strict=True):
+        title = f"confidence {x:.1%}, right {one.right:,} of {one.n:,}"
+        parts.append(dot(frame.x(x), frame.y(y), "t0 full", 2.5 + 5 * (one.n / most) ** 0.5, title))
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(text(frame.x(share), low + 16, percent(share)))
+    parts.append(text(frame.left + 3, low - 48, f"images, at most {most:,}", "axis", "start"))
+    middle = (frame.left + frame.wide - frame.right) / 2
+    parts.append(text(middle, frame.high - 4, "confidence", "axis"))
+    return svg(frame, _calibrated(found), parts, "small")
+
+
+def _calibrated(found: Sequence[Bin]) -> str:
+    said = ", ".join(
+        f"{one.confidence:.0%} confident: {one.right / one.n:.0%} right" for one in found
+    )
+    return f"Accuracy against confidence: {said}."
+
+
+# ---- side by side
+
+
+def intervals(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> str:
+    """Accuracies with their intervals, under each other: label, value, interval, whether chosen."""
+    low = min(ends[0] for _, _, ends, _ in rows)
+    marks = ticks(low, 1.0)
+    wide = 24 + LETTER * max(len(label) for label, *_ in rows)
+    frame = Frame(
+        (marks[0], marks[-1]),
+        (len(rows) - 0.5, -0.5),
+        high=52 + 38 * len(rows),
+        left=wide,
+        right=24,
+        foot=44,
+    )
+    parts = []
+    for mark in marks:
+        parts.append(line(frame.x(mark), frame.top, frame.x(mark), frame.floor, "grid"))
+        parts.append(text(frame.x(mark), frame.floor + 18, percent(mark)))
+    for n, (label, value, ends, chosen) in enumerate(rows):
+        y, how = frame.y(n), "t1" if chosen else "t0"
+        parts.append(text(wide - 10, y + 4.5, label, "own" if chosen else "", "end"))
+        parts.append(line(frame.x(ends[0]), y, frame.x(ends[1]), y, f"whisker {how}"))
+        parts.append(dot(frame.x(value), y, f"{how} full", 6, f"{value:.1%}"))
+    middle = (frame.left + frame.wide - frame.right) / 2
+    parts.append(text(middle, frame.high - 6, "accuracy, 95% interval", "axis"))
+    listed = ", ".join(f"{label} {value:.1%}" for label, value, *_ in rows)
+    return svg(frame, f"Accuracy: {listed}.", parts)

@@ -1,0 +1,1 @@
+"""A RUN: what it holds, how it is written whole, and how it answers."""

@@ -1,0 +1,269 @@
+"""The Result: a folder that stands on its own.
+
+=====================  ==========================================================================
+``plan.json``          what was decided and why
+``config.json``        classes, preprocessing, surgery; `write_run` adds format, version, tensors
+                       and ``weights_sha256``, in hex; without that the weights are not checked
+``metrics.json``       what it got on the held-out images, see `regraft.results.files.METRICS`
+``model.safetensors``  the weights; the new layer is ``head.weight`` [C, D] and ``head.bias`` [C]
+``predictions.csv``    every held-out image: truth, prediction, probabilities
+``log.csv``            how the fitting went
+``audit.csv``          every image that was left out: path, reason, detail
+``README.md``          the model card
+``report.html``        what it got, for people; may be drawn anew or be absent
+=====================  ==========================================================================
+"""
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from regraft.errors import RunError
+from regraft.metrics import Scores
+from regraft.results.atomic import check_target, restore, steady, whole_folder
+from regraft.results.files import (
+    DIGEST,
+    FILES,
+    FORMAT,
+    PAGE,
+    VERSION,
+    Tensors,
+    config_problems,
+    json_text,
+    metrics_problems,
+    read_json,
+    read_tensors,
+    safetensors_bytes,
+    shapes,
+    weights_problems,
+    write_bytes,
+    write_csv,
+    write_text,
+)
+
+LATER = (PAGE, "tensorboard", ".DS_Store")
+"""What may lie in a run beside its files and is replaced with it."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Held-out images as they are shown to people: n paths, truth int [n], probabilities [n, C]."""
+
+    paths: Sequence[str]
+    truth: NDArray[Any]
+    probabilities: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run folder holds, read and checked; the plan as JSON text."""
+
+    folder: Path
+    plan: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+
+
+def metrics_of(
+    scores: Scores,
+    *,
+    case: int,
+    taps: Sequence[int],
+    proof: str,
+    seconds: Mapping[str, float],
+    engine: str,
+    images_per_second: float,
+) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds."""
+    return scores.to_json() | {
+        "case": case,
+        "taps": list(taps),
+        "proof": proof,
+        "seconds": dict(seconds),
+        "engine": engine,
+        "images_per_second": images_per_second,
+    }
+
+
+def check_destination(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse before the work what `write_run` would refuse after it.
+
+    Raises:
+        RunError: something is there that may not be replaced, or nothing can be written there.
+
+    """
+    check_target(folder, partial(_objections, overwrite=overwrite))
+
+
+def write_run(
+    folder: Path,
+    *,
+    plan: str,
+    config: Mapping[str, Any],
+    tensors: Tensors,
+    metrics: Mapping[str, Any],
+    predictions: Predictions,
+    log: Sequence[Mapping[str, object]],
+    audit: Iterable[Sequence[str]],
+    card: str,
+    page: str = "",
+    overwrite: bool = False,
+) -> None:
+    """Write a run folder, whole or not at all (see `regraft.results.atomic`).
+
+    Args:
+        folder: where; missing parents are made. An empty folder there is taken.
+        plan: JSON text.
+        config: at least ``classes``, the names in the order of the head's outputs.
+        tensors: at least ``head.weight`` [C, D] and ``head.bias`` [C].
+        metrics: at least the keys of `regraft.results.files.METRICS`.
+        predictions: of the held-out images, columns in the order of ``classes``.
+        log: rows; their keys are the columns.
+        audit: rows of path, reason, detail.
+        card: text of the model card.
+        page: text of the report, if there is one.
+        overwrite: replace a run that is there. What is no run is never replaced.
+
+    Raises:
+        RunError: the folder may not be replaced, or the disk is full or cannot be written.
+        ValueError: the parts do not fit each other.
+
+    """
+    weights = safetensors_bytes(tensors)
+    config = dict(config) | {"format": FORMAT, "version": VERSION, "tensors": shapes(tensors)}
+    config[DIGEST] = hashlib.sha256(weights).hexdigest()
+    json.loads(plan)
+    if problems := [*config_problems(config, tensors), *metrics_problems(metrics)]:
+        raise ValueError("; ".join(problems))
+    table = _prediction_rows(predictions, config["classes"])
+    with whole_folder(folder, partial(_objections, overwrite=overwrite)) as place:
+        write_text(place / "plan.json", plan)
+        write_text(place / "config.json", json_text(config))
+        write_text(place / "metrics.json", json_text(metrics))
+        write_bytes(place / "model.safetensors", weights)
+        write_csv(place / "predictions.csv", table)
+        write_csv(place / "log.csv", _log_rows(log))
+        write_csv(place / "audit.csv", [("path", "reason", "detail"), *audit])
+        write_text(place / "README.md", card)
+        if page:
+            write_text(place / PAGE, page)
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read a run folder and check that its parts are whole and fit each other.
+
+    Raises:
+        RunError: no such folder, no run, or a damaged one; every problem is named.
+
+    """
+    return steady(folder, _read)
+
+
+def _read(folder: Path) -> RunFiles:
+    _check_is_run(folder)
+    problems = [
+        f"{name}: must be there, is missing" for name in FILES if not (folder / name).is_file()
+    ]
+    plan = read_json(folder / "plan.json", problems)
+    config = read_json(folder / "config.json", problems)
+    metrics = read_json(folder / "metrics.json", problems)
+    tensors = read_tensors(folder / "model.safetensors", problems)
+    if config is not None:
+        problems += [f"config.json: {problem}" for problem in config_problems(config, tensors)]
+    if metrics is not None:
+        problems += [f"metrics.json: {problem}" for problem in metrics_problems(metrics)]
+    if config is not None and tensors is not None and not problems:
+        problems += weights_problems(config, folder / "model.safetensors")
+    if plan is None or config is None or metrics is None or tensors is None or problems:
+        remedy = "Take the folder from where it is whole, or make it anew with `regraft fit`."
+        raise RunError(f"The run '{folder}' is damaged.", [*problems, remedy])
+    text = (folder / "plan.json").read_text(encoding="utf-8")
+    return RunFiles(folder, text, config, metrics, tensors)
+
+
+# ---- what may be replaced
+
+
+def _objections(folder: Path, *, overwrite: bool) -> list[str]:
+    """Tell why what is at ``folder`` must not be replaced by a run."""
+    if not folder.is_dir():
+        return ["must be a folder, is a file; name another folder"]
+    found = sorted(os.listdir(folder))
+    if not found:
+        return []
+    if not is_run(folder):
+        return [f"must be a regraft run or new, holds {_some(found)}; name another folder"]
+    if not overwrite:
+        return ["must not exist yet, is a run; name another folder, or ask for --overwrite"]
+    if others := [name for name in found if name not in (*FILES, *LATER)]:
+        return [f"must hold what regraft wrote only, also holds {_some(others)}; move that away"]
+    return []
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder bears the stamp of a run, whole or damaged."""
+    config = read_json(folder / "config.json", [])
+    return config is not None and config.get("format") == FORMAT
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
+    """Return the rows of ``predictions.csv``; nine digits give a float32 back exactly."""
+    p, n = predictions.probabilities, len(predictions.paths)
+    if p.shape != (n, len(classes)) or predictions.truth.shape != (n,):
+        raise ValueError(
+            f"predictions must fit {n} paths and {len(classes)} classes, got {p.shape}"
+        )
+    head = ["path", "truth", "prediction", "correct", "confidence"]
+    rows = [head + [f"p_{name}" for name in classes]]
+    best = p.argmax(1)
+    for path, t, b, row in zip(predictions.paths, predictions.truth, best, p, strict=True):
+        correct = "true" if t == b else "false"
+        figures = [f"{value:.9g}" for value in (row[b], *row)]
+        rows.append([path, classes[t], classes[b], correct, *figures])
+    return rows
+
+
+def _log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
+    columns = list(dict.fromkeys(key for row in log for key in row))
+    return [list(columns), *([row.get(key, "") for key in columns] for row in log)]
+
+
+# ---- what is there instead of a run
+
+
+def _check_is_run(folder: Path) -> None:
+    restore(folder)
+    if folder.is_dir() and (is_run(folder) or any((folder / name).is_file() for name in FILES[:4])):
+        return
+    if folder.is_dir():
+        found = _some(sorted(os.listdir(folder))) or "nothing"
+        problem = f"must hold {', '.join(FILES[:4])}; holds {found}"
+    elif folder.exists():
+        problem = "must be a folder, is a file"
+    else:
+        problem = f"must be there, is not{_near(folder)}"
+    raise RunError(f"'{folder}' is no regraft run.", [problem, "A run is made by `regraft fit`."])
+
+
+def _near(folder: Path) -> str:
+    """Name the runs beside a folder that is not there, those of like name first."""
+    try:
+        beside = [entry.name for entry in folder.parent.iterdir() if (entry / FILES[1]).is_file()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(folder.name, beside, n=3) or sorted(beside)
+    return f"; beside it: {_some(close)}" if close else ""

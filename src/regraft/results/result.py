@@ -1,0 +1,256 @@
+"""A Result: what a run got, and a classifier for new images."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from regraft.backbones import Backbone, Weights
+from regraft.data.dataset import some
+from regraft.data.images import Facts, View, deep
+from regraft.data.readers.pictures import bytes_of, several
+from regraft.features import engines
+from regraft.features.engines import Calibration, Engine, Pixels
+from regraft.features.extract import Survey, survey
+from regraft.heads.ridge import Head
+from regraft.metrics import softmax
+from regraft.networks.changes import Change
+from regraft.plan import serialize as planfile
+from regraft.plan.definition import Plan
+from regraft.results import folder as result
+from regraft.results.card import model_card
+from regraft.results.folder import Predictions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+log = logging.getLogger("regraft")
+
+MANY = 256
+"""Images from which it pays to convert a network that this machine does not know, and to measure
+what runs it fastest: about what the reference does in the time that this takes."""
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""A path, a file's bytes, a PIL image, or pixels of 0..255, or floats of 0..1, ``[height, width]``
+or with channels last or first (:mod:`regraft.data.readers.pictures`)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one image is. ``top``: (class, share) of the likeliest, most likely first.
+
+    ``problem`` says why there is none; it is empty otherwise.
+    """
+
+    path: str
+    top: tuple[tuple[str, float], ...] = ()
+    problem: str = ""
+
+    @property
+    def label(self) -> str:
+        """The likeliest class; empty where the image could not be read."""
+        return self.top[0][0] if self.top else ""
+
+    @property
+    def confidence(self) -> float:
+        """Its calibrated share of probability, in 0..1; 0 where the image could not be read."""
+        return self.top[0][1] if self.top else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fitted network with its plan and its held-out figures.
+
+    ``tensors`` are the weights of the whole network: ``trunk.*``, ``head.weight``, ``head.bias``.
+    """
+
+    plan: Plan
+    classes: tuple[str, ...]
+    metrics: Mapping[str, Any]
+    tensors: Mapping[str, NDArray[Any]]
+    changes: tuple[Change, ...]
+    predictions: Predictions | None = field(repr=False)
+    log: tuple[Mapping[str, object], ...] = field(repr=False)
+    audit: tuple[tuple[str, str, str], ...] = field(repr=False)
+    cache: Path
+    network: "Callable[[], nn.Module]" = field(repr=False)
+    """Builds the network with torch, with the weights that it has now, for engines that need it.
+    Its head, and what comes after the deepest tap, need not mean anything."""
+    folder: Path | None = None
+    draw: "Callable[[Result, str], str] | None" = field(default=None, repr=False)
+    """Draws the report, given the model card's text; where there is none, none is written."""
+
+    @property
+    def head(self) -> Head:
+        """The new layer."""
+        return Head(self.plan.taps, self.tensors["head.weight"], self.tensors["head.bias"])
+
+    def predict(self, images: Picture | Sequence[Picture], top: int = 1) -> list[Prediction]:
+        """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
+
+        Lists of lists of numbers are taken as an array of that shape is, see
+        :func:`regraft.data.readers.pictures.several`.
+        What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
+        machine that does not know the network, :data:`MANY` images begin with some seconds in
+        which the fastest engine is found.
+        """
+        pictures = several(images)
+        found = self._look(pictures)
+        shares = softmax(self.head.logits(found.features[0]))
+        return [
+            self._prediction(_name(image, n), facts.problem and facts.detail, row, top)
+            for n, (image, facts, row) in enumerate(zip(pictures, found.facts, shares, strict=True))
+        ]
+
+    def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
+        """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
+        found = self._look(several(images))
+        shares = softmax(self.head.logits(found.features[0]))
+        shares[[bool(facts.problem) for facts in found.facts]] = np.nan
+        return shares
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the RUN folder, whole or not at all.
+
+        Raises:
+            RunError: something is there that may not be replaced, or it cannot be written.
+        """
+        if self.predictions is None:
+            raise ValueError("a loaded result lies in its folder already; copy that")
+        card = model_card(self.plan, self.metrics)
+        result.write_run(
+            Path(folder),
+            plan=planfile.dumps(self.plan),
+            config=self._config(),
+            tensors=self.tensors,
+            metrics=self.metrics,
+            predictions=self.predictions,
+            log=self.log,
+            audit=self.audit,
+            card=card,
+            page=self.draw(self, card) if self.draw else "",
+            overwrite=overwrite,
+        )
+
+    def _config(self) -> dict[str, Any]:
+        """What is needed beside the weights to build and feed the network."""
+        changed = [
+            {"kind": c.kind, "name": c.name, "parameters": c.parameters} for c in self.changes
+        ]
+        return {
+            "classes": list(self.classes),
+            "backbone": self.plan.backbone.to_json(),
+            "taps": list(self.plan.taps),
+            "surgery": changed,
+        }
+
+    def trunk(self) -> "nn.Module":
+        """The trunk that reads the taps, built with torch."""
+        from regraft.networks import build as networks
+
+        return networks.trunk(self.network(), self.plan.backbone, self.plan.taps)
+
+    @cached_property
+    def record(self) -> Backbone:
+        """The record of the network as it is now: its own weights, and no stage after the cut."""
+        return retrained(self.plan.backbone, self.tensors, self.plan.cut)
+
+    def engine(self) -> Engine:
+        """What runs the trunk: what this machine knows, else the reference."""
+        return self._found()[0]
+
+    def exact_engine(self) -> Engine:
+        """The same, for a long use.
+
+        Where this machine does not know the network, OpenVINO in float32 is made ready, which takes
+        some seconds; the reference where that is not faster.
+        """
+        engine, known = self._found()
+        if known is not None:
+            return engine
+        return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
+
+    def _found(self) -> tuple[Engine, Calibration | None]:
+        """The engine, and how it was chosen; None for the reference, where nothing is remembered.
+
+        What is remembered of the backbone counts where nothing was trained.
+        """
+        taps, build, known = self.plan.taps, self.network, None
+        records = [self.plan.backbone] if self.plan.case in (1, 2) else []
+        for record in [*records, self.record]:
+            for wish in dict.fromkeys([self._own, ""]):
+                known = known or engines.remembered(
+                    record, self.cache, build=build, wish=wish, taps=taps
+                )
+        return known or (engines.reference(self.record, taps, build=build), None)
+
+    @property
+    def _own(self) -> str:
+        """The engine whose numbers the report shows; empty where there is none of that name."""
+        name = str(self.metrics.get("engine", ""))
+        return name if engines.is_known(name) else ""
+
+    def _chosen(self, pixels: Pixels) -> Engine:
+        """An engine for the network as it is now: that of the report, if this machine has it."""
+        taps, build, wish = self.plan.taps, self.network, self._own
+        record, cache = self.record, self.cache
+        return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
+
+    def _look(self, images: Sequence[Picture]) -> Survey:
+        """The features of the images. Many of them pay for a choice of the engine."""
+        engine, known = self._found()
+        settled = known is not None and not known.provisional
+        view = self.plan.backbone.view
+        found = survey(
+            lambda i: bytes_of(images[i], wide=view.integers is not None),
+            len(images),
+            [view],
+            self.plan.inputs,
+            engine=engine if settled or len(images) < MANY else None,
+            choose=lambda pixels, indices: self._chosen(pixels),
+        )
+        _warn_of_scale(images, found.facts, view)
+        return found
+
+    def _prediction(
+        self, name: str, problem: str, shares: NDArray[np.floating[Any]], top: int
+    ) -> Prediction:
+        if problem:
+            return Prediction(name, problem=problem)
+        best = np.argsort(-shares, kind="stable")[:top]
+        return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
+
+
+def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int) -> Backbone:
+    """The record of a network that was cut or trained, as far as its trunk goes.
+
+    ``tensors``: its weights by name; ``cut``: its deepest stage.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(name for name in tensors if name.startswith("trunk.")):
+        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
+    weights = Weights("memory", digest.hexdigest(), "")
+    return replace(backbone, stages=backbone.stages[: cut + 1], weights=weights)
+
+
+def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View) -> None:
+    """Name the pictures that the scale of the training images does not hold."""
+    found = [
+        f"{_name(image, n)}: {why}"
+        for n, (image, one) in enumerate(zip(images, facts, strict=True))
+        if (why := deep.outside(one.levels, view, floats=one.mode == "F"))
+    ]
+    for line in some(found):
+        log.warning("%s", line)
+
+
+def _name(image: Picture, number: int) -> str:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"

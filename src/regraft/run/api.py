@@ -1,0 +1,398 @@
+"""Propose and apply: the whole run, top to bottom.
+
+::
+
+    images - Dataset - survey (one cached pass, every depth) - audit - split - Evidence - Plan
+                                                            plan.steps() - Result - RUN folder
+
+:func:`measure` looks at the images once, :func:`draft` decides, :func:`perform` walks the plan's
+steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put together.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regraft.data.audit import NearCopies
+from regraft.data.dataset import Dataset
+from regraft.data.splits import EACH_ONCE, validation
+from regraft.distributed import is_first, of_first
+from regraft.errors import PlanError, RunError
+from regraft.features import engines
+from regraft.networks.changes import Change
+from regraft.plan import serialize as planfile
+from regraft.plan.choices import Choices, Recipe, candidates
+from regraft.plan.decide import FEWEST, asked, case_of, decide
+from regraft.plan.definition import Plan, weighting_of
+from regraft.plan.evidence import Evidence, gather
+from regraft.plan.recipes import Init, check_training
+from regraft.results.folder import check_destination, read_run
+from regraft.results.result import Result
+from regraft.run import mirror
+from regraft.run import resume as unfinished
+from regraft.run.budget import bounded
+from regraft.run.execute import Work, ended, walk
+from regraft.run.measure import Measured, Network, cache_folder, measure, open_network
+from regraft.run.selection import Tell
+from regraft.run.tensorboard import FOLDER as EVENTS
+from regraft.run.tensorboard import event_log
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT = "efficientnet-lite0"
+
+Data = str | os.PathLike[str] | Dataset
+
+
+def propose(
+    data: Data,
+    backbone: str | Network = DEFAULT,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    case: int | None = None,
+    cut: str | None = None,
+    recipe: Recipe = "tuned",
+    class_weights: str = "auto",
+    seed: int = 0,
+    test_fraction: float | None = None,
+    init: Init | None = None,
+    trainable_from: str | None = None,
+    learning_rate: float | None = None,
+    budget: float | None = None,
+    engine: str | None = None,
+    group_by: str | None = None,
+    near_copies: NearCopies = "group",
+    augment: bool = False,
+    strict: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    fit_image: str = "auto",
+) -> Plan:
+    """Measure the images, decide the case, and change nothing.
+
+    Args:
+        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        backbone: a bundled backbone or any timm model by its name, or a :class:`Network`.
+        weights: a file to read the backbone's weights from.
+        case: overrule the case, 1 to 4.
+        cut: overrule where to cut: a stage's name or number.
+        recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
+        class_weights: ``auto``, ``none``, ``balanced`` or (in training) ``sampling``.
+        seed: of the split, the folds and the new layer.
+        test_fraction: share held out where the data has no test split of its own. Without it a
+            fifth is, and where that would be fewer than 200 images each is held out once, in turn.
+        init: case 4 from the ``pretrained`` weights only, or from ``random`` ones only.
+        trainable_from: train this stage and those after it (case 3).
+        learning_rate: of cases 3 and 4, instead of three that race.
+        budget: seconds that the whole run may take.
+        engine: what runs the frozen network, instead of a choice among all that there are.
+        group_by: what stays together: a table's column, ``folder``, a pattern of names or ``none``.
+        near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
+        augment: try mirror images too, and keep them where they help.
+        strict: let any image that has to be left out be an error.
+        cache: the cache folder; the user's where None.
+        fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``.
+
+    Raises:
+        DataError: the images cannot be used.
+        BackboneError: there is no such network, or its weights cannot be had.
+        UsageError: choices that contradict each other.
+    """
+    choices = Choices(
+        *(case, cut, recipe, class_weights, seed, test_fraction),
+        *(init, trainable_from, learning_rate, budget, engine),
+        *(fit_image, None, group_by, near_copies),
+    )
+    network = open_network(backbone, weights)
+    measured = measure(
+        Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
+    )
+    return draft(measured, choices)
+
+
+def apply(
+    plan: Plan,
+    data: Data,
+    *,
+    network: Network | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+) -> Result:
+    """Do what a plan says, and write the RUN folder ``out`` if one is named.
+
+    With ``resume`` a training that was interrupted goes on from its last checkpoint. The plan's
+    engine runs the network; where it is not to be had another does, with a warning.
+
+    Raises:
+        PlanError: the plan was made for other images or another backbone.
+        RunError: the folder cannot be written.
+    """
+    check_out(out, overwrite=overwrite, resume=resume)
+    network = network or open_network(plan.backbone.name, weights)
+    check_engine(plan)
+    measured = measure(
+        Dataset.open(data),
+        network,
+        plan.looked_at,
+        augment=plan.mirror,
+        wish=plan.engine,
+        cache=cache,
+        progress=bounded(plan.budget),
+    )
+    check_plan(plan, measured)
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
+
+
+def fit(
+    data: Data,
+    backbone: str | Network = DEFAULT,
+    *,
+    choices: Choices | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    augment: bool = False,
+    strict: bool = False,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+) -> Result:
+    """Propose and apply in one go, looking at the images once.
+
+    Raises:
+        UsageError: choices that contradict each other, or a budget that cannot be kept.
+    """
+    check_out(out, overwrite=overwrite, resume=resume)
+    choices = choices or Choices()
+    network = open_network(backbone, weights)
+    measured = measure(
+        Dataset.open(data),
+        network,
+        choices,
+        augment=augment,
+        strict=strict,
+        cache=cache,
+        progress=bounded(choices.budget),
+    )
+    plan = draft(measured, choices)
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
+
+
+def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Result:
+    """A result from its RUN folder.
+
+    Raises:
+        RunError: there is none, or it is damaged; every problem is named.
+        PlanError: its plan is damaged.
+    """
+    files = read_run(Path(folder))
+    plan = planfile.loads(files.plan, f"{folder}/plan.json")
+
+    def network() -> "nn.Module":
+        from regraft.networks.build import refilled
+
+        return refilled(plan.backbone, files.tensors, plan.taps)
+
+    return Result(
+        plan=plan,
+        classes=tuple(files.config["classes"]),
+        metrics=files.metrics,
+        tensors=files.tensors,
+        changes=tuple(Change(**change) for change in files.config["surgery"]),
+        predictions=None,
+        log=(),
+        audit=(),
+        cache=cache_folder(cache),
+        network=network,
+        folder=Path(folder),
+    )
+
+
+def draft(measured: Measured, choices: Choices) -> Plan:
+    """Decide: the evidence of the training images, and the plan; the first process does for all."""
+    plan = of_first(lambda: _draft(measured, choices))
+    return dataclasses.replace(plan, reasons=(*plan.reasons, *measured.reasons))
+
+
+def _draft(measured: Measured, choices: Choices) -> Plan:
+    """Where the set is small it proves itself by cross-validation, unless it is trained on."""
+    if measured.small is None:
+        return _planned(measured, choices)
+    if asked(choices) or _may_train(measured, choices):
+        held_out = _planned(measured, choices)
+        if held_out.trainings:
+            return held_out
+    return _planned(measured.parted(EACH_ONCE), choices)
+
+
+def _may_train(measured: Measured, choices: Choices) -> bool:
+    """Whether evidence that leaves a fifth out could speak for training, so that it is gathered."""
+    free = choices.case is None and choices.cut is None
+    return free and len(measured.split.train) >= FEWEST
+
+
+def _planned(measured: Measured, choices: Choices) -> Plan:
+    """The plan that follows from the images on the training side."""
+    backbone, train = measured.network.backbone, measured.split.train
+    labels = measured.labels[train]
+    counts = np.bincount(labels, minlength=len(measured.classes))
+    weighting = weighting_of([int(count) for count in counts], choices.weighting)
+    among = candidates(backbone, choices)
+    evidence = gather(
+        measured.features[train],
+        backbone.widths,
+        labels,
+        measured.classes,
+        measured.audit.groups[train],
+        candidates=among,
+        seed=choices.seed,
+        shift=measured.shift,
+        weighting=weighting,
+    )
+    held = measured.split.origin != EACH_ONCE
+    trains = held and case_of(backbone, evidence, choices) in (3, 4)
+    groups = measured.audit.groups[train]
+    plan = decide(
+        dataset=measured.dataset.name,
+        fingerprint=measured.fingerprint,
+        backbone=backbone,
+        evidence=evidence,
+        choices=choices,
+        mirror=mirror.helps(measured, evidence, weighting, choices.seed),
+        weighting=weighting,
+        split=measured.split.origin,
+        train=len(train),
+        test=len(measured.split.test),
+        left_out=len(measured.audit.left_out),
+        validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
+        keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
+        speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
+        among=among,
+    )
+    return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
+
+
+def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
+    """Images/s of training, measured on this machine (and remembered)."""
+    from regraft.finetune import speed_of
+    from regraft.plan.decide import trainings_of
+
+    network = measured.network
+    recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
+    return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise PlanError where a plan names an engine that there is not."""
+    if plan.engine and not engines.is_known(plan.engine):
+        names = ", ".join(engines.ORDER)
+        raise PlanError(
+            f"The plan names an engine that there is not: {plan.engine!r}.",
+            [f"engine: must be one of {names}, or empty to choose one."],
+        )
+
+
+def check_plan(plan: Plan, measured: Measured) -> None:
+    """Make sure that a plan was made for these images and this backbone.
+
+    Raises:
+        PlanError: it was not; every difference is named.
+    """
+    have, record = measured.network.backbone, plan.backbone
+    problems = []
+    if plan.fingerprint != measured.fingerprint:
+        problems.append(
+            f"The images differ: the plan's fingerprint is {plan.fingerprint[:12]}…, that of "
+            f"{measured.dataset.name} is {measured.fingerprint[:12]}…."
+        )
+    if record.weights.sha256 != have.weights.sha256:
+        problems.append(f"The weights of {have.name} are not those the plan was made with.")
+    if record.stages != have.stages:
+        problems.append(f"The stages of {have.name} are not those of the plan.")
+    if tuple(plan.evidence.classes) != measured.classes:
+        problems.append(f"The classes differ: the plan has {', '.join(plan.evidence.classes)}.")
+    problems += planfile.outdated(plan, measured.audit.notes)
+    problems += planfile.parted_otherwise(plan, measured.parted(plan.split).split)
+    if problems:
+        remedy = "Make the plan again: regraft plan DATA --out FILE."
+        raise PlanError("The plan was made for something else.", [*problems, remedy])
+
+
+def check_out(
+    out: str | os.PathLike[str] | None, *, overwrite: bool = False, resume: bool = False
+) -> None:
+    """Refuse a RUN folder before the work.
+
+    Raises:
+        RunError: something is there that may not be replaced, or there is nothing to resume.
+    """
+    if out is not None:
+        of_first(lambda: _check_place(Path(out), overwrite=overwrite, resume=resume))
+    elif resume:
+        raise RunError("There is nothing to resume.", ["Name the RUN folder."])
+
+
+def _check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
+    unfinished.check(out, resume=resume, overwrite=overwrite)
+    check_destination(out, overwrite=overwrite)
+
+
+def carry_out(
+    plan: Plan,
+    measured: Measured,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    tell: Tell = lambda row: None,
+) -> Result:
+    """Perform a plan and write the RUN folder; training can be resumed until that is done.
+
+    ``tell`` is called with every row of the log as it is made; ``tensorboard`` writes them as
+    event files too.
+    """
+    check_training(plan.trainings, plan.train - plan.validation)
+    if out is None or not plan.trainings:
+        if resume:
+            raise RunError("There is nothing to resume.", ["This plan trains no network."])
+        result = perform(plan, measured, tell=tell)
+    else:
+        place = of_first(lambda: unfinished.begin(Path(out), plan, resume=resume))
+        with (
+            event_log(place) if tensorboard and is_first() else nullcontext(lambda row: None) as log
+        ):
+
+            def both(row: Mapping[str, object]) -> None:
+                tell(row)
+                log(row)
+
+            result = perform(plan, measured, place, tell=both)
+    if out is not None:
+        of_first(lambda: _save(result, Path(out), overwrite=overwrite))
+    return result
+
+
+def _save(result: Result, out: Path, *, overwrite: bool) -> None:
+    result.save(out, overwrite=overwrite)
+    unfinished.end(out, keep=EVENTS)
+
+
+def perform(
+    plan: Plan, measured: Measured, place: Path | None = None, *, tell: Tell = lambda row: None
+) -> Result:
+    """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
+    plan = replace(plan, engine=measured.engine)
+    work = Work(plan, measured.parted(plan.split), place, tell)
+    try:
+        return walk(work)
+    finally:
+        ended(work)

@@ -1,0 +1,163 @@
+"""How the network is to see a set: the scale of its deep pictures, and what becomes of long ones.
+
+The training images alone decide, by the facts that one decode of each gave. What was decided is
+part of the :class:`View`, and with it of the plan and of the RUN.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.backbones import Backbone
+from regraft.data.images import Facts, View, deep
+from regraft.distributed import of_first
+from regraft.features.extract import Survey
+from regraft.plan.choices import Choices, candidates
+from regraft.plan.definition import Reason
+from regraft.plan.evidence import rightness
+
+LONG: Final = 1.6
+"""Times as long as wide, from which on a picture counts as long: of 16:9 a crop loses 44 %."""
+
+FEW: Final = 0.1
+"""Share of pictures more than twice as long as wide that makes a set one of long pictures."""
+
+CLEAR: Final = 2.0
+"""Standard errors by which a border has to do better than a crop to be taken."""
+
+
+Right = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The training images: which of all they are, their labels (places), and their groups."""
+
+    indices: Sequence[int]
+    labels: NDArray[np.intp]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """The view that was decided on, what the pass with it found, and the reasons."""
+
+    view: View
+    looked: Survey
+    reasons: tuple[Reason, ...]
+
+
+def settle(
+    look: Callable[[View], Survey],
+    looked: Survey,
+    backbone: Backbone,
+    training: Training,
+    choices: Choices,
+) -> Sight:
+    """Decide the view, after a first pass with that of the backbone.
+
+    ``look`` makes another pass, with another view; the facts stay those of the first. A view that
+    was decided before, that of a plan, is kept.
+    """
+    view, facts = backbone.view, [looked.facts[i] for i in training.indices]
+    if choices.view is None and scaled(view, facts) != view:
+        view = scaled(view, facts)
+        looked = replace(look(view), facts=looked.facts)
+    long = lengths(facts)
+    if choices.view is not None or choices.fit_image != "auto" or not are_long(long):
+        return Sight(view, looked, reasons(view, long))
+    wide = replace(view, fit="pad")
+    other = replace(look(wide), facts=looked.facts)
+    cropped, padded = (_rightness(one, backbone, training, choices) for one in (looked, other))
+    if of_first(lambda: is_better(padded, cropped)):
+        view, looked = wide, other
+    return Sight(view, looked, reasons(view, long, padded, cropped))
+
+
+def _rightness(looked: Survey, backbone: Backbone, training: Training, choices: Choices) -> Right:
+    """Which of the training images come out right, cross-validated with every choice in it."""
+    return rightness(
+        looked.features[0][list(training.indices)],
+        backbone.widths,
+        training.labels,
+        training.groups,
+        candidates=candidates(backbone, choices),
+        seed=choices.seed,
+    )
+
+
+def scaled(view: View, facts: Sequence[Facts]) -> View:
+    """The view with the scales of the deep pictures among these images."""
+    found = [one for one in facts if one.levels and not one.problem]
+    spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    for one in found:
+        spans[one.mode == "F"].append((one.levels[0], one.levels[1]))
+    return replace(
+        view,
+        integers=deep.scale_of(spans[False], floats=False),
+        floats=deep.scale_of(spans[True], floats=True),
+    )
+
+
+def lengths(facts: Sequence[Facts]) -> NDArray[np.float64]:
+    """How many times as long as wide each of these images is."""
+    sides = np.array([(one.width, one.height) for one in facts], np.float64)
+    longer, shorter = sides.max(axis=1), sides.min(axis=1)
+    times: NDArray[np.float64] = longer / shorter
+    return times
+
+
+def are_long(long: NDArray[np.float64]) -> bool:
+    """Whether so much of these images lies outside their middle squares that it matters."""
+    return float(np.median(long)) > LONG or float((long > 2).mean()) > FEW
+
+
+def is_better(padded: Right, cropped: Right) -> bool:
+    """Whether more images come out right when they are padded, by more than noise."""
+    gain = padded.astype(float) - cropped
+    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+    return float(gain.mean()) > CLEAR * error
+
+
+def reasons(
+    view: View,
+    long: NDArray[np.float64],
+    padded: Right | None = None,
+    cropped: Right | None = None,
+) -> tuple[Reason, ...]:
+    """Why the view is as it is; what was compared, image by image, where anything was."""
+    found = []
+    if scales := "; ".join(deep.in_words(view)):
+        rule = "Pictures of more than 8 bits a pixel have one scale for the whole set."
+        fact = f"Measured on {len(long):,} images: {scales}."
+        found.append(Reason(rule, fact, "docs/reading.md", len(long)))
+    if are_long(long):
+        found.append(_of_long(view, long, padded, cropped))
+    return tuple(found)
+
+
+def _of_long(
+    view: View,
+    long: NDArray[np.float64],
+    padded: Right | None,
+    cropped: Right | None,
+) -> Reason:
+    typical = float(np.median(long[long > LONG]))
+    rule = "Of long pictures a square shows the middle, or all of it within a border."
+    fact = f"The long ones are typically {typical:.1f} times as long as wide"
+    if padded is not None and cropped is not None:
+        fact += (
+            f"; of {len(padded):,} images, cross-validated, {padded.mean():.1%} are right with a "
+            f"border and {cropped.mean():.1%} without"
+        )
+    ends = {
+        "crop": f"they are cropped: {1 - 1 / typical:.0%} of such a picture is never looked at "
+        "(--fit-image pad shows all of it)",
+        "pad": "a border is put around them (pad)",
+        "squash": "they are pressed into the square (squash)",
+    }
+    once = 0 if padded is None else len(padded)
+    return Reason(rule, f"{fact}; {ends[view.fit]}.", "docs/reading.md", once)

@@ -1,0 +1,395 @@
+"""Measure: look at every image once, before anything is decided."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft import backbones
+from regraft.backbones import Backbone, View
+from regraft.data import audit as auditing
+from regraft.data import images
+from regraft.data.audit import Audit
+from regraft.data.dataset import Dataset
+from regraft.data.images import Facts
+from regraft.data.readers.known import NONE, with_groups
+from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
+from regraft.distributed import each, of_first, rank, rows_of_all, together, world_size
+from regraft.errors import DataError, UsageError
+from regraft.features import engines
+from regraft.features import norm_shift as shift
+from regraft.features.cache import Store, default_folder
+from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
+from regraft.features.engines import Engine, Pixels
+from regraft.features.engines import store as trunks
+from regraft.features.extract import Choose, Read, Survey, survey
+from regraft.plan.choices import Choices, candidates
+from regraft.plan.definition import Reason
+from regraft.run.fit_image import Training, settle
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SHIFT_SAMPLE = 64
+"""Training images that the channel statistics are measured on."""
+
+Progress = Callable[[int, int], None]
+"""Called with the images done and the images there are."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A backbone's record, and a way to build it, which the cached path never takes."""
+
+    backbone: Backbone
+    build: Callable[[], "nn.Module"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything that was measured of a data set and a backbone, before anything is decided.
+
+    ``labels`` (places in ``classes``), ``features`` ``[n, sum of the backbone's widths]`` and
+    ``mirrored`` (the same of the mirror images) are those of the images that the audit kept.
+    """
+
+    dataset: Dataset
+    network: Network
+    audit: Audit
+    split: Split
+    fingerprint: str
+    classes: tuple[str, ...]
+    labels: NDArray[np.intp]
+    features: NDArray[np.float16]
+    mirrored: NDArray[np.float16] | None
+    shift: tuple[float, ...] | None
+    engine: str
+    images_per_second: float
+    """Of the engine, see :func:`speed_of`."""
+    seconds: Mapping[str, float]
+    """``audit``; ``probe``, the pass over the images; ``engine``, the choice of an engine."""
+    cache: Path
+    started: float
+    reasons: tuple[Reason, ...] = ()
+    """Why the images are seen as they are."""
+
+    small: Split | None = None
+    """Every image held out once: how a small set without a test of its own is judged."""
+    recalled: int = 0
+    """Images whose features the cache knew."""
+
+    def parted(self, origin: str) -> "Measured":
+        """The same with the sides that a plan speaks of: ``split``, or those of a small set."""
+        if origin == EACH_ONCE and self.small is not None:
+            return replace(self, split=self.small)
+        return self
+
+
+def open_network(
+    backbone: "str | Network", weights: str | os.PathLike[str] | None = None
+) -> "Network":
+    """A backbone by name. A bundled one is not built before something needs it.
+
+    Raises:
+        BackboneError: there is none of that name, or its weights cannot be had.
+    """
+    if isinstance(backbone, Network):
+        return backbone
+    if backbone in backbones.names() and weights is None:
+        record = backbones.get(backbone)
+        backbones.weights_file(record)
+        return Network(record, lambda: _built(record))
+    from regraft.networks import build as networks
+
+    record, module = networks.load(backbone, None if weights is None else Path(weights))
+    return Network(record, lambda: module)
+
+
+def measure(
+    dataset: Dataset,
+    network: Network,
+    choices: Choices,
+    *,
+    augment: bool = False,
+    strict: bool = False,
+    wish: str = "",
+    cache: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Measured:
+    """Look at every image once: what it is, whether it is used, and its features at every depth.
+
+    Several processes share the images, and all get everything. ``wish``: the engine of a plan,
+    which is used if it may; another is warned of. One that is chosen by a person has to be used.
+
+    Raises:
+        UsageError: there is no such engine, or the chosen one may not be used.
+    """
+    candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    asked = Asked(choices.engine, wish)
+    dataset = with_groups(dataset, choices.group_by)
+    check_fraction(dataset, choices.test_fraction)
+    _check_processes(dataset, network, (choices, augment, strict))
+    started, folder = time.perf_counter(), cache_folder(cache)
+    network = as_chosen(network, choices)
+    with Store.open(folder) as store:
+        passes: list[tuple[Survey, str]] = []
+
+        def look(view: View) -> Survey:
+            views = [view, *([replace(view, mirror=True)] if augment else [])]
+            every = look_at if world_size() == 1 else _look_together
+            passes.append(every(dataset, network, views, store, progress, asked))
+            return passes[-1][0]
+
+        looked = look(network.backbone.view)
+
+        def parted() -> tuple[Audit, Split, Split | None, float]:
+            start = time.perf_counter()
+            audit = auditing.audit(
+                dataset,
+                looked.facts,
+                strict=strict,
+                near_copies=choices.near_copies,
+                series=choices.group_by != NONE,
+            )
+            sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
+            small = each_once(dataset, audit, sides, choices.test_fraction)
+            never = untested(dataset, audit, small or sides)
+            audit = replace(audit, warnings=(*audit.warnings, *never))
+            return audit, sides, small, time.perf_counter() - start
+
+        audit, sides, small, audited = of_first(parted)
+        kept, train = np.asarray(audit.kept), [audit.kept[i] for i in sides.train]
+        classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
+        place = {name: n for n, name in enumerate(classes)}
+        labels = np.asarray([place[dataset.items[i].label] for i in audit.kept], np.intp)
+        training = Training(train, labels[sides.train], audit.groups[sides.train])
+        sight = settle(look, looked, network.backbone, training, choices)
+        network, looked = seeing(network, sight.view), sight.looked
+        shift = of_first(lambda: shift_of(dataset, looked.facts, train, network, store))
+        store.prune()
+    warn_of_another(network.backbone, folder, wish, passes[0][1])
+    return Measured(
+        dataset=dataset,
+        network=network,
+        audit=audit,
+        split=sides,
+        fingerprint=auditing.fingerprint(dataset, audit, looked.facts),
+        classes=classes,
+        labels=labels,
+        features=looked.features[0][kept],
+        mirrored=looked.features[1][kept] if augment else None,
+        shift=shift,
+        engine=passes[0][1],
+        images_per_second=speed_of(*passes[0], network.backbone, folder),
+        seconds={
+            "audit": audited,
+            "engine": sum(found.choosing for found, _ in passes),
+            "probe": sum(found.seconds for found, _ in passes),
+        },
+        cache=folder,
+        started=started,
+        reasons=sight.reasons,
+        small=small,
+        recalled=looked.recalled,
+    )
+
+
+def speed_of(looked: Survey, engine: str, backbone: Backbone, folder: Path) -> float:
+    """Images/s of an engine: in this pass, else as measured when it was chosen on this machine.
+
+    Neither reading and decoding the images is in it, nor what the cache knew of them. 0 where
+    the engine never ran.
+    """
+    if looked.engine_speed is not None:
+        return looked.engine_speed
+    known = trunks.recall(trunks.home(folder, backbone))
+    measured = [one for one in known.candidates if one.name == engine] if known else []
+    whole = looked.squares / looked.engine_seconds if looked.squares else 0.0
+    return measured[0].images_per_second or whole if measured else whole
+
+
+def seeing(network: Network, view: View) -> Network:
+    """The same network with another view of the images."""
+    return replace(network, backbone=replace(network.backbone, view=view))
+
+
+def as_chosen(network: Network, choices: Choices) -> Network:
+    """The network with the view of the plan that is followed, or with the fit that is asked for."""
+    if choices.view is not None:
+        return seeing(network, choices.view)
+    if choices.fit_image == "auto":
+        return network
+    return seeing(network, replace(network.backbone.view, fit=choices.fit_image))
+
+
+def look_at(
+    dataset: Dataset,
+    network: Network,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
+) -> tuple[Survey, str]:
+    """The pass over the images in one process, and the name of the engine that ran it."""
+    record, folder = network.backbone, store.folder
+    known = engines.remembered(record, folder, build=network.build, **asked.words)
+    chosen: list[Engine] = [known[0]] if known else []
+
+    def choose(pixels: Pixels, indices: Sequence[int]) -> Engine:
+        chosen.append(engine_for(record, network.build, pixels, folder, asked))
+        return chosen[-1]
+
+    looked = survey(
+        dataset.read,
+        len(dataset.items),
+        views,
+        sum(record.widths),
+        engine=chosen[0] if chosen else None,
+        choose=choose,
+        store=store,
+        space=lambda view, engine: engines.space(record, view, engine),
+        progress=progress,
+    )
+    return looked, chosen[0].name if chosen else ""
+
+
+def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
+    """Refuse before the work what processes cannot share."""
+    if world_size() == 1:
+        return
+    if world_size() > len(dataset):
+        raise UsageError(
+            f"There are more processes ({world_size():,}) than images ({len(dataset):,}).",
+            ["Start fewer."],
+        )
+
+    listed = "\n".join(
+        f"{item.path}\t{item.label}\t{item.split}\t{item.group}" for item in dataset.items
+    )
+    digest = images.digest(f"{network.backbone.weights.sha256} {asked}\n{listed}".encode())
+    if len(set(together(digest))) > 1:
+        raise DataError(
+            "The processes were not started with the same images, weights and options.",
+            ["Give every machine the same command, and a DATA folder with the same content."],
+        )
+
+
+def _look_together(
+    dataset: Dataset,
+    network: Network,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
+) -> tuple[Survey, str]:
+    """The pass shared by all processes, and the name of the engine that ran it."""
+    record, build, start = network.backbone, network.build, time.perf_counter()
+    engine = same_engine(dataset, record, build, store.folder, asked=asked)
+    choosing = time.perf_counter() - start
+    looked = shared_survey(
+        dataset.read,
+        len(dataset),
+        views,
+        sum(record.widths),
+        engine=engine,
+        choose=lambda pixels, _: engine_for(record, build, pixels, store.folder, asked),
+        store=store,
+        space=lambda view, name: engines.space(record, view, name),
+        progress=progress,
+    )
+    return replace(looked, choosing=choosing), engine.name if engine else ""
+
+
+def shared_survey(
+    read: Read,
+    count: int,
+    views: Sequence[View],
+    width: int,
+    *,
+    engine: Engine | None,
+    choose: Choose,
+    store: Store | None = None,
+    space: Callable[[View, str], str] = lambda view, engine: "",
+    progress: Progress = lambda done, total: None,
+) -> Survey:
+    """:func:`regraft.features.extract.survey` shared by all processes, which all get everything."""
+    own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
+    looked = each(
+        lambda: survey(
+            lambda i: read(own[i]),
+            len(own),
+            views,
+            width,
+            engine=engine,
+            choose=choose,
+            store=store,
+            space=space,
+            progress=lambda done, _: progress(min(done * world, count), count),
+        )
+    )
+    counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
+    parts = together((looked.facts, counts, looked.busy, looked.opening[1]))
+    facts: dict[int, Facts] = {}
+    for place, (some, *_) in enumerate(parts):
+        facts |= zip(range(place, count, world), some, strict=True)
+    computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
+    return Survey(
+        facts=tuple(facts[i] for i in range(count)),
+        features=tuple(rows_of_all(rows, count) for rows in looked.features),
+        computed=computed,
+        seconds=time.perf_counter() - start,
+        busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
+        recalled=recalled,
+        squares=squares,
+        opening=(first, sum(seconds for *_, seconds in parts)),
+    )
+
+
+def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
+    """Some of the kept images as a data set of their own."""
+    whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
+    items = tuple(whole.items[i] for i in picked)
+    return Dataset(whole.name, items, (), lambda i: whole.read(picked[i]))
+
+
+def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
+    """Features ``[len(rows), width]`` of the mirror images of some of the kept images."""
+    some, record = part(measured, rows), measured.network.backbone
+    with Store.open(measured.cache) as store:
+        views, asked = [replace(record.view, mirror=True)], Asked(wish=measured.engine)
+        found, _ = look_at(some, measured.network, views, store, lambda done, total: None, asked)
+    return found.features[0]
+
+
+def shift_of(
+    dataset: Dataset, facts: Sequence[Facts], train: Sequence[int], network: Network, store: Store
+) -> tuple[float, ...] | None:
+    """Distance of each stage's channel statistics from the source's, on some training images."""
+    picked = train[:: max(len(train) // SHIFT_SAMPLE, 1)][:SHIFT_SAMPLE]
+    name = images.digest("".join(facts[i].digest for i in picked).encode())
+    space = f"{trunks.key(network.backbone)}-{network.backbone.view.key}-shift"
+    known = store.features(space, [name]).get(name)
+    if known is None:
+        pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
+        stack = np.stack([made[0] for made in pixels if made is not None])
+        home = trunks.home(store.folder, network.backbone)
+        found = shift.look(stack, network.backbone, home, network.build)
+        known = np.asarray(found or (), np.float16)
+        store.put_features(space, {name: known})
+    return tuple(float(value) for value in known) or None
+
+
+def _built(record: Backbone) -> "nn.Module":
+    from regraft.networks import build as networks
+
+    return networks.build(record)
+
+
+def cache_folder(given: str | os.PathLike[str] | None) -> Path:
+    """The cache folder: the one given, else the user's."""
+    return default_folder(os.environ) if given is None else Path(given)

@@ -1,0 +1,69 @@
+"""Whether mirror images help: by how much they lower the cross-validated loss."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.splits import folds
+from regraft.heads import ridge as heads
+from regraft.plan.evidence import Evidence, Probe
+from regraft.run.measure import Measured, mirrored
+
+MIRRORED = 1_000
+"""Training images that tell whether a mirrored image stays of its class."""
+
+
+def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether mirrored training images lower the cross-validated loss by more than its error."""
+    if measured.mirrored is None:
+        return False
+    train = measured.split.train
+    mirror = measured.mirrored[train]
+    read = evidence.probes[evidence.chosen]
+    return _gain(measured, train, mirror, evidence, read, weighting, seed) > 1
+
+
+def keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
+    """Whether a mirrored image stays of its class: a head that learns from both loses nothing.
+
+    Asked of what training reads, whatever the frozen network does.
+    """
+    some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
+    whole = measured.mirrored
+    mirror = mirrored(measured, some) if whole is None else whole[some]
+    read = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
+    return _gain(measured, some, mirror, evidence, read, weighting, seed) > -1
+
+
+def _gain(
+    measured: Measured,
+    rows: NDArray[np.intp],
+    mirror: NDArray[np.float16],
+    evidence: Evidence,
+    read: Probe,
+    weighting: str,
+    seed: int,
+) -> float:
+    """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
+    x, y = measured.features[rows], measured.labels[rows]
+    fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
+    widths, classes = measured.network.backbone.widths, len(measured.classes)
+
+    def losses(views: int) -> NDArray[np.floating[Any]]:
+        scores = heads.cross_validate(
+            np.concatenate([x, mirror][:views]),
+            widths,
+            np.tile(y, views),
+            classes,
+            np.tile(fold, views),
+            [read.taps],
+            [read.strength],
+            weighting,
+        )[0, 0, : len(y)]
+        loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)
+        return loss
+
+    gain = losses(1) - losses(2)
+    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+    return float(gain.mean()) / error if error else 0.0

@@ -1,0 +1,237 @@
+"""The frozen network against the trained ones, on the same validation images."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.splits import validation
+from regraft.heads import ridge as heads
+from regraft.heads.ridge import Head, Taps
+from regraft.metrics import share_interval, softmax, squared_error
+from regraft.plan.definition import Plan, Ran, frozen_case
+from regraft.plan.recipes import Training, images_shown
+from regraft.run.measure import Measured
+
+if TYPE_CHECKING:
+    from regraft.finetune import Trained
+
+Tell = Callable[[Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A candidate: what it is, and its probabilities ``[n, C]`` for the validation images."""
+
+    name: str
+    case: int
+    taps: Taps
+    shares: NDArray[np.floating[Any]]
+    seconds: float
+    training: Training | None = None
+    trained: "Trained | None" = None
+
+    @property
+    def shown(self) -> int:
+        """Images that went forward and back through the network: what it cost."""
+        return 0 if self.trained is None else self.trained.shown
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all candidates are held to.
+
+    ``rows`` are the training images' places in ``measured``; ``train`` and ``val`` part them.
+    """
+
+    plan: Plan
+    measured: Measured
+    folder: Path
+    deadline: float
+    tell: Tell
+    train: NDArray[np.intp] = field(init=False)
+    val: NDArray[np.intp] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = self.rows
+        labels, groups = self.measured.labels[rows], self.measured.audit.groups[rows]
+        train, val = validation(labels, groups, self.plan.seed)
+        object.__setattr__(self, "train", train)
+        object.__setattr__(self, "val", val)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The training images."""
+        return self.measured.split.train
+
+    @property
+    def truth(self) -> NDArray[np.intp]:
+        """Classes of the validation images."""
+        return self.measured.labels[self.rows[self.val]]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """Groups of the validation images: the same number for the same capture."""
+        return self.measured.audit.groups[self.rows[self.val]]
+
+    def head(self, some: NDArray[np.intp], taps: Taps) -> Head:
+        """A head on some of the training images, calibrated as cross-validation says.
+
+        It is the same whatever the frozen network reads, so that a training begins from the same
+        weights whether it was asked for, follows from the evidence, or is one of a comparison.
+        """
+        plan, measured, rows = self.plan, self.measured, self.rows[some]
+        of_taps = [p.strength for p in plan.evidence.probes if p.taps == taps]
+        return heads.fit(
+            measured.features,
+            plan.backbone.widths,
+            measured.labels[rows],
+            len(measured.classes),
+            taps,
+            of_taps[0] if of_taps else plan.strength,
+            plan.weighting,
+            rows,
+        ).scaled(plan.evidence.temperature_of(taps))
+
+
+def frozen(setting: Setting) -> Entry:
+    """The frozen network, its head fitted without the validation images."""
+    start, plan, measured = time.perf_counter(), setting.plan, setting.measured
+    head = setting.head(setting.train, plan.taps)
+    own = heads.columns(plan.backbone.widths, plan.taps)
+    shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
+    case = frozen_case(plan.backbone, plan.taps)
+    return Entry("frozen", case, plan.taps, shares, time.perf_counter() - start)
+
+
+def trained(setting: Setting, training: Training) -> Entry:
+    """The network trained by a recipe."""
+    from regraft import finetune
+
+    plan, measured = setting.plan, setting.measured
+    kept = measured.audit.kept
+    name = "fine-tuned" if training.init == "pretrained" else "from scratch"
+    done = finetune.train(
+        finetune.Images(
+            measured.dataset.read,
+            [kept[i] for i in setting.rows],
+            measured.labels[setting.rows],
+            setting.train,
+            setting.val,
+        ),
+        plan.backbone,
+        measured.network.build,
+        measured.classes,
+        training,
+        head=lambda some: setting.head(some, training.taps),
+        seed=plan.seed,
+        folder=setting.folder / name.replace(" ", "-"),
+        cache=measured.cache,
+        deadline=setting.deadline,
+        later=_later(setting, training),
+        tell=setting.tell,
+    )
+    case = 4 if training.init == "random" or plan.indicated == 4 else 3
+    return Entry(name, case, training.taps, done.shares, done.seconds, training, done)
+
+
+def _later(setting: Setting, training: Training) -> int:
+    """Images that the plan's trainings after this one show at most."""
+    after = setting.plan.trainings[setting.plan.trainings.index(training) + 1 :]
+    return sum(images_shown(one, len(setting.train), len(setting.val)) for one in after)
+
+
+def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
+    """Whether an entry is better than another on the validation images by more than noise.
+
+    A training that came to nothing beats none.
+    """
+    if _failed(entry):
+        return False
+    return out_of_noise(entry.shares.argmax(1) == truth, other.shares.argmax(1) == truth)
+
+
+def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
+    """Whether what is right in ``own`` is more than in ``its`` by more than noise, bools ``[n]``.
+
+    The noise is one standard error of the difference: of ``d`` images on which one of the two is
+    right and the other wrong, the better one must have more than the root of ``d`` to spare (the
+    statistic of McNemar's test, 1947, above 1).
+    """
+    gain, differ = int(own.sum()) - int(its.sum()), int((own != its).sum())
+    return gain > 0 and gain**2 > differ
+
+
+def winner(
+    entries: Sequence[Entry], truth: NDArray[np.intp], *, insists: bool
+) -> tuple[Entry, str]:
+    """The entry to hand over, and why. ``entries`` run from cheap to dear."""
+    best = entries[0]
+    for entry in entries[1:]:
+        if beats(entry, best, truth):
+            best = entry
+    able = [entry for entry in entries[1:] if not _failed(entry)]
+    if insists and not able:
+        why = "; ".join(f"{e.name}: {e.trained.problem}" for e in entries[1:] if e.trained)
+        return best, f"The frozen network: training was asked for and came to nothing ({why})."
+    if insists and best.trained is None:
+        asked = max(able, key=lambda e: _accuracy(e, truth))
+        return asked, (
+            f"It was asked for; the frozen network gets {_accuracy(entries[0], truth):.1%} of the "
+            f"validation images right, {asked.name} {_accuracy(asked, truth):.1%}."
+        )
+    others = [entry for entry in entries if entry is not best]
+    if not others:
+        return best, "There was no other candidate."
+    rival = max(others, key=lambda e: _accuracy(e, truth))
+    verdict = (
+        "no dearer candidate is better by more than one standard error"
+        if entries.index(best) < entries.index(rival)
+        else "that is better by more than one standard error"
+    )
+    return best, (
+        f"{best.name}: {_accuracy(best, truth):.1%} of {len(truth):,} validation images right, "
+        f"{rival.name} {_accuracy(rival, truth):.1%}; {verdict}."
+    )
+
+
+def record(
+    entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp], groups: NDArray[np.int64]
+) -> tuple[Ran, ...]:
+    """What ran, for the plan; ``truth`` and ``groups`` are those of the validation images."""
+    return tuple(
+        Ran(
+            name=entry.name,
+            case=entry.case,
+            accuracy=_accuracy(entry, truth),
+            interval=share_interval(entry.shares.argmax(1) == truth, groups),
+            loss=squared_error(entry.shares, truth),
+            shown=entry.shown,
+            note=_note(entry),
+            handed_over=entry is best,
+            epochs=None if entry.trained is None else entry.trained.epochs,
+        )
+        for entry in entries
+    )
+
+
+def _note(entry: Entry) -> str:
+    if entry.trained is None or entry.training is None:
+        return ""
+    done = entry.trained
+    words = f"rate {done.rate:g}, epoch {done.epochs} of {entry.training.epochs}"
+    if not done.epochs:
+        words += "; no epoch that was run was better than the start"
+    return f"{words}; {done.problem}" if done.problem else words
+
+
+def _failed(entry: Entry) -> bool:
+    return entry.trained is not None and entry.trained.failed
+
+
+def _accuracy(entry: Entry, truth: NDArray[np.intp]) -> float:
+    return float((entry.shares.argmax(1) == truth).mean())

@@ -1,0 +1,115 @@
+"""What each of several processes does in a test: run by torchrun, it writes what it found.
+
+``torchrun tests/support/ranks.py FOLDER WORDS`` leaves ``FOLDER/RANK.json`` and the weights it
+trained; the words are a command of regraft's, done last: starting processes takes longer than what
+they do.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+from pictures import encode, photo
+from regraft import distributed as processes
+from regraft import finetune
+from regraft.cli import main as regraft
+from regraft.distributed import rank
+from regraft.errors import RegraftError, RunError
+from regraft.finetune.modes import Mode
+from regraft.plan.recipes import Training, textbook
+from smallnet import SIZE, record, small
+
+IMAGES = 45
+"""Of which 40 are trained on in 13 steps of 3 or 4, which two processes cannot always halve."""
+
+
+def recipe() -> Training:
+    """Without anything drawn, and without batch norm, one process and two do the same sums."""
+    plain = textbook(record(), init="pretrained", images=IMAGES, weighting="none")
+    return replace(plain, epochs=2, batch=3, crop=1.0, mirror=False, batch_norm="frozen")
+
+
+def train(training: Training, folder: Path, deadline: float = float("inf")) -> finetune.Trained:
+    """Train the small network on photos, in float32."""
+    finetune.mode_of = lambda *_: Mode("32-true", True, 1.0)
+    photos = [encode(photo(seed, SIZE, SIZE)) for seed in range(IMAGES)]
+    labels = np.arange(IMAGES) % 3
+    images = finetune.Images(
+        lambda i: photos[i], range(IMAGES), labels, np.arange(5, IMAGES), np.arange(5)
+    )
+    return finetune.train(
+        images,
+        record(),
+        small,
+        ["a", "b", "c"],
+        training,
+        head=lambda rows: None,  # type: ignore[arg-type, return-value]  # this recipe asks for none
+        seed=0,
+        folder=folder,
+        cache=folder / "cache",
+        deadline=deadline,
+    )
+
+
+def raised(work: Callable[[], Any]) -> list[str]:
+    """The error's text and problems."""
+    try:
+        work()
+    except RegraftError as error:
+        return [type(error).__name__, error.headline, *error.problems]
+    return []
+
+
+def fail(where: int) -> int:
+    """An error in one of the processes."""
+    if rank() == where:
+        raise RunError(f"process {where} cannot", ["It is so."])
+    return rank()
+
+
+def exchange() -> dict[str, Any]:
+    """Each of the ways in which processes meet."""
+    whole = np.arange(33, dtype=np.float16).reshape(11, 3)
+    mine = torch.full((3,), float(rank()))
+    processes.align([mine])
+    return {
+        "of_first": processes.of_first(rank),
+        "each": processes.each(rank),
+        "together": processes.together(rank()),
+        "any_of": [processes.any_of(rank() == 1), processes.any_of(False)],
+        "sum_of": processes.sum_of(rank() + 0.5),
+        "rows": np.array_equal(processes.rows_of_all(whole[rank() :: 2], 11), whole),
+        "aligned": mine.tolist(),
+        "failed": [
+            raised(lambda: processes.of_first(lambda: fail(0))),
+            raised(lambda: processes.each(lambda: fail(1))),
+        ],
+    }
+
+
+def main(folder: Path, words: list[str]) -> None:
+    found = exchange()
+    plain = train(recipe(), folder / "plain")
+    save_file(dict(plain.state), folder / f"plain-{rank()}.safetensors")
+    found["rows_of_log"] = [row["loss"] for row in plain.rows]
+    # batch norm sees only a process's own share: what is kept must be one network all the same
+    whole = train(replace(recipe(), batch_norm="trained", averaged=True), folder / "whole")
+    save_file(dict(whole.state), folder / f"whole-{rank()}.safetensors")
+    late = time.monotonic() + (1e6 if rank() == 0 else -1.0)
+    found["out of time"] = train(recipe(), folder / "late", late).problem
+    found["diverged"] = train(replace(recipe(), rates=(1e30,)), folder / "wild").problem
+    found["code"] = regraft(words)
+    (folder / f"{rank()}.json").write_text(json.dumps(found), "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
+    processes.leave(0)
