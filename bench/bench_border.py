@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import machine
 from regraft.finetune.activation_cache import Border
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks.split import split
 from regraft.networks.surgery import Network, operate
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 def row(trained: int, rounds: int) -> dict[str, Any]:
     """Images/s by the median step, with the last ``trained`` stages trained; steps take turns."""
-    backbone, module = networks.load(NAME)
+    backbone, module = build.load(NAME)
     first = len(backbone.stages) - trained
     frozen = [stage.name for stage in backbone.stages[:first]]
     last = len(backbone.stages) - 1

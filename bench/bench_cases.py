@@ -26,7 +26,7 @@ from bench_depths import MOST, draw, some_of
 from regraft import finetune
 from regraft.data.splits import validation
 from regraft.finetune import Images, Trained
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.metrics import softmax
 from regraft.networks.surgery import restore
 from regraft.plan.choices import Choices
@@ -174,10 +174,10 @@ def frozen(
     """A head on some depths: on all for the test, on ``part`` for the validation images."""
     start, spent = time.perf_counter(), time.process_time()
     widths, classes = measured.network.backbone.widths, len(measured.classes)
-    own = heads.columns(widths, probe.taps)
+    own = ridge.columns(widths, probe.taps)
 
     def shares(rows: NDArray[np.intp], on: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        head = heads.fit(
+        head = ridge.fit(
             measured.features[rows],
             widths,
             measured.labels[rows],
@@ -244,9 +244,9 @@ def trained(
     widths, labels = backbone.widths, measured.labels
     [probe] = [p for p in evidence.probes if p.taps == recipe.taps]
 
-    def head(some: NDArray[np.intp]) -> heads.Head:
+    def head(some: NDArray[np.intp]) -> ridge.Head:
         rows, classes = train[some], len(measured.classes)
-        made = heads.fit(
+        made = ridge.fit(
             measured.features[rows], widths, labels[rows], classes, recipe.taps, probe.strength
         )
         return made.scaled(evidence.temperature)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import machine
 from regraft.data.dataset import Dataset
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, gather
 from regraft.run.measure import Measured, measure, open_network
@@ -96,8 +96,8 @@ def one_run(measured: Measured, n: int, seed: int) -> dict[str, float]:
     )
     right = []
     for probe in evidence.probes:
-        head = heads.fit(x[train], widths, y[train], classes, probe.taps, probe.strength)
-        own = x[test][:, heads.columns(widths, probe.taps)]
+        head = ridge.fit(x[train], widths, y[train], classes, probe.taps, probe.strength)
+        own = x[test][:, ridge.columns(widths, probe.taps)]
         right.append(float((head.logits(own).argmax(1) == y[test]).mean()))
     single = right[: len(widths)]
     every = [probe.taps for probe in evidence.probes].index(tuple(range(len(widths))))

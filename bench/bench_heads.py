@@ -15,7 +15,7 @@ import numpy as np
 
 import machine
 from regraft import backbones
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.plan.evidence import candidates_of, gather
 
 
@@ -50,7 +50,7 @@ def timed(images: int, classes: int) -> dict[str, float]:
         seed=0,
     )
     chosen, middle = evidence.probes[evidence.chosen], time.perf_counter()
-    heads.fit(features, widths, labels, classes, chosen.taps, chosen.strength)
+    ridge.fit(features, widths, labels, classes, chosen.taps, chosen.strength)
     end = time.perf_counter()
     return {"images": images, "classes": classes, "choice": middle - start, "head": end - middle}
 

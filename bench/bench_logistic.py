@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 import machine
 from bench_depths import SETS, draw, some_of
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import gather
 from regraft.run.measure import measure, open_network
@@ -56,9 +56,9 @@ def row(folder: Path) -> dict[str, Any]:
         x[train], widths, y[train], classes, groups, candidates=[taps], seed=0
     )  # choice of the penalty, every single depth beside it
     chosen = evidence.probes[evidence.chosen]
-    head = heads.fit(x[train], widths, y[train], len(classes), taps, chosen.strength)
+    head = ridge.fit(x[train], widths, y[train], len(classes), taps, chosen.strength)
     ridge_s = time.perf_counter() - start
-    z, mean, scale = heads.standardise(
+    z, mean, scale = ridge.standardise(
         x[train].astype(np.float32), widths, np.ones(len(train), np.float32)
     )
     held_out = (x[test].astype(np.float32) - mean) * scale

@@ -14,7 +14,7 @@ from pathlib import Path
 import machine
 from regraft.data.dataset import Dataset
 from regraft.look import look, page, sample
-from regraft.networks import build as networks
+from regraft.networks import build
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench_look.json"))
     given = parser.parse_args()
     start = time.perf_counter()
-    backbone, module = networks.load(given.backbone)
+    backbone, module = build.load(given.backbone)
     loaded = time.perf_counter()
     drawn = sample.draw(Dataset.open(given.data), backbone.view, given.images, 0)
     chosen = time.perf_counter()

@@ -28,8 +28,8 @@ from regraft.backbones import View
 from regraft.data import images
 from regraft.data.dataset import Dataset
 from regraft.data.splits import validation
-from regraft.heads import ridge as heads
-from regraft.networks import build as networks
+from regraft.heads import ridge
+from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, gather
 from regraft.plan.recipes import tuned
@@ -137,7 +137,7 @@ def pretrained(folder: Path) -> tuple[Network, float]:
     small.eval()
     with torch.inference_mode():
         accuracy = float((small(normal[test]).argmax(1) == y[test]).float().mean())
-    record = networks.describe_module(
+    record = build.describe_module(
         small, STAGES, view=VIEW, mean=MEAN, std=STD, head="fc3", name="small", source="CIFAR-10"
     )
     return Network(record, lambda: small), accuracy
@@ -178,10 +178,10 @@ def arms(measured: Measured, n: int, seed: int) -> dict[str, float]:
     )
     found = {}
     for probe in evidence.depths:
-        head = heads.fit(
+        head = ridge.fit(
             measured.features[train], widths, labels[train], classes, probe.taps, probe.strength
         )
-        own = measured.features[test][:, heads.columns(widths, probe.taps)]
+        own = measured.features[test][:, ridge.columns(widths, probe.taps)]
         stage = measured.network.backbone.stages[probe.taps[0]].name
         found[stage] = float((head.logits(own).argmax(1) == labels[test]).mean())
     part, val = validation(labels[train], measured.audit.groups[train], seed)

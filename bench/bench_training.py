@@ -34,7 +34,7 @@ from regraft import finetune
 from regraft.backbones import Backbone
 from regraft.data.dataset import Dataset
 from regraft.finetune import Images
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.plan.recipes import tuned
 
 NETWORKS = (("efficientnet-lite0", 128), ("efficientnet-lite0", 224), ("resnet18", 224))
@@ -79,7 +79,7 @@ def row(folder: Path, name: str, size: int) -> dict[str, Any]:
     picked = np.random.default_rng(0).permutation(len(data.items))[:IMAGES]
     paths = [folder / data.items[i].path for i in picked]
     labels = np.array([classes.index(data.items[i].label) for i in picked])
-    record = networks.find(name, seed=None if name.startswith("efficientnet-lite") else 0)
+    record = build.find(name, seed=None if name.startswith("efficientnet-lite") else 0)
     record = replace(record, view=replace(record.view, size=size))
     items = [(str(path), int(label)) for path, label in zip(paths, labels, strict=True)]
     plain = peer(record, items, len(classes), _tutorial(record), fast=False)
@@ -119,7 +119,7 @@ def peer(
     fast: bool,
 ) -> float:
     """Images a second of a loop as people write it."""
-    module = networks.build(record)
+    module = build.build(record)
     head = module.get_submodule(record.head)
     assert isinstance(head, nn.Linear)
     parent = module.get_submodule(record.head.rpartition(".")[0])
@@ -161,7 +161,7 @@ def regrafts(
     recipe = replace(recipe, epochs=EPOCHS, batch=BATCH, refit=False, fitted=False)
     recipe = replace(recipe, batch_norm="trained")
     every = np.arange(IMAGES)
-    module = networks.build(record)
+    module = build.build(record)
     with tempfile.TemporaryDirectory() as place:
         cache = Path(place) / "cache"
         finetune.speed_of(lambda: module, record, classes, recipe, cache)

@@ -9,8 +9,8 @@ from numpy.testing import assert_array_equal
 
 from known import KNOWN, Case, case
 from regraft import backbones
-from regraft.features.engines import store as trunks
-from regraft.networks import trunk_state as anatomy
+from regraft.features.engines import store
+from regraft.networks import trunk_state
 from regraft.networks.surgery import operate
 from regraft.networks.trunk_state import Anatomy
 
@@ -48,23 +48,23 @@ def agree(it: Case, taken: Anatomy, taps: Sequence[int]) -> None:
 
 
 def test_a_cut_is_what_surgery_gives(known: Case) -> None:
-    taken = anatomy.take_apart(known.module, known.backbone)
+    taken = trunk_state.take_apart(known.module, known.backbone)
     for taps in every_cut(known):
         agree(known, taken, taps)
 
 
 def test_the_parts_add_up(known: Case) -> None:
-    taken = anatomy.take_apart(known.module, known.backbone)
+    taken = trunk_state.take_apart(known.module, known.backbone)
     total = sum(taken.parameters) + taken.head
     assert total == known.backbone.parameters == sum(p.numel() for p in known.module.parameters())
     assert tuple(np.cumsum(taken.parameters)) == known.backbone.parameters_to
 
 
 def test_what_is_kept_reads_back_bit_for_bit(known: Case, tmp_path: Path) -> None:
-    taken = anatomy.take_apart(known.module, known.backbone)
-    anatomy.keep(tmp_path, taken)
+    taken = trunk_state.take_apart(known.module, known.backbone)
+    trunk_state.keep(tmp_path, taken)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts.json", "parts.safetensors"]
-    again = anatomy.recall(tmp_path)
+    again = trunk_state.recall(tmp_path)
     assert again is not None
     assert (again.needs, again.parameters, again.head) == (
         taken.needs,
@@ -85,25 +85,25 @@ def test_what_is_kept_reads_back_bit_for_bit(known: Case, tmp_path: Path) -> Non
     ],
 )
 def test_what_is_damaged_is_not_taken(name: str, text: bytes, small: Case, tmp_path: Path) -> None:
-    anatomy.keep(tmp_path, anatomy.take_apart(small.module, small.backbone))
+    trunk_state.keep(tmp_path, trunk_state.take_apart(small.module, small.backbone))
     (tmp_path / name).write_bytes(text)
-    assert anatomy.recall(tmp_path) is None
+    assert trunk_state.recall(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["parts.json", "parts.safetensors"])
 def test_half_of_it_is_not_taken(name: str, small: Case, tmp_path: Path) -> None:
-    anatomy.keep(tmp_path, anatomy.take_apart(small.module, small.backbone))
+    trunk_state.keep(tmp_path, trunk_state.take_apart(small.module, small.backbone))
     (tmp_path / name).unlink()
-    assert anatomy.recall(tmp_path) is None
+    assert trunk_state.recall(tmp_path) is None
 
 
 def test_nowhere_to_keep_it_is_no_error(small: Case, tmp_path: Path) -> None:
-    taken = anatomy.take_apart(small.module, small.backbone)
-    anatomy.keep(tmp_path / "absent", taken)
+    taken = trunk_state.take_apart(small.module, small.backbone)
+    trunk_state.keep(tmp_path / "absent", taken)
     assert not (tmp_path / "absent").exists()
-    assert anatomy.recall(tmp_path / "absent") is None
+    assert trunk_state.recall(tmp_path / "absent") is None
 
 
 def test_the_bundled_record_has_a_home_of_its_own(tmp_path: Path) -> None:
-    homes = {trunks.home(tmp_path, backbones.get(name)) for name in backbones.names()}
+    homes = {store.home(tmp_path, backbones.get(name)) for name in backbones.names()}
     assert len(homes) == len(backbones.names())

@@ -12,8 +12,7 @@ from known import HALVES, KNOWN, Case, case
 from regraft import backbones
 from regraft.backbones import Backbone, View
 from regraft.errors import BackboneError
-from regraft.networks import build as networks
-from regraft.networks import weights
+from regraft.networks import build, weights
 
 
 @pytest.fixture(scope="module", params=KNOWN)
@@ -74,7 +73,7 @@ def test_a_record_survives_json(known: Case) -> None:
 
 
 def test_a_trunk_reads_what_the_network_gives_at_every_depth(known: Case) -> None:
-    trunk = networks.trunk(known.module, known.backbone, range(len(known.backbone.stages)))
+    trunk = build.trunk(known.module, known.backbone, range(len(known.backbone.stages)))
     with torch.no_grad():
         read = trunk(known.images)
     for depth, (mine, theirs) in enumerate(zip(read, hooked(known), strict=True)):
@@ -85,7 +84,7 @@ def test_a_trunk_reads_what_the_network_gives_at_every_depth(known: Case) -> Non
 
 def test_a_trunk_gives_its_taps_in_the_order_asked_for_and_no_more(known: Case) -> None:
     last = len(known.backbone.stages) - 2
-    trunk = networks.trunk(known.module, known.backbone, [last, 0])
+    trunk = build.trunk(known.module, known.backbone, [last, 0])
     with torch.no_grad():
         deep, shallow = trunk(known.images)
     assert deep.shape[1] == known.backbone.stages[last].channels
@@ -100,7 +99,7 @@ LITE = [record for record in backbones.bundled() if record.name.startswith("effi
 def test_a_bundled_record_is_what_is_measured(record: Backbone) -> None:
     if not backbones.on_hand(record):
         pytest.skip("its weights are an extra")
-    made = networks.describe_timm(record.architecture, backbones.weights_file(record))
+    made = build.describe_timm(record.architecture, backbones.weights_file(record))
     own = replace(
         record,
         name=made.name,
@@ -120,18 +119,18 @@ def test_multiply_adds_are_those_of_a_convolution_counted_by_hand() -> None:
 
 
 def test_multiply_adds_of_attention_are_counted() -> None:
-    record, tokens, width = networks.find("vit_tiny_patch16_224", seed=0), 197, 192
+    record, tokens, width = build.find("vit_tiny_patch16_224", seed=0), 197, 192
     block = 12 * tokens * width**2 + 2 * tokens**2 * width  # layers, then scores and their sums
     assert record.multiply_adds_to[1] - record.multiply_adds_to[0] == block
 
 
 def test_the_default_is_trained_and_not_ours_to_relicense() -> None:
     before = torch.random.get_rng_state()
-    record, module = networks.load("efficientnet-lite0")
+    record, module = build.load("efficientnet-lite0")
     assert torch.equal(before, torch.random.get_rng_state())
     assert (record.licence, record.source) == ("Apache-2.0", "ImageNet-1k")
     assert "1905.11946" in record.paper
-    assert backbones.bundled()[0] == record == networks.find("efficientnet-lite0")
+    assert backbones.bundled()[0] == record == build.find("efficientnet-lite0")
     assert (record.view, record.mean) == (View(224, 0.875, "bicubic"), HALVES)
     stored = weights.read(backbones.weights_file(record))
     for mine, theirs in zip(module.state_dict().values(), stored.values(), strict=True):

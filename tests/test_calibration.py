@@ -27,10 +27,10 @@ from regraft.features.engines import (
     Pixels,
     agreement,
     calibrate,
+    openvino_engine,
     preference,
+    store,
 )
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import store as trunks
 from regraft.features.engines.torch_engine import MODES
 from smallnet import SIZE, never, small
 
@@ -45,7 +45,9 @@ def test_the_preferred_one_that_agrees_is_chosen(
     assert engine.name == found.chosen
     usable = {one.name: one.images_per_second for one in found.candidates if not one.refused}
     assert usable[found.chosen] * preference.MARGIN >= max(usable.values())
-    assert {REFERENCE, graph.FULL, graph.HALF} <= {one.name for one in found.candidates}
+    assert {REFERENCE, openvino_engine.FULL, openvino_engine.HALF} <= {
+        one.name for one in found.candidates
+    }
     for one in found.candidates:
         if not one.refused and one.name != REFERENCE:
             assert one.agreement is not None
@@ -58,7 +60,7 @@ def test_the_choice_is_remembered(record: Backbone, home: Path, pixels: Pixels) 
     engine, found = engines.choose(record, pixels, home, build=never)
     assert found.seconds == 0
     assert found == Calibration.from_json(json.loads(json.dumps(found.to_json())))
-    if graph.is_graph(engine.name):
+    if openvino_engine.is_graph(engine.name):
         assert len(engine(pixels[:3])) == len(record.stages)
 
 
@@ -104,19 +106,21 @@ def test_another_network_or_preprocessing_has_its_own_place(record: Backbone) ->
 def test_an_engine_that_disagrees_is_refused(
     record: Backbone, pixels: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def noisy(self: graph.Graph, pixels: Pixels) -> list[Floats]:
+    def noisy(self: openvino_engine.Graph, pixels: Pixels) -> list[Floats]:
         random = np.random.default_rng(len(pixels))
         return [
             random.normal(size=(len(pixels), width)).astype(np.float32) for width in record.widths
         ]
 
-    monkeypatch.setattr(graph.Graph, "__call__", noisy)
+    monkeypatch.setattr(openvino_engine.Graph, "__call__", noisy)
     engine, found = engines.choose(record, pixels, tmp_path, build=small)
-    refused = {one.name: one.refused for one in found.candidates if graph.is_graph(one.name)}
+    refused = {
+        one.name: one.refused for one in found.candidates if openvino_engine.is_graph(one.name)
+    }
     assert refused
     assert all(refused.values())
-    assert "cosine" in refused[graph.FULL]
-    assert not graph.is_graph(engine.name)
+    assert "cosine" in refused[openvino_engine.FULL]
+    assert not openvino_engine.is_graph(engine.name)
     assert engines.features(engine, pixels[:2]).shape == (2, sum(record.widths))
     again, _ = engines.choose(record, pixels, tmp_path, build=small)
     assert again.name == engine.name
@@ -129,10 +133,10 @@ def test_what_cannot_be_converted_is_run_by_torch(
     def fail(*_: object) -> None:
         raise RuntimeError("at length\nno rule for aten::strange")
 
-    monkeypatch.setattr(graph, "convert", fail)
+    monkeypatch.setattr(openvino_engine, "convert", fail)
     engine, found = engines.choose(record, pixels, tmp_path, build=small)
     refused = {one.name: one.refused for one in found.candidates}
-    assert refused[graph.FULL] == "RuntimeError: no rule for aten::strange"
+    assert refused[openvino_engine.FULL] == "RuntimeError: no rule for aten::strange"
     assert engine.name in MODES
     assert engines.remembered(record, tmp_path, build=small) is not None
 
@@ -169,13 +173,13 @@ def test_a_damaged_trunk_is_made_again(
     damage: str, record: Backbone, pixels: Pixels, tmp_path: Path
 ) -> None:
     engines.choose(record, pixels, tmp_path, build=small)
-    path = trunks.home(tmp_path, record)
+    path = store.home(tmp_path, record)
     if damage == "cut short":
-        (path / trunks.WEIGHTS).write_bytes((path / trunks.WEIGHTS).read_bytes()[:-9])
+        (path / store.WEIGHTS).write_bytes((path / store.WEIGHTS).read_bytes()[:-9])
     elif damage == "gone":
-        (path / trunks.GRAPH).unlink()
+        (path / store.GRAPH).unlink()
     else:
-        (path / trunks.META).write_text("{")
+        (path / store.META).write_text("{")
     assert engines.remembered(record, tmp_path, build=never) is None
     engine, found = engines.choose(record, pixels, tmp_path, build=small)
     assert found.seconds > 0
@@ -187,12 +191,12 @@ def test_a_damaged_trunk_is_made_again(
 def test_of_two_runs_at_once_the_first_choice_counts(
     record: Backbone, home: Path, tmp_path: Path, pixels: Pixels
 ) -> None:
-    meta = (trunks.home(home, record) / trunks.META).read_text()
-    with trunks.unfinished(home) as late:
+    meta = (store.home(home, record) / store.META).read_text()
+    with store.unfinished(home) as late:
         (late / "trunk.xml").write_text("of the second run")
-        trunks.write_meta(late, record, Calibration(REFERENCE))
-        trunks.move_in(late, trunks.home(home, record))
-    assert (trunks.home(home, record) / trunks.META).read_text() == meta
+        store.write_meta(late, record, Calibration(REFERENCE))
+        store.move_in(late, store.home(home, record))
+    assert (store.home(home, record) / store.META).read_text() == meta
     assert not late.exists()
 
 
@@ -202,7 +206,10 @@ def test_as_few_stages_as_will_do_are_exact(exact: int, monkeypatch: pytest.Monk
 
     def measure(name: str, *_: object) -> Measured:
         tried.append(name)
-        good = name == graph.FULL or int(name.rpartition("-")[2].replace("bf16", "-1")) >= exact
+        good = (
+            name == openvino_engine.FULL
+            or int(name.rpartition("-")[2].replace("bf16", "-1")) >= exact
+        )
         return Measured(name, 1.0, Agreement(1.0, 0, 1.0), "" if good else "too far off")
 
     monkeypatch.setattr(calibrate, "_measure", measure)
@@ -211,9 +218,11 @@ def test_as_few_stages_as_will_do_are_exact(exact: int, monkeypatch: pytest.Monk
     trial: Any = SimpleNamespace(backbone=SimpleNamespace(stages=range(8)))
     found = calibrate._measure_graphs(trial, [])
     good = {one.name for one in found if not one.refused}
-    assert graph.FULL in good
-    assert (graph.name_of(exact) in good) == (exact < 7), "all but the last stage can be exact"
-    assert graph.name_of(exact - 1) not in good
+    assert openvino_engine.FULL in good
+    assert (openvino_engine.name_of(exact) in good) == (exact < 7), (
+        "all but the last stage can be exact"
+    )
+    assert openvino_engine.name_of(exact - 1) not in good
     assert len(tried) <= 2 + 3
 
 

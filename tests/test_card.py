@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 from pictures import jpeg
 from regraft.backbones import Backbone, Weights
 from regraft.metrics import score
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.plan.definition import Plan
 from regraft.results.card import model_card, snippet
 from regraft.results.folder import metrics_of
@@ -174,7 +174,7 @@ def test_the_taps_in_the_code_are_those_of_the_surgery(name: str, taps: tuple[in
 
     from regraft.networks import surgery
 
-    record, module = networks.load(name, seed=2)
+    record, module = build.load(name, seed=2)
     depths = tuple(sorted(tap % len(record.stages) for tap in taps))
     network, _ = surgery.operate(module, record, taps=depths, classes=3)
     plan = replace(CASE_1, backbone=record, taps=depths)

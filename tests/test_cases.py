@@ -16,14 +16,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks.surgery import restore
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.files import FILES, PAGE
-from regraft.run import api as run
-from regraft.run import measure
+from regraft.run import api, measure
 from regraft.run.measure import Measured, Network
 from scenes import KINDS, each, scene, scenes
 
@@ -39,14 +38,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def measured(data: Path) -> Measured:
     return measure.measure(
-        regraft.Dataset.open(data), measure.open_network(run.DEFAULT), Choices(seed=3)
+        regraft.Dataset.open(data), measure.open_network(api.DEFAULT), Choices(seed=3)
     )
 
 
 @pytest.fixture(scope="module")
 def little(data: Path) -> Measured:
     """The same pictures, seen by a small network of the same make."""
-    record, module = networks.load("test_efficientnet", seed=1)
+    record, module = build.load("test_efficientnet", seed=1)
     return measure.measure(
         regraft.Dataset.open(data), Network(record, lambda: module), Choices(seed=3)
     )
@@ -63,13 +62,13 @@ def short(plan: Plan) -> Plan:
 def tuned(measured: Measured, data: Path) -> Path:
     """A RUN of case 3."""
     out = data.parent / "run-3"
-    plan = short(run.draft(measured, Choices(case=3, seed=3)))
-    run.carry_out(plan, measured, out=out)
+    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    api.carry_out(plan, measured, out=out)
     return out
 
 
 def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> None:
-    plan = planfile.read(tuned / "plan.json")
+    plan = serialize.read(tuned / "plan.json")
     assert (plan.case, plan.indicated, plan.insists) == (3, 3, True)
     assert [one.name for one in plan.ran] == ["frozen", "fine-tuned"]
     assert [one.handed_over for one in plan.ran] == [False, True]
@@ -112,8 +111,8 @@ def test_the_saved_network_gives_the_figures_of_the_run(
 
 
 def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -> None:
-    plan = short(run.draft(measured, Choices(case=3, seed=3)))
-    again = run.perform(plan, measured).tensors
+    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    again = api.perform(plan, measured).tensors
     first = regraft.load(tuned).tensors
     assert again.keys() == first.keys()
     for name, tensor in again.items():
@@ -121,8 +120,8 @@ def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -
 
 
 def test_case_4_goes_on_from_random_weights_where_training_did_not_help(little: Measured) -> None:
-    plan = short(run.draft(little, Choices(case=4, seed=3)))
-    result = run.perform(plan, little)
+    plan = short(api.draft(little, Choices(case=4, seed=3)))
+    result = api.perform(plan, little)
     names = [one.name for one in result.plan.ran]
     frozen, tuned, *scratch = result.plan.ran
     gained = tuned.accuracy > frozen.accuracy
@@ -132,8 +131,8 @@ def test_case_4_goes_on_from_random_weights_where_training_did_not_help(little: 
 
 
 def test_from_scratch_can_be_forced(little: Measured) -> None:
-    plan = short(run.draft(little, Choices(case=4, init="random", seed=3)))
-    result = run.perform(plan, little)
+    plan = short(api.draft(little, Choices(case=4, init="random", seed=3)))
+    result = api.perform(plan, little)
     assert [one.name for one in result.plan.ran] == ["frozen", "from scratch"]
     assert {change.kind for change in result.changes} == {"reinitialised", "dropped", "added"}
     pretrained = little.network.build().state_dict()
@@ -145,18 +144,18 @@ def test_from_scratch_can_be_forced(little: Measured) -> None:
 def test_the_frozen_network_is_handed_over_where_training_does_not_beat_it(
     measured: Measured,
 ) -> None:
-    plan = short(run.draft(measured, Choices(case=3, seed=3)))
-    result = run.perform(replace(plan, insists=False), measured)
+    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    result = api.perform(replace(plan, insists=False), measured)
     assert "no dearer candidate is better" in result.plan.why
     assert result.plan.case == 1
-    frozen = run.perform(run.draft(measured, Choices(case=1, seed=3)), measured)
+    frozen = api.perform(api.draft(measured, Choices(case=1, seed=3)), measured)
     for name, tensor in frozen.tensors.items():
         assert_array_equal(result.tensors[name], tensor)
 
 
 def test_later_stages_alone_can_be_trained(little: Measured) -> None:
-    plan = short(run.draft(little, Choices(case=3, trainable_from="blocks.4", seed=3)))
-    result = run.perform(plan, little)
+    plan = short(api.draft(little, Choices(case=3, trainable_from="blocks.4", seed=3)))
+    result = api.perform(plan, little)
     pretrained = little.network.build().state_dict()
     for name, tensor in result.tensors.items():
         if name.startswith("trunk.") and not name.startswith(("trunk.blocks.4", "trunk.conv_head")):
@@ -173,8 +172,8 @@ def test_the_command_line_tells_how_training_goes(cli: Regraft, data: Path, tmp_
     words = ["plan", str(data), "--case", "3", "--seed", "3"]
     plan = cli(*words, "--out", str(tmp_path / "plan.json"))
     assert "then trained" in plan.out
-    short_plan = short(planfile.read(tmp_path / "plan.json"))
-    (tmp_path / "plan.json").write_text(planfile.dumps(short_plan))
+    short_plan = short(serialize.read(tmp_path / "plan.json"))
+    (tmp_path / "plan.json").write_text(serialize.dumps(short_plan))
     out = tmp_path / "run"
     said = cli("fit", "--plan", str(tmp_path / "plan.json"), "--out", str(out))
     assert said.code == 0

@@ -13,7 +13,7 @@ import pytest
 import regraft
 from command import Regraft, Said, cli, own_log
 from pictures import lay_out
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.results.files import FILES, METRICS, PAGE
 from regraft.run import measure
 from scenes import KINDS, each, scene, scenes
@@ -135,8 +135,8 @@ def test_plan_json_is_one_document_and_what_is_written(
 ) -> None:
     said = cli("plan", data, "--json", "--out", tmp_path / "plans" / "plan.json")
     assert said.code == 0
-    plan = planfile.read(tmp_path / "plans" / "plan.json")
-    assert json.loads(planfile.dumps(plan)) == said.json
+    plan = serialize.read(tmp_path / "plans" / "plan.json")
+    assert json.loads(serialize.dumps(plan)) == said.json
     assert (tmp_path / "plans" / plan.data).resolve() == data.resolve()
     assert [path.name for path in tmp_path.rglob("*")] == ["plans", "plan.json"]
 
@@ -188,7 +188,7 @@ def test_fit_from_a_plan_alone_in_another_folder(
     monkeypatch.chdir(tmp_path / "b")
     assert cli("fit", "--plan", "../a/plans/p.json", "--out", "run").code == 0
     assert os.listdir(tmp_path / "b") == ["run"]
-    assert planfile.read(tmp_path / "b/run/plan.json").seed == 2
+    assert serialize.read(tmp_path / "b/run/plan.json").seed == 2
 
 
 def test_a_plan_goes_with_no_other_choice(
@@ -250,7 +250,7 @@ def test_overwrite_replaces_a_run_and_nothing_else(
 ) -> None:
     shutil.copytree(fitted, tmp_path / "run")
     assert cli("fit", data, "--out", tmp_path / "run", "--seed", 9, "--overwrite").code == 0
-    assert planfile.read(tmp_path / "run" / "plan.json").seed == 9
+    assert serialize.read(tmp_path / "run" / "plan.json").seed == 9
     assert os.listdir(tmp_path) == ["run"]
     lay_out(tmp_path / "photos", {"mine.jpg": b"a"})
     assert cli("fit", data, "--out", tmp_path / "photos", "--overwrite").code == 1

@@ -23,8 +23,7 @@ from regraft.plan.decide import SCRATCH
 from regraft.plan.definition import Plan
 from regraft.plan.recipes import images_shown
 from regraft.results.files import PAGE
-from regraft.run import api as run
-from regraft.run import measure
+from regraft.run import api, measure
 from regraft.run.measure import Measured, Network
 from regraft.run.selection import Entry
 from scenes import each, scenes
@@ -51,7 +50,7 @@ def measured(data: Path) -> Measured:
 
 @pytest.fixture(scope="module")
 def aims(measured: Measured) -> Plan:
-    return run.draft(measured, CHOICES)
+    return api.draft(measured, CHOICES)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def test_the_chosen_case_gets_what_fit_gets(
 ) -> None:
     assert (found.chosen, found.indicated) == (aims.case, aims.indicated)
     [own] = [one for one in found.cases if one.case == found.chosen]
-    metrics = run.perform(aims, measured).metrics
+    metrics = api.perform(aims, measured).metrics
     for name in ("accuracy", "log_loss", "ece", "balanced_accuracy"):
         assert getattr(own, name) == metrics[name]
     assert own.taps == aims.taps
@@ -102,9 +101,9 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 2)
     monkeypatch.setattr("regraft.plan.recipes.RATES", (1e-3,))
     monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
-    aims = run.draft(measured, CHOICES)
+    aims = api.draft(measured, CHOICES)
     assert aims.indicated in (3, 4)
-    result = run.perform(aims, measured)
+    result = api.perform(aims, measured)
     found = side_by_side(measured, CHOICES)
     [own] = [one for one in found.cases if one.case == found.chosen]
     assert (own.accuracy, own.log_loss) == (result.metrics["accuracy"], result.metrics["log_loss"])
@@ -114,8 +113,8 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
 
 def test_a_case_gets_what_fit_gets_that_is_asked_for_it(measured: Measured, aims: Plan) -> None:
     plans, _ = cases.trained_plans(measured, CHOICES, aims, quick=False)
-    asked = [run.draft(measured, replace(CHOICES, case=3))]
-    asked += [run.draft(measured, replace(CHOICES, case=4, init="random"))]
+    asked = [api.draft(measured, replace(CHOICES, case=3))]
+    asked += [api.draft(measured, replace(CHOICES, case=4, init="random"))]
     assert [plan.trainings for plan in plans] == [plan.trainings for plan in asked]
     assert [plan.validation for plan in plans] == [plan.validation for plan in asked]
 
@@ -128,8 +127,8 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 1)
     monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
     choices = replace(CHOICES, rate=1e-3)
-    cut = run.draft(measured, replace(choices, case=2, rate=None))
-    every = run.draft(measured, choices if choices.rate is None else replace(choices, rate=None))
+    cut = api.draft(measured, replace(choices, case=2, rate=None))
+    every = api.draft(measured, choices if choices.rate is None else replace(choices, rate=None))
     evidence = replace(
         every.evidence, chosen=cut.evidence.chosen, temperature=cut.evidence.temperature
     )
@@ -138,7 +137,7 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     [plan] = [plan for plan in plans if plan.case == case]
     own = cases.performed(plan, measured, lambda row: None).entries[-1].trained
     asked = replace(choices, case=case, init="random" if case == 4 else None)
-    fitted = run.perform(run.draft(measured, asked), measured).tensors
+    fitted = api.perform(api.draft(measured, asked), measured).tensors
     assert own is not None
     assert own.state.keys() == fitted.keys()
     for name, tensor in own.state.items():

@@ -21,8 +21,7 @@ from regraft.finetune import Row, Trained, loop
 from regraft.networks.surgery import Network as Cut
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
-from regraft.run import api as run
-from regraft.run import measure
+from regraft.run import api, measure
 from regraft.run.execute import Work
 from regraft.run.measure import Measured, Network
 from regraft.run.selection import Entry, Setting, beats, frozen, record, winner
@@ -115,7 +114,7 @@ def measured() -> Measured:
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
     """One that was asked to train, briefly."""
-    drafted = run.draft(measured, CHOICES)
+    drafted = api.draft(measured, CHOICES)
     brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
     assert drafted.insists
     return replace(drafted, trainings=brief)
@@ -124,7 +123,7 @@ def plan(measured: Measured) -> Plan:
 @pytest.fixture(scope="module")
 def plain(measured: Measured, plan: Plan) -> Result:
     """What the frozen network gives."""
-    return run.perform(replace(plan, trainings=(), insists=False, case=1), measured)
+    return api.perform(replace(plan, trainings=(), insists=False, case=1), measured)
 
 
 def without_numbers(patch: pytest.MonkeyPatch, when: Any = lambda: True) -> None:
@@ -156,7 +155,7 @@ def test_all_candidates_diverge(
     without_numbers(monkeypatch)
     told: list[Row] = []
     given = replace(plan, insists=insists)
-    done = run.perform(given, measured, tell=told.append)
+    done = api.perform(given, measured, tell=told.append)
     assert done.plan.case in (1, 2)
     assert [ran.handed_over for ran in done.plan.ran] == [True, False]
     assert "no longer a number" in done.plan.ran[1].note
@@ -177,7 +176,7 @@ def test_a_network_that_gives_no_numbers_from_the_start(
 ) -> None:
     forward = Cut.forward
     monkeypatch.setattr(Cut, "forward", lambda network, x: forward(network, x) * float("inf"))
-    done = run.perform(replace(plan, insists=insists), measured)
+    done = api.perform(replace(plan, insists=insists), measured)
     assert done.plan.case in (1, 2)
     assert "gives no numbers" in done.plan.ran[1].note
     assert np.isfinite(done.metrics["log_loss"])
@@ -192,7 +191,7 @@ def test_one_bad_step_costs_a_retreat_and_no_more(
     per_epoch = round((plan.train - plan.validation) / one.batch)
     without_numbers(monkeypatch, lambda: next(calls) == 2 * per_epoch)
     told: list[Row] = []
-    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
     said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 2 with the rate 0.00033" in said[0]
@@ -220,7 +219,7 @@ def test_weights_that_break_after_the_last_look_are_never_kept(
 
     monkeypatch.setattr(loop, "_step", spoils)
     told: list[Row] = []
-    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
     said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 1 " in said[0]
@@ -230,14 +229,14 @@ def test_weights_that_break_after_the_last_look_are_never_kept(
 @pytest.mark.parametrize("insists", [True, False])
 def test_no_time_at_all(insists: bool, measured: Measured, plan: Plan, plain: Result) -> None:
     """The time is up before the first step: the frozen network is what there is."""
-    done = run.perform(replace(plan, budget=1e-9, insists=insists), measured)
+    done = api.perform(replace(plan, budget=1e-9, insists=insists), measured)
     assert done.plan.case in (1, 2)
     assert "out of time" in done.plan.ran[1].note
     assert done.metrics["accuracy"] == plain.metrics["accuracy"]
 
 
 def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Plan) -> None:
-    done = run.perform(plan, measured)
+    done = api.perform(plan, measured)
     names = [ran.name for ran in done.plan.ran]
     assert names == ["frozen", "fine-tuned"]
     assert [ran.shown > 0 for ran in done.plan.ran] == [False, True]
@@ -254,7 +253,7 @@ def test_how_far_an_epoch_is_goes_to_the_watcher_and_not_into_the_log(
     monkeypatch.setattr(loop, "PULSE", -1.0)
     one = replace(plan.trainings[0], rates=(1e-3,), epochs=2, refit=False, patience=9)
     told: list[Row] = []
-    done = run.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
     steps = round((plan.train - plan.validation) / one.batch)
     pulses = [row for row in told if row.get("step") == "pulse"]
     assert [(row["epoch"], row["done"], row["steps"]) for row in pulses] == [

@@ -14,8 +14,7 @@ import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import backbones
-from regraft.networks import build as networks
-from regraft.networks import demonstration
+from regraft.networks import build, demonstration
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -26,8 +25,8 @@ WEIGHTS = pretrain.HOME / "demonstration.safetensors"
 
 
 def test_the_record_is_what_a_look_at_the_network_gives() -> None:
-    look = networks.describe_module(
-        networks.build(RECORD),
+    look = build.describe_module(
+        build.build(RECORD),
         demonstration.LAYERS,
         view=RECORD.view,
         mean=demonstration.MEAN,
@@ -41,7 +40,7 @@ def test_the_record_is_what_a_look_at_the_network_gives() -> None:
 
 
 def test_three_convolutions_and_three_fully_connected_layers() -> None:
-    kinds = [type(module).__name__ for module in networks.build(RECORD).modules()]
+    kinds = [type(module).__name__ for module in build.build(RECORD).modules()]
     assert kinds.count("Conv2d") == 3
     assert kinds.count("Linear") == 3
 
@@ -70,7 +69,7 @@ def test_the_card_tells_the_accuracy_that_the_weights_have() -> None:
     x, y, classes = pretrain.load(Path(os.environ["CIFAR10"]), "test")
     assert len(y) == 10_000
     assert ", ".join(classes) in " ".join(CARD.split())
-    got = pretrain.accuracy(networks.build(RECORD), x, y)
+    got = pretrain.accuracy(build.build(RECORD), x, y)
     assert got == pytest.approx(accuracy_of_the_card(), abs=1e-4)
 
 
@@ -111,7 +110,7 @@ def test_it_goes_through_the_house_like_any_other(
 
 
 def test_a_seed_and_a_file_take_the_place_of_its_weights(tmp_path: Path) -> None:
-    random = networks.find("demonstration", seed=1)
+    random = build.find("demonstration", seed=1)
     assert random.weights.origin == "random"
     assert random.source == "nothing (random weights)"
     assert (
@@ -119,8 +118,8 @@ def test_a_seed_and_a_file_take_the_place_of_its_weights(tmp_path: Path) -> None
     )
     copied = tmp_path / "mine.safetensors"
     copied.write_bytes(WEIGHTS.read_bytes())
-    record, module = networks.load("demonstration", copied)
+    record, module = build.load("demonstration", copied)
     assert record.weights.origin == "file"
     assert torch.equal(
-        module.get_parameter("fc3.weight"), networks.build(RECORD).get_parameter("fc3.weight")
+        module.get_parameter("fc3.weight"), build.build(RECORD).get_parameter("fc3.weight")
     )

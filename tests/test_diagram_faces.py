@@ -10,7 +10,7 @@ from rich.console import Console
 
 from drawn import NASTY, RECORDS, SCENES, maps, record
 from regraft import diagram
-from regraft.cli import tables as show
+from regraft.cli import tables
 from regraft.diagram import Scene, of_case, style, terminal
 from regraft.diagram.forms import NARROW, WIDE
 from regraft.diagram.layout import picture
@@ -261,7 +261,7 @@ def test_the_plan_in_the_terminal_has_the_picture() -> None:
     plan = plan_of(evidence_telling(1))
     console = Console(width=80, highlight=False)
     with console.capture() as capture:
-        console.print(show._surgery(plan))
+        console.print(tables._surgery(plan))
     shown = [line.rstrip() for line in capture.get().splitlines()]
     for line in diagram.text(diagram.of_plan(plan)).plain.splitlines():
         assert line.rstrip() in shown

@@ -26,17 +26,16 @@ from regraft.features.engines import (
     Measured,
     Pixels,
     calibrate,
+    openvino_engine,
     preference,
+    store,
+    torch_engine,
 )
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import store as trunks
-from regraft.features.engines import torch_engine as eager
 from regraft.finetune import modes
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.results.result import Result
-from regraft.run import api as run
-from regraft.run import measure
+from regraft.run import api, measure
 from rounding import FLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import never, small
@@ -45,23 +44,47 @@ __all__ = ["cli", "one_thread", "own_log", "pixels", "record"]  # fixtures
 
 LAST = "torch-fp32-channels-last"
 HALF_LAST = "torch-bf16-channels-last"
-AFTER = graph.name_of(2)
+AFTER = openvino_engine.name_of(2)
 
 
 @pytest.mark.parametrize(
     ("speeds", "chosen"),
     [
-        pytest.param({graph.FULL: 100, LAST: 100}, graph.FULL, id="equally fast: the first"),
-        pytest.param({graph.FULL: 100, LAST: 130}, graph.FULL, id="a little faster: the first"),
-        pytest.param({graph.FULL: 130, LAST: 100}, graph.FULL, id="the first is faster"),
-        pytest.param({graph.FULL: 100, LAST: 199}, graph.FULL, id="up to twice as fast"),
-        pytest.param({graph.FULL: 100, LAST: 201}, LAST, id="clearly faster"),
-        pytest.param({graph.HALF: 90, HALF_LAST: 110}, graph.HALF, id="two in bfloat16"),
-        pytest.param({graph.HALF: 110, HALF_LAST: 90}, graph.HALF, id="two in bfloat16, turned"),
-        pytest.param({graph.FULL: 120, graph.HALF: 100}, graph.HALF, id="half before full"),
-        pytest.param({graph.FULL: 120, AFTER: 100}, AFTER, id="partly half before full"),
         pytest.param(
-            {graph.name_of(3): 120, AFTER: 100}, AFTER, id="as few exact stages as will do"
+            {openvino_engine.FULL: 100, LAST: 100},
+            openvino_engine.FULL,
+            id="equally fast: the first",
+        ),
+        pytest.param(
+            {openvino_engine.FULL: 100, LAST: 130},
+            openvino_engine.FULL,
+            id="a little faster: the first",
+        ),
+        pytest.param(
+            {openvino_engine.FULL: 130, LAST: 100}, openvino_engine.FULL, id="the first is faster"
+        ),
+        pytest.param(
+            {openvino_engine.FULL: 100, LAST: 199}, openvino_engine.FULL, id="up to twice as fast"
+        ),
+        pytest.param({openvino_engine.FULL: 100, LAST: 201}, LAST, id="clearly faster"),
+        pytest.param(
+            {openvino_engine.HALF: 90, HALF_LAST: 110}, openvino_engine.HALF, id="two in bfloat16"
+        ),
+        pytest.param(
+            {openvino_engine.HALF: 110, HALF_LAST: 90},
+            openvino_engine.HALF,
+            id="two in bfloat16, turned",
+        ),
+        pytest.param(
+            {openvino_engine.FULL: 120, openvino_engine.HALF: 100},
+            openvino_engine.HALF,
+            id="half before full",
+        ),
+        pytest.param({openvino_engine.FULL: 120, AFTER: 100}, AFTER, id="partly half before full"),
+        pytest.param(
+            {openvino_engine.name_of(3): 120, AFTER: 100},
+            AFTER,
+            id="as few exact stages as will do",
         ),
         pytest.param({LAST: 30, REFERENCE: 40}, LAST, id="torch alone"),
         pytest.param({LAST: 15, REFERENCE: 40}, REFERENCE, id="torch alone, clearly faster"),
@@ -79,10 +102,10 @@ def test_an_order_and_a_margin_choose(speeds: Mapping[str, float], chosen: str) 
 # --- a race that ends either way -----------------------------------------------------------------
 
 RACES = {
-    "torch wins": {REFERENCE: 60.0, graph.FULL: 100.0, LAST: 140.0},
-    "OpenVINO wins": {REFERENCE: 60.0, graph.FULL: 140.0, LAST: 100.0},
-    "torch stumbles": {REFERENCE: 60.0, graph.FULL: 140.0, LAST: 10.0},
-    "the reference wins": {REFERENCE: 150.0, graph.FULL: 100.0, LAST: 90.0},
+    "torch wins": {REFERENCE: 60.0, openvino_engine.FULL: 100.0, LAST: 140.0},
+    "OpenVINO wins": {REFERENCE: 60.0, openvino_engine.FULL: 140.0, LAST: 100.0},
+    "torch stumbles": {REFERENCE: 60.0, openvino_engine.FULL: 140.0, LAST: 10.0},
+    "the reference wins": {REFERENCE: 150.0, openvino_engine.FULL: 100.0, LAST: 90.0},
 }
 
 Race = Callable[[str], None]
@@ -103,8 +126,8 @@ def race(monkeypatch: pytest.MonkeyPatch) -> Race:
 
         monkeypatch.setattr(calibrate, "_blocks", timed)
 
-    monkeypatch.setattr(graph, "objection", without)
-    monkeypatch.setattr(eager, "objection", without)
+    monkeypatch.setattr(openvino_engine, "objection", without)
+    monkeypatch.setattr(torch_engine, "objection", without)
     return plant
 
 
@@ -121,9 +144,9 @@ def test_a_race_that_ends_either_way_gives_the_same_weights(
     for ending in RACES:
         race(ending)
         runs[ending] = regraft.fit(data, "demonstration", cache=tmp_path / ending)
-    texts = {planfile.dumps(one.plan) for one in runs.values()}
+    texts = {serialize.dumps(one.plan) for one in runs.values()}
     assert len(texts) == 1
-    assert {one.metrics["engine"] for one in runs.values()} == {graph.FULL}
+    assert {one.metrics["engine"] for one in runs.values()} == {openvino_engine.FULL}
     assert len({_bytes(one) for one in runs.values()}) == 1
 
 
@@ -134,7 +157,7 @@ def _bytes(result: Result) -> bytes:
 @pytest.mark.parametrize("ending", RACES)
 def test_without_images_too(race: Race, ending: str, record: Backbone, tmp_path: Path) -> None:
     race(ending)
-    assert engines.exact(record, (2,), tmp_path, build=small).name == graph.FULL
+    assert engines.exact(record, (2,), tmp_path, build=small).name == openvino_engine.FULL
 
 
 def test_a_disturbed_measurement_is_made_again(
@@ -146,13 +169,17 @@ def test_a_disturbed_measurement_is_made_again(
 
     def disturbed(engine: Engine, some: Pixels) -> Iterator[tuple[float, Features]]:
         seen.append(engine.name)
-        slow = 0.1 if engine.name == graph.FULL and seen.count(graph.FULL) < 3 else 1.0
+        slow = (
+            0.1
+            if engine.name == openvino_engine.FULL and seen.count(openvino_engine.FULL) < 3
+            else 1.0
+        )
         return ((speed * slow, rows) for speed, rows in blocks(engine, some))
 
     monkeypatch.setattr(calibrate, "_blocks", disturbed)
     _, found = engines.choose(record, pixels, tmp_path, build=small)
-    assert found.chosen == graph.FULL
-    assert seen.count(graph.FULL) == seen.count(REFERENCE) == 3
+    assert found.chosen == openvino_engine.FULL
+    assert seen.count(openvino_engine.FULL) == seen.count(REFERENCE) == 3
 
 
 def test_engines_agree_on_so_many_images_however_long_it_takes(
@@ -218,11 +245,11 @@ def test_a_plan_names_its_engine_and_apply_uses_it(
 
 
 def test_a_plan_from_before_is_read_and_its_engine_chosen(data: Path, tmp_path: Path) -> None:
-    raw = json.loads(planfile.dumps(regraft.propose(data, "demonstration", cache=tmp_path)))
+    raw = json.loads(serialize.dumps(regraft.propose(data, "demonstration", cache=tmp_path)))
     chosen = raw.pop("engine")
     for training in raw["trainings"]:
         training.pop("mode", None)
-    plan = planfile.loads(json.dumps(raw))
+    plan = serialize.loads(json.dumps(raw))
     assert plan.engine == ""
     assert "runs it" not in plan.explain()
     assert regraft.apply(plan, data, cache=tmp_path).plan.engine == chosen
@@ -233,14 +260,17 @@ def test_where_the_engine_of_a_plan_is_not_to_be_had_another_is_used_and_named(
 ) -> None:
     race("OpenVINO wins")
     plan = regraft.propose(data, "demonstration", cache=tmp_path)
-    elsewhere = dataclasses.replace(plan, engine=graph.HALF)
+    elsewhere = dataclasses.replace(plan, engine=openvino_engine.HALF)
     with caplog.at_level("WARNING"):
         result = regraft.apply(elsewhere, data, cache=tmp_path)
     [warning] = [one.getMessage() for one in caplog.records]
-    assert f"the engine {graph.HALF}, which is not to be had here: not in this race" in warning
-    assert f"{graph.FULL} is used instead" in warning
+    assert (
+        f"the engine {openvino_engine.HALF}, which is not to be had here: not in this race"
+        in warning
+    )
+    assert f"{openvino_engine.FULL} is used instead" in warning
     assert "within rounding" in warning
-    assert result.plan.engine == result.metrics["engine"] == graph.FULL
+    assert result.plan.engine == result.metrics["engine"] == openvino_engine.FULL
 
 
 def test_an_engine_that_a_person_asks_for_is_used_or_the_reason_told(
@@ -248,7 +278,7 @@ def test_an_engine_that_a_person_asks_for_is_used_or_the_reason_told(
 ) -> None:
     race("OpenVINO wins")
     with pytest.raises(UsageError, match="cannot be used for demonstration") as caught:
-        regraft.propose(data, "demonstration", engine=graph.HALF, cache=tmp_path)
+        regraft.propose(data, "demonstration", engine=openvino_engine.HALF, cache=tmp_path)
     assert "Reason: not in this race." in str(caught.value)
     with pytest.raises(UsageError, match="no engine named 'fast'") as caught:
         regraft.propose(data, "demonstration", engine="fast", cache=tmp_path)
@@ -271,9 +301,9 @@ def test_one_that_was_given_up_is_measured_when_it_is_asked_for_and_remembered(
     assert known is not None
     usual = engines.remembered(record, tmp_path, build=never)
     assert usual is not None
-    assert usual[0].name == graph.FULL
+    assert usual[0].name == openvino_engine.FULL
     assert sorted(_names(usual[1])) == sorted(set(_names(found)))
-    assert len(list(trunks.home(tmp_path, record).parent.iterdir())) == 1
+    assert len(list(store.home(tmp_path, record).parent.iterdir())) == 1
 
 
 def _names(found: Calibration) -> list[str]:
@@ -297,10 +327,10 @@ def test_the_command_takes_an_engine(verb: str, data: Path, tmp_path: Path, cli:
 def test_another_engine_gives_the_same_within_rounding(data: Path, tmp_path: Path) -> None:
     files = sorted((data / "test").rglob("*.png"))
     usual, plain = (
-        run.fit(data, "demonstration", choices=Choices(case=1, engine=name), cache=tmp_path)
-        for name in (graph.FULL, REFERENCE)
+        api.fit(data, "demonstration", choices=Choices(case=1, engine=name), cache=tmp_path)
+        for name in (openvino_engine.FULL, REFERENCE)
     )
-    assert (usual.plan.engine, plain.plan.engine) == (graph.FULL, REFERENCE)
+    assert (usual.plan.engine, plain.plan.engine) == (openvino_engine.FULL, REFERENCE)
     assert same_within_rounding(usual.predict_proba(files), plain.predict_proba(files))
 
 
@@ -317,7 +347,7 @@ def test_a_measured_plan_keeps_its_engine_for_the_mirror_images(data: Path, tmp_
     assert len(spaces) == 1
 
 
-@pytest.mark.parametrize("name", [graph.FULL, REFERENCE, LAST])
+@pytest.mark.parametrize("name", [openvino_engine.FULL, REFERENCE, LAST])
 def test_a_pass_that_was_interrupted_goes_on_to_the_same(
     name: str, data: Path, tmp_path: Path
 ) -> None:
@@ -328,6 +358,6 @@ def test_a_pass_that_was_interrupted_goes_on_to_the_same(
     part = dataclasses.replace(dataset, items=dataset.items[3:], read=lambda i: dataset.read(i + 3))
     measure.measure(part, network, choices, cache=tmp_path / "part")
     later = measure.measure(dataset, network, choices, cache=tmp_path / "part")
-    error = 0.0 if graph.is_graph(name) else FLOAT16
+    error = 0.0 if openvino_engine.is_graph(name) else FLOAT16
     assert same_within_rounding(later.features, whole.features, error)
     assert later.fingerprint == whole.fingerprint

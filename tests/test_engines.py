@@ -16,18 +16,24 @@ from pictures import photo
 from regraft import backbones
 from regraft.backbones import Backbone
 from regraft.features import engines
-from regraft.features.engines import REFERENCE, Engine, Floats, Pixels, agreement
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import store as trunks
+from regraft.features.engines import (
+    REFERENCE,
+    Engine,
+    Floats,
+    Pixels,
+    agreement,
+    openvino_engine,
+    store,
+)
 from regraft.features.engines.preference import CPU
 from regraft.features.engines.torch_engine import Eager
-from regraft.networks import build as networks
+from regraft.networks import build
 from rounding import FLOAT16, FLOAT32, same_within_rounding
 from smallnet import runs, small
 
 __all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
 
-NAMES = (REFERENCE, *CPU, graph.FULL, graph.HALF, graph.name_of(1))
+NAMES = (REFERENCE, *CPU, openvino_engine.FULL, openvino_engine.HALF, openvino_engine.name_of(1))
 ALL = [pytest.param(name, marks=runs(name)) for name in NAMES]
 
 
@@ -36,9 +42,9 @@ def make(record: Backbone, home: Path) -> Callable[[str], Engine]:
     every = range(len(record.stages))
 
     def engine(name: str) -> Engine:
-        if graph.is_graph(name):
-            return graph.Graph(name, trunks.home(home, record) / trunks.GRAPH, every)
-        return Eager(name, lambda: networks.trunk(small(), record, every), record)
+        if openvino_engine.is_graph(name):
+            return openvino_engine.Graph(name, store.home(home, record) / store.GRAPH, every)
+        return Eager(name, lambda: build.trunk(small(), record, every), record)
 
     return engine
 
@@ -65,7 +71,7 @@ def test_an_image_does_not_depend_on_its_neighbours(
     """Bit for bit where each image is run alone, else within rounding."""
     engine = make(name)
     together = engines.features(engine, pixels)
-    error = 0.0 if graph.is_graph(name) else FLOAT16
+    error = 0.0 if openvino_engine.is_graph(name) else FLOAT16
     assert_array_equal(engines.features(engine, pixels), together)
     assert same_within_rounding(engines.features(engine, pixels[::-1])[::-1], together, error)
     for some in (slice(5, 6), slice(3, 20)):
@@ -74,26 +80,29 @@ def test_an_image_does_not_depend_on_its_neighbours(
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=runs(n)) for n in (graph.FULL, graph.HALF, graph.name_of(0))],
+    [
+        pytest.param(n, marks=runs(n))
+        for n in (openvino_engine.FULL, openvino_engine.HALF, openvino_engine.name_of(0))
+    ],
 )
 @pytest.mark.parametrize("taps", [(0,), (2,), (2, 0)])
 def test_a_cut_network_gives_the_numbers_of_the_whole(
     name: str, taps: tuple[int, ...], record: Backbone, home: Path, pixels: Pixels
 ) -> None:
-    path = trunks.home(home, record) / trunks.GRAPH
-    whole = graph.Graph(name, path, range(len(record.stages)))(pixels)
-    for depth, mine in zip(taps, graph.Graph(name, path, taps)(pixels), strict=True):
+    path = store.home(home, record) / store.GRAPH
+    whole = openvino_engine.Graph(name, path, range(len(record.stages)))(pixels)
+    for depth, mine in zip(taps, openvino_engine.Graph(name, path, taps)(pixels), strict=True):
         assert_array_equal(mine, whole[depth])
 
 
-@runs(graph.HALF)
+@runs(openvino_engine.HALF)
 def test_stages_that_are_to_be_exact_are_exact(
     record: Backbone, home: Path, pixels: Pixels
 ) -> None:
-    path = trunks.home(home, record) / trunks.GRAPH
+    path = store.home(home, record) / store.GRAPH
     full, half, after = (
-        graph.Graph(name, path, range(len(record.stages)))(pixels)
-        for name in (graph.FULL, graph.HALF, graph.name_of(1))
+        openvino_engine.Graph(name, path, range(len(record.stages)))(pixels)
+        for name in (openvino_engine.FULL, openvino_engine.HALF, openvino_engine.name_of(1))
     )
     errors = [[np.abs(a - b).max() for a, b in zip(x, full, strict=True)] for x in (half, after)]
     assert min(errors[0]) > 1e-4, "bfloat16 shows at every depth"
@@ -118,7 +127,7 @@ def test_memory_that_does_not_suffice_halves_the_batch(
     class Narrow(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.trunk = networks.trunk(small(), record, range(len(record.stages)))
+            self.trunk = build.trunk(small(), record, range(len(record.stages)))
 
         def forward(self, x: torch.Tensor) -> Any:
             if len(x) > 3:
@@ -136,7 +145,7 @@ def test_the_network_given_is_left_as_it_is(record: Backbone, pixels: Pixels) ->
     module = small()
     before = {key: value.clone() for key, value in module.state_dict().items()}
     engine = Eager(
-        "torch-bf16-channels-last", lambda: networks.trunk(module, record, (0, 1, 2)), record
+        "torch-bf16-channels-last", lambda: build.trunk(module, record, (0, 1, 2)), record
     )
     engine(pixels[:2])
     for key, value in module.state_dict().items():
@@ -144,19 +153,19 @@ def test_the_network_given_is_left_as_it_is(record: Backbone, pixels: Pixels) ->
         assert torch.equal(value, before[key])
 
 
-@runs(graph.HALF)
+@runs(openvino_engine.HALF)
 def test_the_bundled_network_is_exact_enough_after_its_first_stages(tmp_path: Path) -> None:
     """Even areas show what bfloat16 in the first layers does: that is refused, the rest is not."""
     record = backbones.get("efficientnet-lite0")
     every = range(len(record.stages))
-    trunk = networks.trunk(networks.build(record), record, every)
-    path = tmp_path / trunks.GRAPH
-    graph.convert(trunk, record, path)
+    trunk = build.trunk(build.build(record), record, every)
+    path = tmp_path / store.GRAPH
+    openvino_engine.convert(trunk, record, path)
     even = [np.full((224, 224, 3), value, np.uint8) for value in (9, 201)]
     pixels = np.stack([*(np.asarray(photo(seed, 224, 224)) for seed in range(10)), *even])
     full, half, after = (
-        engines.features(graph.Graph(name, path, every), pixels)
-        for name in (graph.FULL, graph.HALF, graph.name_of(3))
+        engines.features(openvino_engine.Graph(name, path, every), pixels)
+        for name in (openvino_engine.FULL, openvino_engine.HALF, openvino_engine.name_of(3))
     )
     plain = engines.features(Eager(REFERENCE, lambda: trunk, record), pixels[:8])
     assert agreement.compare(plain, full[:8], record.widths).cosine > 0.999999

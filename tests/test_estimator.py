@@ -27,10 +27,9 @@ from pictures import encode, photo
 from regraft.backbones import View
 from regraft.errors import DataError, UsageError
 from regraft.estimator import TransferClassifier
-from regraft.features.engines import REFERENCE
-from regraft.features.engines import openvino_engine as graph
+from regraft.features.engines import REFERENCE, openvino_engine
 from regraft.networks import build as networks
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.run.measure import Network
 from rounding import BFLOAT16, same_within_rounding
 from test_reads_sets import ends
@@ -146,7 +145,7 @@ def test_every_image_is_trained_on_and_none_held_out() -> None:
     fitted = classifier().fit(images, y)
     assert (fitted.plan_.train, fitted.plan_.test, fitted.plan_.left_out) == (12, 0, 0)
     assert fitted.plan_.evidence.images == 12
-    assert planfile.loads(planfile.dumps(fitted.plan_), "plan.json") == fitted.plan_
+    assert serialize.loads(serialize.dumps(fitted.plan_), "plan.json") == fitted.plan_
 
 
 def test_copies_count_as_they_do_everywhere_in_scikit_learn() -> None:
@@ -248,7 +247,7 @@ def test_long_pictures_are_seen_as_the_verbs_see_them(
     assert result.backbone.view == fitted.plan_.backbone.view
 
 
-@pytest.mark.parametrize("name", [REFERENCE, graph.FULL])
+@pytest.mark.parametrize("name", [REFERENCE, openvino_engine.FULL])
 def test_an_engine_that_is_asked_for_runs_it(name: str, tmp_path: Path) -> None:
     images, y = pictures(4)
     fitted = classifier(engine=name, cache=tmp_path).fit(images, y)

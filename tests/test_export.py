@@ -23,7 +23,7 @@ from regraft.errors import DataError, RunError, UsageError
 from regraft.export import TARGETS, export_run, images, parity, to_onnx
 from regraft.export.classifier import square
 from regraft.features.engines.openvino_engine import runtime
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.run.api import load
 from regraft.run.measure import Network
@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(data: Path) -> Path:
     """A RUN of case 1 on one of timm's smallest networks, with random weights."""
-    record, module = networks.load("test_resnet", seed=1)
+    record, module = build.load("test_resnet", seed=1)
     out = data.parent / "run"
     regraft.fit(
         data, Network(record, lambda: module), choices=Choices(case=1, recipe="textbook"), out=out

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 from pictures import encode, jpeg, photo
 from regraft.data.images import View
-from regraft.features import extract as features
+from regraft.features import extract
 from regraft.features.cache import Store
 from regraft.features.engines import SAMPLE, Engine, Floats, Pixels
 from regraft.features.engines import features as run
@@ -22,7 +22,7 @@ from regraft.features.extract import Survey, survey
 
 VIEW = View(8, 1.0, "bilinear")
 MIRROR = View(8, 1.0, "bilinear", mirror=True)
-LOT = features._LOT
+LOT = extract._LOT
 
 
 class Means:
@@ -194,7 +194,7 @@ def test_a_row_of_another_width_is_computed_anew(many: list[bytes], store: Store
 def test_a_large_file_is_not_held_and_a_changing_one_is_told(
     many: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "_HELD", len(many[0]))
+    monkeypatch.setattr(extract, "_HELD", len(many[0]))
     calls: dict[int, int] = {}
 
     def read(index: int) -> bytes:

@@ -19,7 +19,7 @@ from regraft.finetune import Images, Trained, _class_weights, checkpoint, loop, 
 from regraft.finetune.activation_cache import Border
 from regraft.finetune.data import Squares, batches, room_for_crops
 from regraft.metrics import softmax
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks.split import At
 from regraft.networks.surgery import Network, restore
 from regraft.plan.recipes import steps_of
@@ -101,7 +101,7 @@ def test_a_start_that_no_epoch_improves_has_a_head_fitted_to_all_images(tmp_path
     weight = done.state["head.weight"]
     scale = weight / head(np.arange(len(whole.items))).weight
     assert_allclose(scale, scale.mean(), rtol=1e-5)  # one temperature
-    pretrained = networks.trunk(small(), record(), [LAST]).state_dict()
+    pretrained = build.trunk(small(), record(), [LAST]).state_dict()
     for name, tensor in pretrained.items():
         assert_array_equal(done.state[f"trunk.{name}"], tensor.numpy())
 
@@ -259,7 +259,7 @@ def test_another_error_is_not_taken_for_memory(
 def test_speed_is_measured_with_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow = Narrow(monkeypatch, 3, ERRORS[1])
     network = Network(
-        networks.trunk(small(), record(), (LAST,)), nn.Linear(16, 3), taps=(LAST,), classes=KINDS
+        build.trunk(small(), record(), (LAST,)), nn.Linear(16, 3), taps=(LAST,), classes=KINDS
     )
     before = torch.random.get_rng_state()
     assert modes.find(network, 8, 32, 1e6).images_per_second > 0
@@ -361,7 +361,7 @@ def test_images_beyond_what_memory_holds_are_decoded_anew() -> None:
             Squares(some.read, some.items, view, held).batch(rows), whole.batch(rows)
         )
     fabric = open_fabric("32-true")
-    x = networks.normalised(whole.batch(rows).to(fabric.device), record(), True)
+    x = build.normalised(whole.batch(rows).to(fabric.device), record(), True)
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from regraft.errors import RunError
-from regraft.results import atomic as folders
+from regraft.results import atomic
 from regraft.results.files import FILES
 from regraft.results.folder import check_destination, read_run, write_run
 from test_result import left, parts
@@ -246,7 +246,7 @@ def test_what_comes_and_goes_while_it_is_looked_at_is_not_there(tmp_path: Path) 
     looks: list[Path] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os.path, "lexists", appears)
-        assert not folders._replaceable(target, objections)
+        assert not atomic._replaceable(target, objections)
     assert len(looks) == 2
 
 
@@ -275,7 +275,7 @@ def test_two_processes_that_write_the_same_run(tmp_path: Path, overwrite: bool) 
 
 def test_the_second_of_two_writers_is_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    writing = folders.whole_folder(run, lambda _: ["is there"])
+    writing = atomic.whole_folder(run, lambda _: ["is there"])
     (writing.__enter__() / "late").touch()
     write_run(run, **parts(0.1))
     with pytest.raises(RunError, match="is there"):

@@ -17,7 +17,7 @@ from regraft.data.dataset import Dataset
 from regraft.look import Look, Sight, fields, look, maps, page, probes, sample, untrained, words
 from regraft.look.probes import Curve
 from regraft.look.words import Measured
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks.demonstration import LAYERS, Demonstration
 from scenes import each, scenes
 
@@ -174,7 +174,7 @@ def demonstration() -> tuple[Backbone, nn.Module]:
         torch.manual_seed(0)
         module = Demonstration().eval()
     view = View(32, 1.0, "bilinear")
-    return networks.describe_module(
+    return build.describe_module(
         module, LAYERS, view=view, mean=HALF, std=HALF, head="fc3", name="small & <new>"
     ), module
 
@@ -250,7 +250,7 @@ def test_weights_that_cannot_be_drawn_anew_are_no_obstacle(seen: Look) -> None:
 def test_a_network_of_one_stage_without_a_convolution() -> None:
     plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8)).eval()
     view = View(32, 1.0)
-    backbone = networks.describe_module(plain, ["1"], view=view, mean=HALF, std=HALF, name="plain")
+    backbone = build.describe_module(plain, ["1"], view=view, mean=HALF, std=HALF, name="plain")
     dataset = in_memory(scenes(each(8)))
     text = page.render(look(plain, backbone, sample.draw(dataset, view, 40, 0)))
     assert "This network has no convolution" in text
@@ -277,7 +277,7 @@ def test_random_weights_see_pictures_as_trained_ones_do(seen: Look) -> None:
 def test_a_single_unit_that_misses_a_part_is_said_to() -> None:
     corner = nn.Sequential(nn.Conv2d(3, 4, 20, stride=20)).eval()
     view = View(32, 1.0)
-    backbone = networks.describe_module(corner, ["0"], view=view, mean=HALF, std=HALF, name="c")
+    backbone = build.describe_module(corner, ["0"], view=view, mean=HALF, std=HALF, name="c")
     [field] = fields.measure(maps.unpooled(corner, backbone, [0]), backbone.stages, 32)
     sight = Sight(backbone.stages[0], 0, field, ())
     assert page.sees(sight, 32) == "It sees 20 × 20 px."

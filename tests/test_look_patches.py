@@ -14,7 +14,7 @@ from regraft.look.fields import Box, Field
 from regraft.look.maps import Cells
 from regraft.look.patches import PATCHES, Record
 from regraft.look.sample import Sample
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks.demonstration import LAYERS, Demonstration
 
 HALF = (0.5, 0.5, 0.5)
@@ -23,7 +23,7 @@ Layers = list[tuple[int, int, int]]
 
 
 def described(module: nn.Module, stages: list[str], size: int) -> Backbone:
-    return networks.describe_module(
+    return build.describe_module(
         module.eval(), stages, view=View(size, 1.0), mean=HALF, std=HALF, name="stack"
     )
 
@@ -80,7 +80,7 @@ def test_fields_of_convolutions_are_the_analytic_ones(name: str) -> None:
 def test_fields_of_the_demonstration_network() -> None:
     """Each layer: a convolution that keeps the size, then the largest of 2 x 2."""
     module = seeded(Demonstration)
-    backbone = networks.describe_module(
+    backbone = build.describe_module(
         module, LAYERS, view=View(32, 1.0), mean=HALF, std=HALF, head="fc3"
     )
     found = measured(module, backbone)
@@ -248,7 +248,7 @@ def test_stages_are_thinned_evenly() -> None:
 
 
 def test_tokens_and_channels_last_have_places_too() -> None:
-    backbone = networks.find("vit_tiny_patch16_224", seed=0)
+    backbone = build.find("vit_tiny_patch16_224", seed=0)
     stage = backbone.stages[0]
     value = torch.zeros(1, 197, 192)
     value[0, 1 + 33, 5] = 1.0

@@ -13,7 +13,7 @@ from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 from regraft.look import kernels, probes, sample
 from regraft.look.stimuli import ANGLES, ORIENTATION, SHAPE, SHAPES, Task, edges, figure, shape
-from regraft.networks import build as networks
+from regraft.networks import build
 
 TASKS = (ORIENTATION, SHAPE)
 VIEW = View(32, 1.0)
@@ -103,7 +103,7 @@ def test_edges_run_in_the_direction_of_their_class() -> None:
 
 def described(module: nn.Module, *stages: str) -> Backbone:
     half = (0.5, 0.5, 0.5)
-    return networks.describe_module(module.eval(), stages, view=VIEW, mean=half, std=half)
+    return build.describe_module(module.eval(), stages, view=VIEW, mean=half, std=half)
 
 
 def test_the_first_convolution_called_is_shown() -> None:

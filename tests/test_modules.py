@@ -6,9 +6,7 @@ from torch import Tensor, nn
 
 from known import case, described, plain
 from regraft.errors import BackboneError
-from regraft.networks import build as networks
-from regraft.networks import trunk as tracing
-from regraft.networks import weights
+from regraft.networks import build, trunk, weights
 from regraft.networks.profile import layout_of, measure
 
 
@@ -85,7 +83,7 @@ def test_what_writes_into_a_stage_before_its_end_counts_and_what_comes_after_doe
             return y + 1
 
     module, x = Whole().eval(), torch.randn(2, 3, 16, 16)
-    [read] = networks.trunk(module, described(module, ["writing"]), [0])(x)
+    [read] = build.trunk(module, described(module, ["writing"]), [0])(x)
     torch.testing.assert_close(read, module.writing(x).mean((2, 3)))
     assert read.abs().min() > 0
 
@@ -100,14 +98,14 @@ def test_a_record_in_memory_hashes_names_and_values_and_cannot_be_built() -> Non
     assert record.head == ""
     assert [stage.name for stage in record.stages] == ["0", "4"]
     with pytest.raises(BackboneError, match="pass the same module again"):
-        networks.build(record)
+        build.build(record)
 
 
 def test_describing_and_cutting_leave_a_network_in_training_mode_as_it_was() -> None:
     module = plain().train()
     before = weights.fingerprint(module)
     record = described(module, ["0", "4"])
-    networks.trunk(module, record, [1])(torch.randn(2, 3, 16, 16))
+    build.trunk(module, record, [1])(torch.randn(2, 3, 16, 16))
     assert weights.fingerprint(module) == before
     assert all(inner.training for inner in module.modules())
     assert not any(inner._forward_hooks for inner in module.modules())
@@ -118,7 +116,7 @@ def test_a_stage_that_reads_the_same_as_the_head_is_there_once() -> None:
     module.append(nn.Linear(4, 2))
     mine = described(module, ["0"], head="3")
     assert [stage.name for stage in mine.stages] == ["0"]
-    traced = tracing.trace(module, "it")
+    traced = trunk.trace(module, "it")
     theirs = measure(traced, ["0"], "3", 16, "it", strict=False)
     assert [stage.name for stage in theirs.stages] == ["last"]
 
@@ -126,9 +124,9 @@ def test_a_stage_that_reads_the_same_as_the_head_is_there_once() -> None:
 def test_depths_that_are_not_there_are_refused() -> None:
     it = case("plain")
     with pytest.raises(BackboneError, match=r"must lie in 0\.\.3, got 4"):
-        networks.trunk(it.module, it.backbone, [0, 4])
+        build.trunk(it.module, it.backbone, [0, 4])
     with pytest.raises(BackboneError, match="name at least one"):
-        networks.trunk(it.module, it.backbone, [])
+        build.trunk(it.module, it.backbone, [])
 
 
 @pytest.mark.parametrize(

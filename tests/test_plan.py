@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.errors import PlanError, UsageError
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.decide import SCRATCH, decide
 from regraft.plan.definition import Plan, weighting_of
@@ -239,22 +239,22 @@ def test_a_plan_comes_back_from_json_as_it_was(
 ) -> None:
     plan = plan_of(_evidence[depth], Choices(seed=seed, test_fraction=fraction))
     plan = dataclasses.replace(plan, dataset=name, data=data)
-    text = planfile.dumps(plan)
-    assert planfile.loads(text) == plan
-    assert planfile.dumps(planfile.loads(text)) == text
+    text = serialize.dumps(plan)
+    assert serialize.loads(text) == plan
+    assert serialize.dumps(serialize.loads(text)) == text
 
 
 _evidence = [evidence_telling(depth, n=30) for depth in range(4)]
 
 
 def edited(**changes: object) -> str:
-    raw = json.loads(planfile.dumps(plan_of(_evidence[3])))
+    raw = json.loads(serialize.dumps(plan_of(_evidence[3])))
     return json.dumps(raw | changes)
 
 
 def test_every_mistake_of_an_edited_plan_is_named_at_once() -> None:
     with pytest.raises(PlanError) as caught:
-        planfile.loads(edited(case="one", strenght=3, seed=None), "plan.json")
+        serialize.loads(edited(case="one", strenght=3, seed=None), "plan.json")
     assert "plan.json has 3 mistakes" in str(caught.value)
     for word in ("case: ", "'one'", "strenght: no such field", "seed: ", "None"):
         assert word in str(caught.value)
@@ -262,7 +262,7 @@ def test_every_mistake_of_an_edited_plan_is_named_at_once() -> None:
 
 def test_contradictions_are_named_at_once() -> None:
     with pytest.raises(PlanError) as caught:
-        planfile.loads(edited(taps=[1, 9], strength=-1, split="never"))
+        serialize.loads(edited(taps=[1, 9], strength=-1, split="never"))
     assert "3 mistakes" in str(caught.value)
     for word in ("taps: must lie in 0..3", "[1, 9]", "strength", "-1", "split", "'never'"):
         assert word in str(caught.value)
@@ -279,14 +279,14 @@ def test_contradictions_are_named_at_once() -> None:
 )
 def test_what_is_no_plan_is_refused(text: str, words: list[str]) -> None:
     with pytest.raises(PlanError) as caught:
-        planfile.loads(text)
+        serialize.loads(text)
     for word in words:
         assert word in str(caught.value)
 
 
 def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="cannot be read"):
-        planfile.read(tmp_path / "no.json")
+        serialize.read(tmp_path / "no.json")
 
 
 def test_the_network_was_kept_whole_for_the_training_that_was_asked_for() -> None:

@@ -14,15 +14,12 @@ import regraft
 from pictures import lay_out
 from regraft.errors import RunError
 from regraft.features import engines
-from regraft.features.engines import REFERENCE, Calibration, calibrate
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import store as trunks
-from regraft.networks import build as networks
+from regraft.features.engines import REFERENCE, Calibration, calibrate, openvino_engine, store
+from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.result import MANY, Result
-from regraft.run import api as run
-from regraft.run import measure
+from regraft.run import api, measure
 from regraft.run.measure import Measured
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
@@ -48,26 +45,26 @@ def short(plan: Plan) -> Plan:
 @pytest.fixture(scope="module")
 def trained(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("runs") / "trained"
-    return run.carry_out(short(run.draft(measured, Choices(case=3))), measured, out=out), out
+    return api.carry_out(short(api.draft(measured, Choices(case=3))), measured, out=out), out
 
 
 @pytest.fixture(scope="module")
 def cut(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     """A frozen RUN whose later stages are gone."""
     out = tmp_path_factory.mktemp("runs") / "cut"
-    return run.carry_out(run.draft(measured, Choices(cut="1")), measured, out=out), out
+    return api.carry_out(api.draft(measured, Choices(cut="1")), measured, out=out), out
 
 
 def recalled(result: Result) -> Calibration:
     """What its machine remembers of exactly this network."""
-    known = trunks.recall(trunks.home(result.cache, result.record))
+    known = store.recall(store.home(result.cache, result.record))
     assert known is not None
     return known
 
 
 def converted(known: Calibration) -> bool:
     """Whether OpenVINO in float32 was measured and may be used."""
-    [full] = [one for one in known.candidates if one.name == graph.FULL]
+    [full] = [one for one in known.candidates if one.name == openvino_engine.FULL]
     return not full.refused and full.images_per_second > 0
 
 
@@ -90,10 +87,10 @@ def test_a_trained_network_has_an_engine_chosen_for_it(
 
 
 def test_a_short_budget_leaves_it_to_the_reference(measured: Measured, tmp_path: Path) -> None:
-    plan = short(run.draft(measured, Choices(case=3, budget=100.0)))
+    plan = short(api.draft(measured, Choices(case=3, budget=100.0)))
     # where no engine is known of such a network
     elsewhere = replace(measured, cache=tmp_path, started=time.perf_counter())
-    assert run.perform(plan, elsewhere).metrics["engine"] == REFERENCE
+    assert api.perform(plan, elsewhere).metrics["engine"] == REFERENCE
 
 
 @pytest.mark.parametrize("made", ["trained", "cut"])
@@ -128,7 +125,7 @@ def test_a_long_use_has_a_precise_engine_without_images(
     engine = elsewhere.exact_engine()
     found = recalled(elsewhere)
     assert found.chosen == engine.name
-    assert [one.name for one in found.candidates] == [REFERENCE, graph.FULL]
+    assert [one.name for one in found.candidates] == [REFERENCE, openvino_engine.FULL]
     assert converted(found)
     agreement = found.candidates[1].agreement
     assert agreement is not None
@@ -139,7 +136,7 @@ def test_a_long_use_has_a_precise_engine_without_images(
     elsewhere.predict_proba(most)  # with photos it is measured anew
     later = recalled(elsewhere)
     assert (found.provisional, later.provisional) == (True, False)
-    assert graph.HALF in [one.name for one in later.candidates]
+    assert openvino_engine.HALF in [one.name for one in later.candidates]
     here = regraft.load(out, cache=measured.cache)
     assert here.exact_engine().name == result.engine().name  # what is known stays
 
@@ -150,7 +147,7 @@ def test_a_cut_network_runs_as_its_backbone_where_that_is_known(
     result, out = cut
     here = regraft.load(out, cache=measured.cache)
     here.predict_proba((files_of(measured) * MANY)[:MANY])
-    assert trunks.recall(trunks.home(measured.cache, here.record)) is None
+    assert store.recall(store.home(measured.cache, here.record)) is None
     assert here.record.stages == result.plan.backbone.stages[: result.plan.cut + 1]
     assert here.record.weights != result.plan.backbone.weights
 
@@ -163,23 +160,23 @@ def test_a_cut_network_never_stands_for_its_backbone(
     shutil.copytree(measured.cache, tmp_path / "cache")
     result = regraft.load(cut[1], cache=tmp_path / "cache")
     result.predict_proba(files_of(measured))
-    shutil.rmtree(trunks.home(tmp_path / "cache", result.plan.backbone))
+    shutil.rmtree(store.home(tmp_path / "cache", result.plan.backbone))
     if use == "many":
         result.predict_proba((files_of(measured) * MANY)[:MANY])
     else:
         result.exact_engine()
-    assert trunks.recall(trunks.home(tmp_path / "cache", result.plan.backbone)) is None
+    assert store.recall(store.home(tmp_path / "cache", result.plan.backbone)) is None
     assert recalled(result).candidates
 
 
 def test_weights_that_are_not_those_of_the_network_are_all_named() -> None:
-    backbone, state = record(), networks.trunk(small(), record(), (0, 2)).state_dict()
+    backbone, state = record(), build.trunk(small(), record(), (0, 2)).state_dict()
     named = {f"trunk.{name}": tensor for name, tensor in state.items()}
     first, second, *_ = state
     gone = named.pop(f"trunk.{first}")
     named |= {f"trunk.{second}": gone.new_zeros(1, 9), "trunk.stranger": gone}
     with pytest.raises(RunError) as caught:
-        networks.refilled(backbone, named, (0, 2), small())
+        build.refilled(backbone, named, (0, 2), small())
     told = str(caught.value)
     shape = tuple(state[second].shape)
     assert f"missing: {first}." in told
@@ -189,13 +186,13 @@ def test_weights_that_are_not_those_of_the_network_are_all_named() -> None:
 
 def test_a_network_is_refilled_as_far_as_the_run_keeps_it() -> None:
     backbone, taps = record(), (0, 1)
-    state = networks.trunk(small(), backbone, taps).state_dict()
+    state = build.trunk(small(), backbone, taps).state_dict()
     named = {f"trunk.{name}": 2 * tensor for name, tensor in state.items()}
     module = small()
-    made = networks.trunk(networks.refilled(backbone, named, taps, module), backbone, taps)
+    made = build.trunk(build.refilled(backbone, named, taps, module), backbone, taps)
     for name, tensor in made.state_dict().items():
         assert_array_equal(tensor, 2 * state[name])
-    untouched = networks.trunk(module, backbone, taps).state_dict()
+    untouched = build.trunk(module, backbone, taps).state_dict()
     assert all(np.array_equal(untouched[name], state[name]) for name in state)
 
 
@@ -211,12 +208,12 @@ def test_without_a_cache_folder_the_engine_is_there_all_the_same(
 
     def noted(*args: Any) -> Calibration:
         made.append(calibrate_exact(*args))
-        return replace(made[-1], chosen=graph.FULL)  # whatever is fastest here
+        return replace(made[-1], chosen=openvino_engine.FULL)  # whatever is fastest here
 
     calibrate_exact = calibrate.calibrate_exact
     monkeypatch.setattr(calibrate, "calibrate_exact", noted)
     engine = lost.exact_engine()
-    assert (engine.name, converted(made[0])) == (graph.FULL, True)
+    assert (engine.name, converted(made[0])) == (openvino_engine.FULL, True)
     record = lost.plan.backbone
     assert engine(np.zeros((3, record.view.size, record.view.size, 3), np.uint8))[0].shape[0] == 3
     few = lost.predict_proba(files_of(measured))
@@ -229,14 +226,14 @@ def test_what_was_made_without_photos_gives_way_to_nothing_of_its_kind(
 ) -> None:
     result = regraft.load(cut[1], cache=tmp_path)
     result.exact_engine()
-    home = trunks.home(tmp_path, result.record)
+    home = store.home(tmp_path, result.record)
     inode = home.stat().st_ino
     other = shutil.copytree(home, tmp_path / "trunks" / "other")
-    trunks.move_in(other, home)
+    store.move_in(other, home)
     assert home.stat().st_ino == inode
     known = replace(recalled(result), provisional=False)
-    (other / trunks.META).unlink()
-    trunks.write_meta(other, result.record, known)
-    trunks.move_in(other, home)
+    (other / store.META).unlink()
+    store.write_meta(other, result.record, known)
+    store.move_in(other, home)
     assert home.stat().st_ino != inode
     assert [path.name for path in home.parent.iterdir()] == [home.name]

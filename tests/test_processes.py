@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 import ranks
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import distributed as processes
+from regraft import distributed
 from regraft.cli import main
 from regraft.errors import UsageError
 from regraft.plan.recipes import check_training
@@ -250,12 +250,12 @@ def test_more_processes_than_images_in_a_step(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = processes.cores()
+    whole = distributed.cores()
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert processes.cores() == max(1, whole // 2)
+    assert distributed.cores() == max(1, whole // 2)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "100000")
-    assert processes.cores() == 1
+    assert distributed.cores() == 1
 
 
 def test_one_process_needs_no_torch() -> None:

@@ -16,12 +16,11 @@ from regraft.data import splits
 from regraft.data.dataset import Dataset
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import PlanError
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.metrics import score, share_interval, wilson
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
-from regraft.run import api as run
-from regraft.run import measure, proof
+from regraft.run import api, measure, proof
 from regraft.run.measure import Measured, Network
 from scenes import each, scenes
 from smallnet import record, small
@@ -41,7 +40,7 @@ def measured() -> Measured:
 
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
-    return run.draft(measured, FROZEN)
+    return api.draft(measured, FROZEN)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +71,18 @@ def test_which_proof_it_is(
     monkeypatch.setattr(splits, "FEW", few)
     data = Dataset.open(lay_out(tmp_path / "data", files))
     found = measure.measure(data, Network(record(), small), choices)
-    assert run.draft(found, choices).proof == expected
+    assert api.draft(found, choices).proof == expected
 
 
 def test_every_image_is_judged_once_and_all_make_the_network(
     measured: Measured, plan: Plan, tmp_path: Path
 ) -> None:
-    done = run.carry_out(plan, measured, out=tmp_path / "run")
+    done = api.carry_out(plan, measured, out=tmp_path / "run")
     assert done.predictions is not None
     assert sorted(done.predictions.paths) == sorted(FILES)
-    metrics = run.load(tmp_path / "run").metrics
+    metrics = api.load(tmp_path / "run").metrics
     assert (metrics["proof"], metrics["n"], plan.train) == ("cross-validated", 42, 42)
-    head = heads.fit(
+    head = ridge.fit(
         measured.features, record().widths, measured.labels, 3, plan.taps, plan.strength
     )
     assert_array_equal(done.head.weight, head.scaled(plan.evidence.temperature).weight)
@@ -111,7 +110,7 @@ def same_as(a: NDArray[np.float64], b: NDArray[np.float64]) -> set[int]:
 def test_no_image_has_a_part_in_its_own_judgement(recipe: str, measured: Measured) -> None:
     """Other features of one image change the verdicts of all but those that were out with it."""
     choices = Choices(recipe=recipe)  # type: ignore[arg-type]
-    plan = replace(run.draft(measured, choices).without_training(), split=EACH_ONCE)
+    plan = replace(api.draft(measured, choices).without_training(), split=EACH_ONCE)
     plain = proof.each_held_out(plan, small_of(measured))
     turn = splits.folds(measured.labels, measured.audit.groups, proof.TURNS, plan.seed)
     for place in (0, 17, 41):
@@ -155,7 +154,7 @@ def test_a_plan_edited_by_hand_is_judged_as_it_is(measured: Measured, plan: Plan
 def test_a_plan_for_a_small_set_is_not_for_one_with_a_test(measured: Measured, plan: Plan) -> None:
     large = replace(measured, small=None)
     with pytest.raises(PlanError) as error:
-        run.check_plan(plan, large)
+        api.check_plan(plan, large)
     assert any("holds every image out once" in problem for problem in error.value.problems)
 
 
@@ -176,11 +175,11 @@ def test_the_sides_of_a_plan_are_not_changed_by_hand(
     """Counts would be stale, and what was chosen had seen the images that then judge it."""
     choices = Choices(case=1, test_fraction=planned)
     seen = look(FILES, choices)
-    drafted = run.draft(seen, choices)
-    run.check_plan(drafted, seen)
+    drafted = api.draft(seen, choices)
+    api.check_plan(drafted, seen)
     edited = replace(drafted, **edit)
     with pytest.raises(PlanError) as error:
-        run.check_plan(edited, look(FILES, edited.looked_at))
+        api.check_plan(edited, look(FILES, edited.looked_at))
     assert any(words in problem for problem in error.value.problems)
 
 
@@ -189,9 +188,9 @@ def test_a_plan_of_before_is_not_for_what_is_read_otherwise_now(
     note: str, measured: Measured, plan: Plan
 ) -> None:
     noted = replace(measured, audit=replace(measured.audit, notes={note: 3}))
-    run.check_plan(plan, noted)
+    api.check_plan(plan, noted)
     with pytest.raises(PlanError) as error:
-        run.check_plan(replace(plan, among=()), noted)
+        api.check_plan(replace(plan, among=()), noted)
     assert any(note in problem for problem in error.value.problems)
 
 
@@ -200,12 +199,12 @@ def test_a_trained_network_is_judged_on_what_it_never_saw(
     insists: bool, measured: Measured
 ) -> None:
     """The frozen one, where that is handed over, on every image."""
-    drafted = run.draft(measured, Choices(case=3))
+    drafted = api.draft(measured, Choices(case=3))
     [training] = drafted.trainings
     budget = None if insists else 1e-9  # not one step: the frozen network is what there is
     brief = replace(training, epochs=1, rates=(1e-2,))
     aimed = replace(drafted, trainings=(brief,), insists=insists, budget=budget)
-    done = run.perform(aimed, measured)
+    done = api.perform(aimed, measured)
     proofs = {True: ("held out", aimed.test), False: ("cross-validated", 42)}
     assert (done.metrics["proof"], done.metrics["n"]) == proofs[insists]
     assert done.plan.split == done.metrics["proof"]

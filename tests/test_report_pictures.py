@@ -14,7 +14,7 @@ from regraft import report
 from regraft.data.dataset import Dataset, Item
 from regraft.errors import RunError
 from regraft.report import pictures, template
-from regraft.results import tables as saved
+from regraft.results import tables
 from regraft.results.folder import Predictions
 from regraft.results.result import Result
 from reported import Reader, data, drawn, made_up, run, whole
@@ -141,7 +141,7 @@ def test_a_damaged_table_is_named(cli: Regraft, whole: Result, run: Path, tmp_pa
     for name in ("log.csv", "audit.csv"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with pytest.raises(RunError, match=r"predictions\.csv"):
-        saved.whole(regraft.load(run), tmp_path)
+        tables.whole(regraft.load(run), tmp_path)
 
 
 def test_no_run_is_explained(cli: Regraft, tmp_path: Path) -> None:

@@ -24,14 +24,12 @@ from regraft.data import images
 from regraft.errors import DataError, PlanError, RunError, UsageError
 from regraft.features.cache import TRUNKS
 from regraft.networks.surgery import restore
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.files import FILES, METRICS, PAGE, SECONDS
 from regraft.results.result import Picture
-from regraft.run import api as run
-from regraft.run import execute as steps
-from regraft.run import measure
+from regraft.run import api, execute, measure
 from regraft.run.measure import Measured
 from rounding import BFLOAT16, same_within_rounding
 from scenes import KINDS, each, scene, scenes
@@ -55,7 +53,7 @@ def fitted(data: Path) -> Path:
 @pytest.fixture(scope="module")
 def measured(data: Path, fitted: Path) -> Measured:
     return measure.measure(
-        regraft.Dataset.open(data), measure.open_network(run.DEFAULT), Choices(seed=3)
+        regraft.Dataset.open(data), measure.open_network(api.DEFAULT), Choices(seed=3)
     )
 
 
@@ -99,7 +97,7 @@ def test_a_run_is_whole(data: Path, fitted: Path) -> None:
     assert (metrics["n"], set(metrics["per_class"])) == (9, set(KINDS))
     assert metrics["images_per_second"] > 0
     assert metrics["engine"]
-    plan = planfile.read(fitted / "plan.json")
+    plan = serialize.read(fitted / "plan.json")
     assert (metrics["case"], tuple(metrics["taps"])) == (plan.case, plan.taps)
     assert (plan.train, plan.test, plan.split) == (24, 9, "test")
 
@@ -120,7 +118,7 @@ def test_a_proposal_changes_nothing(
 ) -> None:
     before = tree(data)
     monkeypatch.chdir(tmp_path)
-    assert regraft.propose(data, seed=3) == planfile.read(fitted / "plan.json")
+    assert regraft.propose(data, seed=3) == serialize.read(fitted / "plan.json")
     assert tree(data) == before
     assert list(tmp_path.iterdir()) == []
 
@@ -155,7 +153,7 @@ def test_another_seed_splits_differently(tmp_path: Path) -> None:
         regraft.fit(data, choices=choices, out=tmp_path / f"run{seed}")
         held.append({row["path"] for row in predictions(tmp_path / f"run{seed}")})
     assert held[0] != held[1]
-    plan = planfile.read(tmp_path / "run0" / "plan.json")
+    plan = serialize.read(tmp_path / "run0" / "plan.json")
     assert (plan.split, plan.train + plan.test) == ("held out", 24)
 
 
@@ -165,7 +163,7 @@ def test_held_out_labels_do_not_matter(data: Path, fitted: Path, tmp_path: Path)
     for kind, wrong in zip(KINDS, KINDS[1:] + KINDS[:1], strict=True):
         shutil.copytree(data / "test" / kind, moved / "test" / wrong)
     result = regraft.fit(moved, choices=Choices(seed=3), out=tmp_path / "run")
-    kept = planfile.read(fitted / "plan.json")
+    kept = serialize.read(fitted / "plan.json")
     assert unmarked(result.plan) == unmarked(kept)
     assert result.plan.fingerprint != kept.fingerprint
     assert same_weights(result.tensors, load_file(fitted / "model.safetensors"))
@@ -180,7 +178,7 @@ def test_held_out_pictures_do_not_matter(fitted: Path, tmp_path: Path) -> None:
         for i in range(3)
     }
     result = regraft.fit(lay_out(tmp_path / "scenes", files), choices=Choices(seed=3))
-    assert unmarked(result.plan) == unmarked(planfile.read(fitted / "plan.json"))
+    assert unmarked(result.plan) == unmarked(serialize.read(fitted / "plan.json"))
     assert same_weights(result.tensors, load_file(fitted / "model.safetensors"))
 
 
@@ -190,12 +188,12 @@ def test_held_out_rows_do_not_matter(measured: Measured, fitted: Path) -> None:
     features[measured.split.test] = np.nan
     labels[measured.split.test] = 0
     spoilt = replace(measured, features=features, labels=labels)
-    plan = run.draft(spoilt, Choices(seed=3))
-    assert plan == planfile.read(fitted / "plan.json")
-    work = steps.Work(plan, spoilt)
+    plan = api.draft(spoilt, Choices(seed=3))
+    assert plan == serialize.read(fitted / "plan.json")
+    work = execute.Work(plan, spoilt)
     for step in plan.steps():
         if step.kind != "evaluate":
-            steps.PERFORM[step.kind](work)
+            execute.PERFORM[step.kind](work)
     kept = load_file(fitted / "model.safetensors")
     assert_array_equal(work.needed_head().weight, kept["head.weight"])
     assert_array_equal(work.needed_head().bias, kept["head.bias"])
@@ -205,8 +203,8 @@ def test_training_labels_do_matter(measured: Measured, fitted: Path) -> None:
     """The tests above can fail: the same change to the training images changes the plan."""
     labels = measured.labels.copy()
     labels[measured.split.train] = np.roll(labels[measured.split.train], 1)
-    plan = run.draft(replace(measured, labels=labels), Choices(seed=3))
-    assert unmarked(plan) != unmarked(planfile.read(fitted / "plan.json"))
+    plan = api.draft(replace(measured, labels=labels), Choices(seed=3))
+    assert unmarked(plan) != unmarked(serialize.read(fitted / "plan.json"))
 
 
 # ---- what is saved gives the numbers that are shown
@@ -258,7 +256,7 @@ def test_torch_gives_the_same_from_the_saved_weights(data: Path, fitted: Path) -
     """The network of config.json and model.safetensors, run in float32 on the same squares."""
     config = json.loads((fitted / "config.json").read_text())
     network = restore(config, load_file(fitted / "model.safetensors"))
-    backbone = planfile.read(fitted / "plan.json").backbone
+    backbone = serialize.read(fitted / "plan.json").backbone
     squares = []
     for row in predictions(fitted):
         _, made = images.inspect((data / row["path"]).read_bytes(), [backbone.view])
@@ -301,33 +299,33 @@ def test_once_converted_neither_torch_nor_timm_is_imported(
 
 
 def test_a_case_or_cut_that_is_asked_for_is_done_and_recorded(measured: Measured) -> None:
-    first = run.draft(measured, Choices(case=1))
+    first = api.draft(measured, Choices(case=1))
     assert (first.case, first.cut, first.dropped) == (1, len(first.backbone.stages) - 1, ())
-    second = run.draft(measured, Choices(case=2))
+    second = api.draft(measured, Choices(case=2))
     assert second.case == 2
-    third = run.draft(measured, Choices(cut="3"))
+    third = api.draft(measured, Choices(cut="3"))
     assert (third.case, third.cut) == (2, 3)
-    by_name = run.draft(measured, Choices(cut=third.backbone.stages[3].name))
+    by_name = api.draft(measured, Choices(cut=third.backbone.stages[3].name))
     assert by_name.taps == third.taps
     assert [plan.overrides for plan in (first, second, third)] == [
         ("--case 1",),
         ("--case 2",),
         ("--cut 3",),
     ]
-    small, large = (run.perform(plan, measured).tensors for plan in (third, first))
+    small, large = (api.perform(plan, measured).tensors for plan in (third, first))
     assert len(small) < len(large)
 
 
 def test_the_textbook_reads_one_stage_and_starts_at_random(measured: Measured) -> None:
-    plan = run.draft(measured, Choices(recipe="textbook"))
+    plan = api.draft(measured, Choices(recipe="textbook"))
     assert len(plan.taps) == 1
-    heads = [run.perform(replace(plan, seed=seed), measured).head.weight for seed in (0, 0, 1)]
+    heads = [api.perform(replace(plan, seed=seed), measured).head.weight for seed in (0, 0, 1)]
     assert_array_equal(heads[0], heads[1])
     assert not np.array_equal(heads[0], heads[2])
 
 
 def test_class_weights(measured: Measured) -> None:
-    plain, even = (run.draft(measured, Choices(weighting=w)) for w in ("none", "balanced"))
+    plain, even = (api.draft(measured, Choices(weighting=w)) for w in ("none", "balanced"))
     assert (plain.weighting, even.weighting) == ("none", "balanced")
     assert even.overrides == ("--class-weights balanced",)
 
@@ -353,7 +351,7 @@ def test_a_choice_that_cannot_be_is_told_before_the_work(
 
 
 def test_a_plan_does_the_same_from_elsewhere(data: Path, fitted: Path, tmp_path: Path) -> None:
-    regraft.apply(planfile.read(fitted / "plan.json"), data, out=tmp_path / "run")
+    regraft.apply(serialize.read(fitted / "plan.json"), data, out=tmp_path / "run")
     for name in ("plan.json", "model.safetensors", "predictions.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (fitted / name).read_bytes()
 
@@ -363,7 +361,7 @@ def test_a_plan_for_other_data_or_weights_is_refused(
 ) -> None:
     shutil.copytree(data, tmp_path / "scenes")
     (tmp_path / "scenes/train" / KINDS[0] / "000.png").write_bytes(scene(KINDS[0], 77))
-    plan = planfile.read(fitted / "plan.json")
+    plan = serialize.read(fitted / "plan.json")
     with pytest.raises(PlanError, match="fingerprint"):
         regraft.apply(plan, tmp_path / "scenes", out=tmp_path / "run")
     weights = replace(plan.backbone.weights, sha256="0" * 64)
@@ -378,11 +376,11 @@ def test_an_earlier_run_is_refused_before_the_work(
     data: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(fitted)
-    monkeypatch.setattr(run, "measure", lambda *_, **__: pytest.fail("it began to work"))
+    monkeypatch.setattr(api, "measure", lambda *_, **__: pytest.fail("it began to work"))
     with pytest.raises(RunError):
         regraft.fit(data, out=fitted)
     with pytest.raises(RunError):
-        regraft.apply(planfile.read(fitted / "plan.json"), data, out=fitted)
+        regraft.apply(serialize.read(fitted / "plan.json"), data, out=fitted)
     assert tree(fitted) == before
 
 

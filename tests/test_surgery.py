@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from known import HALVES, KNOWN, Case, case, described, plain
 from regraft.backbones import View
 from regraft.errors import BackboneError, RunError, UsageError
-from regraft.networks import build as networks
-from regraft.networks import weights
+from regraft.networks import build, weights
 from regraft.networks.changes import Change
 from regraft.networks.surgery import Network, config, operate, restore
 
@@ -89,7 +88,7 @@ def test_a_cut_network_is_smaller_and_holds_the_weights_it_kept(known: Case) -> 
 def test_a_cut_network_reads_what_the_whole_one_reads(known: Case) -> None:
     every = range(len(known.backbone.stages))
     with torch.no_grad():
-        read = networks.trunk(known.module, known.backbone, every)(known.images)
+        read = build.trunk(known.module, known.backbone, every)(known.images)
         for depth in depths(known):
             network, _ = operate(known.module, known.backbone, taps=[0, depth], classes=CLASSES)
             features = network.features(known.images)
@@ -145,7 +144,7 @@ def test_a_network_frozen_up_to_a_stage_learns_after_it_only(known: Case) -> Non
         known.module, known.backbone, taps=[last], classes=CLASSES, frozen=names[: half + 1]
     )
     assert total(changes, "frozen") == known.backbone.parameters_to[half]
-    still = networks.trunk(known.module, known.backbone, [half])
+    still = build.trunk(known.module, known.backbone, [half])
     before = state_of(network.trunk)
     step(network, known.images)
     after = state_of(network.trunk)
@@ -362,7 +361,7 @@ def test_a_network_comes_back_from_arrays_and_may_be_trained_on(small: Case) -> 
 
 def test_a_network_is_exported_and_copied_with_its_ways() -> None:
     module = plain().eval()
-    record = networks.describe_module(
+    record = build.describe_module(
         module, ["0", "4"], view=View(16), mean=HALVES, std=HALVES, head="11"
     )
     network, _ = operate(module, record, taps=[0, 1], classes=2)

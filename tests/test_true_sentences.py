@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from regraft import diagram, report
-from regraft.cli import tables as show
+from regraft.cli import tables
 from regraft.errors import UsageError
 from regraft.metrics import score
 from regraft.networks.changes import Change
@@ -114,13 +114,13 @@ def on_terminal(plan: Plan, metrics: dict[str, Any]) -> str:
     if plan.case == 4:
         kinds = [Change("reinitialised", "stage0", 613_232)]
     changes = [_as_it_ended(change, plan) for change in kinds]
-    show.show_result(out, plan, metrics, changes, "cost")
+    tables.show_result(out, plan, metrics, changes, "cost")
     return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
 def on_plan(plan: Plan, metrics: dict[str, Any]) -> str:
     out = Console(file=io.StringIO(), width=300)
-    out.print(show._curve(plan), *show._reason_lines(plan), plan.title, sep="\n")
+    out.print(tables._curve(plan), *tables._reason_lines(plan), plan.title, sep="\n")
     return out.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 

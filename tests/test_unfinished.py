@@ -10,13 +10,11 @@ from pictures import in_memory
 from regraft import Result, finetune
 from regraft.errors import RunError
 from regraft.finetune.candidate import Row
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.files import FILES, PAGE
-from regraft.run import api as run
-from regraft.run import measure
-from regraft.run import resume as unfinished
+from regraft.run import api, measure, resume
 from regraft.run.measure import Measured, Network
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
@@ -37,7 +35,7 @@ def measured() -> Measured:
 
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
-    drafted = run.draft(measured, CHOICES)
+    drafted = api.draft(measured, CHOICES)
     brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
     return replace(drafted, trainings=brief)
 
@@ -45,7 +43,7 @@ def plan(measured: Measured) -> Plan:
 @pytest.fixture(scope="module")
 def whole(plan: Plan, measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> Result:
     out = tmp_path_factory.mktemp("whole") / "run"
-    return run.carry_out(plan, measured, out=out)
+    return api.carry_out(plan, measured, out=out)
 
 
 def killed(plan: Plan, measured: Measured, out: Path, rows: int = 2) -> None:
@@ -56,9 +54,9 @@ def killed(plan: Plan, measured: Measured, out: Path, rows: int = 2) -> None:
         if next(left, None) is None:
             raise Killed
 
-    run.check_out(out)
+    api.check_out(out)
     with pytest.raises(Killed):
-        run.carry_out(plan, measured, out=out, tell=kill)
+        api.carry_out(plan, measured, out=out, tell=kill)
 
 
 def refusal(call: Any, *arguments: Any, **options: Any) -> str:
@@ -76,12 +74,12 @@ def test_a_killed_run_goes_on_to_the_same_end(
 ) -> None:
     out = tmp_path / "run"
     killed(plan, measured, out, rows)
-    place = unfinished.place_of(out)
+    place = resume.place_of(out)
     assert not out.exists()
-    assert planfile.read(place / "plan.json") == plan
+    assert serialize.read(place / "plan.json") == plan
     assert list(place.rglob("*.safetensors"))
-    run.check_out(out, resume=True)
-    done = run.carry_out(plan, measured, out=out, resume=True)
+    api.check_out(out, resume=True)
+    done = api.carry_out(plan, measured, out=out, resume=True)
     assert same_state(done.tensors, whole.tensors)
     assert done.plan == whole.plan
     assert sorted(map(str, untimed(done.log))) == sorted(map(str, untimed(whole.log)))
@@ -96,7 +94,7 @@ def test_a_run_that_goes_on_trains_as_it_began(
     out = tmp_path / "run"
     killed(plan, measured, out)
     monkeypatch.setattr(finetune, "mode_of", lambda *_: pytest.fail("it has its mode"))
-    done = run.carry_out(plan, measured, out=out, resume=True)
+    done = api.carry_out(plan, measured, out=out, resume=True)
     assert same_state(done.tensors, whole.tensors)
 
 
@@ -108,15 +106,15 @@ def test_an_unfinished_run_is_not_overwritten_unasked(
 ) -> None:
     out = tmp_path / "run"
     killed(plan, measured, out)
-    said = refusal(run.check_out, out)
+    said = refusal(api.check_out, out)
     assert f"An unfinished run lies in '{out}.unfinished'" in said
     assert "--resume" in said
     assert "--overwrite" in said
-    run.check_out(out, overwrite=True)
+    api.check_out(out, overwrite=True)
     other = replace(plan, seed=4)
-    assert unfinished.begin(out, other, resume=False) == unfinished.place_of(out)
-    assert planfile.read(unfinished.place_of(out) / "plan.json") == other
-    assert not list(unfinished.place_of(out).rglob("*.safetensors"))
+    assert resume.begin(out, other, resume=False) == resume.place_of(out)
+    assert serialize.read(resume.place_of(out) / "plan.json") == other
+    assert not list(resume.place_of(out).rglob("*.safetensors"))
 
 
 def test_what_cannot_be_removed_is_not_gone_on_from(
@@ -131,22 +129,22 @@ def test_what_cannot_be_removed_is_not_gone_on_from(
             raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("shutil.rmtree", fails)
-    said = refusal(unfinished.begin, out, plan, resume=False)
+    said = refusal(resume.begin, out, plan, resume=False)
     assert "cannot be written: Permission denied" in said
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    said = refusal(run.check_out, tmp_path / "run", resume=True)
+    said = refusal(api.check_out, tmp_path / "run", resume=True)
     assert "There is nothing to resume" in said
     assert f"'{tmp_path / 'run'}.unfinished'" in said
-    assert "Name the RUN folder" in refusal(run.check_out, None, resume=True)
+    assert "Name the RUN folder" in refusal(api.check_out, None, resume=True)
 
 
 def test_a_finished_run_cannot_be_resumed(plan: Plan, measured: Measured, tmp_path: Path) -> None:
     out = tmp_path / "run"
     (out).mkdir()
-    (out / "plan.json").write_text(planfile.dumps(plan))
-    said = refusal(run.check_out, out, resume=True)
+    (out / "plan.json").write_text(serialize.dumps(plan))
+    said = refusal(api.check_out, out, resume=True)
     assert "There is nothing to resume" in said
     assert "It is finished" in said
 
@@ -154,26 +152,26 @@ def test_a_finished_run_cannot_be_resumed(plan: Plan, measured: Measured, tmp_pa
 def test_a_run_of_another_plan_is_foreign(plan: Plan, measured: Measured, tmp_path: Path) -> None:
     out = tmp_path / "run"
     killed(plan, measured, out)
-    place = unfinished.place_of(out)
+    place = resume.place_of(out)
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     other = replace(plan, seed=9, fingerprint="0" * 64)
-    said = refusal(run.carry_out, other, measured, out=out, resume=True)
+    said = refusal(api.carry_out, other, measured, out=out, resume=True)
     assert "is of another plan" in said
     assert "fingerprint, seed" in said
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
     moved = replace(plan, data="elsewhere")  # where the images lie does not matter
-    assert unfinished.begin(out, moved, resume=True) == place
+    assert resume.begin(out, moved, resume=True) == place
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 1}'])
 def test_a_damaged_one(text: str | None, plan: Plan, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    place = unfinished.begin(out, plan, resume=False)
+    place = resume.begin(out, plan, resume=False)
     (place / "plan.json").unlink()
     if text is not None:
         (place / "plan.json").write_text(text)
-    run.check_out(out, resume=True)
-    said = refusal(unfinished.begin, out, plan, resume=True)
+    api.check_out(out, resume=True)
+    said = refusal(resume.begin, out, plan, resume=True)
     assert f"The unfinished run in '{place}' is damaged" in said
     assert "--overwrite" in said
 
@@ -182,11 +180,11 @@ def test_a_plan_that_trains_nothing_has_nothing_to_resume(
     plan: Plan, measured: Measured, tmp_path: Path
 ) -> None:
     frozen = replace(plan, trainings=(), insists=False, case=1)
-    said = refusal(run.carry_out, frozen, measured, out=tmp_path / "run", resume=True)
+    said = refusal(api.carry_out, frozen, measured, out=tmp_path / "run", resume=True)
     assert "trains no network" in said
 
 
 def test_a_place_that_cannot_be_made(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    said = refusal(unfinished.begin, tmp_path / "file" / "run", plan, resume=False)
+    said = refusal(resume.begin, tmp_path / "file" / "run", plan, resume=False)
     assert "cannot be written" in said

@@ -17,9 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from regraft.errors import BackboneError
-from regraft.networks import build as networks
-from regraft.networks import timm_models as zoo
-from regraft.networks import weights
+from regraft.networks import build, timm_models, weights
 
 State = dict[str, Tensor]
 Make = Callable[[State], Any]
@@ -36,7 +34,7 @@ def states() -> dict[str, State]:
         plain = tensor.is_floating_point()
         return torch.rand(tensor.shape, generator=drawn) + 0.5 if plain else tensor
 
-    made = {name: zoo.create(name).state_dict() for name in NETWORKS}
+    made = {name: timm_models.create(name).state_dict() for name in NETWORKS}
     return {name: {n: some(t) for n, t in state.items()} for name, state in made.items()}
 
 
@@ -182,7 +180,7 @@ LOADS: dict[str, tuple[str, Make, str]] = {
 
 def load(name: str, made: Any, path: Path) -> nn.Module:
     torch.save(made, path)
-    return networks.load(name, path)[1]
+    return build.load(name, path)[1]
 
 
 @pytest.mark.parametrize("what", LOADS)
@@ -192,7 +190,7 @@ def test_loads(
     name, make, said = LOADS[what]
     caplog.set_level(logging.WARNING, "regraft")
     module = load(name, make(states[name]), tmp_path / "given.pth")
-    head = f"{zoo.head_of(module)}."
+    head = f"{timm_models.head_of(module)}."
     got, want = module.state_dict(), states[name]
     exact = what != "of half precision"
     assert all(
@@ -210,7 +208,7 @@ def test_other_precisions_are_read_as_float32(
 ) -> None:
     state = {n: t.to(kind) if t.is_floating_point() else t for n, t in states[R].items()}
     save_file(state, tmp_path / "given.safetensors")
-    got = networks.load(R, tmp_path / "given.safetensors")[1].state_dict()
+    got = build.load(R, tmp_path / "given.safetensors")[1].state_dict()
     assert all(torch.equal(got[n], t.to(got[n].dtype)) for n, t in state.items())
 
 

@@ -12,18 +12,16 @@ from torch import Tensor, nn
 from regraft import backbones
 from regraft.backbones import Weights, files
 from regraft.errors import BackboneError
-from regraft.networks import build as networks
-from regraft.networks import timm_models as zoo
-from regraft.networks import weights
+from regraft.networks import build, timm_models, weights
 
 
 def test_names_that_are_near_are_named() -> None:
     with pytest.raises(BackboneError, match="efficientnet-lite0"):
         backbones.get("efficientnet-light0")
     with pytest.raises(BackboneError, match=r"no network named 'resnet_18'[\s\S]*resnet18"):
-        networks.find("resnet_18", seed=0)
+        build.find("resnet_18", seed=0)
     with pytest.raises(BackboneError, match=r"no weights 'none' for resnet18[\s\S]*a1_in1k"):
-        networks.find("resnet18.none")
+        build.find("resnet18.none")
 
 
 def test_a_hub_out_of_reach_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +33,7 @@ def test_a_hub_out_of_reach_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(timm, "create_model", create)
     with pytest.raises(BackboneError) as caught:
-        networks.find("tf_efficientnet_lite0")
+        build.find("tf_efficientnet_lite0")
     assert "could not be fetched: Name or service not known" in str(caught.value)
     assert "--weights FILE" in str(caught.value)
     assert "The bundled efficientnet-lite0" in str(caught.value)
@@ -43,24 +41,24 @@ def test_a_hub_out_of_reach_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_timm_fetches_is_recorded_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "fetch", lambda name: zoo.seeded(name, 5))
-    record = networks.find("resnet18")
+    monkeypatch.setattr(timm_models, "fetch", lambda name: timm_models.seeded(name, 5))
+    record = build.find("resnet18")
     assert record.weights.origin == "timm"
     assert record.weights.location == "a1_in1k"
     assert (record.licence, record.source) == ("apache-2.0", "ImageNet-1k")
-    networks.build(record)
-    monkeypatch.setattr(zoo, "fetch", lambda name: zoo.seeded(name, 6))
+    build.build(record)
+    monkeypatch.setattr(timm_models, "fetch", lambda name: timm_models.seeded(name, 6))
     with pytest.raises(BackboneError, match="not those of its record"):
-        networks.build(record)
+        build.build(record)
 
 
 def test_random_weights_come_from_their_seed_and_leave_torchs_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    one, two = (networks.find("mobilenetv3_small_050", seed=s) for s in (3, 4))
+    one, two = (build.find("mobilenetv3_small_050", seed=s) for s in (3, 4))
     assert torch.equal(before, torch.random.get_rng_state())
     assert one.weights == Weights("random", one.weights.sha256, "3")
     assert one.weights.sha256 != two.weights.sha256
-    assert weights.fingerprint(networks.build(one)) == one.weights.sha256
+    assert weights.fingerprint(build.build(one)) == one.weights.sha256
     assert one.source == "nothing (random weights)"
 
 
@@ -69,17 +67,17 @@ SMALL = "mobilenetv3_small_050"
 
 @pytest.fixture(scope="module")
 def state() -> dict[str, Tensor]:
-    return dict(zoo.seeded(SMALL, 9).state_dict())
+    return dict(timm_models.seeded(SMALL, 9).state_dict())
 
 
 def test_weights_go_by_name(state: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(state, tmp_path / "mine.safetensors")
-    record, module = networks.load(SMALL, tmp_path / "mine.safetensors")
+    record, module = build.load(SMALL, tmp_path / "mine.safetensors")
     assert record.weights.origin == "file"
     assert (record.weights.location, record.weights.ordered) == ("mine.safetensors", False)
     assert record.weights.sha256 == files.sha256_of(tmp_path / "mine.safetensors")
     assert (record.source, record.licence) == ("unknown", "")
-    again = networks.build(record, tmp_path / "mine.safetensors")
+    again = build.build(record, tmp_path / "mine.safetensors")
     for built in (module, again):
         assert all(torch.equal(state[name], t) for name, t in built.state_dict().items())
 
@@ -89,7 +87,7 @@ def test_weights_go_by_order_where_no_name_is_known(
 ) -> None:
     other = {f"{i}.{name.rpartition('.')[2]}": t for i, (name, t) in enumerate(state.items())}
     torch.save(other, tmp_path / "mine.pth")
-    record, module = networks.load(SMALL, tmp_path / "mine.pth")
+    record, module = build.load(SMALL, tmp_path / "mine.pth")
     assert record.weights.ordered
     assert all(torch.equal(state[name], t) for name, t in module.state_dict().items())
 
@@ -97,16 +95,16 @@ def test_weights_go_by_order_where_no_name_is_known(
 def test_a_head_of_another_size_is_no_matter(state: dict[str, Tensor], tmp_path: Path) -> None:
     other = state | {"classifier.weight": torch.zeros(7, 1024), "classifier.bias": torch.zeros(7)}
     save_file(other, tmp_path / "seven.safetensors")
-    record, module = networks.load(SMALL, tmp_path / "seven.safetensors")
+    record, module = build.load(SMALL, tmp_path / "seven.safetensors")
     trunk = [name for name in state if not name.startswith("classifier.")]
     assert not record.weights.ordered
     assert all(torch.equal(state[name], module.state_dict()[name]) for name in trunk)
 
 
 def test_weights_for_a_bundled_name_take_its_place(tmp_path: Path) -> None:
-    module = zoo.seeded("tf_efficientnet_lite0", 2)
+    module = timm_models.seeded("tf_efficientnet_lite0", 2)
     save_file(dict(module.state_dict()), tmp_path / "own.safetensors")
-    record = networks.find("efficientnet-lite0", tmp_path / "own.safetensors")
+    record = build.find("efficientnet-lite0", tmp_path / "own.safetensors")
     assert record.name == "efficientnet-lite0"
     assert (record.weights.origin, record.source, record.licence) == ("file", "unknown", "")
 
@@ -118,7 +116,7 @@ def test_every_kind_of_mismatch_is_named(state: dict[str, Tensor], tmp_path: Pat
     wrong["bn1.bias"] = torch.zeros(3)
     save_file(wrong, tmp_path / "wrong.safetensors")
     with pytest.raises(BackboneError) as caught:
-        networks.find(SMALL, tmp_path / "wrong.safetensors")
+        build.find(SMALL, tmp_path / "wrong.safetensors")
     problems = "\n".join(caught.value.problems)
     assert "missing: conv_stem.weight 16x3x3x3" in problems
     assert "unexpected: extra.weight 2x3" in problems
@@ -129,7 +127,7 @@ def test_every_kind_of_mismatch_is_named(state: dict[str, Tensor], tmp_path: Pat
 def test_of_many_mismatches_the_first_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(BackboneError) as caught:
-        networks.find(SMALL, tmp_path / "a.safetensors")
+        build.find(SMALL, tmp_path / "a.safetensors")
     assert "more" in caught.value.problems[0]
     assert len(str(caught.value)) < 800
 
@@ -155,7 +153,7 @@ def test_a_bundled_file_is_read_only_when_its_hash_is_right(tmp_path: Path) -> N
     other = tmp_path / "other.pth"
     other.write_bytes(backbones.weights_file(record).read_bytes()[:-1] + b"x")
     with pytest.raises(BackboneError, match="SHA-256 must be 5793"):
-        networks.build(record, other)
+        build.build(record, other)
 
 
 def test_weights_that_are_not_installed_are_said_so() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from regraft import backbones
 from regraft.backbones import Backbone, View
-from regraft.networks import build as networks
+from regraft.networks import build
 
 HALVES = (0.5, 0.5, 0.5)
 
@@ -74,7 +74,7 @@ def case(name: str) -> Case:
     images = torch.randn(2, 3, *[KNOWN[name][1]] * 2, generator=torch.Generator().manual_seed(1))
     if name not in ("plain", "swin"):
         seed = None if name in backbones.names() else 0
-        return Case(*networks.load(name, seed=seed), images)
+        return Case(*build.load(name, seed=seed), images)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module, stages, head = (
@@ -83,13 +83,13 @@ def case(name: str) -> Case:
             else (swin(), ["layers.0", "layers.1"], "head.fc")
         )
     view = View(images.shape[-1])
-    record = networks.describe_module(
+    record = build.describe_module(
         module.eval(), stages, head=head, view=view, mean=HALVES, std=HALVES, name=name
     )
     return Case(record, module, images)
 
 
 def described(module: nn.Module, stages: list[str], size: int = 16, head: str = "") -> Backbone:
-    return networks.describe_module(
+    return build.describe_module(
         module, stages, head=head or None, view=View(size), mean=HALVES, std=HALVES
     )

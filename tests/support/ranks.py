@@ -18,8 +18,7 @@ import torch
 from safetensors.numpy import save_file
 
 from pictures import encode, photo
-from regraft import distributed as processes
-from regraft import finetune
+from regraft import distributed, finetune
 from regraft.cli import main as regraft
 from regraft.distributed import rank
 from regraft.errors import RegraftError, RunError
@@ -79,18 +78,18 @@ def exchange() -> dict[str, Any]:
     """Each of the ways in which processes meet."""
     whole = np.arange(33, dtype=np.float16).reshape(11, 3)
     mine = torch.full((3,), float(rank()))
-    processes.align([mine])
+    distributed.align([mine])
     return {
-        "of_first": processes.of_first(rank),
-        "each": processes.each(rank),
-        "together": processes.together(rank()),
-        "any_of": [processes.any_of(rank() == 1), processes.any_of(False)],
-        "sum_of": processes.sum_of(rank() + 0.5),
-        "rows": np.array_equal(processes.rows_of_all(whole[rank() :: 2], 11), whole),
+        "of_first": distributed.of_first(rank),
+        "each": distributed.each(rank),
+        "together": distributed.together(rank()),
+        "any_of": [distributed.any_of(rank() == 1), distributed.any_of(False)],
+        "sum_of": distributed.sum_of(rank() + 0.5),
+        "rows": np.array_equal(distributed.rows_of_all(whole[rank() :: 2], 11), whole),
         "aligned": mine.tolist(),
         "failed": [
-            raised(lambda: processes.of_first(lambda: fail(0))),
-            raised(lambda: processes.each(lambda: fail(1))),
+            raised(lambda: distributed.of_first(lambda: fail(0))),
+            raised(lambda: distributed.each(lambda: fail(1))),
         ],
     }
 
@@ -112,4 +111,4 @@ def main(folder: Path, words: list[str]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])
-    processes.leave(0)
+    distributed.leave(0)

@@ -12,7 +12,7 @@ import regraft
 from pictures import lay_out
 from regraft.metrics import score
 from regraft.plan.choices import Choices
-from regraft.results import tables as saved
+from regraft.results import tables
 from regraft.results.folder import Predictions
 from regraft.results.result import Result
 from regraft.run.api import fit
@@ -74,7 +74,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(run: Path) -> Result:
-    return saved.whole(regraft.load(run), run)
+    return tables.whole(regraft.load(run), run)
 
 
 def drawn(folder: Path) -> str:

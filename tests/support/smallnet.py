@@ -9,10 +9,8 @@ from torch import nn
 
 from pictures import photo
 from regraft.backbones import Backbone, View
-from regraft.features.engines import Floats, Pixels
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import torch_engine as eager
-from regraft.networks import build as networks
+from regraft.features.engines import Floats, Pixels, openvino_engine, torch_engine
+from regraft.networks import build
 
 SIZE = 32
 
@@ -41,7 +39,7 @@ def small() -> nn.Module:
 
 @cache
 def record() -> Backbone:
-    return networks.describe_module(
+    return build.describe_module(
         small(),
         ["one", "two", "three"],
         view=View(SIZE),
@@ -63,7 +61,7 @@ def never() -> nn.Module:
 
 def runs(name: str) -> pytest.MarkDecorator:
     """Skip a test of an engine that this machine cannot run, with the product's own reason."""
-    why = (graph if graph.is_graph(name) else eager).objection(name)
+    why = (openvino_engine if openvino_engine.is_graph(name) else torch_engine).objection(name)
     return pytest.mark.skipif(bool(why), reason=f"{name}: {why}")
 
 
@@ -72,5 +70,5 @@ def plain_features() -> list[Floats]:
     x = torch.from_numpy(photos()).permute(0, 3, 1, 2).float() / 255
     x = (x - torch.tensor(record().mean).view(3, 1, 1)) / torch.tensor(record().std).view(3, 1, 1)
     with torch.no_grad():
-        depths = networks.trunk(small(), record(), range(len(record().stages)))(x)
+        depths = build.trunk(small(), record(), range(len(record().stages)))(x)
     return [depth.numpy() for depth in depths]

@@ -13,25 +13,25 @@ STOPPED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    from regraft import distributed as processes
+    from regraft import distributed
     from regraft.cli import streams
     from regraft.errors import RegraftError
 
     streams.adapt()
     try:
-        with processes.one_voice():
+        with distributed.one_voice():
             return _run(arguments)
     except RegraftError as error:
-        print(f"regraft: {processes.turn_to_complain()}{error}", file=sys.stderr)
+        print(f"regraft: {distributed.turn_to_complain()}{error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        if processes.is_first():
+        if distributed.is_first():
             print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
         return STOPPED
     except RuntimeError as error:
-        if not processes.lost(error):
+        if not distributed.lost(error):
             raise
-        whose = processes.turn_to_complain()
+        whose = distributed.turn_to_complain()
         print(f"regraft: {whose}another process of the group is gone.", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        whose = processes.turn_to_complain()
+        whose = distributed.turn_to_complain()
         print(f"regraft: {whose}'{error.filename}': {error.strerror}.", file=sys.stderr)
         return 1
 

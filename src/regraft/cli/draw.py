@@ -48,9 +48,9 @@ def _record(name: str, weights: Path | None) -> Backbone:
     """The record; only the structure is drawn, so that no weights are fetched for it."""
     if name in backbones.names() and weights is None:
         return backbones.get(name)
-    from regraft.networks import build as networks
+    from regraft.networks import build
 
-    return networks.find(name, weights, seed=0 if weights is None else None)
+    return build.find(name, weights, seed=0 if weights is None else None)
 
 
 def _implied(

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from regraft.cli import tables as show
+from regraft.cli import tables
 from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_first, of_first
 from regraft.errors import UsageError
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.results.result import Result
@@ -45,7 +45,7 @@ def run_fit(
             "--add changes the images, and a plan is made for the images as they were.",
             ["Leave out --plan: the case is decided anew."],
         )
-    plan = None if plan_file is None else of_first(partial(planfile.read, plan_file))
+    plan = None if plan_file is None else of_first(partial(serialize.read, plan_file))
     wish = "" if plan is None else plan.engine
     if plan is not None:
         check_engine(plan)
@@ -97,7 +97,7 @@ def run_fit(
         print_json({**result.metrics, **({} if corrected is None else {"before": before})})
         return
     metrics = with_total(result.metrics, time.perf_counter() - measured.started)
-    show.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
+    tables.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
         results().print(_before_and_after(corrected, _share(before, plan), measured, result))
     say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")

@@ -27,10 +27,10 @@ def run_look(
     show_warnings()
     with _images(data) as dataset:
         from regraft.look import look, page, sample
-        from regraft.networks import build as networks
+        from regraft.networks import build
 
         try:
-            record, module = networks.load(backbone, weights)
+            record, module = build.load(backbone, weights)
         except BackboneError as error:
             if data is None and os.path.exists(backbone):
                 raise _swapped(backbone) from error

@@ -4,13 +4,12 @@ import dataclasses
 import os
 from pathlib import Path
 
-from regraft.cli import tables as show
+from regraft.cli import tables
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_first
 from regraft.errors import RunError
-from regraft.plan import serialize as planfile
-from regraft.plan import wording
+from regraft.plan import serialize, wording
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.plan.recipes import images_shown
@@ -39,7 +38,7 @@ def run_plan(
     if as_json:
         print_json(dataclasses.asdict(plan))
     else:
-        show.show_plan(results(), plan, measured.audit, cost(measured, plan))
+        tables.show_plan(results(), plan, measured.audit, cost(measured, plan))
     if out is not None:
         say(f"Written to {out}. `regraft fit --plan {out} --out run` does it.")
 
@@ -71,7 +70,7 @@ def measured_from(
             wish=wish,
             progress=bounded(budget, report),
         )
-    say(*show.left_out_lines(measured.audit))
+    say(*tables.left_out_lines(measured.audit))
     return measured
 
 
@@ -155,6 +154,6 @@ def write(plan: Plan, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(planfile.dumps(plan), encoding="utf-8")
+        path.write_text(serialize.dumps(plan), encoding="utf-8")
     except OSError as error:
         raise RunError(f"The plan cannot be written to {path}: {error.strerror}.") from error

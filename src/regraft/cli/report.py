@@ -10,7 +10,7 @@ from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
 from regraft.plan.definition import Plan
 from regraft.report.pictures import written
-from regraft.results import tables as saved
+from regraft.results import tables
 from regraft.results.files import PAGE, read_json
 from regraft.results.folder import Predictions
 from regraft.run.api import load
@@ -24,7 +24,7 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
         write_page(report.of_comparison(found), run / PAGE)
         return
     loaded = load(run)
-    whole = saved.whole(loaded, run)
+    whole = tables.whole(loaded, run)
     images = _images(loaded.plan, run, data)
     if images is not None and data is not None:
         _check_images(images, whole.predictions)

@@ -58,8 +58,7 @@ def look(
 
     What it takes is converted once and kept in the trunk's ``folder``, as the trunk itself is.
     """
-    from regraft.features.engines import openvino_engine as graph
-    from regraft.features.engines import torch_engine as eager
+    from regraft.features.engines import openvino_engine, torch_engine
     from regraft.features.engines.base import REFERENCE
 
     path = folder / "moments.xml"
@@ -71,9 +70,9 @@ def look(
     if not layers:
         return None
     if path.is_file():
-        engine: Any = graph.Graph(graph.FULL, path, range(2 * len(layers)))
+        engine: Any = openvino_engine.Graph(openvino_engine.FULL, path, range(2 * len(layers)))
     else:
-        engine = eager.Eager(REFERENCE, lambda: _required(build, backbone), backbone)
+        engine = torch_engine.Eager(REFERENCE, lambda: _required(build, backbone), backbone)
     return distances(engine(pixels), layers)
 
 
@@ -92,11 +91,11 @@ def _keep(
     """Keep the converted network and what its layers remember; nothing where it cannot be done."""
     from safetensors.numpy import save_file
 
-    from regraft.features.engines import openvino_engine as graph
+    from regraft.features.engines import openvino_engine
 
     with suppress(Exception), tempfile.TemporaryDirectory(dir=folder) as new:
         if network is not None:
-            graph.convert(network, backbone, Path(new) / "moments.xml")
+            openvino_engine.convert(network, backbone, Path(new) / "moments.xml")
         named = {f"{n}.{part}": x for n, pair in enumerate(layers) for part, x in enumerate(pair)}
         save_file(named, Path(new) / "moments.safetensors")
         for path in sorted(Path(new).iterdir()):  # .bin, .safetensors, .xml: whole when it is there

@@ -30,7 +30,7 @@ from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, find, kept
 from regraft.heads.ridge import Head, class_weights
 from regraft.metrics import fit_temperature, softmax, squared_error
-from regraft.networks import trunk_state as anatomy
+from regraft.networks import trunk_state
 from regraft.networks.build import normalised
 from regraft.networks.changes import Change
 from regraft.networks.split import split
@@ -133,7 +133,7 @@ def train(
         lambda: kept(folder / MODE, partial(mode_of, lambda: network, backbone, training, cache))
     )
     fabric = open_fabric(mode.precision)
-    named = anatomy.take_apart(module, backbone).needs
+    named = trunk_state.take_apart(module, backbone).needs
     job = Job(
         fabric=fabric,
         channels_last=mode.channels_last,
@@ -293,13 +293,13 @@ def mode_of(
 
     ``network`` builds it as it is trained, if it has to be measured.
     """
-    from regraft.features.engines import store as trunks
+    from regraft.features.engines import store
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
     name = "-".join(filter(None, ["training", kind, training.mode]))
     size, work = backbone.view.size, backbone.multiply_adds_to[-1]
     return kept(
-        trunks.home(cache, backbone) / f"{name}.json",
+        store.home(cache, backbone) / f"{name}.json",
         lambda: find(network(), training.batch, size, work, training.mode),
     )
 

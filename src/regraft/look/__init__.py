@@ -27,7 +27,7 @@ from regraft.look.probes import Curve, probe
 from regraft.look.sample import Progress, Sample
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
 from regraft.look.words import Measured
-from regraft.networks import build as networks
+from regraft.networks import build
 
 __all__ = ["Look", "Sight", "look"]
 
@@ -116,7 +116,7 @@ def look(
         ]
     draws = [*(_drawing(task, backbone, seed) for task in (ORIENTATION, SHAPE)), sample.square]
     with clock.section("drawn pictures"):
-        run = passes.engine(networks.trunk(module, backbone, depths), backbone)
+        run = passes.engine(build.trunk(module, backbone, depths), backbone)
         widths = [stage.channels for stage in stages]
         own = [*(passes.pooled(run, d, drawn, widths, clock.tell) for d in draws[:2]), rows]
     with clock.section("random weights"):

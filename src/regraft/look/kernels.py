@@ -8,7 +8,7 @@ from torch import nn
 
 from regraft.backbones import Backbone
 from regraft.features.engines.base import Floats, Pixels
-from regraft.networks import trunk as tracing
+from regraft.networks import trunk
 
 MOST = 128
 """Kernels shown; of more, so many that are evenly spaced."""
@@ -31,7 +31,7 @@ class Kernels:
 
 def first(module: nn.Module, backbone: Backbone) -> Kernels | None:
     """The kernels of the first convolution that is called; None where there is none."""
-    for path in tracing.trace(module, backbone.name).calls:
+    for path in trunk.trace(module, backbone.name).calls:
         layer = module.get_submodule(path)
         if isinstance(layer, nn.Conv2d):
             weight: Floats = layer.weight.detach().float().cpu().numpy()

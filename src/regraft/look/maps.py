@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regraft.backbones import Backbone, Stage
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks import trunk as tracing
 from regraft.networks.trunk import Tap, Trunk
 
@@ -51,7 +51,7 @@ def unpooled(module: nn.Module, backbone: Backbone, depths: Sequence[int]) -> Tr
     """
     traced = tracing.trace(module, backbone.name)
     readings = []
-    for tap, stage in networks.readings(traced, backbone, depths):
+    for tap, stage in build.readings(traced, backbone, depths):
         with traced.graph.inserting_after(tap.end):  # a copy: the next layer may write into it
             copy = traced.graph.call_method("clone", (tap.node,))
         readings.append((Tap(copy, copy), replace(stage, layout="NC")))

@@ -19,9 +19,8 @@ from regraft import backbones
 from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.backbones.files import sha256_of, weights_file
 from regraft.errors import BackboneError, RunError
-from regraft.networks import timm_models as zoo
+from regraft.networks import timm_models, weights
 from regraft.networks import trunk as tracing
-from regraft.networks import weights
 from regraft.networks.profile import Measured, locate, measure
 from regraft.networks.timm_models import Triple
 from regraft.networks.trunk import Tap, Traced, Trunk
@@ -82,12 +81,14 @@ def build(backbone: Backbone, weights_path: Path | None = None) -> nn.Module:
     origin, name = backbone.weights.origin, backbone.architecture
     _check_buildable(backbone)
     if origin in ("package", "file"):
-        module = zoo.create(name)
+        module = timm_models.create(name)
         state = weights.read(weights_file(backbone, weights_path))
         _fill(module, name, state, f"The weights of {backbone.name}", backbone.head)
         return module.eval()
     module = (
-        zoo.seeded(name, int(backbone.weights.location)) if origin == "random" else zoo.fetch(name)
+        timm_models.seeded(name, int(backbone.weights.location))
+        if origin == "random"
+        else timm_models.fetch(name)
     )
     _check_fingerprint(backbone, module)
     return module
@@ -100,7 +101,7 @@ def architecture(backbone: Backbone) -> nn.Module:
         BackboneError: the record is one of a module in memory.
     """
     _check_buildable(backbone)
-    return zoo.create(backbone.architecture)
+    return timm_models.create(backbone.architecture)
 
 
 def refilled(
@@ -239,34 +240,39 @@ def readings(traced: Traced, backbone: Backbone, taps: Sequence[int]) -> list[tu
 
 def _load_timm(name: str, path: Path | None, seed: int | None) -> tuple[Backbone, nn.Module]:
     """Record and network of one of timm's models."""
-    zoo.check_name(name)
+    timm_models.check_name(name)
     if seed is not None:
-        module = zoo.seeded(name, seed)
+        module = timm_models.seeded(name, seed)
         origin = Weights("random", weights.fingerprint(module), str(seed))
     elif path is not None:
-        module = zoo.create(name)
-        state, head = weights.read(path), zoo.head_of(module)
+        module = timm_models.create(name)
+        state, head = weights.read(path), timm_models.head_of(module)
         ordered = _fill(module, name, state, f"The weights {path}", head)
         origin = Weights("file", sha256_of(path), path.name, ordered)
     else:
-        module = zoo.fetch(name)
-        tag = str(zoo.config(module).get("tag") or "")
+        module = timm_models.fetch(name)
+        tag = str(timm_models.config(module).get("tag") or "")
         origin = Weights("timm", weights.fingerprint(module), tag)
     return _described(module.eval(), name, origin), module
 
 
 def _fill(module: nn.Module, name: str, state: Mapping[str, Tensor], what: str, head: str) -> bool:
     """Load a file's state into one of timm's networks; returns whether it went by order."""
-    convert = functools.partial(zoo.converted, name, module)
+    convert = functools.partial(timm_models.converted, name, module)
     return weights.fit(module, state, head=head, what=what, convert=convert)
 
 
 def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
     """The record of a network of timm's, from what timm says of it and one look."""
-    config, head = zoo.config(module), zoo.head_of(module)
-    view, mean, std = zoo.view_of(module)
+    config, head = timm_models.config(module), timm_models.head_of(module)
+    view, mean, std = timm_models.view_of(module)
     found = measure(
-        tracing.trace(module, name), zoo.stage_paths(module), head, view.size, name, strict=False
+        tracing.trace(module, name),
+        timm_models.stage_paths(module),
+        head,
+        view.size,
+        name,
+        strict=False,
     )
     known = origin.origin == "timm"
     return _record(
@@ -279,7 +285,7 @@ def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
         std=std,
         licence=str(config.get("license") or "") if known else "",
         paper=str(config.get("paper_ids") or "") if known else "",
-        source=zoo.source(origin, str(config.get("tag") or "")),
+        source=timm_models.source(origin, str(config.get("tag") or "")),
         weights=origin,
     )
 

@@ -12,8 +12,7 @@ from torch import fx
 
 from regraft.backbones import Backbone
 from regraft.errors import BackboneError
-from regraft.networks import build as networks
-from regraft.networks import trunk as tracing
+from regraft.networks import build, trunk
 from regraft.networks.trunk import Traced
 
 Frozen = bool | str | Sequence[str]
@@ -54,20 +53,20 @@ class Still:
 
 def groups_of(traced: Traced, backbone: Backbone, taps: Sequence[int]) -> list[Group]:
     """Every parameter of a network in exactly one group, from the image to the head."""
-    every = networks.readings(traced, backbone, range(len(backbone.stages)))
-    read = [tap for tap, _ in networks.readings(traced, backbone, taps)]
-    wanted = set().union(*(tracing.needed(traced, tap) for tap in read))
+    every = build.readings(traced, backbone, range(len(backbone.stages)))
+    read = [tap for tap, _ in build.readings(traced, backbone, taps)]
+    wanted = set().union(*(trunk.needed(traced, tap) for tap in read))
     left = {name: p.numel() for name, p in traced.module.named_parameters()}
     groups = []
     seen: set[fx.Node] = set()
     for tap, stage in every:
-        nodes = tracing.needed(traced, tap) - seen
+        nodes = trunk.needed(traced, tap) - seen
         seen |= nodes
         for kept, some in ((True, nodes & wanted), (False, nodes - wanted)):
-            used = tracing.state_names(traced, some)
+            used = trunk.state_names(traced, some)
             mine = {name: left.pop(name) for name in [*left] if name in used}
             if some:
-                groups.append(Group(stage.name, kept, mine, tracing.called(some)))
+                groups.append(Group(stage.name, kept, mine, trunk.called(some)))
     inside = f"{backbone.head}."
     head = {n: left.pop(n) for n in [*left] if backbone.head and n.startswith(inside)}
     return [*groups, Group("beside the stages", False, left), Group(backbone.head, False, head)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from regraft.backbones import Backbone
 from regraft.errors import BackboneError, RunError, UsageError
-from regraft.networks import build as networks
+from regraft.networks import build
 from regraft.networks import trunk as tracing
 from regraft.networks.changes import Change, Kind
 from regraft.networks.freezing import Frozen, Group, Still, groups_of, held_by, still_by
@@ -155,7 +155,7 @@ def restore(
         RunError: the state is not that of this network.
     """
     backbone = Backbone.from_json(config["backbone"])
-    whole = networks.architecture(backbone) if module is None else module
+    whole = build.architecture(backbone) if module is None else module
     taps, classes = config["taps"], config["classes"]
     network, _ = operate(whole, backbone, taps=taps, classes=classes, frozen=frozen)
     tensors = {name: torch.as_tensor(value) for name, value in state.items()}
@@ -171,10 +171,10 @@ def _trunk(
     module: nn.Module, traced: Traced, backbone: Backbone, taps: Sequence[int], held: frozenset[str]
 ) -> Trunk:
     """The trunk, with weights of its own, and its way in training mode where it is trained."""
-    trunk = Trunk(traced, networks.readings(traced, backbone, taps))
+    trunk = Trunk(traced, build.readings(traced, backbone, taps))
     if "" not in held:
         training = tracing.trace(module, backbone.name, lambda path: path not in held)
-        trunk.learn(training, networks.readings(training, backbone, taps), training=True)
+        trunk.learn(training, build.readings(training, backbone, taps), training=True)
     return copy.deepcopy(trunk)
 
 
@@ -201,7 +201,7 @@ def _redrawn(module: nn.Module, backbone: Backbone, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if backbone.architecture:
-            return networks.architecture(backbone)
+            return build.architecture(backbone)
         fresh = copy.deepcopy(module)
         drawn = [path for path, m in fresh.named_modules() if _redraw(m)]
     names = [name for name, _ in fresh.named_parameters()]

@@ -56,16 +56,15 @@ class Anatomy:
 
 def take_apart(module: "nn.Module", backbone: Backbone) -> Anatomy:
     """Look at a whole network: what each depth needs, and its weights."""
-    from regraft.networks import build as networks
-    from regraft.networks import trunk as tracing
+    from regraft.networks import build, trunk
 
-    traced = tracing.trace(module, backbone.name)
-    taps = [tap for tap, _ in networks.readings(traced, backbone, range(len(backbone.stages)))]
+    traced = trunk.trace(module, backbone.name)
+    taps = [tap for tap, _ in build.readings(traced, backbone, range(len(backbone.stages)))]
     state = module.state_dict()
     counts = {name: parameter.numel() for name, parameter in module.named_parameters()}
     needs, fresh, seen = [], [], set[str]()
     for tap in taps:
-        used = tracing.state_names(traced, tracing.needed(traced, tap))
+        used = trunk.state_names(traced, trunk.needed(traced, tap))
         names = [name for name in state if name in used]
         needs.append(tuple(names))
         fresh.append(sum(counts.get(name, 0) for name in names if name not in seen))

@@ -23,7 +23,7 @@ from regraft.features.extract import Survey, survey
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.definition import Plan
 from regraft.results import folder as result
 from regraft.results.card import model_card
@@ -128,7 +128,7 @@ class Result:
         card = model_card(self.plan, self.metrics)
         result.write_run(
             Path(folder),
-            plan=planfile.dumps(self.plan),
+            plan=serialize.dumps(self.plan),
             config=self._config(),
             tensors=self.tensors,
             metrics=self.metrics,

@@ -26,7 +26,7 @@ from regraft.distributed import is_first, of_first
 from regraft.errors import PlanError, RunError
 from regraft.features import engines
 from regraft.networks.changes import Change
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.choices import Choices, Recipe, candidates
 from regraft.plan.decide import FEWEST, asked, case_of, decide
 from regraft.plan.definition import Plan, weighting_of
@@ -194,7 +194,7 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         PlanError: its plan is damaged.
     """
     files = read_run(Path(folder))
-    plan = planfile.loads(files.plan, f"{folder}/plan.json")
+    plan = serialize.loads(files.plan, f"{folder}/plan.json")
 
     def network() -> "nn.Module":
         from regraft.networks.build import refilled
@@ -319,8 +319,8 @@ def check_plan(plan: Plan, measured: Measured) -> None:
         problems.append(f"The stages of {have.name} are not those of the plan.")
     if tuple(plan.evidence.classes) != measured.classes:
         problems.append(f"The classes differ: the plan has {', '.join(plan.evidence.classes)}.")
-    problems += planfile.outdated(plan, measured.audit.notes)
-    problems += planfile.parted_otherwise(plan, measured.parted(plan.split).split)
+    problems += serialize.outdated(plan, measured.audit.notes)
+    problems += serialize.parted_otherwise(plan, measured.parted(plan.split).split)
     if problems:
         remedy = "Make the plan again: regraft plan DATA --out FILE."
         raise PlanError("The plan was made for something else.", [*problems, remedy])

@@ -16,12 +16,11 @@ from regraft import report
 from regraft.data.splits import EACH_ONCE
 from regraft.distributed import of_first
 from regraft.features.engine_choice import Asked, same_engine
-from regraft.features.engines import reference
-from regraft.features.engines import store as trunks
-from regraft.heads import ridge as heads
+from regraft.features.engines import reference, store
+from regraft.heads import ridge
 from regraft.heads.ridge import Head
 from regraft.metrics import score, softmax
-from regraft.networks import trunk_state as anatomy
+from regraft.networks import trunk_state
 from regraft.networks.changes import Change, Kind
 from regraft.networks.trunk_state import Anatomy
 from regraft.plan.definition import Plan, StepKind
@@ -105,7 +104,7 @@ class Work:
             return CHOICE
 
         def needed() -> float:
-            known = trunks.recall(trunks.home(measured.cache, self.plan.backbone))
+            known = store.recall(store.home(measured.cache, self.plan.backbone))
             usual = known.seconds if known and known.seconds else CHOICE
             left = budget - (time.perf_counter() - measured.started)
             return usual if usual <= 0.1 * left else 0.0
@@ -132,11 +131,11 @@ class Work:
 def _load_backbone(work: Work) -> None:
     """Take the weights: those kept beside the converted trunk, else from the network itself."""
     network = work.measured.network
-    home = trunks.home(work.measured.cache, network.backbone)
-    work.anatomy = anatomy.recall(home)
+    home = store.home(work.measured.cache, network.backbone)
+    work.anatomy = trunk_state.recall(home)
     if work.anatomy is None:
-        work.anatomy = anatomy.take_apart(network.build(), network.backbone)
-        anatomy.keep(home, work.anatomy)
+        work.anatomy = trunk_state.take_apart(network.build(), network.backbone)
+        trunk_state.keep(home, work.anatomy)
 
 
 def _cut(work: Work) -> None:
@@ -242,7 +241,7 @@ def _evaluate(work: Work) -> None:
     if plan.split == EACH_ONCE:
         work.probabilities = each_held_out(plan, measured)
         return
-    own = heads.columns(plan.backbone.widths, plan.taps)
+    own = ridge.columns(plan.backbone.widths, plan.taps)
     held_out = measured.features[measured.split.test][:, own]
     work.probabilities = softmax(work.needed_head().logits(held_out))
 

@@ -21,8 +21,7 @@ from regraft.data.readers.known import NONE, with_groups
 from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
 from regraft.distributed import each, of_first, rank, rows_of_all, together, world_size
 from regraft.errors import DataError, UsageError
-from regraft.features import engines
-from regraft.features import norm_shift as shift
+from regraft.features import engines, norm_shift
 from regraft.features.cache import Store, default_folder
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
 from regraft.features.engines import Engine, Pixels
@@ -378,7 +377,7 @@ def shift_of(
         pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
         stack = np.stack([made[0] for made in pixels if made is not None])
         home = trunks.home(store.folder, network.backbone)
-        found = shift.look(stack, network.backbone, home, network.build)
+        found = norm_shift.look(stack, network.backbone, home, network.build)
         known = np.asarray(found or (), np.float16)
         store.put_features(space, {name: known})
     return tuple(float(value) for value in known) or None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.plan.evidence import Evidence, Probe
 from regraft.run.measure import Measured, mirrored
 
@@ -51,7 +51,7 @@ def _gain(
     widths, classes = measured.network.backbone.widths, len(measured.classes)
 
     def losses(views: int) -> NDArray[np.floating[Any]]:
-        scores = heads.cross_validate(
+        scores = ridge.cross_validate(
             np.concatenate([x, mirror][:views]),
             widths,
             np.tile(y, views),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.heads.ridge import Head, Taps
 from regraft.heads.sgd import fit_textbook
 from regraft.metrics import softmax
@@ -42,7 +42,7 @@ def each_held_out(plan: Plan, measured: Measured) -> NDArray[np.float64]:
         out = test[turn == number]
         rows = np.setdiff1d(measured.split.train, out)
         head = _made_without(plan, measured, rows)
-        own = heads.columns(plan.backbone.widths, head.taps)
+        own = ridge.columns(plan.backbone.widths, head.taps)
         shares[turn == number] = softmax(head.logits(measured.features[out][:, own]))
     return shares
 
@@ -80,4 +80,4 @@ def head_on(
     widths, classes, weighting = plan.backbone.widths, len(measured.classes), plan.weighting
     if plan.recipe == "textbook":
         return fit_textbook(x[rows], widths, y, classes, taps, seed=plan.seed, weighting=weighting)
-    return heads.fit(x, widths, y, classes, taps, strength, weighting, rows)
+    return ridge.fit(x, widths, y, classes, taps, strength, weighting, rows)

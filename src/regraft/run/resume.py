@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regraft.errors import PlanError, RunError
-from regraft.plan import serialize as planfile
+from regraft.plan import serialize
 from regraft.plan.definition import Plan
 
 PLAN = "plan.json"
@@ -60,7 +60,7 @@ def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
             shutil.rmtree(place)
         place.mkdir(parents=True)
         draft = place / f".{PLAN}.{os.getpid()}"
-        draft.write_text(planfile.dumps(plan), "utf-8")
+        draft.write_text(serialize.dumps(plan), "utf-8")
         draft.replace(place / PLAN)
     except OSError as error:
         raise RunError(f"'{place}' cannot be written: {error.strerror}.") from error
@@ -70,7 +70,7 @@ def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
 def _check_same(place: Path, plan: Plan) -> None:
     anew = f"Begin anew by --overwrite, which removes '{place}'."
     try:
-        other = planfile.read(place / PLAN)
+        other = serialize.read(place / PLAN)
     except PlanError as error:
         problems = [*error.problems, anew]
         raise RunError(f"The unfinished run in '{place}' is damaged.", problems) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import validation
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 from regraft.heads.ridge import Head, Taps
 from regraft.metrics import share_interval, softmax, squared_error
 from regraft.plan.definition import Plan, Ran, frozen_case
@@ -86,7 +86,7 @@ class Setting:
         """
         plan, measured, rows = self.plan, self.measured, self.rows[some]
         of_taps = [p.strength for p in plan.evidence.probes if p.taps == taps]
-        return heads.fit(
+        return ridge.fit(
             measured.features,
             plan.backbone.widths,
             measured.labels[rows],
@@ -102,7 +102,7 @@ def frozen(setting: Setting) -> Entry:
     """The frozen network, its head fitted without the validation images."""
     start, plan, measured = time.perf_counter(), setting.plan, setting.measured
     head = setting.head(setting.train, plan.taps)
-    own = heads.columns(plan.backbone.widths, plan.taps)
+    own = ridge.columns(plan.backbone.widths, plan.taps)
     shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
     case = frozen_case(plan.backbone, plan.taps)
     return Entry("frozen", case, plan.taps, shares, time.perf_counter() - start)

@@ -23,8 +23,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.features.cache import disk
-from regraft.features.cache import sqlite as table
+from regraft.features.cache import disk, sqlite
 from regraft.features.cache.disk import TRUNKS
 
 __all__ = ["LIMIT", "TRUNKS", "Entry", "Features", "Store", "default_folder"]
@@ -35,7 +34,7 @@ T = TypeVar("T")
 LIMIT = 10_000_000_000
 """Bytes that the cache folder may hold unless told otherwise."""
 
-_DATABASE = f"images-{table.LAYOUT}.sqlite"
+_DATABASE = f"images-{sqlite.LAYOUT}.sqlite"
 _SET_ASIDE = f"{_DATABASE}.damaged"
 _STALE = 3600  # s; a use is noted at most this often, so that reading hardly ever writes
 _PATIENCE = 60.0  # s to wait for another process that is writing
@@ -129,10 +128,10 @@ class Store:
         now = int(self._clock())
 
         def read(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
-            rows = table.get(db, space, digests)
+            rows = sqlite.get(db, space, digests)
             stale = [entry for entry, used, _, _ in rows if used < now - _STALE]
             if stale and self._writable:
-                table.note_use(db, stale, now)
+                sqlite.note_use(db, stale, now)
             return [(digest, data) for _, _, digest, data in rows]
 
         return self._guarded(read, [])
@@ -140,14 +139,14 @@ class Store:
     def _put(self, space: str, values: Iterable[tuple[str, bytes]]) -> None:
         rows, now = list(values), int(self._clock())
         if rows and self._writable:
-            self._guarded(lambda db: table.put(db, space, rows, now), None, writing=True)
+            self._guarded(lambda db: sqlite.put(db, space, rows, now), None, writing=True)
 
     # --- housekeeping ----------------------------------------------------------------------------
 
     def entries(self) -> list[Entry]:
         """What the cache holds, the last used first."""
         none: list[tuple[str, int, int, int]] = []
-        found = [Entry("images", *row) for row in self._guarded(table.spaces, none)]
+        found = [Entry("images", *row) for row in self._guarded(sqlite.spaces, none)]
         found += [Entry("trunk", t.name, 1, t.bytes, t.used) for t in disk.trunks(self.folder)]
         return sorted(found, key=lambda entry: (-entry.used, entry.name))
 
@@ -162,14 +161,14 @@ class Store:
         the next pass does not have to. Networks may take half of the limit.
         """
         trunks = disk.prune_trunks(self.folder, self.limit_bytes // 2, self._clock())
-        excess = self._guarded(table.bytes_in_use, 0) + trunks - self.limit_bytes
+        excess = self._guarded(sqlite.bytes_in_use, 0) + trunks - self.limit_bytes
         if excess > 0 and self._writable:
             most = excess + self.limit_bytes // 10
-            self._guarded(lambda db: table.drop_oldest(db, most), None, writing=True)
+            self._guarded(lambda db: sqlite.drop_oldest(db, most), None, writing=True)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._guarded(table.empty, None, writing=True)
+        self._guarded(sqlite.empty, None, writing=True)
         shutil.rmtree(self.folder / TRUNKS, ignore_errors=True)
         if self._writable:
             (self.folder / _SET_ASIDE).unlink(missing_ok=True)
@@ -185,12 +184,12 @@ class Store:
                 if damage is not None:
                     self._set_aside(path, damage)
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._db = table.connect(str(path), _PATIENCE)
+                self._db = sqlite.connect(str(path), _PATIENCE)
                 self._inode = disk.inode(path)
                 return
             except (OSError, sqlite3.Error) as error:
                 self._inode, trouble = disk.inode(path), error
-                damage = error if table.damaged(error) else None
+                damage = error if sqlite.damaged(error) else None
                 if damage is None:
                     break
         self._give_up(trouble)
@@ -206,7 +205,7 @@ class Store:
                 try:
                     return work(self._db)
                 except sqlite3.Error as error:
-                    if last or not table.damaged(error):
+                    if last or not sqlite.damaged(error):
                         self._give_up(error, reading=not writing)
                         break
                     self._connect(error)

@@ -22,10 +22,7 @@ import numpy as np
 from regraft.backbones import Backbone
 from regraft.distributed import cores
 from regraft.errors import UsageError
-from regraft.features.engines import calibrate
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import store as trunks
-from regraft.features.engines import torch_engine as eager
+from regraft.features.engines import calibrate, openvino_engine, store, torch_engine
 from regraft.features.engines.base import (
     REFERENCE,
     Agreement,
@@ -111,11 +108,11 @@ def choose(
     taps = every if taps is None else taps
     if not len(pixels):  # nothing to measure with, and nothing to run
         return _engine(REFERENCE, backbone, folder, taps, build), Calibration(REFERENCE)
-    with trunks.unfinished(folder) as path:
+    with store.unfinished(folder) as path:
         sample = Sample(pixels, labels)
         trunk = _trunk(backbone, build, every)
         asked = only or wish
-        made = calibrate.calibrate(backbone, trunk(), sample, path / trunks.GRAPH, asked)
+        made = calibrate.calibrate(backbone, trunk(), sample, path / store.GRAPH, asked)
         name = _named(backbone, made, only, wish)
         if _keep(path, folder, backbone, made):
             known = again()
@@ -143,8 +140,8 @@ def remembered(
     """
     if only or wish:
         check_name(only or wish)
-    path = trunks.home(folder, backbone)
-    known = trunks.recall(path)
+    path = store.home(folder, backbone)
+    known = store.recall(path)
     name = "" if known is None else _remembered_name(known, only, wish)
     if known is None or not known.usable(name):
         return None
@@ -161,9 +158,9 @@ def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build
     known = remembered(backbone, folder, build=build, taps=taps)
     if known is not None:
         return known[0]
-    with trunks.unfinished(folder) as path:
+    with store.unfinished(folder) as path:
         whole = _trunk(backbone, build, range(len(backbone.stages)))()
-        made = calibrate.calibrate_exact(backbone, whole, path / trunks.GRAPH)
+        made = calibrate.calibrate_exact(backbone, whole, path / store.GRAPH)
         if _keep(path, folder, backbone, made):
             return open_engine(backbone, taps, folder, build=build)
         return _opened(made.chosen, backbone, path, taps, build)
@@ -194,9 +191,9 @@ def open_engine(
 
 
 def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
-    if graph.is_graph(name):
-        return graph.Graph(name, path / trunks.GRAPH, taps)
-    return eager.Eager(name, _trunk(backbone, build, taps), backbone)
+    if openvino_engine.is_graph(name):
+        return openvino_engine.Graph(name, path / store.GRAPH, taps)
+    return torch_engine.Eager(name, _trunk(backbone, build, taps), backbone)
 
 
 def _opened(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
@@ -217,7 +214,7 @@ def _trunk(backbone: Backbone, build: Build, taps: Sequence[int]) -> Build:
 
 def objection(backbone: Backbone, folder: Path, name: str) -> str:
     """Why this machine does not run the backbone with an engine, as far as it is remembered."""
-    known = trunks.recall(trunks.home(folder, backbone))
+    known = store.recall(store.home(folder, backbone))
     return (known.objection(name) if known else None) or "it was not measured"
 
 
@@ -242,8 +239,8 @@ def _named(backbone: Backbone, made: Calibration, only: str | None, wish: str) -
 def _keep(path: Path, folder: Path, backbone: Backbone, made: Calibration) -> bool:
     """Remember a calibration; whether that went well."""
     try:
-        trunks.write_meta(path, backbone, made)
-        trunks.move_in(path, trunks.home(folder, backbone))
+        store.write_meta(path, backbone, made)
+        store.move_in(path, store.home(folder, backbone))
     except OSError as error:
         log.warning("The choice of engine cannot be remembered in %s (%s).", folder, error)
         return False

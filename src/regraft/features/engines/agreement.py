@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.features.engines.base import Agreement, Features
-from regraft.heads import ridge as heads
+from regraft.heads import ridge
 
 COSINE = 0.999
 """The least cosine between an image's features and the reference's, at every depth."""
@@ -70,8 +70,8 @@ def _same_predictions(
     every = tuple(range(len(widths)))
     same = []
     for taps in [*((d,) for d in every), every]:
-        head = heads.fit(reference, widths, labels, labels.max() + 1, taps, _STRENGTH)
-        own = heads.columns(widths, taps)
+        head = ridge.fit(reference, widths, labels, labels.max() + 1, taps, _STRENGTH)
+        own = ridge.columns(widths, taps)
         mine, its = (head.logits(x[:, own]).argmax(axis=1) for x in (reference, other))
         same.append(np.mean(mine == its))
     return float(np.mean(same))

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.backbones import Backbone
-from regraft.features.engines import agreement, preference
-from regraft.features.engines import openvino_engine as graph
-from regraft.features.engines import torch_engine as eager
+from regraft.features.engines import agreement, openvino_engine, preference, torch_engine
 from regraft.features.engines.base import (
     REFERENCE,
     Calibration,
@@ -73,7 +71,7 @@ def calibrate(
         only: a candidate to be measured to the end even if it is slow.
     """
     start = time.perf_counter()
-    engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
+    engine = torch_engine.Eager(REFERENCE, lambda: trunk, backbone)
     sample = replace(sample, pixels=sample.pixels[:SAMPLE])
     speed, reference = _run(engine, sample.pixels[: _enough(backbone)])
     trial = _Trial(backbone, trunk, path, sample, reference, only)
@@ -99,12 +97,16 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, 3), np.uint8)
     places = np.arange(size) * 8 // size
     sample = Sample(coarse[:, places][:, :, places])
-    engine = eager.Eager(REFERENCE, lambda: trunk, backbone)
+    engine = torch_engine.Eager(REFERENCE, lambda: trunk, backbone)
     speed, reference = _run(engine, sample.pixels)
     trial = _Trial(backbone, trunk, path, sample, reference, None)
     measured = [Measured(REFERENCE, speed)]
     unfit = _convert(trial)
-    full = Measured(graph.FULL, refused=unfit) if unfit else _measure(graph.FULL, trial, measured)
+    full = (
+        Measured(openvino_engine.FULL, refused=unfit)
+        if unfit
+        else _measure(openvino_engine.FULL, trial, measured)
+    )
     measured = _confirmed(trial, [*measured, full])
     chosen, seconds = preference.best(measured).name, time.perf_counter() - start
     return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
@@ -170,16 +172,18 @@ def _measure_graphs(trial: _Trial, before: Sequence[Measured]) -> list[Measured]
     """
     unfit = _convert(trial)
     if unfit:
-        return [Measured(name, refused=unfit) for name in (graph.HALF, graph.FULL)]
-    found = [_measure(graph.FULL, trial, before)]
+        return [
+            Measured(name, refused=unfit) for name in (openvino_engine.HALF, openvino_engine.FULL)
+        ]
+    found = [_measure(openvino_engine.FULL, trial, before)]
     trial = _with_more_images(trial, found[0])
-    found.append(_measure(graph.HALF, trial, [*before, *found]))
+    found.append(_measure(openvino_engine.HALF, trial, [*before, *found]))
     if found[-1].agreement is None or not found[-1].refused:
         return found  # it cannot be run, or needs no help
     first, last = 0, len(trial.backbone.stages) - 2
     while first <= last:  # the fewest exact stages that will do lie in between
         middle = (first + last) // 2
-        found.append(_measure(graph.name_of(middle), trial, [*before, *found]))
+        found.append(_measure(openvino_engine.name_of(middle), trial, [*before, *found]))
         first, last = (middle + 1, last) if found[-1].refused else (first, middle - 1)
     return found
 
@@ -194,14 +198,14 @@ def _with_more_images(trial: _Trial, full: Measured) -> _Trial:
     more = trial.sample.pixels[len(trial.reference) :]
     if not len(more):
         return trial
-    rows = features(_open(graph.FULL, trial), more)
+    rows = features(_open(openvino_engine.FULL, trial), more)
     return replace(trial, reference=np.concatenate([trial.reference, rows]))
 
 
 def _convert(trial: _Trial) -> str:
     """Convert the trunk for OpenVINO; why it cannot be done, empty when it is."""
     try:
-        graph.convert(trial.trunk, trial.backbone, trial.graph)
+        openvino_engine.convert(trial.trunk, trial.backbone, trial.graph)
     except Exception as error:  # OpenVINO missing, or whatever the converter or the network raises
         return _in_words(error)
     return ""
@@ -214,7 +218,9 @@ def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
     """
     hopeless = preference.hopeless(name, before) if name in CPU and name != trial.only else 0.0
     try:
-        if objection := (graph if graph.is_graph(name) else eager).objection(name):
+        if objection := (
+            openvino_engine if openvino_engine.is_graph(name) else torch_engine
+        ).objection(name):
             return Measured(name, refused=objection)
         engine = _open(name, trial)
         features(engine, trial.sample.pixels[:1])  # the first call opens, compiles, allocates
@@ -224,9 +230,9 @@ def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
 
 
 def _open(name: str, trial: _Trial) -> Engine:
-    if graph.is_graph(name):
-        return graph.Graph(name, trial.graph, range(len(trial.backbone.stages)))
-    return eager.Eager(name, lambda: trial.trunk, trial.backbone)
+    if openvino_engine.is_graph(name):
+        return openvino_engine.Graph(name, trial.graph, range(len(trial.backbone.stages)))
+    return torch_engine.Eager(name, lambda: trial.trunk, trial.backbone)
 
 
 def _judge(name: str, engine: Engine, trial: _Trial, hopeless: float) -> Measured:

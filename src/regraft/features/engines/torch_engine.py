@@ -133,8 +133,8 @@ class Eager:
         """``[B, S, S, 3]`` of 0..255 as the trunk's ``[B, 3, S, S]``, on its device."""
         import torch
 
-        from regraft.networks import build as networks
+        from regraft.networks import build
 
         mode, moved = self._mode, pixels.to(self._mode.device).permute(0, 3, 1, 2)
-        x = networks.normalised(moved, self._backbone, mode.channels_last)
+        x = build.normalised(moved, self._backbone, mode.channels_last)
         return x.to(getattr(torch, mode.precision))
