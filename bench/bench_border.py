@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import machine
-from regraft.finetune.activation_cache import Border
+from regraft.finetune.activation_cache import ActivationCache
 from regraft.networks import build
 from regraft.networks.split import split
-from regraft.networks.surgery import Network, operate
+from regraft.networks.surgery import TransferNetwork, operate
 
 NAME, SIZE, BATCH, IMAGES, CLASSES = "efficientnet-lite0", 128, 32, 256, 10
 
@@ -66,7 +66,7 @@ def row(trained: int, rounds: int) -> dict[str, Any]:
         x = pixels.to(torch.float32, memory_format=torch.channels_last)
         return x.sub_(127.5).div_(127.5)
 
-    border = Border(front, look, IMAGES, mirror=True)
+    border = ActivationCache(front, look, IMAGES, mirror=True)
     everyone, straight = np.arange(IMAGES), np.zeros(IMAGES, bool)
     start = time.perf_counter()
     border.batch(everyone, straight)
@@ -91,7 +91,7 @@ def row(trained: int, rounds: int) -> dict[str, Any]:
     return {"from": backbone.stages[first].name, **speeds, **best, "filling": filling}
 
 
-def stepper(network: Network) -> Callable[[Tensor], None]:
+def stepper(network: TransferNetwork) -> Callable[[Tensor], None]:
     """The rest of a step after its logits."""
     network.train()
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-5)

@@ -33,7 +33,8 @@ from regraft.plan.choices import Choices
 from regraft.plan.decide import worth_training
 from regraft.plan.evidence import Evidence, candidates_of, gather
 from regraft.plan.recipes import Training, textbook, tuned
-from regraft.run.measure import Measured, Network, cache_folder, measure, open_network
+from regraft.run.measure import Measured, cache_folder, measure
+from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.selection import out_of_noise
 
 SETS = "hymenoptera,clothing,sign_digits,weather,rsscn7_satellite,spoken_digit_spectrograms"
@@ -63,7 +64,7 @@ def main() -> None:
         rows = before["rows"]
     network = open_network("efficientnet-lite0")
     view = replace(network.backbone.view, size=given.size)
-    network = Network(replace(network.backbone, view=view), network.build)
+    network = Pretrained(replace(network.backbone, view=view), network.build)
     for draw_of in given.draws.split(","):
         count, seed = map(int, draw_of.split(":"))
         for name in given.sets.split(","):

@@ -19,8 +19,10 @@ from PIL import Image
 import machine
 from regraft.data.dataset import Dataset
 from regraft.plan.choices import Choices
-from regraft.run.api import draft, perform
-from regraft.run.measure import measure, open_network
+from regraft.run.api import perform
+from regraft.run.draft import draft
+from regraft.run.measure import measure
+from regraft.run.pretrained import open_network
 
 SETS = ("hymenoptera", "clothing")
 

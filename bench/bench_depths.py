@@ -22,7 +22,8 @@ from regraft.data.dataset import Dataset
 from regraft.heads import ridge
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, gather
-from regraft.run.measure import Measured, measure, open_network
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import open_network
 
 SETS = (
     *("hymenoptera", "weather", "flowers5", "clothing", "tiny_dogs6", "cifar10"),

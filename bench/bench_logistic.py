@@ -21,7 +21,8 @@ from bench_depths import SETS, draw, some_of
 from regraft.heads import ridge
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import gather
-from regraft.run.measure import measure, open_network
+from regraft.run.measure import measure
+from regraft.run.pretrained import open_network
 
 PENALTIES = (0.03, 0.3, 3.0, 30.0)
 

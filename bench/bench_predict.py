@@ -21,7 +21,7 @@ import machine
 import regraft
 from regraft.features import engines
 from regraft.features.engines import Engine
-from regraft.features.extract import Survey, sample, survey
+from regraft.features.extract import Extraction, extract, sample
 from regraft.metrics import softmax
 from regraft.results.result import Result
 
@@ -73,8 +73,8 @@ def _engine(kind: str, result: Result, files: list[Path]) -> tuple[Engine, float
 def _passes(result: Result, engine: Engine, files: list[Path]) -> tuple[Any, float]:
     """Probabilities ``[n, classes]``, and images/s of the second pass."""
 
-    def look() -> Survey:
-        return survey(
+    def look() -> Extraction:
+        return extract(
             lambda i: files[i].read_bytes(),
             len(files),
             [result.plan.backbone.view],

@@ -24,8 +24,10 @@ from regraft.data.splits import EACH_ONCE, Indices, Split, validation
 from regraft.heads.ridge import columns
 from regraft.metrics import share_interval
 from regraft.plan.choices import Choices
-from regraft.run import api, proof
-from regraft.run.measure import Measured, measure, open_network
+from regraft.run import proof
+from regraft.run.draft import draft
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import open_network
 
 JUDGED = 2_000
 
@@ -61,7 +63,7 @@ def one_draw(measured: Measured, count: int, seed: int) -> dict[str, Any]:
     order = np.random.default_rng(seed).permutation(len(measured.labels))
     drawn, rest = np.sort(order[:count]), order[count : count + JUDGED]
     every = replaced(measured, Split(drawn, drawn, EACH_ONCE))
-    plan = api.draft(every, Choices(seed=seed))
+    plan = draft(every, Choices(seed=seed))
     right = proof.each_held_out(plan, every).argmax(1) == measured.labels[drawn]
     found: dict[str, Any] = {"each_once": verdict(right, measured.audit.groups[drawn])}
     found["each_once_truth"] = accuracy(measured, drawn, rest, seed)
@@ -80,7 +82,7 @@ def replaced(measured: Measured, split: Split) -> Measured:
 def hits(measured: Measured, train: Indices, test: Indices, seed: int) -> Any:
     """Which of ``test`` the frozen network gets right that ``train`` makes."""
     part = replaced(measured, Split(train, train, EACH_ONCE))
-    plan = api.draft(part, Choices(seed=seed))
+    plan = draft(part, Choices(seed=seed))
     head = proof.head_on(plan, part, train, plan.taps, plan.strength)
     own = columns(plan.backbone.widths, plan.taps)
     return head.logits(measured.features[test][:, own]).argmax(1) == measured.labels[test]

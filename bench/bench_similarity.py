@@ -15,8 +15,9 @@ import numpy as np
 import machine
 from bench_depths import SETS, some_of
 from regraft.plan.choices import Choices
-from regraft.run.api import draft
-from regraft.run.measure import measure, open_network
+from regraft.run.draft import draft
+from regraft.run.measure import measure
+from regraft.run.pretrained import open_network
 
 
 def main() -> None:

@@ -33,7 +33,8 @@ from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, gather
 from regraft.plan.recipes import tuned
-from regraft.run.measure import Measured, Network, measure
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import Pretrained
 
 ROWS = (
     *(("sign_digits", 20), ("mnist", 20), ("rsscn7_satellite", 20)),
@@ -107,7 +108,7 @@ def main() -> None:
         print(f"| {name} | {n} | {' | '.join(cells)} |")
 
 
-def pretrained(folder: Path) -> tuple[Network, float]:
+def pretrained(folder: Path) -> tuple[Pretrained, float]:
     """The network after CIFAR-10, with its record, and its accuracy on 5,000 other images."""
     data = Dataset.open(folder)
     classes = sorted({item.label for item in data.items})
@@ -140,7 +141,7 @@ def pretrained(folder: Path) -> tuple[Network, float]:
     record = build.describe_module(
         small, STAGES, view=VIEW, mean=MEAN, std=STD, head="fc3", name="small", source="CIFAR-10"
     )
-    return Network(record, lambda: small), accuracy
+    return Pretrained(record, lambda: small), accuracy
 
 
 def _normalised(x: torch.Tensor) -> torch.Tensor:
@@ -149,7 +150,7 @@ def _normalised(x: torch.Tensor) -> torch.Tensor:
     return scaled.contiguous(memory_format=torch.channels_last)
 
 
-def run(folder: Path, network: Network, n: int, seed: int) -> dict[str, Any]:
+def run(folder: Path, network: Pretrained, n: int, seed: int) -> dict[str, Any]:
     """Accuracy of every arm on one draw."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:

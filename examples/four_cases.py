@@ -28,8 +28,9 @@ from regraft.data import samples
 from regraft.data.dataset import Dataset
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
-from regraft.run.api import draft
-from regraft.run.measure import Network, measure, open_network
+from regraft.run.draft import draft
+from regraft.run.measure import measure
+from regraft.run.pretrained import Pretrained, open_network
 
 HELD_OUT = 2_000
 CASES = (1, 2, 3, 4)
@@ -71,7 +72,7 @@ def titled(folder: str) -> str:
     return f"{path.parent.name}/{path.name}" if path.name in ("train", "test") else path.name
 
 
-def strategies(data: Dataset, n: int, seed: int, network: Network) -> tuple[Plan, list[float]]:
+def strategies(data: Dataset, n: int, seed: int, network: Pretrained) -> tuple[Plan, list[float]]:
     """The plan that regraft would make, and the held-out accuracy of the four cases."""
     choices = Choices(seed=seed)
     with tempfile.TemporaryDirectory() as cache:

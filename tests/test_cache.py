@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from regraft.features.cache import Entry, Features, Store, default_folder
+from regraft.features.cache import CacheEntry, Features, Store, default_folder
 
 HOUR = 3600
 
@@ -338,8 +338,8 @@ def test_entries_tell_count_bytes_and_last_use(folder: Path) -> None:
         clock.now += HOUR
         store.put_facts("new", {name(1): "12345"})
         assert store.entries() == [
-            Entry("images", "new", 1, 5, clock.now),
-            Entry("images", "old", 2, 256, clock.now - HOUR),
+            CacheEntry("images", "new", 1, 5, clock.now),
+            CacheEntry("images", "old", 2, 256, clock.now - HOUR),
         ]
 
 

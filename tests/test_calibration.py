@@ -22,8 +22,8 @@ from regraft.features.engines import (
     REFERENCE,
     Agreement,
     Calibration,
+    EngineTrial,
     Floats,
-    Measured,
     Pixels,
     agreement,
     calibrate,
@@ -204,13 +204,13 @@ def test_of_two_runs_at_once_the_first_choice_counts(
 def test_as_few_stages_as_will_do_are_exact(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    def measure(name: str, *_: object) -> Measured:
+    def measure(name: str, *_: object) -> EngineTrial:
         tried.append(name)
         good = (
             name == openvino_engine.FULL
             or int(name.rpartition("-")[2].replace("bf16", "-1")) >= exact
         )
-        return Measured(name, 1.0, Agreement(1.0, 0, 1.0), "" if good else "too far off")
+        return EngineTrial(name, 1.0, Agreement(1.0, 0, 1.0), "" if good else "too far off")
 
     monkeypatch.setattr(calibrate, "_measure", measure)
     monkeypatch.setattr(calibrate, "_convert", lambda trial: "")

@@ -23,7 +23,9 @@ from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.files import FILES, PAGE
 from regraft.run import api, measure
-from regraft.run.measure import Measured, Network
+from regraft.run.draft import draft
+from regraft.run.measure import Measured
+from regraft.run.pretrained import Pretrained, open_network
 from scenes import KINDS, each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -37,9 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def measured(data: Path) -> Measured:
-    return measure.measure(
-        regraft.Dataset.open(data), measure.open_network(api.DEFAULT), Choices(seed=3)
-    )
+    return measure.measure(regraft.Dataset.open(data), open_network(api.DEFAULT), Choices(seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def little(data: Path) -> Measured:
     """The same pictures, seen by a small network of the same make."""
     record, module = build.load("test_efficientnet", seed=1)
     return measure.measure(
-        regraft.Dataset.open(data), Network(record, lambda: module), Choices(seed=3)
+        regraft.Dataset.open(data), Pretrained(record, lambda: module), Choices(seed=3)
     )
 
 
@@ -62,7 +62,7 @@ def short(plan: Plan) -> Plan:
 def tuned(measured: Measured, data: Path) -> Path:
     """A RUN of case 3."""
     out = data.parent / "run-3"
-    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    plan = short(draft(measured, Choices(case=3, seed=3)))
     api.carry_out(plan, measured, out=out)
     return out
 
@@ -111,7 +111,7 @@ def test_the_saved_network_gives_the_figures_of_the_run(
 
 
 def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -> None:
-    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    plan = short(draft(measured, Choices(case=3, seed=3)))
     again = api.perform(plan, measured).tensors
     first = regraft.load(tuned).tensors
     assert again.keys() == first.keys()
@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -
 
 
 def test_case_4_goes_on_from_random_weights_where_training_did_not_help(little: Measured) -> None:
-    plan = short(api.draft(little, Choices(case=4, seed=3)))
+    plan = short(draft(little, Choices(case=4, seed=3)))
     result = api.perform(plan, little)
     names = [one.name for one in result.plan.ran]
     frozen, tuned, *scratch = result.plan.ran
@@ -131,7 +131,7 @@ def test_case_4_goes_on_from_random_weights_where_training_did_not_help(little: 
 
 
 def test_from_scratch_can_be_forced(little: Measured) -> None:
-    plan = short(api.draft(little, Choices(case=4, init="random", seed=3)))
+    plan = short(draft(little, Choices(case=4, init="random", seed=3)))
     result = api.perform(plan, little)
     assert [one.name for one in result.plan.ran] == ["frozen", "from scratch"]
     assert {change.kind for change in result.changes} == {"reinitialised", "dropped", "added"}
@@ -144,17 +144,17 @@ def test_from_scratch_can_be_forced(little: Measured) -> None:
 def test_the_frozen_network_is_handed_over_where_training_does_not_beat_it(
     measured: Measured,
 ) -> None:
-    plan = short(api.draft(measured, Choices(case=3, seed=3)))
+    plan = short(draft(measured, Choices(case=3, seed=3)))
     result = api.perform(replace(plan, insists=False), measured)
     assert "no dearer candidate is better" in result.plan.why
     assert result.plan.case == 1
-    frozen = api.perform(api.draft(measured, Choices(case=1, seed=3)), measured)
+    frozen = api.perform(draft(measured, Choices(case=1, seed=3)), measured)
     for name, tensor in frozen.tensors.items():
         assert_array_equal(result.tensors[name], tensor)
 
 
 def test_later_stages_alone_can_be_trained(little: Measured) -> None:
-    plan = short(api.draft(little, Choices(case=3, trainable_from="blocks.4", seed=3)))
+    plan = short(draft(little, Choices(case=3, trainable_from="blocks.4", seed=3)))
     result = api.perform(plan, little)
     pretrained = little.network.build().state_dict()
     for name, tensor in result.tensors.items():

@@ -62,7 +62,7 @@ def test_killed_after_every_epoch(name: str, tmp_path: Path) -> None:
     while done is None:
         told.clear()
         try:
-            done = race(tmp_path / "killed", training, tell=once, channels_last=memory)
+            done = race(tmp_path / "killed", training, on_event=once, channels_last=memory)
         except Killed:
             kills += 1
     assert kills == len(whole.rows) >= 6
@@ -81,9 +81,9 @@ def test_every_row_is_told_once_in_a_resumed_run(tmp_path: Path, undisturbed: Tr
             raise Killed
 
     with pytest.raises(Killed):
-        race(tmp_path, tell=until_fourth)
+        race(tmp_path, on_event=until_fourth)
     told.clear()
-    race(tmp_path, tell=told.append)
+    race(tmp_path, on_event=told.append)
     key = lambda row: (str(row["what"]), row["epoch"])  # noqa: E731
     assert sorted(untimed(told), key=key) == sorted(untimed(undisturbed.rows), key=key)
 
@@ -170,7 +170,7 @@ def _killed_at(folder: Path, rows: int) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        race(folder, tell=kill)
+        race(folder, on_event=kill)
 
 
 # ---- the files

@@ -45,7 +45,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def survey(*_: object, **__: object) -> None:
         pytest.fail("it looked at the images")
 
-    monkeypatch.setattr(measure, "survey", survey)
+    monkeypatch.setattr(measure, "extract", survey)
 
 
 # ---- help, version, usage

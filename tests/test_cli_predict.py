@@ -213,7 +213,7 @@ sys.exit(main(words))
         ("regraft.data.readers", "open_source", 1),
         ("regraft.features.engines.calibrate", "calibrate", 1),
         ("regraft.data.images", "inspect", 5),
-        ("regraft.run.api", "gather", 1),
+        ("regraft.run.draft", "gather", 1),
         ("regraft.run.proof", "softmax", 1),
         ("regraft.results.folder", "write_bytes", 1),
         ("regraft.results.folder", "write_text", 2),

@@ -24,8 +24,10 @@ from regraft.plan.definition import Plan
 from regraft.plan.recipes import images_shown
 from regraft.results.files import PAGE
 from regraft.run import api, measure
-from regraft.run.measure import Measured, Network
-from regraft.run.selection import Entry
+from regraft.run.draft import draft
+from regraft.run.measure import Measured
+from regraft.run.pretrained import Pretrained
+from regraft.run.selection import Candidate
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -33,8 +35,8 @@ __all__ = ["cli", "own_log"]  # fixtures
 CHOICES = Choices(seed=3)
 
 
-def network() -> Network:
-    return Network(smallnet.record(), smallnet.small)
+def network() -> Pretrained:
+    return Pretrained(smallnet.record(), smallnet.small)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def measured(data: Path) -> Measured:
 
 @pytest.fixture(scope="module")
 def aims(measured: Measured) -> Plan:
-    return api.draft(measured, CHOICES)
+    return draft(measured, CHOICES)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 2)
     monkeypatch.setattr("regraft.plan.recipes.RATES", (1e-3,))
     monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
-    aims = api.draft(measured, CHOICES)
+    aims = draft(measured, CHOICES)
     assert aims.indicated in (3, 4)
     result = api.perform(aims, measured)
     found = side_by_side(measured, CHOICES)
@@ -113,8 +115,8 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
 
 def test_a_case_gets_what_fit_gets_that_is_asked_for_it(measured: Measured, aims: Plan) -> None:
     plans, _ = cases.trained_plans(measured, CHOICES, aims, quick=False)
-    asked = [api.draft(measured, replace(CHOICES, case=3))]
-    asked += [api.draft(measured, replace(CHOICES, case=4, init="random"))]
+    asked = [draft(measured, replace(CHOICES, case=3))]
+    asked += [draft(measured, replace(CHOICES, case=4, init="random"))]
     assert [plan.trainings for plan in plans] == [plan.trainings for plan in asked]
     assert [plan.validation for plan in plans] == [plan.validation for plan in asked]
 
@@ -126,9 +128,11 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     """Also where the frozen network would be cut, and another head be read and calibrated."""
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 1)
     monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
-    choices = replace(CHOICES, rate=1e-3)
-    cut = api.draft(measured, replace(choices, case=2, rate=None))
-    every = api.draft(measured, choices if choices.rate is None else replace(choices, rate=None))
+    choices = replace(CHOICES, learning_rate=1e-3)
+    cut = draft(measured, replace(choices, case=2, learning_rate=None))
+    every = draft(
+        measured, choices if choices.learning_rate is None else replace(choices, learning_rate=None)
+    )
     evidence = replace(
         every.evidence, chosen=cut.evidence.chosen, temperature=cut.evidence.temperature
     )
@@ -137,7 +141,7 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     [plan] = [plan for plan in plans if plan.case == case]
     own = cases.performed(plan, measured, lambda row: None).entries[-1].trained
     asked = replace(choices, case=case, init="random" if case == 4 else None)
-    fitted = api.perform(api.draft(measured, asked), measured).tensors
+    fitted = api.perform(draft(measured, asked), measured).tensors
     assert own is not None
     assert own.state.keys() == fitted.keys()
     for name, tensor in own.state.items():
@@ -224,11 +228,11 @@ def test_without_images_to_validate_with_nothing_is_trained(tmp_path: Path) -> N
 # ---- which case is handed over
 
 
-def entry(case: int, right: Sequence[bool]) -> Entry:
+def entry(case: int, right: Sequence[bool]) -> Candidate:
     """An entry that gets these of the validation images right; the truth is 0 everywhere."""
     shares = np.array([[0.9, 0.1] if hit else [0.1, 0.9] for hit in right])
     trained = None if case < 3 else Trained(1, 1, 0, shares, {}, (), (), 0, 0, "", 0, "")
-    return Entry(str(case), case, (0,), shares, 0.0, None, trained)
+    return Candidate(str(case), case, (0,), shares, 0.0, None, trained)
 
 
 @pytest.mark.parametrize(
@@ -381,6 +385,6 @@ def test_wrong_usage(cli: Regraft, data: Path, tmp_path: Path, words: tuple[str,
 
 
 def test_a_comparison_remembers_what_was_asked_for(measured: Measured) -> None:
-    asked = replace(CHOICES, weighting="none", test_fraction=0.25)
+    asked = replace(CHOICES, class_weights="none", test_fraction=0.25)
     found = side_by_side(measured, asked, quick=True)
     assert found.options == ("--class-weights none", "--test-fraction 0.25", "--quick")

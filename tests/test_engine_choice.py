@@ -22,8 +22,8 @@ from regraft.features.engines import (
     REFERENCE,
     Calibration,
     Engine,
+    EngineTrial,
     Features,
-    Measured,
     Pixels,
     calibrate,
     openvino_engine,
@@ -36,6 +36,7 @@ from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.results.result import Result
 from regraft.run import api, measure
+from regraft.run.pretrained import open_network
 from rounding import FLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import never, small
@@ -92,9 +93,9 @@ AFTER = openvino_engine.name_of(2)
     ],
 )
 def test_an_order_and_a_margin_choose(speeds: Mapping[str, float], chosen: str) -> None:
-    measured = [Measured(REFERENCE, 20.0)] if REFERENCE not in speeds else []
-    measured += [Measured(name, speed) for name, speed in speeds.items()]
-    measured.append(Measured("cuda-fp32", 1e6, refused="it disagrees"))
+    measured = [EngineTrial(REFERENCE, 20.0)] if REFERENCE not in speeds else []
+    measured += [EngineTrial(name, speed) for name, speed in speeds.items()]
+    measured.append(EngineTrial("cuda-fp32", 1e6, refused="it disagrees"))
     assert preference.best(measured).name == chosen
     assert preference.best(measured[::-1]).name == chosen
 
@@ -337,7 +338,7 @@ def test_another_engine_gives_the_same_within_rounding(data: Path, tmp_path: Pat
 def test_a_measured_plan_keeps_its_engine_for_the_mirror_images(data: Path, tmp_path: Path) -> None:
     measured = measure.measure(
         regraft.Dataset.open(data),
-        measure.open_network("demonstration"),
+        open_network("demonstration"),
         Choices(engine=REFERENCE),
         cache=tmp_path,
     )
@@ -353,7 +354,7 @@ def test_a_pass_that_was_interrupted_goes_on_to_the_same(
 ) -> None:
     """Bit for bit where each image is run alone, else within rounding: batches are others then."""
     dataset, choices = regraft.Dataset.open(data), Choices(case=1, engine=name)
-    network = measure.open_network("demonstration")
+    network = open_network("demonstration")
     whole = measure.measure(dataset, network, choices, cache=tmp_path / "whole")
     part = dataclasses.replace(dataset, items=dataset.items[3:], read=lambda i: dataset.read(i + 3))
     measure.measure(part, network, choices, cache=tmp_path / "part")

@@ -30,7 +30,7 @@ from regraft.estimator import TransferClassifier
 from regraft.features.engines import REFERENCE, openvino_engine
 from regraft.networks import build as networks
 from regraft.plan import serialize
-from regraft.run.measure import Network
+from regraft.run.pretrained import Pretrained
 from rounding import BFLOAT16, same_within_rounding
 from test_reads_sets import ends
 
@@ -46,13 +46,13 @@ def build() -> nn.Module:
 
 
 @dataclass(frozen=True, repr=False)
-class Small(Network):
+class Small(Pretrained):
     def __repr__(self) -> str:
         return "small()"
 
 
 @cache
-def small() -> Network:
+def small() -> Pretrained:
     halves = (0.5, 0.5, 0.5)
     record = networks.describe_module(
         build(), ["1", "3"], head="6", view=View(SIZE), mean=halves, std=halves, name="small"

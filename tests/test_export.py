@@ -26,7 +26,7 @@ from regraft.features.engines.openvino_engine import runtime
 from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.run.api import load
-from regraft.run.measure import Network
+from regraft.run.pretrained import Pretrained
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -52,7 +52,10 @@ def run(data: Path) -> Path:
     record, module = build.load("test_resnet", seed=1)
     out = data.parent / "run"
     regraft.fit(
-        data, Network(record, lambda: module), choices=Choices(case=1, recipe="textbook"), out=out
+        data,
+        Pretrained(record, lambda: module),
+        choices=Choices(case=1, recipe="textbook"),
+        out=out,
     )
     return out
 

@@ -14,15 +14,14 @@ from numpy.testing import assert_array_equal
 
 from pictures import encode, jpeg, photo
 from regraft.data.images import View
-from regraft.features import extract
 from regraft.features.cache import Store
 from regraft.features.engines import SAMPLE, Engine, Floats, Pixels
 from regraft.features.engines import features as run
-from regraft.features.extract import Survey, survey
+from regraft.features.extract import _LOT as LOT
+from regraft.features.extract import Extraction, extract
 
 VIEW = View(8, 1.0, "bilinear")
 MIRROR = View(8, 1.0, "bilinear", mirror=True)
-LOT = extract._LOT
 
 
 class Means:
@@ -50,8 +49,8 @@ def look(
     engine: Engine | None = None,
     views: Sequence[View] = (VIEW,),
     read: Callable[[int], bytes] | None = None,
-) -> Survey:
-    return survey(
+) -> Extraction:
+    return extract(
         read or files.__getitem__,
         len(files),
         views,
@@ -194,7 +193,7 @@ def test_a_row_of_another_width_is_computed_anew(many: list[bytes], store: Store
 def test_a_large_file_is_not_held_and_a_changing_one_is_told(
     many: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extract, "_HELD", len(many[0]))
+    monkeypatch.setattr("regraft.features.extract._HELD", len(many[0]))
     calls: dict[int, int] = {}
 
     def read(index: int) -> bytes:
@@ -223,7 +222,7 @@ def test_reading_keeps_a_bounded_number_of_images_ahead(many: list[bytes]) -> No
         time.sleep(0.002)
         ahead.append(started - done)
 
-    survey(read, len(files), [VIEW], 6, engine=Means(), choose=never, progress=progress, workers=2)
+    extract(read, len(files), [VIEW], 6, engine=Means(), choose=never, progress=progress, workers=2)
     assert max(ahead) <= 2 * LOT + 2 * Means.batch + 8
 
 
@@ -238,7 +237,7 @@ def test_the_engine_is_chosen_once_on_images_from_all_over(many: list[bytes]) ->
         return Means()
 
     files = [b"no image" if n % 3 == 0 else one for n, one in enumerate(many)]
-    seen = survey(files.__getitem__, len(files), [VIEW], 6, engine=None, choose=choose)
+    seen = extract(files.__getitem__, len(files), [VIEW], 6, engine=None, choose=choose)
     [(pixels, indices)] = asked
     assert_array_equal(run(Means(), pixels), seen.features[0][indices])
     assert len(indices) == SAMPLE
@@ -254,14 +253,14 @@ def test_all_images_are_asked_for_one_that_can_be_used(many: list[bytes]) -> Non
 
     files = [b""] * 300
     files[271] = many[0]
-    survey(files.__getitem__, len(files), [VIEW], 6, engine=None, choose=choose)
+    extract(files.__getitem__, len(files), [VIEW], 6, engine=None, choose=choose)
     assert chosen == [[271]]
 
 
 def test_without_a_usable_image_no_engine_is_asked_for(store: Store) -> None:
-    seen = survey(lambda i: b"", 3, [VIEW], 6, engine=None, choose=never, store=store)
+    seen = extract(lambda i: b"", 3, [VIEW], 6, engine=None, choose=never, store=store)
     assert (seen.computed, [facts.problem for facts in seen.facts]) == (0, ["empty"] * 3)
-    assert survey(lambda i: b"", 0, [VIEW], 6, engine=None, choose=never).facts == ()
+    assert extract(lambda i: b"", 0, [VIEW], 6, engine=None, choose=never).facts == ()
 
 
 # --- progress and interruption --------------------------------------------------------------------
@@ -273,7 +272,7 @@ def test_progress_rises_to_all_of_them(many: list[bytes], store: Store, cached: 
         look(many, store)
     files = [*many, many[3], b""]
     told: list[tuple[int, int]] = []
-    survey(
+    extract(
         files.__getitem__,
         len(files),
         [VIEW],
@@ -329,7 +328,7 @@ def test_a_fault_in_reading_ends_the_pass(many: list[bytes]) -> None:
 PASS = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], os.path.join(sys.argv[1], "support")]
 from regraft.features.cache import Store
 from test_features import LOT, Means, jpeg, look
 

@@ -16,7 +16,7 @@ from regraft.backbones import Backbone, View
 from regraft.data.dataset import Dataset
 from regraft.look import Look, Sight, fields, look, maps, page, probes, sample, untrained, words
 from regraft.look.probes import Curve
-from regraft.look.words import Measured
+from regraft.look.words import ProbedTask
 from regraft.networks import build
 from regraft.networks.demonstration import LAYERS, Demonstration
 from scenes import each, scenes
@@ -33,8 +33,8 @@ def curve(*accuracies: float, n: int = 400, chance: float = 0.125) -> Curve:
     return Curve(right, chance)
 
 
-def task(name: str, *accuracies: float, other: Curve | None = None, n: int = 400) -> Measured:
-    return Measured(f"The {name}", name, name, 8, n, curve(*accuracies, n=n), other)
+def task(name: str, *accuracies: float, other: Curve | None = None, n: int = 400) -> ProbedTask:
+    return ProbedTask(f"The {name}", name, name, 8, n, curve(*accuracies, n=n), other)
 
 
 # --- probes --------------------------------------------------------------------------------------

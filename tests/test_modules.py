@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from known import case, described, plain
 from regraft.errors import BackboneError
 from regraft.networks import build, trunk, weights
-from regraft.networks.profile import layout_of, measure
+from regraft.networks.profile import layout_of, profile
 
 
 def test_stages_that_are_no_modules_are_all_named() -> None:
@@ -117,7 +117,7 @@ def test_a_stage_that_reads_the_same_as_the_head_is_there_once() -> None:
     mine = described(module, ["0"], head="3")
     assert [stage.name for stage in mine.stages] == ["0"]
     traced = trunk.trace(module, "it")
-    theirs = measure(traced, ["0"], "3", 16, "it", strict=False)
+    theirs = profile(traced, ["0"], "3", 16, "it", strict=False)
     assert [stage.name for stage in theirs.stages] == ["last"]
 
 

@@ -170,7 +170,7 @@ def test_a_budget_trims_the_training_or_says_what_it_would_take() -> None:
 
 
 def test_a_person_overrules_and_it_is_recorded() -> None:
-    choices = Choices(cut="stage1", recipe="textbook", weighting="balanced")
+    choices = Choices(cut="stage1", recipe="textbook", class_weights="balanced")
     assert candidates(BACKBONE, choices) == [(1,)]
     assert candidates(BACKBONE, Choices(case=2)) == candidates_of(3)
     assert candidates(BACKBONE, Choices(case=1)) == candidates_of(4, cut=3)
@@ -186,10 +186,13 @@ def test_a_person_overrules_and_it_is_recorded() -> None:
         (Choices(cut="stage9"), ["'stage9'", "stage0, stage1, stage2, last", "0 to 3"]),
         (Choices(case=1, cut="stage0"), ["--case 1", "--cut stage0", "case 2"]),
         (Choices(case=2, cut="last"), ["--case 2", "earlier stage"]),
-        (Choices(rate=0.0), ["--learning-rate", "above 0", "got 0"]),
-        (Choices(rate=10.0), ["--learning-rate", "at most 1", "got 10"]),
+        (Choices(learning_rate=0.0), ["--learning-rate", "above 0", "got 0"]),
+        (Choices(learning_rate=10.0), ["--learning-rate", "at most 1", "got 10"]),
         (Choices(budget=0.0), ["--budget", "above 0"]),
-        (Choices(case=1, init="random", rate=2), ["trains no stage", "--case 4", "at most 1"]),
+        (
+            Choices(case=1, init="random", learning_rate=2),
+            ["trains no stage", "--case 4", "at most 1"],
+        ),
         (Choices(case=4, init="random", trainable_from="last"), ["--trainable-from"]),
         (Choices(trainable_from="stage9"), ["--trainable-from", "stage0, stage1"]),
         (Choices(trainable_from="stage2", cut="stage1"), ["--trainable-from", "--cut stage1"]),

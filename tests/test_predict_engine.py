@@ -20,7 +20,9 @@ from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.result import MANY, Result
 from regraft.run import api, measure
+from regraft.run.draft import draft
 from regraft.run.measure import Measured
+from regraft.run.pretrained import open_network
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import record, small
@@ -30,7 +32,7 @@ from smallnet import record, small
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     files = scenes(each(8, "train/")) | scenes(each(3, "test/"), first=50)
     data = lay_out(tmp_path_factory.mktemp("data") / "scenes", files)
-    network = measure.open_network("demonstration")
+    network = open_network("demonstration")
     return measure.measure(
         regraft.Dataset.open(data), network, Choices(), cache=data.parent / "cache"
     )
@@ -45,14 +47,14 @@ def short(plan: Plan) -> Plan:
 @pytest.fixture(scope="module")
 def trained(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("runs") / "trained"
-    return api.carry_out(short(api.draft(measured, Choices(case=3))), measured, out=out), out
+    return api.carry_out(short(draft(measured, Choices(case=3))), measured, out=out), out
 
 
 @pytest.fixture(scope="module")
 def cut(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     """A frozen RUN whose later stages are gone."""
     out = tmp_path_factory.mktemp("runs") / "cut"
-    return api.carry_out(api.draft(measured, Choices(cut="1")), measured, out=out), out
+    return api.carry_out(draft(measured, Choices(cut="1")), measured, out=out), out
 
 
 def recalled(result: Result) -> Calibration:
@@ -87,7 +89,7 @@ def test_a_trained_network_has_an_engine_chosen_for_it(
 
 
 def test_a_short_budget_leaves_it_to_the_reference(measured: Measured, tmp_path: Path) -> None:
-    plan = short(api.draft(measured, Choices(case=3, budget=100.0)))
+    plan = short(draft(measured, Choices(case=3, budget=100.0)))
     # where no engine is known of such a network
     elsewhere = replace(measured, cache=tmp_path, started=time.perf_counter())
     assert api.perform(plan, elsewhere).metrics["engine"] == REFERENCE

@@ -21,7 +21,9 @@ from regraft.metrics import score, share_interval, wilson
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.run import api, measure, proof
-from regraft.run.measure import Measured, Network
+from regraft.run.draft import draft
+from regraft.run.measure import Measured
+from regraft.run.pretrained import Pretrained
 from scenes import each, scenes
 from smallnet import record, small
 
@@ -30,7 +32,7 @@ FILES = scenes(each(14))
 
 
 def look(files: dict[str, bytes], choices: Choices = FROZEN) -> Measured:
-    return measure.measure(in_memory(files), Network(record(), small), choices)
+    return measure.measure(in_memory(files), Pretrained(record(), small), choices)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def measured() -> Measured:
 
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
-    return api.draft(measured, FROZEN)
+    return draft(measured, FROZEN)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +72,8 @@ def test_which_proof_it_is(
 ) -> None:
     monkeypatch.setattr(splits, "FEW", few)
     data = Dataset.open(lay_out(tmp_path / "data", files))
-    found = measure.measure(data, Network(record(), small), choices)
-    assert api.draft(found, choices).proof == expected
+    found = measure.measure(data, Pretrained(record(), small), choices)
+    assert draft(found, choices).proof == expected
 
 
 def test_every_image_is_judged_once_and_all_make_the_network(
@@ -110,7 +112,7 @@ def same_as(a: NDArray[np.float64], b: NDArray[np.float64]) -> set[int]:
 def test_no_image_has_a_part_in_its_own_judgement(recipe: str, measured: Measured) -> None:
     """Other features of one image change the verdicts of all but those that were out with it."""
     choices = Choices(recipe=recipe)  # type: ignore[arg-type]
-    plan = replace(api.draft(measured, choices).without_training(), split=EACH_ONCE)
+    plan = replace(draft(measured, choices).without_training(), split=EACH_ONCE)
     plain = proof.each_held_out(plan, small_of(measured))
     turn = splits.folds(measured.labels, measured.audit.groups, proof.TURNS, plan.seed)
     for place in (0, 17, 41):
@@ -175,7 +177,7 @@ def test_the_sides_of_a_plan_are_not_changed_by_hand(
     """Counts would be stale, and what was chosen had seen the images that then judge it."""
     choices = Choices(case=1, test_fraction=planned)
     seen = look(FILES, choices)
-    drafted = api.draft(seen, choices)
+    drafted = draft(seen, choices)
     api.check_plan(drafted, seen)
     edited = replace(drafted, **edit)
     with pytest.raises(PlanError) as error:
@@ -199,7 +201,7 @@ def test_a_trained_network_is_judged_on_what_it_never_saw(
     insists: bool, measured: Measured
 ) -> None:
     """The frozen one, where that is handed over, on every image."""
-    drafted = api.draft(measured, Choices(case=3))
+    drafted = draft(measured, Choices(case=3))
     [training] = drafted.trainings
     budget = None if insists else 1e-9  # not one step: the frozen network is what there is
     brief = replace(training, epochs=1, rates=(1e-2,))
@@ -213,7 +215,7 @@ def test_a_trained_network_is_judged_on_what_it_never_saw(
 
 def test_what_was_corrected_is_trained_on_in_every_turn(measured: Measured) -> None:
     data = replace(measured.dataset, pinned=frozenset({"rings/003.png"}))
-    found = measure.measure(data, Network(record(), small), FROZEN)
+    found = measure.measure(data, Pretrained(record(), small), FROZEN)
     judged = [data.items[i].path for i in small_of(found).split.test]
     assert sorted({*FILES} - {*judged}) == ["rings/003.png"]
     assert len(small_of(found).split.train) == len(FILES)

@@ -18,7 +18,7 @@ from regraft.plan.choices import Choices
 from regraft.report import heat
 from regraft.results.result import Result
 from regraft.run.api import fit
-from regraft.run.measure import Network
+from regraft.run.pretrained import Pretrained
 from reported import HOSTILE, Reader
 from scenes import each, scenes
 
@@ -31,8 +31,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, str]:
     place = tmp_path_factory.mktemp("trained")
     files = scenes(each(8, "train/")) | scenes(each(3, "test/"), first=60)
     data = lay_out(place / "scenes", files)
-    network = Network(smallnet.record(), smallnet.small)
-    choices = Choices(case=3, rate=1e-3, seed=3)
+    network = Pretrained(smallnet.record(), smallnet.small)
+    choices = Choices(case=3, learning_rate=1e-3, seed=3)
     result = fit(data, network, choices=choices, out=place / "run")
     return result, (place / "run" / "report.html").read_text("utf-8")
 

@@ -30,7 +30,9 @@ from regraft.plan.definition import Plan
 from regraft.results.files import FILES, METRICS, PAGE, SECONDS
 from regraft.results.result import Picture
 from regraft.run import api, execute, measure
+from regraft.run.draft import draft
 from regraft.run.measure import Measured
+from regraft.run.pretrained import open_network
 from rounding import BFLOAT16, same_within_rounding
 from scenes import KINDS, each, scene, scenes
 
@@ -52,9 +54,7 @@ def fitted(data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def measured(data: Path, fitted: Path) -> Measured:
-    return measure.measure(
-        regraft.Dataset.open(data), measure.open_network(api.DEFAULT), Choices(seed=3)
-    )
+    return measure.measure(regraft.Dataset.open(data), open_network(api.DEFAULT), Choices(seed=3))
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -188,12 +188,12 @@ def test_held_out_rows_do_not_matter(measured: Measured, fitted: Path) -> None:
     features[measured.split.test] = np.nan
     labels[measured.split.test] = 0
     spoilt = replace(measured, features=features, labels=labels)
-    plan = api.draft(spoilt, Choices(seed=3))
+    plan = draft(spoilt, Choices(seed=3))
     assert plan == serialize.read(fitted / "plan.json")
-    work = execute.Work(plan, spoilt)
+    work = execute.RunState(plan, spoilt)
     for step in plan.steps():
         if step.kind != "evaluate":
-            execute.PERFORM[step.kind](work)
+            execute.EXECUTORS[step.kind](work)
     kept = load_file(fitted / "model.safetensors")
     assert_array_equal(work.needed_head().weight, kept["head.weight"])
     assert_array_equal(work.needed_head().bias, kept["head.bias"])
@@ -203,7 +203,7 @@ def test_training_labels_do_matter(measured: Measured, fitted: Path) -> None:
     """The tests above can fail: the same change to the training images changes the plan."""
     labels = measured.labels.copy()
     labels[measured.split.train] = np.roll(labels[measured.split.train], 1)
-    plan = api.draft(replace(measured, labels=labels), Choices(seed=3))
+    plan = draft(replace(measured, labels=labels), Choices(seed=3))
     assert unmarked(plan) != unmarked(serialize.read(fitted / "plan.json"))
 
 
@@ -299,13 +299,13 @@ def test_once_converted_neither_torch_nor_timm_is_imported(
 
 
 def test_a_case_or_cut_that_is_asked_for_is_done_and_recorded(measured: Measured) -> None:
-    first = api.draft(measured, Choices(case=1))
+    first = draft(measured, Choices(case=1))
     assert (first.case, first.cut, first.dropped) == (1, len(first.backbone.stages) - 1, ())
-    second = api.draft(measured, Choices(case=2))
+    second = draft(measured, Choices(case=2))
     assert second.case == 2
-    third = api.draft(measured, Choices(cut="3"))
+    third = draft(measured, Choices(cut="3"))
     assert (third.case, third.cut) == (2, 3)
-    by_name = api.draft(measured, Choices(cut=third.backbone.stages[3].name))
+    by_name = draft(measured, Choices(cut=third.backbone.stages[3].name))
     assert by_name.taps == third.taps
     assert [plan.overrides for plan in (first, second, third)] == [
         ("--case 1",),
@@ -317,7 +317,7 @@ def test_a_case_or_cut_that_is_asked_for_is_done_and_recorded(measured: Measured
 
 
 def test_the_textbook_reads_one_stage_and_starts_at_random(measured: Measured) -> None:
-    plan = api.draft(measured, Choices(recipe="textbook"))
+    plan = draft(measured, Choices(recipe="textbook"))
     assert len(plan.taps) == 1
     heads = [api.perform(replace(plan, seed=seed), measured).head.weight for seed in (0, 0, 1)]
     assert_array_equal(heads[0], heads[1])
@@ -325,7 +325,7 @@ def test_the_textbook_reads_one_stage_and_starts_at_random(measured: Measured) -
 
 
 def test_class_weights(measured: Measured) -> None:
-    plain, even = (api.draft(measured, Choices(weighting=w)) for w in ("none", "balanced"))
+    plain, even = (draft(measured, Choices(class_weights=w)) for w in ("none", "balanced"))
     assert (plain.weighting, even.weighting) == ("none", "balanced")
     assert even.overrides == ("--class-weights balanced",)
 
@@ -345,7 +345,7 @@ def test_mirror_images_are_tried_and_kept_only_where_they_help(data: Path, tmp_p
 def test_a_choice_that_cannot_be_is_told_before_the_work(
     data: Path, choices: Choices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "survey", lambda *_, **__: pytest.fail("it looked at the images"))
+    monkeypatch.setattr(measure, "extract", lambda *_, **__: pytest.fail("it looked at the images"))
     with pytest.raises(UsageError):
         regraft.fit(data, choices=choices)
 

@@ -9,7 +9,8 @@ from regraft.data.audit import audit
 from regraft.data.audit.series import NAMED, NUMBERED
 from regraft.data.readers.known import with_groups
 from regraft.plan.choices import Choices
-from regraft.run.measure import Network, measure
+from regraft.run.measure import measure
+from regraft.run.pretrained import Pretrained
 from smallnet import record, small
 
 
@@ -94,7 +95,7 @@ def test_series_are_proposed(files: dict[str, bytes], pattern: str, count: int) 
 
 @pytest.mark.parametrize(("by", "said"), [(None, 1), ("none", 0)])
 def test_who_wants_no_groups_is_proposed_none(by: str | None, said: int) -> None:
-    found = measure(in_memory(videos(SIGNS)), Network(record(), small), Choices(group_by=by))
+    found = measure(in_memory(videos(SIGNS)), Pretrained(record(), small), Choices(group_by=by))
     assert sum("The names form" in one for one in found.audit.warnings) == said
 
 

@@ -16,7 +16,7 @@ from regraft.backbones import View
 from regraft.errors import BackboneError, RunError, UsageError
 from regraft.networks import build, weights
 from regraft.networks.changes import Change
-from regraft.networks.surgery import Network, config, operate, restore
+from regraft.networks.surgery import TransferNetwork, config, operate, restore
 
 CLASSES = ["ant", "bee", "wolf"]
 
@@ -176,11 +176,11 @@ def test_a_network_survives_saving(known: Case, tmp_path: Path) -> None:
 # ---- what is frozen, on a small network
 
 
-def whole(it: Case, **how: Any) -> tuple[Network, list[Change]]:
+def whole(it: Case, **how: Any) -> tuple[TransferNetwork, list[Change]]:
     return operate(it.module, it.backbone, taps=[3], classes=CLASSES, **how)
 
 
-def held(network: Network) -> set[str]:
+def held(network: TransferNetwork) -> set[str]:
     network.train()
     return {path for path, m in network.trunk.named_modules() if path and not m.training}
 
@@ -293,7 +293,7 @@ def test_from_scratch_everything_is_drawn_anew(name: str) -> None:
     before = torch.random.get_rng_state()
     hashed = weights.fingerprint(it.module)
 
-    def drawn(seed: int) -> tuple[Network, list[Change]]:
+    def drawn(seed: int) -> tuple[TransferNetwork, list[Change]]:
         return operate(
             it.module,
             it.backbone,

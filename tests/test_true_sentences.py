@@ -341,7 +341,7 @@ def test_looking_is_told_apart_from_the_cache_and_from_choosing(
 
 def test_what_is_left_at_most_counts_all_rates_and_the_second_training(tmp_path: Path) -> None:
     rows: list[Any] = []
-    race(tmp_path, tell=rows.append, later=1_000)
+    race(tmp_path, on_event=rows.append, later=1_000)
     first, some = rows[0], images()
     after = images_shown(recipe(), len(some.train), len(some.val)) - len(some.train) + 1_000
     assert first["left"] >= first["seconds"] / len(some.train) * after * 0.999

@@ -3,9 +3,9 @@
 import sys
 
 from regraft.cli import main
-from regraft.distributed import leave
+from regraft.distributed import shutdown
 
 if __name__ == "__main__":
     code = main()
-    leave(code)
+    shutdown(code)
     sys.exit(code)

@@ -1,9 +1,9 @@
 """One process or many: who prints and writes, and how the others come by the same.
 
 Under ``torchrun`` every process has its place in the environment; without it there is one, and
-nothing here imports torch by itself. With many, every process calls :func:`of_first`,
-:func:`together` and the like in the same order: each waits there for all. The command line imports
-this first of all, so that nothing heavy is imported with it.
+nothing here imports torch by itself. With many, every process calls :func:`on_rank_zero`,
+:func:`all_gather` and the like in the same order: each waits there for all. The command line
+imports this first of all, so that nothing heavy is imported with it.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def open_fabric(precision: str) -> "Fabric":
     import torch
     from lightning_fabric import Fabric
 
-    join()
+    init_group()
     world, here = world_size(), _here()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -69,12 +69,12 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is the process that prints and writes."""
     return rank() == 0
 
 
-def leads_machine() -> bool:
+def is_local_rank_zero() -> bool:
     """Whether this is the first process on its machine."""
     return world_size() == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
 
@@ -110,7 +110,7 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def join() -> None:
+def init_group() -> None:
     """Meet the other processes, once; nothing where there are none.
 
     Raises:
@@ -136,7 +136,7 @@ def join() -> None:
     distributed.init_process_group(backend, timeout=PATIENCE)
 
 
-def leave(code: int) -> None:
+def shutdown(code: int) -> None:
     """Part from the other processes and end this one; nothing where there are none.
 
     It ends without taking torch down: threads of its own may still run then, and a process was seen
@@ -159,17 +159,17 @@ def leave(code: int) -> None:
 # --- the same for all ----------------------------------------------------------------------------
 
 
-def of_first(work: Callable[[], T]) -> T:
+def on_rank_zero(work: Callable[[], T]) -> T:
     """What the first process finds by this work; the others wait for it, and its error is theirs.
 
     In it nothing may wait for the other processes.
     """
     if world_size() == 1:
         return work()
-    join()
+    init_group()
     from torch import distributed
 
-    outcome: list[Any] = [_tried(work)] if is_first() else [None]
+    outcome: list[Any] = [_tried(work)] if is_rank_zero() else [None]
     distributed.broadcast_object_list(outcome, src=0)
     if isinstance(outcome[0], RegraftError):
         raise outcome[0]
@@ -177,7 +177,7 @@ def of_first(work: Callable[[], T]) -> T:
     return found  # type: ignore[no-any-return]
 
 
-def each(work: Callable[[], T]) -> T:
+def on_all_ranks(work: Callable[[], T]) -> T:
     """What this process finds by this work, once all have done it; the error of any is everyone's.
 
     In it nothing may wait for the other processes.
@@ -185,18 +185,18 @@ def each(work: Callable[[], T]) -> T:
     if world_size() == 1:
         return work()
     outcome = _tried(work)
-    for error in together(outcome if isinstance(outcome, RegraftError) else None):
+    for error in all_gather(outcome if isinstance(outcome, RegraftError) else None):
         if error is not None:
             raise error
     assert isinstance(outcome, list), "its own error is among those of all"
     return outcome[0]
 
 
-def together(value: T) -> list[T]:
+def all_gather(value: T) -> list[T]:
     """The processes' values, in their order."""
     if world_size() == 1:
         return [value]
-    join()
+    init_group()
     from torch import distributed
 
     values: list[Any] = [None] * world_size()
@@ -211,16 +211,16 @@ def _tried(work: Callable[[], T]) -> RegraftError | list[T]:
         return error
 
 
-def any_of(flag: bool) -> bool:
+def any_rank(flag: bool) -> bool:
     """Whether it is so in any of the processes."""
-    return bool(sum_of(float(flag)))
+    return bool(all_reduce_sum(float(flag)))
 
 
-def sum_of(value: float) -> float:
+def all_reduce_sum(value: float) -> float:
     """The sum of the processes' values."""
     if world_size() == 1:
         return value
-    join()
+    init_group()
     import torch
     from torch import distributed
 
@@ -229,22 +229,22 @@ def sum_of(value: float) -> float:
     return float(summed)
 
 
-def align(tensors: "Iterable[Tensor]") -> None:
+def broadcast_tensors(tensors: "Iterable[Tensor]") -> None:
     """Give all processes the first one's values of these tensors, in place."""
     if world_size() == 1:
         return
-    join()
+    init_group()
     from torch import distributed
 
     for tensor in tensors:
         distributed.broadcast(tensor, src=0)
 
 
-def rows_of_all(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
+def all_gather_rows(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
     """``[count, width]``, of which this process has the rows ``rank::world_size``."""
     if world_size() == 1:
         return mine
-    join()
+    init_group()
     import numpy as np
     import torch
     from torch import distributed
@@ -264,9 +264,9 @@ def rows_of_all(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
 
 
 @contextlib.contextmanager
-def one_voice() -> Iterator[None]:
+def rank_zero_output() -> Iterator[None]:
     """Within it all processes but the first print nothing."""
-    if is_first():
+    if is_rank_zero():
         yield
         return
     with (
@@ -277,19 +277,19 @@ def one_voice() -> Iterator[None]:
         yield
 
 
-def turn_to_complain() -> str:
+def error_prefix() -> str:
     """Wait until this process may tell its error; what to put before it.
 
     The first may at once. Another waits a little: where the first has failed too it has told the
     error, and torchrun has stopped this one by then.
     """
-    if is_first():
+    if is_rank_zero():
         return ""
     time.sleep(GRACE)
     return f"process {rank()}: "
 
 
-def lost(error: BaseException) -> bool:
+def peer_failed(error: BaseException) -> bool:
     """Whether an error says that another process is gone."""
     words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
     return world_size() > 1 and any(some in str(error) for some in words)

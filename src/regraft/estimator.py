@@ -25,15 +25,17 @@ from regraft.errors import DataError, UsageError
 from regraft.features.cache import Store
 from regraft.features.engine_choice import Asked
 from regraft.features.engines import open_engine
-from regraft.features.extract import Survey, survey
+from regraft.features.extract import Extraction, extract
 from regraft.metrics import softmax
 from regraft.plan.choices import Choices, Recipe, candidates
 from regraft.plan.definition import Plan
 from regraft.run import measure
-from regraft.run.api import DEFAULT, draft
-from regraft.run.execute import PERFORM, Work
+from regraft.run.api import DEFAULT
+from regraft.run.draft import draft
+from regraft.run.execute import EXECUTORS, RunState
 from regraft.run.fit_image import Training, settle
-from regraft.run.measure import Measured, Network, cache_folder, open_network
+from regraft.run.measure import Measured, cache_folder
+from regraft.run.pretrained import Pretrained, open_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +62,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.run.measure.Network`.
+            :class:`regraft.run.pretrained.Pretrained`.
         case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
@@ -98,7 +100,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str | Network = DEFAULT,
+        backbone: str | Pretrained = DEFAULT,
         *,
         case: Literal[1, 2, 3, 4] | None = None,
         cut: str | int | None = None,
@@ -138,10 +140,10 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         dataset = _dataset(pictures, [names[place] for place in places])
         measured = _measure(dataset, pictures, open_network(self.backbone), choices, self.cache)
         plan = draft(measured, choices).without_training()  # of all cases it does the frozen ones
-        work = Work(plan, measured)
+        work = RunState(plan, measured)
         for step in work.plan.steps():
             if step.kind in ("fit", "calibrate"):  # the trunk is ready, and nothing is held out
-                PERFORM[step.kind](work)
+                EXECUTORS[step.kind](work)
         self.classes_, self.plan_ = classes, work.plan
         self._head, self._network = work.needed_head(), self.backbone
         self._columns = [measured.classes.index(name) for name in names]  # matched by name
@@ -172,7 +174,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         engine = open_engine(
             plan.backbone, plan.taps, self._folder, build=self._build, wish=plan.engine
         )
-        looked = survey(
+        looked = extract(
             lambda i: bytes_of(pictures[i], wide=plan.backbone.view.integers is not None),
             len(pictures),
             [plan.backbone.view],
@@ -230,7 +232,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 def _measure(
     dataset: Dataset,
     pictures: Sequence[Any],
-    network: Network,
+    network: Pretrained,
     choices: Choices,
     cache: str | os.PathLike[str] | None,
 ) -> Measured:
@@ -246,7 +248,7 @@ def _measure(
     labels = np.asarray([place[item.label] for item in dataset.items], np.intp)
     with Store.open(folder) as store:
 
-        def look(view: View) -> Survey:
+        def look(view: View) -> Extraction:
             found, engine = measure.look_at(
                 dataset, network, [view], store, lambda done, total: None, asked
             )

@@ -78,18 +78,18 @@ def exchange() -> dict[str, Any]:
     """Each of the ways in which processes meet."""
     whole = np.arange(33, dtype=np.float16).reshape(11, 3)
     mine = torch.full((3,), float(rank()))
-    distributed.align([mine])
+    distributed.broadcast_tensors([mine])
     return {
-        "of_first": distributed.of_first(rank),
-        "each": distributed.each(rank),
-        "together": distributed.together(rank()),
-        "any_of": [distributed.any_of(rank() == 1), distributed.any_of(False)],
-        "sum_of": distributed.sum_of(rank() + 0.5),
-        "rows": np.array_equal(distributed.rows_of_all(whole[rank() :: 2], 11), whole),
+        "on_rank_zero": distributed.on_rank_zero(rank),
+        "each": distributed.on_all_ranks(rank),
+        "together": distributed.all_gather(rank()),
+        "any_rank": [distributed.any_rank(rank() == 1), distributed.any_rank(False)],
+        "all_reduce_sum": distributed.all_reduce_sum(rank() + 0.5),
+        "rows": np.array_equal(distributed.all_gather_rows(whole[rank() :: 2], 11), whole),
         "aligned": mine.tolist(),
         "failed": [
-            raised(lambda: distributed.of_first(lambda: fail(0))),
-            raised(lambda: distributed.each(lambda: fail(1))),
+            raised(lambda: distributed.on_rank_zero(lambda: fail(0))),
+            raised(lambda: distributed.on_all_ranks(lambda: fail(1))),
         ],
     }
 
@@ -111,4 +111,4 @@ def main(folder: Path, words: list[str]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])
-    distributed.leave(0)
+    distributed.shutdown(0)

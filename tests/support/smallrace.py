@@ -55,7 +55,7 @@ def race(
     folder: Path,
     training: Training | None = None,
     *,
-    tell: Callable[[Row], None] = lambda row: None,
+    on_event: Callable[[Row], None] = lambda row: None,
     some: Images | None = None,
     channels_last: bool = True,
     **options: Any,
@@ -76,7 +76,7 @@ def race(
         head=head,
         folder=folder,
         cache=folder / "cache",
-        tell=lambda row: None if row.get("step") == "pulse" else tell(row),
+        on_event=lambda row: None if row.get("step") == "pulse" else on_event(row),
         **{"seed": 0} | options,
     )
 

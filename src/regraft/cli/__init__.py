@@ -19,19 +19,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     streams.adapt()
     try:
-        with distributed.one_voice():
+        with distributed.rank_zero_output():
             return _run(arguments)
     except RegraftError as error:
-        print(f"regraft: {distributed.turn_to_complain()}{error}", file=sys.stderr)
+        print(f"regraft: {distributed.error_prefix()}{error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        if distributed.is_first():
+        if distributed.is_rank_zero():
             print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
         return STOPPED
     except RuntimeError as error:
-        if not distributed.lost(error):
+        if not distributed.peer_failed(error):
             raise
-        whose = distributed.turn_to_complain()
+        whose = distributed.error_prefix()
         print(f"regraft: {whose}another process of the group is gone.", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        whose = distributed.turn_to_complain()
+        whose = distributed.error_prefix()
         print(f"regraft: {whose}'{error.filename}': {error.strerror}.", file=sys.stderr)
         return 1
 

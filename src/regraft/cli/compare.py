@@ -27,8 +27,8 @@ def run_compare(
     """Make the folder, and print what each case got."""
     check(choices, out, overwrite=overwrite)
     measured = measured_from(data, backbone, weights, choices, False, strict, budget=choices.budget)
-    with training_bar() as tell:
-        found = side_by_side(measured, choices, quick=quick, tell=tell)
+    with training_bar() as on_event:
+        found = side_by_side(measured, choices, quick=quick, on_event=on_event)
     found.save(out, overwrite=overwrite)
     if as_json:
         print_json(found.to_json())

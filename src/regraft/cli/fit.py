@@ -12,14 +12,15 @@ from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
-from regraft.distributed import is_first, of_first
+from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import UsageError
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.results.result import Result
-from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan, draft
+from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan
 from regraft.run.before_corrections import before_corrections
+from regraft.run.draft import draft
 from regraft.run.measure import Measured
 
 
@@ -45,7 +46,7 @@ def run_fit(
             "--add changes the images, and a plan is made for the images as they were.",
             ["Leave out --plan: the case is decided anew."],
         )
-    plan = None if plan_file is None else of_first(partial(serialize.read, plan_file))
+    plan = None if plan_file is None else on_rank_zero(partial(serialize.read, plan_file))
     wish = "" if plan is None else plan.engine
     if plan is not None:
         check_engine(plan)
@@ -74,21 +75,21 @@ def run_fit(
     else:
         check_plan(plan, measured)
     plan = with_data(plan, relative(data, out))
-    if plan.trainings and is_first():  # the others would measure the same at the same time
+    if plan.trainings and is_rank_zero():  # the others would measure the same at the same time
         say(*training_cost(measured, plan))
         if not plan.insists:
             say("`--case 1` or `--case 2` leaves it out, `--budget 5m` bounds it.")
-    with training_bar(is_first()) as tell:
+    with training_bar(is_rank_zero()) as on_event:
         result = carry_out(
             plan,
             measured,
             out=out,
             overwrite=overwrite,
             resume=resume,
-            tensorboard=tensorboard and is_first(),
-            tell=tell,
+            tensorboard=tensorboard and is_rank_zero(),
+            on_event=on_event,
         )
-    if not is_first():
+    if not is_rank_zero():
         return
     if corrected is not None and result.plan.split != plan.split:  # the frozen network has won
         own = result.plan.split

@@ -7,15 +7,16 @@ from pathlib import Path
 from regraft.cli import tables
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.data.dataset import Dataset
-from regraft.distributed import is_first
+from regraft.distributed import is_rank_zero
 from regraft.errors import RunError
 from regraft.plan import serialize, wording
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.plan.recipes import images_shown
-from regraft.run.api import draft
 from regraft.run.budget import bounded
-from regraft.run.measure import Measured, measure, open_network
+from regraft.run.draft import draft
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import open_network
 
 
 def run_plan(
@@ -33,7 +34,7 @@ def run_plan(
     plan = draft(measured, choices)
     if out is not None:
         plan = with_data(plan, relative(data, out.parent))
-        if is_first():
+        if is_rank_zero():
             write(plan, out)
     if as_json:
         print_json(dataclasses.asdict(plan))

@@ -80,7 +80,7 @@ def progress_bar(what: str) -> Iterator[Any]:
 
 @contextmanager
 def training_bar(show: bool = True) -> Iterator[Any]:
-    """Follow training on standard error; yields ``tell(row)`` for the rows of the log.
+    """Follow training on standard error; yields ``on_event(row)`` for the rows of the log.
 
     A line for every epoch, with how long it can still take; on a terminal a bar runs under them.
     """
@@ -93,7 +93,7 @@ def training_bar(show: bool = True) -> Iterator[Any]:
     with bar:
         task = bar.add_task("", visible=False)
 
-        def tell(row: Mapping[str, Any]) -> None:
+        def on_event(row: Mapping[str, Any]) -> None:
             if row.get("step") == "pulse":
                 bar.update(
                     task,
@@ -108,7 +108,7 @@ def training_bar(show: bool = True) -> Iterator[Any]:
             line = _epoch_line(row, gone) if "epoch" in row else str(row["what"])
             bar.console.print(line)  # any other console would write into the bar
 
-        yield tell
+        yield on_event
 
 
 def _how_far(row: Mapping[str, Any]) -> str:

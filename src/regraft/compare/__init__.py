@@ -30,17 +30,19 @@ from regraft.errors import UsageError
 from regraft.plan.choices import Choices
 from regraft.plan.decide import worth_training
 from regraft.plan.definition import Plan
-from regraft.run.api import DEFAULT, Data, draft
+from regraft.run.api import DEFAULT, Data
 from regraft.run.budget import bounded
-from regraft.run.measure import Measured, Network, measure, open_network
-from regraft.run.selection import Tell
+from regraft.run.draft import draft
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import Pretrained, open_network
+from regraft.run.selection import OnEvent
 
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
 
 
 def compare(
     data: Data,
-    backbone: str | Network = DEFAULT,
+    backbone: str | Pretrained = DEFAULT,
     *,
     choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -49,13 +51,13 @@ def compare(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     cache: str | os.PathLike[str] | None = None,
-    tell: Tell = lambda row: None,
+    on_event: OnEvent = lambda row: None,
 ) -> Comparison:
     """Run all four cases on the same images, and write the folder ``out`` if one is named.
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a :class:`Network`.
+        backbone: a bundled backbone or any timm model by its name, or a :class:`Pretrained`.
         choices: recipe, weighting, learning rate, seed, test fraction and budget; no case or cut.
         weights: a file to read the backbone's weights from.
         quick: leave out the cases that are absurd for the size.
@@ -63,7 +65,7 @@ def compare(
         out: the folder to make.
         overwrite: replace an earlier comparison.
         cache: the cache folder; the user's where None.
-        tell: called with what happens in training.
+        on_event: called with what happens in training.
 
     Raises:
         UsageError: choices that name one case, or a budget that cannot be kept.
@@ -81,7 +83,7 @@ def compare(
         cache=cache,
         progress=bounded(choices.budget),
     )
-    found = side_by_side(measured, choices, quick=quick, tell=tell)
+    found = side_by_side(measured, choices, quick=quick, on_event=on_event)
     if out is not None:
         found.save(out, overwrite=overwrite)
     return found
@@ -110,7 +112,7 @@ def side_by_side(
     choices: Choices,
     *,
     quick: bool = False,
-    tell: Tell = lambda row: None,
+    on_event: OnEvent = lambda row: None,
 ) -> Comparison:
     """Run the cases on images that were looked at, and compare what they got.
 
@@ -121,8 +123,8 @@ def side_by_side(
     plans, omitted = frozen_plans(measured, untimed, aims)
     full, absent = trained_plans(measured, untimed, aims, quick=quick)
     shared = time.perf_counter() - measured.started
-    done = [performed(plan, measured, tell) for plan in plans]
-    trained, late = _trained(full, measured, choices.budget, tell)
+    done = [performed(plan, measured, on_event) for plan in plans]
+    trained, late = _trained(full, measured, choices.budget, on_event)
     done += trained
     cases, chosen = tuple(one.outcome for one in done), handed_over(done, aims)
     return Comparison(
@@ -153,7 +155,7 @@ def _asked(choices: Choices, weights: Weights, *, quick: bool) -> tuple[str, ...
 
 
 def _trained(
-    full: Sequence[Plan], measured: Measured, budget: float | None, tell: Tell
+    full: Sequence[Plan], measured: Measured, budget: float | None, on_event: OnEvent
 ) -> tuple[list[Done], list[Omitted]]:
     """Cases 3 and 4, each in full, briefly, or in what the budget leaves."""
     done, omitted = [], []
@@ -164,10 +166,10 @@ def _trained(
             why = f"not one epoch fits into what is left of the budget of {budget:g} s"
             omitted.append(Omitted(plan.case, why))
             continue
-        tell({"what": f"Case {plan.case}: {training_of(fitting)}"})
+        on_event({"what": f"Case {plan.case}: {training_of(fitting)}"})
         short = "" if fitting.trainings == plan.trainings else f"the budget is {budget:g} s"
         brief = "; ".join(filter(None, (_absurd(plan), short)))
-        done.append(performed(fitting, measured, tell, brief=brief))
+        done.append(performed(fitting, measured, on_event, brief=brief))
     return done, omitted
 
 

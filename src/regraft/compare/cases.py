@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.compare.comparison import Omitted, Outcome
-from regraft.features.extract import survey
+from regraft.features.extract import extract
 from regraft.plan.choices import Choices
 from regraft.plan.decide import SCRATCH, worth_training
 from regraft.plan.definition import STARTS, Plan, frozen_case, stages_named
 from regraft.plan.recipes import images_shown, within
 from regraft.results.result import Result
-from regraft.run.api import draft
-from regraft.run.execute import Work, ended, walk
+from regraft.run.draft import draft
+from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured
-from regraft.run.selection import Entry, Tell, beats, frozen, winner
+from regraft.run.selection import Candidate, OnEvent, beats, frozen, select
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a
@@ -42,7 +42,7 @@ def frozen_plans(
     own = aims.without_training()
     if len(aims.backbone.stages) == 1:
         return [own], [Omitted(2, f"{aims.backbone.name} has one stage only: nothing to cut off")]
-    other = draft(measured, replace(choices, case=3 - own.case, rate=None))
+    other = draft(measured, replace(choices, case=3 - own.case, learning_rate=None))
     return sorted([own, other], key=lambda plan: plan.case), []
 
 
@@ -122,19 +122,19 @@ class Done:
 
     outcome: Outcome
     right: NDArray[np.bool_]
-    entries: Sequence[Entry]
+    entries: Sequence[Candidate]
     truth: NDArray[np.intp]
     """Classes of the validation images."""
 
 
-def performed(plan: Plan, measured: Measured, tell: Tell, *, brief: str = "") -> Done:
+def performed(plan: Plan, measured: Measured, on_event: OnEvent, *, brief: str = "") -> Done:
     """Walk a plan's steps; a frozen network is judged on the validation images beside.
 
     ``brief``: why it is trained for less than its recipe.
     """
-    work = Work(plan, measured, None, tell)
+    work = RunState(plan, measured, None, on_event)
     try:
-        result, setting = walk(work), work.setting
+        result, setting = execute(work), work.setting
         entries = work.entries or [frozen(setting)]
         outcome = _outcome(result, entries[-1], setting.truth, measured, brief=brief)
     finally:
@@ -145,7 +145,7 @@ def performed(plan: Plan, measured: Measured, tell: Tell, *, brief: str = "") ->
 
 
 def _outcome(
-    result: Result, entry: Entry, truth: NDArray[np.intp], measured: Measured, *, brief: str
+    result: Result, entry: Candidate, truth: NDArray[np.intp], measured: Measured, *, brief: str
 ) -> Outcome:
     plan, metrics = result.plan, result.metrics
     engine, speed = _speed(result, measured)
@@ -188,7 +188,7 @@ def _speed(result: Result, measured: Measured) -> tuple[str, float]:
     items = [measured.audit.kept[i] for i in measured.split.test[:TIMED]]
     engine = result.engine()
     for _ in range(2):
-        seen = survey(
+        seen = extract(
             lambda i: measured.dataset.read(items[i]),
             len(items),
             [plan.backbone.view],
@@ -211,5 +211,5 @@ def handed_over(done: Sequence[Done], aims: Plan) -> int:
     for case, one in ran.items():
         if not any(beats(entry, entries[0], truth) for entry in entries[1:]):
             entries, order = [*entries, one.entries[-1]], [*order, case]
-    best, _ = winner(entries, truth, insists=False)
+    best, _ = select(entries, truth, insists=False)
     return order[entries.index(best)]

@@ -9,8 +9,8 @@ from regraft.diagram.legend import legend
 from regraft.diagram.letters import shorten, width_of, wrap
 from regraft.diagram.places import (
     OFFCUT,
+    PlacedBlock,
     Places,
-    Standing,
     class_names,
     fan_width,
     heights,
@@ -68,23 +68,23 @@ def _image(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
 
 def _stages(places: Places, form: Form) -> Iterator[Item]:
     spelled = all(
-        width_of(text, form.shapes.size) < standing.slot.width - 4
-        for standing in places.kept
-        for text in sentences.shape_lines(standing.block, form.detailed, spelled=True)
+        width_of(text, form.shapes.size) < placed.slot.width - 4
+        for placed in places.kept
+        for text in sentences.shape_lines(placed.block, form.detailed, spelled=True)
     )
-    for standing in places.kept:
-        yield from _stage(standing, form, spelled)
+    for placed in places.kept:
+        yield from _stage(placed, form, spelled)
 
 
-def _stage(standing: Standing, form: Form, spelled: bool) -> Iterator[Item]:
-    block, slot, size = standing.block, standing.slot, standing.size
+def _stage(placed: PlacedBlock, form: Form, spelled: bool) -> Iterator[Item]:
+    block, slot, size = placed.block, placed.slot, placed.size
     left = slot.middle - size.across / 2
     yield Solid(
         _box(left, form.axis, size),
         sentences.block_sentence(block),
         parts.solid(left, form.axis, size, block.fate, block.kind, slices(block)),
     )
-    name = shorten(standing.name, slot.width - 2, form.names.size)
+    name = shorten(placed.name, slot.width - 2, form.names.size)
     yield Label(slot.middle, form.names.y, name, form.names.size, "name")
     for i, text in enumerate(sentences.shape_lines(block, form.detailed, spelled=spelled)):
         text = shorten(text, slot.width - 2, form.shapes.size)
@@ -95,7 +95,7 @@ def _stage(standing: Standing, form: Form, spelled: bool) -> Iterator[Item]:
 def _arrows(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
     """From the image through what is kept into the last layer."""
     edges = [(0.0, places.image.left + image_size(form, places.columns).aside)]
-    edges += [_ends(standing) for standing in places.kept]
+    edges += [_ends(placed) for placed in places.kept]
     if scene.new or scene.head:
         edges.append((_bar_left(scene, places, form), 0.0))
     pause = 0.22 * form.gap
@@ -106,7 +106,7 @@ def _arrows(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
 def _sees(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
     """Brackets under the stages, with what these tend to detect."""
     row, kept = form.sees, places.kept
-    if all(standing.block.fate == "scratch" for standing in kept):
+    if all(placed.block.fate == "scratch" for placed in kept):
         text = words.ANEW_SHORT if form.short else words.ANEW
         yield from _bracket(kept[0].slot.left, kept[-1].slot.right, text, form)
         return
@@ -114,7 +114,7 @@ def _sees(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
     for i, text in enumerate(wrap(words.HEDGE, room, row.size, row.most)):
         yield Label(form.margin, row.y + i * row.leading, text, row.size, "quiet italic", "start")
     texts = words.SEES_SHORT if form.short else words.SEES
-    for sees, run in groupby(kept, key=lambda standing: standing.block.sees):
+    for sees, run in groupby(kept, key=lambda placed: placed.block.sees):
         standings = list(run)
         left, right = standings[0].slot.left, standings[-1].slot.right
         yield from _bracket(left, right, texts[sees], form)
@@ -167,22 +167,22 @@ def _head_labels(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
 
 def _readings(scene: Scene, places: Places, size: Size, form: Form) -> Iterator[Item]:
     """Thin lines from the other stages that are read, over the rest into the new layer."""
-    read = [standing for standing in places.kept[:-1] if standing.block.read]
+    read = [placed for placed in places.kept[:-1] if placed.block.read]
     if not read:
         return
     x, y = _bar_left(scene, places, form) + form.bar / 2, form.rail
     end = form.axis - size.height / 2
     yield Outline(line((_back(read[0]), y), (x, y), (x, end)), "reads")
-    for standing in read:
-        top = form.axis - standing.size.tall / 2
-        yield Outline(line((_back(standing), y), (_back(standing), top)), "reads")
-        yield Outline(circle(_back(standing), top, 0.13 * form.names.size), "tap")
+    for placed in read:
+        top = form.axis - placed.size.tall / 2
+        yield Outline(line((_back(placed), y), (_back(placed), top)), "reads")
+        yield Outline(circle(_back(placed), top, 0.13 * form.names.size), "tap")
 
 
-def _back(standing: Standing) -> float:
+def _back(placed: PlacedBlock) -> float:
     """Where a stage is read: the middle of its back edge."""
-    left, _ = _ends(standing)
-    return left + standing.size.aside + standing.size.width / 2
+    left, _ = _ends(placed)
+    return left + placed.size.aside + placed.size.width / 2
 
 
 def _fan(scene: Scene, places: Places, size: Size, form: Form) -> Iterator[Item]:
@@ -220,13 +220,13 @@ def _tray(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
         return
     bar = bar_size(100, form)
     bar = Size(OFFCUT * bar.width, OFFCUT * bar.height)
-    tall = max([bar.tall, *(standing.size.tall for standing in places.removed)]) / 2
+    tall = max([bar.tall, *(placed.size.tall for placed in places.removed)]) / 2
     edge = tall + 0.6 * form.gap
     path = rounded(slot.left, form.axis - edge, slot.right, form.axis + edge, form.radius / 2)
     yield Outline(path, "tray")
-    for standing in places.removed:
-        said = sentences.block_sentence(standing.block)
-        yield _offcut(standing.slot.left, standing.size, said, form)
+    for placed in places.removed:
+        said = sentences.block_sentence(placed.block)
+        yield _offcut(placed.slot.left, placed.size, said, form)
     if places.old_head:
         yield _offcut(places.old_head.left, bar, "the old head; removed", form)
     for row, text in zip((form.names, form.shapes), tray_lines(scene, form), strict=True):
@@ -246,9 +246,9 @@ def _bar_left(scene: Scene, places: Places, form: Form) -> float:
     return places.head.middle - fan_width(scene, form) / 2
 
 
-def _ends(standing: Standing) -> tuple[float, float]:
-    left = standing.slot.middle - standing.size.across / 2
-    return left, left + standing.size.across
+def _ends(placed: PlacedBlock) -> tuple[float, float]:
+    left = placed.slot.middle - placed.size.across / 2
+    return left, left + placed.size.across
 
 
 def _box(left: float, axis: float, size: Size) -> tuple[float, float, float, float]:

@@ -35,7 +35,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Standing:
+class PlacedBlock:
     """A block in its place."""
 
     block: Block
@@ -51,13 +51,13 @@ class Places:
     columns: int
     """How many columns the untouched network takes; cases of one network look alike."""
     image: Slot
-    kept: tuple[Standing, ...]
+    kept: tuple[PlacedBlock, ...]
     cut: Slot
     head: Slot
     """The last layer with its classes: the new one, in the untouched network the old one."""
     tray: Slot | None
     """What was cut off, if anything was."""
-    removed: tuple[Standing, ...]
+    removed: tuple[PlacedBlock, ...]
     old_head: Slot | None
     """The old head in the tray."""
 
@@ -76,12 +76,12 @@ def place(scene: Scene, form: Form) -> Places:
     widths = _shared(kept, sizes, names, room, form)
     lefts = _edges(form.margin, [form.image, *widths, *ends])
     slots = [Slot(left, width) for left, width in zip(lefts[1:], [*widths, *ends], strict=False)]
-    standing = [Standing(*one) for one in zip(kept, slots, sizes, names, strict=False)]
+    placed = [PlacedBlock(*one) for one in zip(kept, slots, sizes, names, strict=False)]
     cut, head, last = slots[len(kept) :]
     slot = Slot(last.left + form.gap, last.width - form.gap) if tray else None
     offcut, old_head = _in_tray(scene, removed, offcuts, slot, form) if slot else ((), None)
     image = Slot(form.margin, form.image)
-    return Places(columns, image, tuple(standing), cut, head, slot, offcut, old_head)
+    return Places(columns, image, tuple(placed), cut, head, slot, offcut, old_head)
 
 
 def tray_size(block: Block, scene: Scene, form: Form, columns: int) -> Size:
@@ -206,18 +206,18 @@ def _edges(start: float, widths: Sequence[float]) -> list[float]:
 
 def _in_tray(
     scene: Scene, removed: Sequence[Block], sizes: Sequence[Size], slot: Slot, form: Form
-) -> tuple[tuple[Standing, ...], Slot | None]:
+) -> tuple[tuple[PlacedBlock, ...], Slot | None]:
     """The offcuts side by side in the middle of the tray, the old head last."""
     bar = [form.bar * OFFCUT] if scene.head else []
     widths = [*(size.across for size in sizes), *bar]
     between = min((slot.width - sum(widths)) / (len(widths) + 1), 2 * form.gap)
     start = slot.middle - (sum(widths) + between * (len(widths) - 1)) / 2
     lefts = _edges(start, [width + between for width in widths])
-    standing = tuple(
-        Standing(block, Slot(left, size.across), size, "")
+    placed = tuple(
+        PlacedBlock(block, Slot(left, size.across), size, "")
         for block, left, size in zip(removed, lefts, sizes, strict=False)
     )
-    return standing, Slot(lefts[len(removed)], bar[0]) if bar else None
+    return placed, Slot(lefts[len(removed)], bar[0]) if bar else None
 
 
 def heights(scene: Scene, form: Form) -> Size:

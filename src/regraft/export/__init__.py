@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.export import images, parity, to_onnx, to_openvino, to_timm, to_torch
 from regraft.export.about import About
-from regraft.export.images import Sample
+from regraft.export.images import ParityImages
 from regraft.export.parity import Parity
 from regraft.export.place import check_place, size_of, whole
 from regraft.export.target import Run
@@ -176,7 +176,7 @@ def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) 
 
 
 def _compare(
-    target: ModuleType, module: Any, about: About, draft: Path, sample: Sample, result: Result
+    target: ModuleType, module: Any, about: About, draft: Path, sample: ParityImages, result: Result
 ) -> list[Parity]:
     """Run what was written, and the RUN, on the same images."""
     reference = _in_torch(module)
@@ -209,7 +209,7 @@ def _in_torch(module: Any) -> Run:
     return run
 
 
-def _shares(run: Run, about: About, sample: Sample) -> NDArray[Any]:
+def _shares(run: Run, about: About, sample: ParityImages) -> NDArray[Any]:
     """Probabilities ``[n, classes]`` of the sample, in batches of several lengths."""
     if about.pixels:
         view = about.plan.backbone.view

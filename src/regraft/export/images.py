@@ -23,7 +23,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ParityImages:
     """Images by their files' bytes, and as the network sees them.
 
     ``squares`` is uint8 ``[n, S, S, 3]``; ``recorded`` ``[m, classes]`` what the RUN gave for the
@@ -40,7 +40,7 @@ class Sample:
         return len(self.squares)
 
 
-def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
+def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> ParityImages:
     """Up to ``most`` images from all over a data set, those held out when the RUN was made first.
 
     Raises:
@@ -58,7 +58,7 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> Sample:
         raise DataError("There is no image to check the export on.", [rule, *some(problems)])
     rows = [recorded[dataset.items[index].path] for index, _, _ in known]
     classes = len(plan.evidence.classes)
-    return Sample(
+    return ParityImages(
         files=tuple(file for _, file, _ in known + more),
         squares=np.stack([square for _, _, square in known + more]),
         recorded=np.array(rows, np.float64).reshape(len(rows), classes),

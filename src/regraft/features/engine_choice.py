@@ -9,7 +9,7 @@ from typing import Any
 
 from regraft.backbones import Backbone
 from regraft.data.dataset import Dataset
-from regraft.distributed import each, is_first, leads_machine, of_first
+from regraft.distributed import is_local_rank_zero, is_rank_zero, on_all_ranks, on_rank_zero
 from regraft.features import engines
 from regraft.features.engines import Build, Engine, Pixels
 from regraft.features.extract import sample
@@ -54,12 +54,12 @@ def same_engine(
         asked: which engine is asked for.
     """
     find = partial(_find, dataset, record, build, folder, taps)
-    first = each(lambda: find(asked) if is_first() else None)
-    name = of_first(lambda: first.name if first else "")
+    first = on_all_ranks(lambda: find(asked) if is_rank_zero() else None)
+    name = on_rank_zero(lambda: first.name if first else "")
     if not name:
         return None
-    lead = each(lambda: first or (find(Asked(name)) if leads_machine() else None))
-    return each(lambda: lead or find(Asked(name)))
+    lead = on_all_ranks(lambda: first or (find(Asked(name)) if is_local_rank_zero() else None))
+    return on_all_ranks(lambda: lead or find(Asked(name)))
 
 
 def _find(
@@ -92,7 +92,7 @@ def engine_for(
 
 def warn_of_another(record: Backbone, folder: Path, wish: str, engine: str) -> None:
     """Say so where the engine of a plan is not the one that was used."""
-    if wish and engine and engine != wish and is_first():
+    if wish and engine and engine != wish and is_rank_zero():
         log.warning(
             "The plan was made with the engine %s, which is not to be had here: %s. %s is used "
             "instead, and numbers are the same within rounding.",

@@ -35,7 +35,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Extraction:
     """What one pass found, in the order of the images.
 
     ``features``: float16 ``[n, width]`` for each view; the rows of images that cannot be used are
@@ -73,7 +73,7 @@ class Survey:
         return len(self.facts) / max(self.seconds, 1e-9)
 
 
-def survey(
+def extract(
     read: Read,
     count: int,
     views: Sequence[View],
@@ -85,7 +85,7 @@ def survey(
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = lambda done, total: None,
     workers: int | None = None,
-) -> Survey:
+) -> Extraction:
     """Look at every image once.
 
     Args:
@@ -106,7 +106,7 @@ def survey(
             pixels, indices = _sample(read, count, views[0], decoders)
             engine = choose(pixels, indices) if indices else None
             start = time.perf_counter()
-        work = _Pass(read, count, tuple(views), width, engine, store, space, progress)
+        work = _Extractor(read, count, tuple(views), width, engine, store, space, progress)
         try:
             contents = ahead(readers, work.read_one, range(count), _LOT)
             unknown = (new for lot in in_lots(contents, _LOT) for new in work.look_up(lot))
@@ -119,7 +119,7 @@ def survey(
 
 
 def sample(read: Read, count: int, view: View) -> tuple[Pixels, list[int]]:
-    """The pixels that :func:`survey` has an engine chosen with, and of which images they are."""
+    """The pixels that :func:`extract` has an engine chosen with, and of which images they are."""
     with threads(engines.cores()) as pool:
         return _sample(read, count, view, pool)
 
@@ -182,7 +182,7 @@ class _Decoded:
 
 
 @dataclass
-class _Pass:
+class _Extractor:
     """One pass as it goes. Threads call ``read_one`` and ``decode_one``; the rest runs in one."""
 
     read: Read
@@ -337,7 +337,7 @@ class _Pass:
             self.told = self.done
             self.progress(self.done, self.count)
 
-    def result(self, seconds: float, choosing: float) -> Survey:
+    def result(self, seconds: float, choosing: float) -> Extraction:
         """All of it, in order; images of the same content have the same facts and features."""
         for index, first in self.twins.items():
             self.facts[index] = self.facts[first]
@@ -348,7 +348,7 @@ class _Pass:
         known = [i for i in self.twins.values() if i not in self.computed]
         self.recalled += sum(not self.facts[i].problem for i in known)
         found = tuple(self.features.values())
-        return Survey(
+        return Extraction(
             facts,
             found,
             computed,

@@ -20,21 +20,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from regraft.backbones import Backbone
-from regraft.distributed import any_of, of_first, open_fabric
+from regraft.distributed import any_rank, on_rank_zero, open_fabric
 from regraft.errors import DataError
-from regraft.finetune.activation_cache import Border
-from regraft.finetune.candidate import Job, Row, Standing
-from regraft.finetune.data import Read, Squares, room_for_crops
+from regraft.finetune.activation_cache import ActivationCache
+from regraft.finetune.data import ImageBuffer, Read, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, find, kept
+from regraft.finetune.state import Row, TrainContext, TrainSnapshot
 from regraft.heads.ridge import Head, class_weights
 from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks import trunk_state
 from regraft.networks.build import normalised
 from regraft.networks.changes import Change
 from regraft.networks.split import split
-from regraft.networks.surgery import Network, operate
+from regraft.networks.surgery import TransferNetwork, operate
 from regraft.plan.recipes import Training, images_shown, rung_of
 
 __all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
@@ -102,7 +102,7 @@ def train(
     cache: Path,
     deadline: float = float("inf"),
     later: int = 0,
-    tell: Callable[[Row], None] = lambda row: None,
+    on_event: Callable[[Row], None] = lambda row: None,
 ) -> Trained:
     """Train a network on images.
 
@@ -118,7 +118,7 @@ def train(
         cache: the cache folder, which remembers how training runs fastest.
         deadline: when to stop with the best so far, on the clock of :func:`time.monotonic`.
         later: images that other trainings show at most after this one, for how long it all takes.
-        tell: called with every row of the log.
+        on_event: called with every row of the log.
 
     Raises:
         DataError: there is no image to validate with, or one can no longer be read.
@@ -129,28 +129,28 @@ def train(
     start = _starts(module, backbone, classes, training, seed)
     fitted = head(images.train) if training.fitted else None
     network, changes = start(fitted)
-    mode = of_first(
+    mode = on_rank_zero(
         lambda: kept(folder / MODE, partial(mode_of, lambda: network, backbone, training, cache))
     )
     fabric = open_fabric(mode.precision)
-    named = trunk_state.take_apart(module, backbone).needs
-    job = Job(
+    named = trunk_state.of_module(module, backbone).needs
+    job = TrainContext(
         fabric=fabric,
         channels_last=mode.channels_last,
         backbone=backbone,
         training=training,
         start=lambda: start(fitted)[0],
         depths={name: d for d in reversed(range(len(named))) for name in named[d]},
-        squares=Squares(images.read, images.items, room_for_crops(backbone.view, training)),
+        squares=ImageBuffer(images.read, images.items, room_for_crops(backbone.view, training)),
         labels=images.labels,
-        judged=Squares(images.read, [images.items[i] for i in images.val], backbone.view),
+        judged=ImageBuffer(images.read, [images.items[i] for i in images.val], backbone.view),
         truth=images.labels[images.val],
         weights=_class_weights(images.labels[images.train], len(classes), training),
         seed=seed,
         folder=folder,
         deadline=deadline,
         later=later,
-        tell=tell,
+        on_event=on_event,
     )
     job = replace(job, border=_border(job, network, fabric))
     everyone = _race(job, images.train)
@@ -158,7 +158,7 @@ def train(
     network.load_state_dict(best.best)
     logits = logits_of(fabric, network.to(fabric.device), job.judged, backbone)
     logits[~np.isfinite(logits).all(1)] = 0  # a network that gives no numbers tells nothing
-    temperature = of_first(lambda: fit_temperature(logits, job.truth))
+    temperature = on_rank_zero(lambda: fit_temperature(logits, job.truth))
     final = best
     # where no epoch was better than the start, what is fitted to all images is the head alone
     if training.refit and (best.best_epoch or training.fitted) and not best.problem:
@@ -195,7 +195,7 @@ def _check_judged(images: Images) -> None:
         )
 
 
-def _border(job: Job, network: Network, fabric: Fabric) -> Border | None:
+def _border(job: TrainContext, network: TransferNetwork, fabric: Fabric) -> ActivationCache | None:
     """What the frozen part gives, held from its first use on; None where each look is a new one."""
     training = job.training
     parts = split(network, training.trainable_from, job.backbone) if training.crop >= 1 else None
@@ -211,15 +211,15 @@ def _border(job: Job, network: Network, fabric: Fabric) -> Border | None:
         pixels = torch.where(where, pixels.flip(-1), pixels)
         return normalised(pixels, job.backbone, job.channels_last)
 
-    return Border(parts[0], look, len(job.labels), mirror=training.mirror)
+    return ActivationCache(parts[0], look, len(job.labels), mirror=training.mirror)
 
 
-def _race(job: Job, rows: NDArray[np.intp]) -> list[Standing]:
+def _race(job: TrainContext, rows: NDArray[np.intp]) -> list[TrainSnapshot]:
     """All rates to the first rung, the best of them to the end (successive halving)."""
-    training, everyone = job.training, list[Standing]()
+    training, everyone = job.training, list[TrainSnapshot]()
     shown, rung = images_shown(training, len(rows), len(job.truth)), rung_of(training)
     for number, rate in enumerate(training.rates, 1):
-        if not everyone or not any_of(time.monotonic() > job.deadline):
+        if not everyone or not any_rank(time.monotonic() > job.deadline):
             turn = replace(job, later=job.later + shown - number * rung * len(rows))
             everyone.append(advance(turn, f"rate-{rate:g}", rate, rows, rung))
     going = [one for one in everyone if not one.problem]
@@ -232,13 +232,13 @@ def _race(job: Job, rows: NDArray[np.intp]) -> list[Standing]:
     return everyone
 
 
-def _loss(one: Standing) -> float:
+def _loss(one: TrainSnapshot) -> float:
     return one.loss
 
 
 def _starts(
     module: nn.Module, backbone: Backbone, classes: Sequence[str], training: Training, seed: int
-) -> Callable[[Head | None], tuple[Network, list[Change]]]:
+) -> Callable[[Head | None], tuple[TransferNetwork, list[Change]]]:
     """A way to make the network that training starts from, under a given head or a random one.
 
     Stages before the first trained one are frozen. Frozen batch norm of the trained ones keeps its
@@ -248,7 +248,7 @@ def _starts(
     frozen = [escape(stage.name) for stage in backbone.stages[:first]]
     still = _batch_norms(module) if training.batch_norm == "frozen" else frozenset()
 
-    def start(head: Head | None) -> tuple[Network, list[Change]]:
+    def start(head: Head | None) -> tuple[TransferNetwork, list[Change]]:
         network, changes = operate(
             module,
             backbone,
@@ -259,7 +259,7 @@ def _starts(
             seed=seed,
             head_init=None if head is None else (head.weight, head.bias),
         )
-        network.held |= still
+        network.eval_modules |= still
         return network, changes
 
     return start
@@ -280,14 +280,14 @@ def speed_of(
 ) -> float:
     """Images/s of training by a recipe on this machine, measured once and then remembered."""
 
-    def network() -> Network:
+    def network() -> TransferNetwork:
         return _starts(build(), backbone, classes, training, 0)(None)[0]
 
     return mode_of(network, backbone, training, cache).images_per_second
 
 
 def mode_of(
-    network: Callable[[], Network], backbone: Backbone, training: Training, cache: Path
+    network: Callable[[], TransferNetwork], backbone: Backbone, training: Training, cache: Path
 ) -> Mode:
     """How training runs here: the recipe's mode, or one that is remembered or found now.
 
@@ -312,7 +312,7 @@ def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -
     return torch.from_numpy(weights)
 
 
-def _calibrated(candidate: Standing, temperature: float) -> dict[str, NDArray[Any]]:
+def _calibrated(candidate: TrainSnapshot, temperature: float) -> dict[str, NDArray[Any]]:
     """The best state as arrays, its logits divided by the temperature."""
     state = {name: tensor.numpy() for name, tensor in candidate.best.items()}
     for name in ("head.weight", "head.bias"):
@@ -321,9 +321,9 @@ def _calibrated(candidate: Standing, temperature: float) -> dict[str, NDArray[An
 
 
 def predict(
-    network: Network, read: Read, items: Sequence[int], backbone: Backbone
+    network: TransferNetwork, read: Read, items: Sequence[int], backbone: Backbone
 ) -> NDArray[np.float32]:
     """Logits ``[n, C]`` of images, each looked at once, in float32."""
     fabric = open_fabric("32-true")
-    squares = Squares(read, items, backbone.view, held=0)
+    squares = ImageBuffer(read, items, backbone.view, held=0)
     return logits_of(fabric, network.to(fabric.device), squares, backbone)

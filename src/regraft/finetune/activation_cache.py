@@ -1,8 +1,8 @@
 """What the frozen part of a network gives, kept from its first use on.
 
-It never changes for an image. :class:`Border` therefore keeps it, and a step of training runs only
-what lies behind (:mod:`regraft.networks.split`). That holds as long as the images are the same in
-every epoch, mirror images apart: random crops would make every look a new one.
+It never changes for an image. :class:`ActivationCache` therefore keeps it, and a step of training
+runs only what lies behind (:mod:`regraft.networks.split`). That holds as long as the images are the
+same in every epoch, mirror images apart: random crops would make every look a new one.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ class _Shelf:
         return values.permute(0, 3, 1, 2) if self._last else values
 
 
-class Border:
+class ActivationCache:
     """What the front gives for images and their mirror images: kept from its first use on."""
 
     def __init__(

@@ -22,7 +22,7 @@ HELD = 1 << 30
 Read = Callable[[int], bytes]
 
 
-class Squares:
+class ImageBuffer:
     """Decoded images ``[n, side, side, 3]``: the first ones held, the others decoded anew."""
 
     def __init__(self, read: Read, items: Sequence[int], view: View, held: int = HELD) -> None:

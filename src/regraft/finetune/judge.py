@@ -8,16 +8,16 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
-from regraft.finetune.data import Squares
+from regraft.finetune.data import ImageBuffer
 from regraft.networks.build import normalised
-from regraft.networks.surgery import Network
+from regraft.networks.surgery import TransferNetwork
 
 JUDGED = 32
 """Images a batch where none is trained on."""
 
 
 def logits_of(
-    fabric: Fabric, network: Network, squares: Squares, backbone: Backbone
+    fabric: Fabric, network: TransferNetwork, squares: ImageBuffer, backbone: Backbone
 ) -> NDArray[np.float32]:
     """Logits ``[n, C]`` in float32; the processes share the images, and all get all of them."""
     own = np.arange(len(squares))[fabric.global_rank :: fabric.world_size]

@@ -15,13 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from regraft.distributed import align, any_of, of_first, sum_of
+from regraft.distributed import all_reduce_sum, any_rank, broadcast_tensors, on_rank_zero
 from regraft.errors import RunError
-from regraft.finetune.candidate import Candidate, Job, Standing, copied, keep, restored, seeded
 from regraft.finetune.data import Augment, batches
 from regraft.finetune.judge import logits_of
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
+from regraft.finetune.state import (
+    TrainContext,
+    TrainSnapshot,
+    TrainState,
+    copied,
+    keep,
+    restored,
+    seeded,
+)
 from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks.build import normalised
 from regraft.plan.recipes import steps_of
@@ -49,8 +57,14 @@ class OutOfTime(Exception):
 
 
 def advance(
-    job: Job, name: str, rate: float, rows: NDArray[np.intp], until: int, *, judge: bool = True
-) -> Standing:
+    job: TrainContext,
+    name: str,
+    rate: float,
+    rows: NDArray[np.intp],
+    until: int,
+    *,
+    judge: bool = True,
+) -> TrainSnapshot:
     """Train one candidate on the images ``rows`` up to an epoch, from its checkpoint if it has one.
 
     Without ``judge`` no validation image is looked at: the last state is the best.
@@ -60,7 +74,7 @@ def advance(
     """
     candidate = restored(job, name, rate, len(rows))
     for row in candidate.rows[job.told.get(name, 0) :]:
-        job.tell(row)
+        job.on_event(row)
     if judge and not candidate.best:
         _judge_start(job, candidate)
     while candidate.epoch < until and not candidate.problem:
@@ -70,12 +84,12 @@ def advance(
             began = time.perf_counter()
             row = _epoch(job, candidate, rows, until)
             candidate.epoch += 1
-            if any_of(not candidate.is_sound()):
+            if any_rank(not candidate.is_sound()):
                 raise Diverged
             if judge:
                 row |= _judge(job, candidate)
         except Diverged:
-            candidate = _retreated(job, candidate, len(rows))
+            candidate = _rolled_back(job, candidate, len(rows))
             continue
         except OutOfTime:
             candidate.problem = "out of time"
@@ -84,16 +98,18 @@ def advance(
         row["left"] = left(job, shown * (until - candidate.epoch), spent / shown)
         candidate.rows.append(row)
         keep(job, candidate)
-        job.tell(row)
+        job.on_event(row)
     job.told[name] = len(candidate.rows)
     if not judge:
-        align(candidate.used.state_dict().values())
+        broadcast_tensors(candidate.used.state_dict().values())
         candidate.best = copied(candidate.used.state_dict())
         candidate.best_epoch = candidate.epoch
-    return candidate.standing()
+    return candidate.snapshot()
 
 
-def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -> dict[str, object]:
+def _epoch(
+    job: TrainContext, candidate: TrainState, rows: NDArray[np.intp], until: int
+) -> dict[str, object]:
     """Every image once (or as often as sampling draws it); the row for the log."""
     fabric, training = job.fabric, job.training
     began, total, shown = time.perf_counter(), torch.zeros((), device=fabric.device), 0
@@ -106,14 +122,14 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
         for number, some in enumerate(
             batches(job.labels[rows], training, job.seed, candidate.epoch)
         ):
-            if job.deadline < float("inf") and any_of(time.monotonic() > job.deadline):
+            if job.deadline < float("inf") and any_rank(time.monotonic() > job.deadline):
                 raise OutOfTime
             set_rate(candidate.optimizer, training, candidate.epoch * per_epoch + number, steps)
             total += _step(job, candidate, rows[some], augment)
             shown += len(some)
             candidate.shown += len(some)
             last = number == per_epoch - 1
-            if (number % LOOK == 0 or last) and any_of(not bool(torch.isfinite(total))):
+            if (number % LOOK == 0 or last) and any_rank(not bool(torch.isfinite(total))):
                 raise Diverged
             now = time.perf_counter()
             if now - heard > PULSE and not last:
@@ -122,7 +138,7 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
                 own = per_epoch * (until - candidate.epoch) - done  # steps
                 each = len(rows) / per_epoch
                 last_for = left(job, round(own * each), (now - began) / (done * each))
-                job.tell(_pulse(candidate, done, per_epoch, total, last_for))
+                job.on_event(_progress(candidate, done, per_epoch, total, last_for))
     seconds = time.perf_counter() - began
     return {
         "step": "train",
@@ -131,12 +147,12 @@ def _epoch(job: Job, candidate: Candidate, rows: NDArray[np.intp], until: int) -
         "epoch": candidate.epoch + 1,
         "of": training.epochs,
         "rate": candidate.rate * candidate.share,
-        "loss": sum_of(float(total)) / job.fabric.world_size / per_epoch,
+        "loss": all_reduce_sum(float(total)) / job.fabric.world_size / per_epoch,
         "images_per_second": shown / seconds,
     }
 
 
-def left(job: Job, own: int, pace: float) -> float:
+def left(job: TrainContext, own: int, pace: float) -> float:
     """Seconds until all training is done, at most: all rates, the second training, other starts.
 
     ``own``: images that this candidate still shows before others have their turn; ``pace``: seconds
@@ -145,8 +161,8 @@ def left(job: Job, own: int, pace: float) -> float:
     return min(pace * (own + job.later), max(job.deadline - time.monotonic(), 0.0))
 
 
-def _pulse(
-    candidate: Candidate, done: int, steps: int, total: Tensor, seconds: float
+def _progress(
+    candidate: TrainState, done: int, steps: int, total: Tensor, seconds: float
 ) -> dict[str, object]:
     """How far an epoch is, for who watches; it is not logged."""
     return {
@@ -160,7 +176,9 @@ def _pulse(
     }
 
 
-def _step(job: Job, candidate: Candidate, rows: NDArray[np.intp], augment: Augment) -> Tensor:
+def _step(
+    job: TrainContext, candidate: TrainState, rows: NDArray[np.intp], augment: Augment
+) -> Tensor:
     """One step of the optimizer, in smaller parts where memory does not hold all at once.
 
     The processes share its ``rows``.
@@ -186,7 +204,7 @@ def _step(job: Job, candidate: Candidate, rows: NDArray[np.intp], augment: Augme
                 ) from error
             candidate.optimizer.zero_grad()
             candidate.micro = max(1, min(candidate.micro or len(mine), len(mine)) // 2)
-        job.tell(
+        job.on_event(
             {
                 "what": f"{candidate.name}: out of memory; from now on {candidate.micro} images at "
                 "once, their gradients added up"
@@ -199,7 +217,7 @@ def _step(job: Job, candidate: Candidate, rows: NDArray[np.intp], augment: Augme
     return loss
 
 
-def _inputs(job: Job, rows: NDArray[np.intp], augment: Augment) -> Inputs:
+def _inputs(job: TrainContext, rows: NDArray[np.intp], augment: Augment) -> Inputs:
     """What goes into the network for a part of some images: pixels, or what is held at the border.
 
     The border is held where there is one; the only augmentation then is mirroring.
@@ -212,7 +230,9 @@ def _inputs(job: Job, rows: NDArray[np.intp], augment: Augment) -> Inputs:
     return lambda part: (value[part], [tap[part] for tap in taps])
 
 
-def _gradients(job: Job, candidate: Candidate, inputs: Inputs, truth: Tensor, whole: int) -> Tensor:
+def _gradients(
+    job: TrainContext, candidate: TrainState, inputs: Inputs, truth: Tensor, whole: int
+) -> Tensor:
     """Forward and back over one step's images; their mean loss.
 
     Of several processes each has a share of the ``whole`` step; the mean of what they find, which
@@ -238,7 +258,7 @@ def _gradients(job: Job, candidate: Candidate, inputs: Inputs, truth: Tensor, wh
     return total
 
 
-def _judge_start(job: Job, candidate: Candidate) -> None:
+def _judge_start(job: TrainContext, candidate: TrainState) -> None:
     """The start counts: training has to beat it."""
     try:
         _judge(job, candidate)
@@ -247,14 +267,16 @@ def _judge_start(job: Job, candidate: Candidate) -> None:
         candidate.problem = "even before the training it gives no numbers"
 
 
-def _judge(job: Job, candidate: Candidate) -> dict[str, object]:
+def _judge(job: TrainContext, candidate: TrainState) -> dict[str, object]:
     """Look at the validation images; the state is kept if it is the best so far."""
-    align(candidate.used.state_dict().values())
+    broadcast_tensors(candidate.used.state_dict().values())
     logits = logits_of(job.fabric, candidate.used, job.judged, job.backbone)
     if not np.isfinite(logits).all():
         raise Diverged
     accuracy = float((logits.argmax(1) == job.truth).mean())
-    loss = of_first(lambda: _calibrated_loss(logits, job.truth))  # all decide by the same number
+    loss = on_rank_zero(
+        lambda: _calibrated_loss(logits, job.truth)
+    )  # all decide by the same number
     if loss < candidate.loss:
         candidate.loss, candidate.accuracy, candidate.best_epoch = loss, accuracy, candidate.epoch
         candidate.best = copied(candidate.used.state_dict())
@@ -270,7 +292,7 @@ def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> fl
     return squared_error(softmax(logits, fit_temperature(logits, truth)), truth)
 
 
-def _retreated(job: Job, candidate: Candidate, images: int) -> Candidate:
+def _rolled_back(job: TrainContext, candidate: TrainState, images: int) -> TrainState:
     """The candidate at its last good epoch, with a third of the rate."""
     back = restored(job, candidate.name, candidate.rate, images)
     if not back.best:  # no epoch was finished: the start is all there is
@@ -282,8 +304,8 @@ def _retreated(job: Job, candidate: Candidate, images: int) -> Candidate:
     what = f"{candidate.name}: the loss is no longer a number"
     if back.retreats > RETREATS:
         back.problem = "the loss is no longer a number, at any rate tried"
-        job.tell({"what": f"{what}, at any rate tried; it ends at epoch {back.epoch}"})
+        job.on_event({"what": f"{what}, at any rate tried; it ends at epoch {back.epoch}"})
     else:
         rate = candidate.rate * share
-        job.tell({"what": f"{what}; back to epoch {back.epoch} with the rate {rate:.2g}"})
+        job.on_event({"what": f"{what}; back to epoch {back.epoch} with the rate {rate:.2g}"})
     return back

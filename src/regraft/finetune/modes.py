@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from regraft.features.engines.torch_engine import has_bfloat16
-from regraft.networks.surgery import Network
+from regraft.networks.surgery import TransferNetwork
 from regraft.plan.recipes import CHANNELS_LAST, MODES
 
 STEPS, IMAGES = 1, 32
@@ -67,7 +67,7 @@ def kept(path: Path, find: Callable[[], Mode]) -> Mode:
     return found
 
 
-def find(network: Network, batch: int, size: int, work: float, only: str = "") -> Mode:
+def find(network: TransferNetwork, batch: int, size: int, work: float, only: str = "") -> Mode:
     """The mode for steps of ``batch`` images of ``size`` px, each of ``work`` multiply-adds.
 
     ``only``: the name of the one to be measured.
@@ -102,7 +102,9 @@ def _ordered(work: float, device: torch.device) -> tuple[str, ...]:
     return (half, last, plain) if device.type == "cuda" or work >= HEAVY else (last, half, plain)
 
 
-def _measured(network: Network, name: str, batch: int, size: int, device: torch.device) -> Mode:
+def _measured(
+    network: TransferNetwork, name: str, batch: int, size: int, device: torch.device
+) -> Mode:
     precision, channels_last = name.removesuffix(CHANNELS_LAST), name.endswith(CHANNELS_LAST)
     speed = _speed_in_parts(network, precision, channels_last, batch, size, device)
     return Mode(precision, channels_last, speed)
@@ -122,7 +124,7 @@ def no_memory(error: BaseException) -> bool:
 
 
 def _speed_in_parts(
-    network: Network,
+    network: TransferNetwork,
     precision: str,
     channels_last: bool,
     batch: int,
@@ -140,7 +142,7 @@ def _speed_in_parts(
 
 
 def _speed(
-    network: Network,
+    network: TransferNetwork,
     precision: str,
     channels_last: bool,
     batch: int,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from regraft.networks.surgery import HEAD, Network
+from regraft.networks.surgery import HEAD, TransferNetwork
 from regraft.plan.recipes import Training
 
 
 def optimizer_of(
-    network: Network, depths: Mapping[str, int], training: Training, rate: float
+    network: TransferNetwork, depths: Mapping[str, int], training: Training, rate: float
 ) -> torch.optim.Optimizer:
     """The optimizer, with a group for each stage and kind of parameter.
 

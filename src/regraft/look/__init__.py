@@ -26,7 +26,7 @@ from regraft.look.patches import Channel
 from regraft.look.probes import Curve, probe
 from regraft.look.sample import Progress, Sample
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
-from regraft.look.words import Measured
+from regraft.look.words import ProbedTask
 from regraft.networks import build
 
 __all__ = ["Look", "Sight", "look"]
@@ -57,7 +57,7 @@ class Look:
     sample: Sample
     kernels: Kernels | None
     sights: tuple[Sight, ...]
-    tasks: tuple[Measured, ...]
+    tasks: tuple[ProbedTask, ...]
     untold: str
     alone: str
     drawn: int
@@ -188,7 +188,7 @@ def _tasks(
     sample: Sample,
     drawn: int,
     seed: int,
-) -> tuple[list[Measured], str]:
+) -> tuple[list[ProbedTask], str]:
     """The curves of every task that there is, and why there is none of the images' classes."""
 
     def curves(
@@ -204,14 +204,16 @@ def _tasks(
     ):
         curve, random = curves(n, every % len(task.classes), every, every)
         assert curve is not None
-        made.append(Measured(name, short, short, len(task.classes), drawn, curve, random))
+        made.append(ProbedTask(name, short, short, len(task.classes), drawn, curve, random))
     keep, labels, untold = _classes(sample)
     if not untold:
         curve, random = curves(2, labels, sample.groups[keep], keep)
         assert curve is not None
         classes = int(labels.max()) + 1
         name = "The class of a real image"
-        made.append(Measured(name, "classes", "whole features", classes, len(keep), curve, random))
+        made.append(
+            ProbedTask(name, "classes", "whole features", classes, len(keep), curve, random)
+        )
     return made, untold
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
-from regraft.look.words import Measured, chance, percent
+from regraft.look.words import ProbedTask, chance, percent
 
 WIDE, NARROW, HIGH = 480, 380, 300
 LEFT, RIGHT, TOP = 44, 14, 14
@@ -13,7 +13,7 @@ MARKS = ("circle", "square", "triangle")
 """How the tasks are marked, so that not colour alone tells them apart."""
 
 
-def together(tasks: Sequence[Measured], stages: Sequence[str]) -> str:
+def together(tasks: Sequence[ProbedTask], stages: Sequence[str]) -> str:
     """All tasks in one chart, as a share of what can be had above chance.
 
     0 is chance and 1 is no mistake (Cohen's kappa against always naming the commonest class); the
@@ -33,7 +33,7 @@ def together(tasks: Sequence[Measured], stages: Sequence[str]) -> str:
     return _svg(frame, title, drawn)
 
 
-def alone(task: Measured, number: int, stages: Sequence[str]) -> str:
+def alone(task: ProbedTask, number: int, stages: Sequence[str]) -> str:
     """One task: accuracy with its 95 % interval, random weights dashed, chance dotted."""
     frame = _Frame(stages, NARROW)
     curve, style = task.curve, f"t{number}"
@@ -58,7 +58,7 @@ def swatch(number: int) -> str:
     return f'<svg class="swatch" viewBox="0 0 30 16" aria-hidden="true">{line}{mark}</svg>'
 
 
-def above_chance(task: Measured, accuracy: float) -> float:
+def above_chance(task: ProbedTask, accuracy: float) -> float:
     """0 for chance, 1 for no mistake; below chance counts as chance."""
     return max((accuracy - task.curve.chance) / max(1 - task.curve.chance, 1e-9), 0.0)
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from regraft.backbones import Backbone, Stage
 from regraft.networks import build
-from regraft.networks import trunk as tracing
-from regraft.networks.trunk import Tap, Trunk
+from regraft.networks.trunk import Tap, Trunk, trace
 
 MOST = 13
 """Stages shown of one network; of more, so many that are evenly spaced."""
@@ -49,7 +48,7 @@ def unpooled(module: nn.Module, backbone: Backbone, depths: Sequence[int]) -> Tr
     Returns:
         ``forward(x [B, 3, S, S], normalised) -> the stages' own values``, as their layouts say.
     """
-    traced = tracing.trace(module, backbone.name)
+    traced = trace(module, backbone.name)
     readings = []
     for tap, stage in build.readings(traced, backbone, depths):
         with traced.graph.inserting_after(tap.end):  # a copy: the next layer may write into it

@@ -8,7 +8,7 @@ from regraft.look.maps import MOST
 from regraft.look.patches import CHANNELS, PATCHES
 from regraft.look.pictures import Shown, patches, pixels, whole
 from regraft.look.stimuli import ORIENTATION, SHAPE, Task
-from regraft.look.words import Measured, percent, spread
+from regraft.look.words import ProbedTask, percent, spread
 from regraft.report.jinja import templates
 
 
@@ -136,11 +136,11 @@ class _Cell:
     best: bool
 
 
-def _table(tasks: Sequence[Measured], names: Sequence[str]) -> list[tuple[str, list[_Cell]]]:
+def _table(tasks: Sequence[ProbedTask], names: Sequence[str]) -> list[tuple[str, list[_Cell]]]:
     return [(name, [_cell(task, depth) for task in tasks]) for depth, name in enumerate(names)]
 
 
-def _cell(task: Measured, depth: int) -> _Cell:
+def _cell(task: ProbedTask, depth: int) -> _Cell:
     curve, other = task.curve, task.untrained
     return _Cell(
         percent(curve.accuracies[depth]),

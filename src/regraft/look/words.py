@@ -8,7 +8,7 @@ from regraft.look.probes import Curve, gap
 
 
 @dataclass(frozen=True)
-class Measured:
+class ProbedTask:
     """One task and what came out: of the network as it is, and with random weights.
 
     ``name``: what is told, as it begins a sentence; ``short``: in a word or two; ``level``: what
@@ -24,7 +24,7 @@ class Measured:
     untrained: Curve | None = None
 
 
-def sentences(task: Measured, stages: Sequence[str]) -> list[str]:
+def sentences(task: ProbedTask, stages: Sequence[str]) -> list[str]:
     """What one task's curve shows."""
     curve = task.curve
     if not curve.told:
@@ -123,7 +123,7 @@ def _course(curve: Curve, stages: Sequence[str]) -> list[str]:
     return ["No stage differs from the best beyond noise."] if len(stages) > 1 else []
 
 
-def _against(task: Measured, stages: Sequence[str]) -> list[str]:
+def _against(task: ProbedTask, stages: Sequence[str]) -> list[str]:
     """The network as it is against random weights, each at its best stage."""
     assert task.untrained is not None
     other = task.untrained
@@ -148,7 +148,7 @@ def before(one: Curve, other: Curve) -> int:
     return -1 if other.plateau[-1] < one.plateau[0] else 0
 
 
-def verdict(tasks: Sequence[Measured], stages: Sequence[str]) -> str:
+def verdict(tasks: Sequence[ProbedTask], stages: Sequence[str]) -> str:
     """Whether edges come first, then shapes, then whole features, in this network."""
     told = [task for task in tasks if task.curve.told]
     if len(told) < 2 or len(stages) < 2:

@@ -20,10 +20,9 @@ from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.backbones.files import sha256_of, weights_file
 from regraft.errors import BackboneError, RunError
 from regraft.networks import timm_models, weights
-from regraft.networks import trunk as tracing
-from regraft.networks.profile import Measured, locate, measure
+from regraft.networks.profile import Profile, locate, profile
 from regraft.networks.timm_models import Triple
-from regraft.networks.trunk import Tap, Traced, Trunk
+from regraft.networks.trunk import Tap, Traced, Trunk, trace
 
 __all__ = [
     "build",
@@ -179,7 +178,7 @@ def describe_module(
     """
     name = name or type(module).__name__
     _check_paths(module, stages, head, name)
-    found = measure(tracing.trace(module, name), stages, head or "", view.size, name, strict=True)
+    found = profile(trace(module, name), stages, head or "", view.size, name, strict=True)
     return _record(
         found,
         name=name,
@@ -206,7 +205,7 @@ def trunk(module: nn.Module, backbone: Backbone, taps: Sequence[int]) -> Trunk:
     Returns:
         ``forward(x [B, 3, S, S], normalised) -> list of [B, C_d]``, pooled, one for each tap.
     """
-    traced = tracing.trace(module, backbone.name)
+    traced = trace(module, backbone.name)
     return Trunk(traced, readings(traced, backbone, taps))
 
 
@@ -266,8 +265,8 @@ def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
     """The record of a network of timm's, from what timm says of it and one look."""
     config, head = timm_models.config(module), timm_models.head_of(module)
     view, mean, std = timm_models.view_of(module)
-    found = measure(
-        tracing.trace(module, name),
+    found = profile(
+        trace(module, name),
         timm_models.stage_paths(module),
         head,
         view.size,
@@ -290,7 +289,7 @@ def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
     )
 
 
-def _record(found: Measured, **rest: Any) -> Backbone:
+def _record(found: Profile, **rest: Any) -> Backbone:
     return Backbone(
         stages=found.stages,
         parameters=found.parameters,

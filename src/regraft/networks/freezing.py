@@ -38,7 +38,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Still:
+class FrozenSet:
     """What is frozen: names of parameters, and of the stages that were meant as a whole."""
 
     parameters: frozenset[str] = frozenset()
@@ -72,19 +72,19 @@ def groups_of(traced: Traced, backbone: Backbone, taps: Sequence[int]) -> list[G
     return [*groups, Group("beside the stages", False, left), Group(backbone.head, False, head)]
 
 
-def still_by(groups: Sequence[Group], frozen: Frozen, name: str) -> Still:
+def frozen_by(groups: Sequence[Group], frozen: Frozen, name: str) -> FrozenSet:
     """What of the kept groups is frozen."""
     kept = [group for group in groups if group.kept]
     everything = frozenset(parameter for group in kept for parameter in group.parameters)
     stages = frozenset(group.name for group in kept)
     if isinstance(frozen, bool):
-        return Still(everything, stages) if frozen else Still()
+        return FrozenSet(everything, stages) if frozen else FrozenSet()
     patterns = [frozen] if isinstance(frozen, str) else list(frozen)
     _check_patterns(patterns, stages | everything, kept, name)
     meant = frozenset(stage for stage in stages if _any(patterns, stage))
     theirs = {p for group in kept if group.name in meant for p in group.parameters}
     named = frozenset(theirs.union(p for p in everything if _any(patterns, p)))
-    return Still(named, stages if named == everything else meant)
+    return FrozenSet(named, stages if named == everything else meant)
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:
@@ -109,20 +109,22 @@ def _check_patterns(
     )
 
 
-def held_by(traced: Traced, groups: Sequence[Group], still: Still) -> frozenset[str]:
+def eval_modules_of(
+    traced: Traced, groups: Sequence[Group], frozen_set: FrozenSet
+) -> frozenset[str]:
     """Paths of the modules that stay in evaluation mode; with the empty one, all do.
 
     Those that are called for wholly frozen stages only, and those whose every kept parameter is
     frozen, with all that is in them.
     """
     kept = [group for group in groups if group.kept]
-    frozen = [group.modules for group in kept if still.whole(group)]
+    frozen = [group.modules for group in kept if frozen_set.whole(group)]
     if len(frozen) == len(kept):
         return frozenset(path for path, _ in traced.module.named_modules())
-    held = set().union(*frozen).difference(*(g.modules for g in kept if not still.whole(g)))
+    held = set().union(*frozen).difference(*(g.modules for g in kept if not frozen_set.whole(g)))
     there = {parameter for group in kept for parameter in group.parameters}
     for path, module in traced.module.named_modules():
         own = there.intersection(f"{path}.{name}" for name, _ in module.named_parameters())
-        if (own and own <= still.parameters) or path.rpartition(".")[0] in held:
+        if (own and own <= frozen_set.parameters) or path.rpartition(".")[0] in held:
             held.add(path)
     return frozenset(held)

@@ -20,7 +20,7 @@ LAST = "last"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Profile:
     """What was found of a network: its stages, and what is needed up to each of them."""
 
     stages: tuple[Stage, ...]
@@ -49,9 +49,9 @@ def locate(traced: Traced, stages: Sequence[Stage], head: str, name: str) -> lis
     return taps
 
 
-def measure(
+def profile(
     traced: Traced, paths: Sequence[str], head: str, size: int, name: str, *, strict: bool
-) -> Measured:
+) -> Profile:
     """Run one image of noise through a traced network and see what its stages give.
 
     Args:
@@ -77,7 +77,7 @@ def measure(
     found = [look for look in looks if not look.problem]
     if head and len(found) > 1 and _same(found[-2], found[-1]):
         del found[-1 if strict else -2]
-    return Measured(
+    return Profile(
         stages=tuple(look.stage for look in found),
         parameters=sum(p.numel() for p in traced.module.parameters()),
         parameters_to=tuple(look.parameters for look in found),

@@ -15,14 +15,14 @@ from torch.fx.node import map_arg
 
 from regraft.backbones import Backbone
 from regraft.errors import BackboneError
-from regraft.networks.surgery import Network
+from regraft.networks.surgery import TransferNetwork
 from regraft.networks.trunk import Tap, Trunk, ending, function, needed_in
 
 At = tuple[Tensor, list[Tensor]]
 """The value at the border ``[B, ...]``, not pooled, and the pooled taps ``[B, C]`` before it."""
 
 
-class Front(nn.Module):
+class FrozenPart(nn.Module):
     """The frozen part: normalised pixels ``[B, 3, S, S]`` -> the value at the border and the taps.
 
     It runs the network's own modules, in evaluation mode and without gradients. Its
@@ -46,14 +46,16 @@ class Front(nn.Module):
         return self
 
 
-class Back(nn.Module):
+class TrainedPart(nn.Module):
     """The trained part: the value at the border and the taps before it -> logits ``[B, classes]``.
 
     It is another way through the same network: its parameters and their names under ``network``,
     its training mode and what is held out of it are the network's.
     """
 
-    def __init__(self, network: Network, ways: Mapping[bool, Callable[..., list[Tensor]]]) -> None:
+    def __init__(
+        self, network: TransferNetwork, ways: Mapping[bool, Callable[..., list[Tensor]]]
+    ) -> None:
         super().__init__()
         self.network = network
         self._ways = dict(ways)
@@ -68,7 +70,9 @@ class Back(nn.Module):
         return logits
 
 
-def split(network: Network, first: str | int, backbone: Backbone) -> tuple[Front, Back] | None:
+def split(
+    network: TransferNetwork, first: str | int, backbone: Backbone
+) -> tuple[FrozenPart, TrainedPart] | None:
     """Split a partly frozen network before the first stage that is trained.
 
     Args:
@@ -97,7 +101,9 @@ def split(network: Network, first: str | int, backbone: Backbone) -> tuple[Front
     if not _constant(network, fronts[0]):
         return None
     backs = {m: function(network.trunk, part.back) for m, part in parts.items() if part is not None}
-    return Front(network.trunk, function(network.trunk, fronts[0])), Back(network, backs)
+    return FrozenPart(network.trunk, function(network.trunk, fronts[0])), TrainedPart(
+        network, backs
+    )
 
 
 def _depth(first: str | int, backbone: Backbone) -> int:
@@ -194,7 +200,7 @@ def _spelled(graph: fx.Graph) -> list[tuple[Any, ...]]:
     return [(n.op, n.target, spelled(n.args), spelled(n.kwargs)) for n in graph.nodes]
 
 
-def _constant(network: Network, graph: fx.Graph) -> bool:
+def _constant(network: TransferNetwork, graph: fx.Graph) -> bool:
     """Whether nothing in a graph is trained, and nothing does otherwise in training mode."""
     for node in graph.nodes:
         target = str(node.target)
@@ -206,7 +212,7 @@ def _constant(network: Network, graph: fx.Graph) -> bool:
             module = network.trunk.get_submodule(target)
             if any(parameter.requires_grad for parameter in module.parameters()):
                 return False
-            if target not in network.held and not _same_always(module):
+            if target not in network.eval_modules and not _same_always(module):
                 return False
     return True
 

@@ -15,15 +15,21 @@ from torch import Tensor, nn
 from regraft.backbones import Backbone
 from regraft.errors import BackboneError, RunError, UsageError
 from regraft.networks import build
-from regraft.networks import trunk as tracing
 from regraft.networks.changes import Change, Kind
-from regraft.networks.freezing import Frozen, Group, Still, groups_of, held_by, still_by
-from regraft.networks.trunk import Traced, Trunk
+from regraft.networks.freezing import (
+    Frozen,
+    FrozenSet,
+    Group,
+    eval_modules_of,
+    frozen_by,
+    groups_of,
+)
+from regraft.networks.trunk import Traced, Trunk, trace
 
 HEAD = "head"
 
 
-class Network(nn.Module):
+class TransferNetwork(nn.Module):
     """A trunk under a new head: normalised pixels ``[B, 3, S, S]`` -> logits ``[B, classes]``.
 
     What is frozen has no gradient, and its batch norm and dropout stay in evaluation mode whatever
@@ -37,14 +43,14 @@ class Network(nn.Module):
         *,
         taps: tuple[int, ...],
         classes: tuple[str, ...],
-        held: frozenset[str] = frozenset(),
+        eval_modules: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
         self.taps = taps
         self.classes = classes
-        self.held = held
+        self.eval_modules = eval_modules
         """Paths of the trunk's modules that stay in evaluation mode; the empty one is the trunk."""
         self.eval()
 
@@ -61,7 +67,7 @@ class Network(nn.Module):
         """Set training mode, except for what is frozen."""
         super().train(mode)
         for path, module in self.trunk.named_modules():
-            module.training = mode and path not in self.held
+            module.training = mode and path not in self.eval_modules
         return self
 
 
@@ -75,7 +81,7 @@ def operate(
     init: Literal["pretrained", "random"] = "pretrained",
     seed: int = 0,
     head_init: tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None = None,
-) -> tuple[Network, list[Change]]:
+) -> tuple[TransferNetwork, list[Change]]:
     """Cut a network after its deepest tap and put a new fully connected layer there.
 
     Args:
@@ -105,25 +111,25 @@ def operate(
         if frozen is not False:
             raise UsageError("Random weights must be trained: init='random' needs frozen=False.")
         module = _redrawn(module, backbone, seed)
-    traced = tracing.trace(module, backbone.name)
+    traced = trace(module, backbone.name)
     groups = groups_of(traced, backbone, taps)
-    still = still_by(groups, frozen, backbone.name)
-    held = held_by(traced, groups, still)
-    network = Network(
-        _trunk(module, traced, backbone, taps, held),
+    frozen_set = frozen_by(groups, frozen, backbone.name)
+    eval_modules = eval_modules_of(traced, groups, frozen_set)
+    network = TransferNetwork(
+        _trunk(module, traced, backbone, taps, eval_modules),
         _head(sum(backbone.stages[d].channels for d in taps), _named(classes), seed, head_init),
         taps=tuple(taps),
         classes=_named(classes),
-        held=held,
+        eval_modules=eval_modules,
     )
     network.head.to(next(module.parameters(), torch.empty(0)))
     for name, parameter in network.trunk.named_parameters():
-        parameter.requires_grad_(name not in still.parameters)
+        parameter.requires_grad_(name not in frozen_set.parameters)
     alive: Kind = "kept" if init == "pretrained" else "reinitialised"
-    return network, [*_changes(groups, still, alive), _added(network)]
+    return network, [*_changes(groups, frozen_set, alive), _added(network)]
 
 
-def config(network: Network, backbone: Backbone) -> dict[str, Any]:
+def config(network: TransferNetwork, backbone: Backbone) -> dict[str, Any]:
     """What :func:`restore` needs beside the state dict, as what a JSON document holds."""
     return {
         "backbone": backbone.to_json(),
@@ -138,7 +144,7 @@ def restore(
     module: nn.Module | None = None,
     *,
     frozen: Frozen = True,
-) -> Network:
+) -> TransferNetwork:
     """A network again, from its :func:`config` and its state dict.
 
     No pretrained weights are read: all that is needed lies in the state.
@@ -168,12 +174,16 @@ def restore(
 
 
 def _trunk(
-    module: nn.Module, traced: Traced, backbone: Backbone, taps: Sequence[int], held: frozenset[str]
+    module: nn.Module,
+    traced: Traced,
+    backbone: Backbone,
+    taps: Sequence[int],
+    eval_modules: frozenset[str],
 ) -> Trunk:
     """The trunk, with weights of its own, and its way in training mode where it is trained."""
     trunk = Trunk(traced, build.readings(traced, backbone, taps))
-    if "" not in held:
-        training = tracing.trace(module, backbone.name, lambda path: path not in held)
+    if "" not in eval_modules:
+        training = trace(module, backbone.name, lambda path: path not in eval_modules)
         trunk.learn(training, build.readings(training, backbone, taps), training=True)
     return copy.deepcopy(trunk)
 
@@ -221,17 +231,17 @@ def _redraw(module: nn.Module) -> bool:
     return callable(reset)
 
 
-def _changes(groups: Sequence[Group], still: Still, alive: Kind) -> Iterable[Change]:
+def _changes(groups: Sequence[Group], frozen_set: FrozenSet, alive: Kind) -> Iterable[Change]:
     """One change a group; two where a stage is frozen in part."""
     for group in groups:
-        frozen = sum(n for name, n in group.parameters.items() if name in still.parameters)
+        frozen = sum(n for name, n in group.parameters.items() if name in frozen_set.parameters)
         if frozen:
             yield Change("frozen", group.name, frozen)
         if group.count > frozen:
             yield Change(alive if group.kept else "dropped", group.name, group.count - frozen)
 
 
-def _added(network: Network) -> Change:
+def _added(network: TransferNetwork) -> Change:
     return Change("added", HEAD, sum(p.numel() for p in network.head.parameters()))
 
 

@@ -28,7 +28,7 @@ PARTS, WEIGHTS = "parts.json", "parts.safetensors"
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class TrunkState:
     """The trunk's weights, and which of them each depth needs.
 
     ``needs[d]`` names the parameters and buffers; ``parameters[d]`` counts the parameters that no
@@ -54,7 +54,7 @@ class Anatomy:
         return changes + ([Change("dropped", backbone.head, self.head)] if self.head else [])
 
 
-def take_apart(module: "nn.Module", backbone: Backbone) -> Anatomy:
+def of_module(module: "nn.Module", backbone: Backbone) -> TrunkState:
     """Look at a whole network: what each depth needs, and its weights."""
     from regraft.networks import build, trunk
 
@@ -72,22 +72,22 @@ def take_apart(module: "nn.Module", backbone: Backbone) -> Anatomy:
     inside = f"{backbone.head}."
     head = sum(n for name, n in counts.items() if backbone.head and name.startswith(inside))
     tensors = {name: state[name].detach().cpu().numpy() for name in state if name in seen}
-    return Anatomy(tuple(needs), tuple(fresh), head, tensors)
+    return TrunkState(tuple(needs), tuple(fresh), head, tensors)
 
 
-def keep(folder: Path, anatomy: Anatomy) -> None:
-    """Write an anatomy into a trunk's folder; where that cannot be done, nothing is kept."""
+def save(folder: Path, state: TrunkState) -> None:
+    """Write a state into a trunk's folder; where that cannot be done, nothing is kept."""
     from safetensors.numpy import save
 
     with suppress(OSError):
-        whole = {name: np.require(tensor, None, "C") for name, tensor in anatomy.tensors.items()}
+        whole = {name: np.require(tensor, None, "C") for name, tensor in state.tensors.items()}
         _replace(folder / WEIGHTS, save(whole))
-        listed = {name: getattr(anatomy, name) for name in ("needs", "parameters", "head")}
+        listed = {name: getattr(state, name) for name in ("needs", "parameters", "head")}
         _replace(folder / PARTS, json.dumps(listed).encode())
 
 
-def recall(folder: Path) -> Anatomy | None:
-    """The anatomy kept in a trunk's folder; None where it is absent or damaged."""
+def load(folder: Path) -> TrunkState | None:
+    """The state kept in a trunk's folder; None where it is absent or damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -97,7 +97,7 @@ def recall(folder: Path) -> Anatomy | None:
         needs = tuple(tuple(names) for names in listed["needs"])
         if not all(name in tensors for names in needs for name in names):
             return None
-        return Anatomy(needs, tuple(listed["parameters"]), listed["head"], tensors)
+        return TrunkState(needs, tuple(listed["parameters"]), listed["head"], tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
 

@@ -21,12 +21,12 @@ class Choices:
     case: int | None = None
     cut: str | None = None
     recipe: Recipe = "tuned"
-    weighting: str = "auto"
+    class_weights: str = "auto"
     seed: int = 0
     test_fraction: float | None = None
     init: Init | None = None
     trainable_from: str | None = None
-    rate: float | None = None
+    learning_rate: float | None = None
     budget: float | None = None
     engine: str | None = None
     """What runs the frozen network, instead of a choice among all that there are."""
@@ -45,10 +45,10 @@ class Choices:
             "--case": self.case,
             "--cut": self.cut,
             "--recipe": None if self.recipe == "tuned" else self.recipe,
-            "--class-weights": None if self.weighting == "auto" else self.weighting,
+            "--class-weights": None if self.class_weights == "auto" else self.class_weights,
             "--init": self.init,
             "--trainable-from": self.trainable_from,
-            "--learning-rate": None if self.rate is None else f"{self.rate:g}",
+            "--learning-rate": None if self.learning_rate is None else f"{self.learning_rate:g}",
             "--budget": None if self.budget is None else f"{self.budget:g}s",
             "--engine": self.engine,
             "--group-by": self.group_by,
@@ -91,9 +91,9 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
     problems = []
     if choices.case not in (None, 1, 2, 3, 4):
         problems.append(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
-    if choices.rate is not None and not 0 < choices.rate <= 1:
+    if choices.learning_rate is not None and not 0 < choices.learning_rate <= 1:
         problems.append(
-            f"--learning-rate must be above 0 and at most 1, got {choices.rate:g}; "
+            f"--learning-rate must be above 0 and at most 1, got {choices.learning_rate:g}; "
             "1e-4 to 1e-2 are usual, and without it three rates race."
         )
     if choices.budget is not None and not choices.budget > 0:
@@ -105,7 +105,7 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
         for flag, value in (
             ("--init", choices.init),
             ("--trainable-from", choices.trainable_from),
-            ("--learning-rate", choices.rate),
+            ("--learning-rate", choices.learning_rate),
         )
         if value is not None
     ]

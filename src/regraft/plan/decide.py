@@ -154,7 +154,8 @@ def _recipe(
     weighting = _weighting(evidence, choices)
     if choices.recipe == "textbook":
         book = textbook(backbone, init=init, images=evidence.images, weighting=weighting)
-        return book if choices.rate is None else replace(book, rates=(choices.rate,))
+        asked_for = choices.learning_rate
+        return book if asked_for is None else replace(book, rates=(asked_for,))
     last = len(backbone.stages) - 1
     best = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
     if best.taps[-1] != last:  # evidence of an earlier version, or of a cut network
@@ -169,7 +170,7 @@ def _recipe(
         mirror=mirror,
         weighting=weighting,
         similar=evidence.similar,
-        rate=choices.rate,
+        rate=choices.learning_rate,
         trainable_from=None if start is None else _stage(backbone, start),
     )
 
@@ -179,9 +180,9 @@ def _stage(backbone: Backbone, name: str) -> str:
 
 
 def _weighting(evidence: Evidence, choices: Choices) -> Weighting:
-    if choices.weighting == "sampling":  # which training can do, and a fitted head cannot
+    if choices.class_weights == "sampling":  # which training can do, and a fitted head cannot
         return "sampling"
-    return weighting_of(evidence.per_class, choices.weighting)  # type: ignore[return-value]
+    return weighting_of(evidence.per_class, choices.class_weights)  # type: ignore[return-value]
 
 
 def _affordable(

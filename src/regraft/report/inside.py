@@ -12,8 +12,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from regraft.backbones import Stage
-from regraft.networks import trunk as tracing
-from regraft.networks.trunk import Trunk
+from regraft.networks.trunk import Trunk, ending, function
 from regraft.results.result import Result
 
 WINDOW = "regraft_window"
@@ -53,7 +52,7 @@ class Seen(nn.Module):
         super().__init__()
         self.trunk, self.window, self.place = trunk, window, ""
         setattr(trunk, WINDOW, window)
-        self.way: Callable[..., list[Tensor]] = tracing.function(trunk, graph)
+        self.way: Callable[..., list[Tensor]] = function(trunk, graph)
         self.head = nn.Linear(result.plan.inputs, len(result.classes))
         names = ("weight", "bias")
         arrays = [np.array(result.tensors[f"head.{name}"], np.float32) for name in names]
@@ -117,7 +116,7 @@ def _candidates(
         flat = [n for n, s in shapes.items() if len(s) == 4 and s[2] * s[3] > 1 and n != "x"]
         yield from ((name, maps[0]) for name in flat[:-2:-1])
     for stage in maps[:TRIED]:
-        tap = tracing.ending(graph, stage.module) if stage.module else None
+        tap = ending(graph, stage.module) if stage.module else None
         if tap is not None and _is_map(shapes.get(tap.node.name, ()), stage):
             yield tap.node.name, stage
 

@@ -19,15 +19,14 @@ from regraft.data.images import Facts, View, deep
 from regraft.data.readers.pictures import bytes_of, several
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
-from regraft.features.extract import Survey, survey
+from regraft.features.extract import Extraction, extract
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
 from regraft.plan import serialize
 from regraft.plan.definition import Plan
-from regraft.results import folder as result
 from regraft.results.card import model_card
-from regraft.results.folder import Predictions
+from regraft.results.folder import Predictions, write_run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,7 +125,7 @@ class Result:
         if self.predictions is None:
             raise ValueError("a loaded result lies in its folder already; copy that")
         card = model_card(self.plan, self.metrics)
-        result.write_run(
+        write_run(
             Path(folder),
             plan=serialize.dumps(self.plan),
             config=self._config(),
@@ -154,9 +153,9 @@ class Result:
 
     def trunk(self) -> "nn.Module":
         """The trunk that reads the taps, built with torch."""
-        from regraft.networks import build as networks
+        from regraft.networks.build import trunk
 
-        return networks.trunk(self.network(), self.plan.backbone, self.plan.taps)
+        return trunk(self.network(), self.plan.backbone, self.plan.taps)
 
     @cached_property
     def record(self) -> Backbone:
@@ -204,12 +203,12 @@ class Result:
         record, cache = self.record, self.cache
         return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
 
-    def _look(self, images: Sequence[Picture]) -> Survey:
+    def _look(self, images: Sequence[Picture]) -> Extraction:
         """The features of the images. Many of them pay for a choice of the engine."""
         engine, known = self._found()
         settled = known is not None and not known.provisional
         view = self.plan.backbone.view
-        found = survey(
+        found = extract(
             lambda i: bytes_of(images[i], wide=view.integers is not None),
             len(images),
             [view],

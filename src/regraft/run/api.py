@@ -2,14 +2,13 @@
 
 ::
 
-    images - Dataset - survey (one cached pass, every depth) - audit - split - Evidence - Plan
-                                                            plan.steps() - Result - RUN folder
+    images - Dataset - extract (one cached pass, every depth) - audit - split - Evidence - Plan
+                                                             plan.steps() - Result - RUN folder
 
 :func:`measure` looks at the images once, :func:`draft` decides, :func:`perform` walks the plan's
 steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put together.
 """
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -17,29 +16,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from regraft.data.audit import NearCopies
 from regraft.data.dataset import Dataset
-from regraft.data.splits import EACH_ONCE, validation
-from regraft.distributed import is_first, of_first
+from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import PlanError, RunError
 from regraft.features import engines
 from regraft.networks.changes import Change
 from regraft.plan import serialize
-from regraft.plan.choices import Choices, Recipe, candidates
-from regraft.plan.decide import FEWEST, asked, case_of, decide
-from regraft.plan.definition import Plan, weighting_of
-from regraft.plan.evidence import Evidence, gather
+from regraft.plan.choices import Choices, Recipe
+from regraft.plan.definition import Plan
 from regraft.plan.recipes import Init, check_training
 from regraft.results.folder import check_destination, read_run
 from regraft.results.result import Result
-from regraft.run import mirror
-from regraft.run import resume as unfinished
 from regraft.run.budget import bounded
-from regraft.run.execute import Work, ended, walk
-from regraft.run.measure import Measured, Network, cache_folder, measure, open_network
-from regraft.run.selection import Tell
+from regraft.run.draft import draft
+from regraft.run.execute import RunState, ended, execute
+from regraft.run.measure import Measured, cache_folder, measure
+from regraft.run.pretrained import Pretrained, open_network
+from regraft.run.resume import begin, check_resume, end
+from regraft.run.selection import OnEvent
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
 
@@ -53,7 +48,7 @@ Data = str | os.PathLike[str] | Dataset
 
 def propose(
     data: Data,
-    backbone: str | Network = DEFAULT,
+    backbone: str | Pretrained = DEFAULT,
     *,
     weights: str | os.PathLike[str] | None = None,
     case: int | None = None,
@@ -78,7 +73,7 @@ def propose(
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a :class:`Network`.
+        backbone: a bundled backbone or any timm model by its name, or a :class:`Pretrained`.
         weights: a file to read the backbone's weights from.
         case: overrule the case, 1 to 4.
         cut: overrule where to cut: a stage's name or number.
@@ -120,7 +115,7 @@ def apply(
     plan: Plan,
     data: Data,
     *,
-    network: Network | None = None,
+    network: Pretrained | None = None,
     weights: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -154,7 +149,7 @@ def apply(
 
 def fit(
     data: Data,
-    backbone: str | Network = DEFAULT,
+    backbone: str | Pretrained = DEFAULT,
     *,
     choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -216,80 +211,6 @@ def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
     )
 
 
-def draft(measured: Measured, choices: Choices) -> Plan:
-    """Decide: the evidence of the training images, and the plan; the first process does for all."""
-    plan = of_first(lambda: _draft(measured, choices))
-    return dataclasses.replace(plan, reasons=(*plan.reasons, *measured.reasons))
-
-
-def _draft(measured: Measured, choices: Choices) -> Plan:
-    """Where the set is small it proves itself by cross-validation, unless it is trained on."""
-    if measured.small is None:
-        return _planned(measured, choices)
-    if asked(choices) or _may_train(measured, choices):
-        held_out = _planned(measured, choices)
-        if held_out.trainings:
-            return held_out
-    return _planned(measured.parted(EACH_ONCE), choices)
-
-
-def _may_train(measured: Measured, choices: Choices) -> bool:
-    """Whether evidence that leaves a fifth out could speak for training, so that it is gathered."""
-    free = choices.case is None and choices.cut is None
-    return free and len(measured.split.train) >= FEWEST
-
-
-def _planned(measured: Measured, choices: Choices) -> Plan:
-    """The plan that follows from the images on the training side."""
-    backbone, train = measured.network.backbone, measured.split.train
-    labels = measured.labels[train]
-    counts = np.bincount(labels, minlength=len(measured.classes))
-    weighting = weighting_of([int(count) for count in counts], choices.weighting)
-    among = candidates(backbone, choices)
-    evidence = gather(
-        measured.features[train],
-        backbone.widths,
-        labels,
-        measured.classes,
-        measured.audit.groups[train],
-        candidates=among,
-        seed=choices.seed,
-        shift=measured.shift,
-        weighting=weighting,
-    )
-    held = measured.split.origin != EACH_ONCE
-    trains = held and case_of(backbone, evidence, choices) in (3, 4)
-    groups = measured.audit.groups[train]
-    plan = decide(
-        dataset=measured.dataset.name,
-        fingerprint=measured.fingerprint,
-        backbone=backbone,
-        evidence=evidence,
-        choices=choices,
-        mirror=mirror.helps(measured, evidence, weighting, choices.seed),
-        weighting=weighting,
-        split=measured.split.origin,
-        train=len(train),
-        test=len(measured.split.test),
-        left_out=len(measured.audit.left_out),
-        validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
-        keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
-        speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
-        among=among,
-    )
-    return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
-
-
-def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
-    """Images/s of training, measured on this machine (and remembered)."""
-    from regraft.finetune import speed_of
-    from regraft.plan.decide import trainings_of
-
-    network = measured.network
-    recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
-    return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
-
-
 def check_engine(plan: Plan) -> None:
     """Raise PlanError where a plan names an engine that there is not."""
     if plan.engine and not engines.is_known(plan.engine):
@@ -335,13 +256,13 @@ def check_out(
         RunError: something is there that may not be replaced, or there is nothing to resume.
     """
     if out is not None:
-        of_first(lambda: _check_place(Path(out), overwrite=overwrite, resume=resume))
+        on_rank_zero(lambda: _check_place(Path(out), overwrite=overwrite, resume=resume))
     elif resume:
         raise RunError("There is nothing to resume.", ["Name the RUN folder."])
 
 
 def _check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
-    unfinished.check(out, resume=resume, overwrite=overwrite)
+    check_resume(out, resume=resume, overwrite=overwrite)
     check_destination(out, overwrite=overwrite)
 
 
@@ -353,46 +274,52 @@ def carry_out(
     overwrite: bool = False,
     resume: bool = False,
     tensorboard: bool = False,
-    tell: Tell = lambda row: None,
+    on_event: OnEvent = lambda row: None,
 ) -> Result:
     """Perform a plan and write the RUN folder; training can be resumed until that is done.
 
-    ``tell`` is called with every row of the log as it is made; ``tensorboard`` writes them as
+    ``on_event`` is called with every row of the log as it is made; ``tensorboard`` writes them as
     event files too.
     """
     check_training(plan.trainings, plan.train - plan.validation)
     if out is None or not plan.trainings:
         if resume:
             raise RunError("There is nothing to resume.", ["This plan trains no network."])
-        result = perform(plan, measured, tell=tell)
+        result = perform(plan, measured, on_event=on_event)
     else:
-        place = of_first(lambda: unfinished.begin(Path(out), plan, resume=resume))
+        place = on_rank_zero(lambda: begin(Path(out), plan, resume=resume))
         with (
-            event_log(place) if tensorboard and is_first() else nullcontext(lambda row: None) as log
+            event_log(place)
+            if tensorboard and is_rank_zero()
+            else nullcontext(lambda row: None) as log
         ):
 
             def both(row: Mapping[str, object]) -> None:
-                tell(row)
+                on_event(row)
                 log(row)
 
-            result = perform(plan, measured, place, tell=both)
+            result = perform(plan, measured, place, on_event=both)
     if out is not None:
-        of_first(lambda: _save(result, Path(out), overwrite=overwrite))
+        on_rank_zero(lambda: _save(result, Path(out), overwrite=overwrite))
     return result
 
 
 def _save(result: Result, out: Path, *, overwrite: bool) -> None:
     result.save(out, overwrite=overwrite)
-    unfinished.end(out, keep=EVENTS)
+    end(out, keep=EVENTS)
 
 
 def perform(
-    plan: Plan, measured: Measured, place: Path | None = None, *, tell: Tell = lambda row: None
+    plan: Plan,
+    measured: Measured,
+    place: Path | None = None,
+    *,
+    on_event: OnEvent = lambda row: None,
 ) -> Result:
     """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
     plan = replace(plan, engine=measured.engine)
-    work = Work(plan, measured.parted(plan.split), place, tell)
+    work = RunState(plan, measured.parted(plan.split), place, on_event)
     try:
-        return walk(work)
+        return execute(work)
     finally:
         ended(work)

@@ -8,12 +8,14 @@ from regraft.data.corrections import Corrected
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.choices import Choices
-from regraft.run.api import draft, perform
-from regraft.run.measure import Measured, Network, measure
+from regraft.run.api import perform
+from regraft.run.draft import draft
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import Pretrained
 
 
 def before_corrections(
-    corrected: Corrected, measured: Measured, choices: Choices, network: Network, proof: str
+    corrected: Corrected, measured: Measured, choices: Choices, network: Pretrained, proof: str
 ) -> float | None:
     """Accuracy of the frozen network without the corrections, on the images now held out.
 
@@ -32,7 +34,7 @@ def before_corrections(
         case=choices.case if choices.case in (1, 2) else None,
         init=None,
         trainable_from=None,
-        rate=None,
+        learning_rate=None,
         budget=None,
         test_fraction=None,
         view=network.backbone.view,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regraft import report
 from regraft.data.splits import EACH_ONCE
-from regraft.distributed import of_first
+from regraft.distributed import on_rank_zero
 from regraft.features.engine_choice import Asked, same_engine
 from regraft.features.engines import reference, store
 from regraft.heads import ridge
@@ -22,13 +22,22 @@ from regraft.heads.ridge import Head
 from regraft.metrics import score, softmax
 from regraft.networks import trunk_state
 from regraft.networks.changes import Change, Kind
-from regraft.networks.trunk_state import Anatomy
+from regraft.networks.trunk_state import TrunkState
 from regraft.plan.definition import Plan, StepKind
 from regraft.results.folder import Predictions, metrics_of
 from regraft.results.result import Result, retrained
 from regraft.run.measure import Measured, part, shared_survey, speed_of
 from regraft.run.proof import each_held_out, head_on
-from regraft.run.selection import Entry, Setting, Tell, beats, frozen, record, trained, winner
+from regraft.run.selection import (
+    Candidate,
+    OnEvent,
+    ValidationSet,
+    beats,
+    frozen,
+    record,
+    select,
+    trained,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,22 +48,22 @@ is not remembered: it took 12 with EfficientNet-Lite0 on two busy cores."""
 
 
 @dataclass
-class Work:
+class RunState:
     """What a run has in hand between its steps."""
 
     plan: Plan
     measured: Measured
     place: Path | None = None
     """For checkpoints; where there is none a temporary one is made and removed."""
-    tell: Tell = lambda row: None
-    anatomy: Anatomy | None = None
+    on_event: OnEvent = lambda row: None
+    trunk: TrunkState | None = None
     tensors: dict[str, NDArray[Any]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     head: Head | None = None
     probabilities: NDArray[np.floating[Any]] | None = None
     log: list[Mapping[str, object]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    best: Entry | None = None
+    entries: list[Candidate] = field(default_factory=list)
+    best: Candidate | None = None
     temporary: Path | None = None
     engine: str = ""
     """What runs the trained network."""
@@ -64,11 +73,11 @@ class Work:
     """Seconds that its choice took."""
 
     @cached_property
-    def setting(self) -> Setting:
+    def setting(self) -> ValidationSet:
         """What the candidates are held to."""
         if self.place is None:
             self.temporary = Path(tempfile.mkdtemp(prefix="regraft-"))
-        return Setting(
+        return ValidationSet(
             self.plan,
             self.measured,
             self.place or self.temporary or Path(),
@@ -109,7 +118,7 @@ class Work:
             left = budget - (time.perf_counter() - measured.started)
             return usual if usual <= 0.1 * left else 0.0
 
-        return of_first(needed)  # the clocks of processes differ
+        return on_rank_zero(needed)  # the clocks of processes differ
 
     @property
     def hands_over_trained(self) -> bool:
@@ -120,7 +129,7 @@ class Work:
         """Log what happens in training, and pass it on; how far an epoch is goes by unlogged."""
         if row.get("step") != "pulse":
             self.log.append(row)
-        self.tell(row)
+        self.on_event(row)
 
     def needed_head(self) -> Head:
         """The head, which the step before has made."""
@@ -128,60 +137,60 @@ class Work:
         return self.head
 
 
-def _load_backbone(work: Work) -> None:
+def _load_backbone(work: RunState) -> None:
     """Take the weights: those kept beside the converted trunk, else from the network itself."""
     network = work.measured.network
     home = store.home(work.measured.cache, network.backbone)
-    work.anatomy = trunk_state.recall(home)
-    if work.anatomy is None:
-        work.anatomy = trunk_state.take_apart(network.build(), network.backbone)
-        trunk_state.keep(home, work.anatomy)
+    work.trunk = trunk_state.load(home)
+    if work.trunk is None:
+        work.trunk = trunk_state.of_module(network.build(), network.backbone)
+        trunk_state.save(home, work.trunk)
 
 
-def _cut(work: Work) -> None:
+def _cut(work: RunState) -> None:
     """Keep what the taps need; the rest is gone."""
-    assert work.anatomy is not None, "the weights are loaded before they are cut"
-    work.tensors |= work.anatomy.cut(work.plan.taps)
+    assert work.trunk is not None, "the weights are loaded before they are cut"
+    work.tensors |= work.trunk.cut(work.plan.taps)
     work.changes += _changed(work, "dropped")
 
 
-def _freeze(work: Work) -> None:
+def _freeze(work: RunState) -> None:
     """Nothing of the trunk is trained: the head is fitted on features that are computed already."""
     work.changes += _changed(work, "frozen")
 
 
-def _changed(work: Work, kind: Kind) -> list[Change]:
-    assert work.anatomy is not None, "the weights are loaded before they are cut or frozen"
-    changes = work.anatomy.changes(work.plan.backbone, work.plan.taps)
+def _changed(work: RunState, kind: Kind) -> list[Change]:
+    assert work.trunk is not None, "the weights are loaded before they are cut or frozen"
+    changes = work.trunk.changes(work.plan.backbone, work.plan.taps)
     return [change for change in changes if change.kind == kind]
 
 
-def _add_head(work: Work) -> None:
+def _add_head(work: RunState) -> None:
     outputs = len(work.measured.classes)
     work.changes.append(Change("added", "head", (work.plan.inputs + 1) * outputs))
 
 
-def _fit_head(work: Work) -> None:
+def _fit_head(work: RunState) -> None:
     """Fit the new layer on the cached features of the training images."""
     plan, measured = work.plan, work.measured
     work.head = head_on(plan, measured, measured.split.train, plan.taps, plan.strength)
 
 
-def _train(work: Work) -> None:
+def _train(work: RunState) -> None:
     """Train the network from its pretrained weights."""
     _enter(work, "pretrained")
 
 
-def _train_from_scratch(work: Work) -> None:
+def _train_from_scratch(work: RunState) -> None:
     """Train it from random weights, unless the one before has beaten the frozen network."""
     _enter(work, "random")
 
 
-def _enter(work: Work, init: str) -> None:
+def _enter(work: RunState, init: str) -> None:
     setting = work.setting
     work.entries = work.entries or [frozen(setting)]
     first = work.entries[0]
-    if of_first(lambda: any(beats(e, first, setting.truth) for e in work.entries[1:])):
+    if on_rank_zero(lambda: any(beats(e, first, setting.truth) for e in work.entries[1:])):
         return
     [training] = [one for one in work.plan.trainings if one.init == init]
     work.entries.append(trained(setting, training))
@@ -191,15 +200,15 @@ def _enter(work: Work, init: str) -> None:
     work.plan = replace(work.plan, trainings=recipes)
 
 
-def _choose(work: Work) -> None:
+def _choose(work: RunState) -> None:
     """Take the best candidate; the plan remembers what ran and why that one won."""
     truth = work.setting.truth
 
     def pick() -> tuple[int, str]:
-        best, why = winner(work.entries, truth, insists=work.plan.insists)
+        best, why = select(work.entries, truth, insists=work.plan.insists)
         return work.entries.index(best), why
 
-    place, why = of_first(pick)  # another kind of processor may round differently
+    place, why = on_rank_zero(pick)  # another kind of processor may round differently
     work.best = best = work.entries[place]
     ran = record(work.entries, best, truth, work.setting.groups)
     work.plan = replace(work.plan, case=best.case, taps=best.taps, ran=ran, why=why)
@@ -211,7 +220,7 @@ def _choose(work: Work) -> None:
         _prove_by_all(work)
 
 
-def _prove_by_all(work: Work) -> None:
+def _prove_by_all(work: RunState) -> None:
     """The frozen network of a small set: fitted on all of its images, judged by each of them."""
     work.measured = work.measured.parted(EACH_ONCE)
     sides = work.measured.split
@@ -226,13 +235,13 @@ def _as_it_ended(change: Change, plan: Plan) -> Change:
     return change
 
 
-def _calibrate(work: Work) -> None:
+def _calibrate(work: RunState) -> None:
     """Divide the logits by the temperature that validation found; a trained network has its own."""
     if not work.hands_over_trained:
         work.head = work.needed_head().scaled(work.plan.evidence.temperature)
 
 
-def _evaluate(work: Work) -> None:
+def _evaluate(work: RunState) -> None:
     """Read the held-out images, for the first and only time."""
     plan, measured = work.plan, work.measured
     if work.hands_over_trained:
@@ -246,7 +255,7 @@ def _evaluate(work: Work) -> None:
     work.probabilities = softmax(work.needed_head().logits(held_out))
 
 
-def _logits_of_trained(work: Work) -> NDArray[np.float32]:
+def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
     """Logits of the held-out images by the trained network, run as it will be to predict.
 
     Before that the engine is chosen with training images, unless there is no time for it.
@@ -255,7 +264,7 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
     record, build = retrained(plan.backbone, work.tensors, plan.cut), _trained_network(work)
     engine = None
     if work.choice:
-        work.tell(
+        work.on_event(
             {"step": "evaluate", "what": "Finding what runs the trained network fastest here."}
         )
         some, asked = part(measured, measured.split.train), Asked(wish=plan.pinned)
@@ -266,7 +275,7 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
     work.engine = engine.name
     items = [measured.audit.kept[i] for i in measured.split.test]
     said = f"Classifying the {len(items):,} held-out images with {engine.name}."
-    work.tell({"step": "evaluate", "what": said})
+    work.on_event({"step": "evaluate", "what": said})
     looked = shared_survey(
         lambda i: measured.dataset.read(items[i]),
         len(items),
@@ -279,20 +288,20 @@ def _logits_of_trained(work: Work) -> NDArray[np.float32]:
     return work.needed_head().logits(looked.features[0])
 
 
-def _trained_network(work: Work) -> "Callable[[], nn.Module]":
+def _trained_network(work: RunState) -> "Callable[[], nn.Module]":
     """A way to build the network that training left."""
     plan, measured, tensors = work.plan, work.measured, work.tensors
 
     def network() -> "nn.Module":
-        from regraft.networks import build as networks
+        from regraft.networks.build import refilled
 
         module = None if plan.backbone.architecture else measured.network.build()
-        return networks.refilled(plan.backbone, tensors, plan.taps, module)
+        return refilled(plan.backbone, tensors, plan.taps, module)
 
     return network
 
 
-PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
+EXECUTORS: Mapping[StepKind, Callable[[RunState], None]] = {
     "load": _load_backbone,
     "cut": _cut,
     "freeze": _freeze,
@@ -306,17 +315,17 @@ PERFORM: Mapping[StepKind, Callable[[Work], None]] = {
 }
 
 
-def walk(work: Work) -> Result:
+def execute(work: RunState) -> Result:
     """Walk the plan's steps, and note in the log what each took; its :func:`ended` is to follow."""
     for step in work.plan.steps():
         start = time.perf_counter()
-        PERFORM[step.kind](work)
+        EXECUTORS[step.kind](work)
         seconds = time.perf_counter() - start
         work.log.append({"step": step.kind, "what": step.sentence, "seconds": seconds})
     return result_of(work)
 
 
-def result_of(work: Work) -> Result:
+def result_of(work: RunState) -> Result:
     """The result of a run whose steps are all done."""
     plan, measured, head = work.plan, work.measured, work.needed_head()
     assert work.probabilities is not None, "a plan ends with the held-out images"
@@ -350,7 +359,7 @@ def result_of(work: Work) -> Result:
     )
 
 
-def _facts(work: Work) -> dict[str, Any]:
+def _facts(work: RunState) -> dict[str, Any]:
     """What ``metrics.json`` holds beside the scores: how much of it is this run's own work."""
     plan, measured, found = work.plan, work.measured, dict[str, Any]()
     found["images_from_cache"] = measured.recalled
@@ -365,18 +374,18 @@ def _facts(work: Work) -> dict[str, Any]:
     return found
 
 
-def ended(work: Work) -> None:
+def ended(work: RunState) -> None:
     """Remove what the run needed only while it ran."""
     if work.temporary is not None:
         shutil.rmtree(work.temporary, ignore_errors=True)
 
 
-def _seconds(work: Work) -> dict[str, float]:
+def _seconds(work: RunState) -> dict[str, float]:
     """Seconds by part; ``fit`` is everything between the probe and the held-out images.
 
     ``engine`` is the choice of what runs the network, that of the trained one included.
     """
-    steps = [row for row in work.log if row.get("step") in PERFORM]
+    steps = [row for row in work.log if row.get("step") in EXECUTORS]
     spent = {str(row["step"]): float(str(row["seconds"])) for row in steps}
     evaluate = spent.pop("evaluate", 0.0) - work.choosing
     parts = {**work.measured.seconds, "fit": sum(spent.values()), "evaluate": evaluate}

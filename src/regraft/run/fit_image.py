@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
 from regraft.data.images import Facts, View, deep
-from regraft.distributed import of_first
-from regraft.features.extract import Survey
+from regraft.distributed import on_rank_zero
+from regraft.features.extract import Extraction
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.plan.evidence import rightness
@@ -46,13 +46,13 @@ class Sight:
     """The view that was decided on, what the pass with it found, and the reasons."""
 
     view: View
-    looked: Survey
+    looked: Extraction
     reasons: tuple[Reason, ...]
 
 
 def settle(
-    look: Callable[[View], Survey],
-    looked: Survey,
+    look: Callable[[View], Extraction],
+    looked: Extraction,
     backbone: Backbone,
     training: Training,
     choices: Choices,
@@ -72,12 +72,14 @@ def settle(
     wide = replace(view, fit="pad")
     other = replace(look(wide), facts=looked.facts)
     cropped, padded = (_rightness(one, backbone, training, choices) for one in (looked, other))
-    if of_first(lambda: is_better(padded, cropped)):
+    if on_rank_zero(lambda: is_better(padded, cropped)):
         view, looked = wide, other
     return Sight(view, looked, reasons(view, long, padded, cropped))
 
 
-def _rightness(looked: Survey, backbone: Backbone, training: Training, choices: Choices) -> Right:
+def _rightness(
+    looked: Extraction, backbone: Backbone, training: Training, choices: Choices
+) -> Right:
     """Which of the training images come out right, cross-validated with every choice in it."""
     return rightness(
         looked.features[0][list(training.indices)],

@@ -10,43 +10,41 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import backbones
 from regraft.backbones import Backbone, View
-from regraft.data import audit as auditing
 from regraft.data import images
-from regraft.data.audit import Audit
+from regraft.data.audit import Audit, audit, fingerprint
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts
 from regraft.data.readers.known import NONE, with_groups
 from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
-from regraft.distributed import each, of_first, rank, rows_of_all, together, world_size
+from regraft.distributed import (
+    all_gather,
+    all_gather_rows,
+    on_all_ranks,
+    on_rank_zero,
+    rank,
+    world_size,
+)
 from regraft.errors import DataError, UsageError
 from regraft.features import engines, norm_shift
 from regraft.features.cache import Store, default_folder
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
 from regraft.features.engines import Engine, Pixels
-from regraft.features.engines import store as trunks
-from regraft.features.extract import Choose, Read, Survey, survey
+from regraft.features.engines.store import home, key, recall
+from regraft.features.extract import Choose, Extraction, Read, extract
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import Training, settle
+from regraft.run.pretrained import Pretrained
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 SHIFT_SAMPLE = 64
 """Training images that the channel statistics are measured on."""
 
 Progress = Callable[[int, int], None]
 """Called with the images done and the images there are."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """A backbone's record, and a way to build it, which the cached path never takes."""
-
-    backbone: Backbone
-    build: Callable[[], "nn.Module"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class Measured:
     """
 
     dataset: Dataset
-    network: Network
+    network: Pretrained
     audit: Audit
     split: Split
     fingerprint: str
@@ -89,29 +87,9 @@ class Measured:
         return self
 
 
-def open_network(
-    backbone: "str | Network", weights: str | os.PathLike[str] | None = None
-) -> "Network":
-    """A backbone by name. A bundled one is not built before something needs it.
-
-    Raises:
-        BackboneError: there is none of that name, or its weights cannot be had.
-    """
-    if isinstance(backbone, Network):
-        return backbone
-    if backbone in backbones.names() and weights is None:
-        record = backbones.get(backbone)
-        backbones.weights_file(record)
-        return Network(record, lambda: _built(record))
-    from regraft.networks import build as networks
-
-    record, module = networks.load(backbone, None if weights is None else Path(weights))
-    return Network(record, lambda: module)
-
-
 def measure(
     dataset: Dataset,
-    network: Network,
+    network: Pretrained,
     choices: Choices,
     *,
     augment: bool = False,
@@ -136,9 +114,9 @@ def measure(
     started, folder = time.perf_counter(), cache_folder(cache)
     network = as_chosen(network, choices)
     with Store.open(folder) as store:
-        passes: list[tuple[Survey, str]] = []
+        passes: list[tuple[Extraction, str]] = []
 
-        def look(view: View) -> Survey:
+        def look(view: View) -> Extraction:
             views = [view, *([replace(view, mirror=True)] if augment else [])]
             every = look_at if world_size() == 1 else _look_together
             passes.append(every(dataset, network, views, store, progress, asked))
@@ -148,36 +126,36 @@ def measure(
 
         def parted() -> tuple[Audit, Split, Split | None, float]:
             start = time.perf_counter()
-            audit = auditing.audit(
+            found = audit(
                 dataset,
                 looked.facts,
                 strict=strict,
                 near_copies=choices.near_copies,
                 series=choices.group_by != NONE,
             )
-            sides = split(dataset, audit, test_fraction=choices.test_fraction, seed=choices.seed)
-            small = each_once(dataset, audit, sides, choices.test_fraction)
-            never = untested(dataset, audit, small or sides)
-            audit = replace(audit, warnings=(*audit.warnings, *never))
-            return audit, sides, small, time.perf_counter() - start
+            sides = split(dataset, found, test_fraction=choices.test_fraction, seed=choices.seed)
+            small = each_once(dataset, found, sides, choices.test_fraction)
+            never = untested(dataset, found, small or sides)
+            found = replace(found, warnings=(*found.warnings, *never))
+            return found, sides, small, time.perf_counter() - start
 
-        audit, sides, small, audited = of_first(parted)
-        kept, train = np.asarray(audit.kept), [audit.kept[i] for i in sides.train]
-        classes = tuple(sorted({dataset.items[i].label for i in audit.kept}))
+        used, sides, small, audited = on_rank_zero(parted)
+        kept, train = np.asarray(used.kept), [used.kept[i] for i in sides.train]
+        classes = tuple(sorted({dataset.items[i].label for i in used.kept}))
         place = {name: n for n, name in enumerate(classes)}
-        labels = np.asarray([place[dataset.items[i].label] for i in audit.kept], np.intp)
-        training = Training(train, labels[sides.train], audit.groups[sides.train])
+        labels = np.asarray([place[dataset.items[i].label] for i in used.kept], np.intp)
+        training = Training(train, labels[sides.train], used.groups[sides.train])
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = seeing(network, sight.view), sight.looked
-        shift = of_first(lambda: shift_of(dataset, looked.facts, train, network, store))
+        shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store))
         store.prune()
     warn_of_another(network.backbone, folder, wish, passes[0][1])
     return Measured(
         dataset=dataset,
         network=network,
-        audit=audit,
+        audit=used,
         split=sides,
-        fingerprint=auditing.fingerprint(dataset, audit, looked.facts),
+        fingerprint=fingerprint(dataset, used, looked.facts),
         classes=classes,
         labels=labels,
         features=looked.features[0][kept],
@@ -198,7 +176,7 @@ def measure(
     )
 
 
-def speed_of(looked: Survey, engine: str, backbone: Backbone, folder: Path) -> float:
+def speed_of(looked: Extraction, engine: str, backbone: Backbone, folder: Path) -> float:
     """Images/s of an engine: in this pass, else as measured when it was chosen on this machine.
 
     Neither reading and decoding the images is in it, nor what the cache knew of them. 0 where
@@ -206,18 +184,18 @@ def speed_of(looked: Survey, engine: str, backbone: Backbone, folder: Path) -> f
     """
     if looked.engine_speed is not None:
         return looked.engine_speed
-    known = trunks.recall(trunks.home(folder, backbone))
+    known = recall(home(folder, backbone))
     measured = [one for one in known.candidates if one.name == engine] if known else []
     whole = looked.squares / looked.engine_seconds if looked.squares else 0.0
     return measured[0].images_per_second or whole if measured else whole
 
 
-def seeing(network: Network, view: View) -> Network:
+def seeing(network: Pretrained, view: View) -> Pretrained:
     """The same network with another view of the images."""
     return replace(network, backbone=replace(network.backbone, view=view))
 
 
-def as_chosen(network: Network, choices: Choices) -> Network:
+def as_chosen(network: Pretrained, choices: Choices) -> Pretrained:
     """The network with the view of the plan that is followed, or with the fit that is asked for."""
     if choices.view is not None:
         return seeing(network, choices.view)
@@ -228,12 +206,12 @@ def as_chosen(network: Network, choices: Choices) -> Network:
 
 def look_at(
     dataset: Dataset,
-    network: Network,
+    network: Pretrained,
     views: Sequence[View],
     store: Store,
     progress: Progress,
     asked: Asked = ANY,
-) -> tuple[Survey, str]:
+) -> tuple[Extraction, str]:
     """The pass over the images in one process, and the name of the engine that ran it."""
     record, folder = network.backbone, store.folder
     known = engines.remembered(record, folder, build=network.build, **asked.words)
@@ -243,7 +221,7 @@ def look_at(
         chosen.append(engine_for(record, network.build, pixels, folder, asked))
         return chosen[-1]
 
-    looked = survey(
+    looked = extract(
         dataset.read,
         len(dataset.items),
         views,
@@ -257,7 +235,7 @@ def look_at(
     return looked, chosen[0].name if chosen else ""
 
 
-def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
+def _check_processes(dataset: Dataset, network: Pretrained, asked: object) -> None:
     """Refuse before the work what processes cannot share."""
     if world_size() == 1:
         return
@@ -271,7 +249,7 @@ def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
         f"{item.path}\t{item.label}\t{item.split}\t{item.group}" for item in dataset.items
     )
     digest = images.digest(f"{network.backbone.weights.sha256} {asked}\n{listed}".encode())
-    if len(set(together(digest))) > 1:
+    if len(set(all_gather(digest))) > 1:
         raise DataError(
             "The processes were not started with the same images, weights and options.",
             ["Give every machine the same command, and a DATA folder with the same content."],
@@ -280,12 +258,12 @@ def _check_processes(dataset: Dataset, network: Network, asked: object) -> None:
 
 def _look_together(
     dataset: Dataset,
-    network: Network,
+    network: Pretrained,
     views: Sequence[View],
     store: Store,
     progress: Progress,
     asked: Asked = ANY,
-) -> tuple[Survey, str]:
+) -> tuple[Extraction, str]:
     """The pass shared by all processes, and the name of the engine that ran it."""
     record, build, start = network.backbone, network.build, time.perf_counter()
     engine = same_engine(dataset, record, build, store.folder, asked=asked)
@@ -315,11 +293,11 @@ def shared_survey(
     store: Store | None = None,
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = lambda done, total: None,
-) -> Survey:
-    """:func:`regraft.features.extract.survey` shared by all processes, which all get everything."""
+) -> Extraction:
+    """Run the pass of :mod:`regraft.features.extract` by all processes; all get all of it."""
     own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
-    looked = each(
-        lambda: survey(
+    looked = on_all_ranks(
+        lambda: extract(
             lambda i: read(own[i]),
             len(own),
             views,
@@ -332,14 +310,14 @@ def shared_survey(
         )
     )
     counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
-    parts = together((looked.facts, counts, looked.busy, looked.opening[1]))
+    parts = all_gather((looked.facts, counts, looked.busy, looked.opening[1]))
     facts: dict[int, Facts] = {}
     for place, (some, *_) in enumerate(parts):
         facts |= zip(range(place, count, world), some, strict=True)
     computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
-    return Survey(
+    return Extraction(
         facts=tuple(facts[i] for i in range(count)),
-        features=tuple(rows_of_all(rows, count) for rows in looked.features),
+        features=tuple(all_gather_rows(rows, count) for rows in looked.features),
         computed=computed,
         seconds=time.perf_counter() - start,
         busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
@@ -366,27 +344,25 @@ def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
 
 
 def shift_of(
-    dataset: Dataset, facts: Sequence[Facts], train: Sequence[int], network: Network, store: Store
+    dataset: Dataset,
+    facts: Sequence[Facts],
+    train: Sequence[int],
+    network: Pretrained,
+    store: Store,
 ) -> tuple[float, ...] | None:
     """Distance of each stage's channel statistics from the source's, on some training images."""
     picked = train[:: max(len(train) // SHIFT_SAMPLE, 1)][:SHIFT_SAMPLE]
     name = images.digest("".join(facts[i].digest for i in picked).encode())
-    space = f"{trunks.key(network.backbone)}-{network.backbone.view.key}-shift"
+    space = f"{key(network.backbone)}-{network.backbone.view.key}-shift"
     known = store.features(space, [name]).get(name)
     if known is None:
         pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
         stack = np.stack([made[0] for made in pixels if made is not None])
-        home = trunks.home(store.folder, network.backbone)
-        found = norm_shift.look(stack, network.backbone, home, network.build)
+        trunks = home(store.folder, network.backbone)
+        found = norm_shift.look(stack, network.backbone, trunks, network.build)
         known = np.asarray(found or (), np.float16)
         store.put_features(space, {name: known})
     return tuple(float(value) for value in known) or None
-
-
-def _built(record: Backbone) -> "nn.Module":
-    from regraft.networks import build as networks
-
-    return networks.build(record)
 
 
 def cache_folder(given: str | os.PathLike[str] | None) -> Path:

@@ -21,7 +21,7 @@ def place_of(run: Path) -> Path:
     return run.with_name(f"{run.name}.unfinished")
 
 
-def check(run: Path, *, resume: bool, overwrite: bool) -> None:
+def check_resume(run: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse before the work what :func:`begin` would refuse after the images were looked at.
 
     Raises:

@@ -20,11 +20,11 @@ from regraft.run.measure import Measured
 if TYPE_CHECKING:
     from regraft.finetune import Trained
 
-Tell = Callable[[Mapping[str, object]], None]
+OnEvent = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class Candidate:
     """A candidate: what it is, and its probabilities ``[n, C]`` for the validation images."""
 
     name: str
@@ -42,7 +42,7 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class ValidationSet:
     """What all candidates are held to.
 
     ``rows`` are the training images' places in ``measured``; ``train`` and ``val`` part them.
@@ -52,7 +52,7 @@ class Setting:
     measured: Measured
     folder: Path
     deadline: float
-    tell: Tell
+    on_event: OnEvent
     train: NDArray[np.intp] = field(init=False)
     val: NDArray[np.intp] = field(init=False)
 
@@ -98,17 +98,17 @@ class Setting:
         ).scaled(plan.evidence.temperature_of(taps))
 
 
-def frozen(setting: Setting) -> Entry:
+def frozen(setting: ValidationSet) -> Candidate:
     """The frozen network, its head fitted without the validation images."""
     start, plan, measured = time.perf_counter(), setting.plan, setting.measured
     head = setting.head(setting.train, plan.taps)
     own = ridge.columns(plan.backbone.widths, plan.taps)
     shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
     case = frozen_case(plan.backbone, plan.taps)
-    return Entry("frozen", case, plan.taps, shares, time.perf_counter() - start)
+    return Candidate("frozen", case, plan.taps, shares, time.perf_counter() - start)
 
 
-def trained(setting: Setting, training: Training) -> Entry:
+def trained(setting: ValidationSet, training: Training) -> Candidate:
     """The network trained by a recipe."""
     from regraft import finetune
 
@@ -133,19 +133,19 @@ def trained(setting: Setting, training: Training) -> Entry:
         cache=measured.cache,
         deadline=setting.deadline,
         later=_later(setting, training),
-        tell=setting.tell,
+        on_event=setting.on_event,
     )
     case = 4 if training.init == "random" or plan.indicated == 4 else 3
-    return Entry(name, case, training.taps, done.shares, done.seconds, training, done)
+    return Candidate(name, case, training.taps, done.shares, done.seconds, training, done)
 
 
-def _later(setting: Setting, training: Training) -> int:
+def _later(setting: ValidationSet, training: Training) -> int:
     """Images that the plan's trainings after this one show at most."""
     after = setting.plan.trainings[setting.plan.trainings.index(training) + 1 :]
     return sum(images_shown(one, len(setting.train), len(setting.val)) for one in after)
 
 
-def beats(entry: Entry, other: Entry, truth: NDArray[np.intp]) -> bool:
+def beats(entry: Candidate, other: Candidate, truth: NDArray[np.intp]) -> bool:
     """Whether an entry is better than another on the validation images by more than noise.
 
     A training that came to nothing beats none.
@@ -166,9 +166,9 @@ def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
     return gain > 0 and gain**2 > differ
 
 
-def winner(
-    entries: Sequence[Entry], truth: NDArray[np.intp], *, insists: bool
-) -> tuple[Entry, str]:
+def select(
+    entries: Sequence[Candidate], truth: NDArray[np.intp], *, insists: bool
+) -> tuple[Candidate, str]:
     """The entry to hand over, and why. ``entries`` run from cheap to dear."""
     best = entries[0]
     for entry in entries[1:]:
@@ -200,7 +200,10 @@ def winner(
 
 
 def record(
-    entries: Sequence[Entry], best: Entry, truth: NDArray[np.intp], groups: NDArray[np.int64]
+    entries: Sequence[Candidate],
+    best: Candidate,
+    truth: NDArray[np.intp],
+    groups: NDArray[np.int64],
 ) -> tuple[Ran, ...]:
     """What ran, for the plan; ``truth`` and ``groups`` are those of the validation images."""
     return tuple(
@@ -219,7 +222,7 @@ def record(
     )
 
 
-def _note(entry: Entry) -> str:
+def _note(entry: Candidate) -> str:
     if entry.trained is None or entry.training is None:
         return ""
     done = entry.trained
@@ -229,9 +232,9 @@ def _note(entry: Entry) -> str:
     return f"{words}; {done.problem}" if done.problem else words
 
 
-def _failed(entry: Entry) -> bool:
+def _failed(entry: Candidate) -> bool:
     return entry.trained is not None and entry.trained.failed
 
 
-def _accuracy(entry: Entry, truth: NDArray[np.intp]) -> float:
+def _accuracy(entry: Candidate, truth: NDArray[np.intp]) -> float:
     return float((entry.shares.argmax(1) == truth).mean())

@@ -28,7 +28,7 @@ def event_log(place: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
         ) from None
     writer = SummaryWriter(str(place / FOLDER))
 
-    def tell(row: Mapping[str, object]) -> None:
+    def on_event(row: Mapping[str, object]) -> None:
         if row.get("step") == "train":
             for name in SCALARS:
                 if name in row:
@@ -37,6 +37,6 @@ def event_log(place: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
             writer.flush()
 
     try:
-        yield tell
+        yield on_event
     finally:
         writer.close()

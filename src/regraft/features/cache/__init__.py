@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from regraft.features.cache import disk, sqlite
 from regraft.features.cache.disk import TRUNKS
 
-__all__ = ["LIMIT", "TRUNKS", "Entry", "Features", "Store", "default_folder"]
+__all__ = ["LIMIT", "TRUNKS", "CacheEntry", "Features", "Store", "default_folder"]
 
 Features = NDArray[np.float16]
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def default_folder(environ: Mapping[str, str]) -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One line of what the cache holds: the values of a space, or a converted network (a trunk)."""
 
     kind: str  # 'images' | 'trunk'
@@ -143,11 +143,11 @@ class Store:
 
     # --- housekeeping ----------------------------------------------------------------------------
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """What the cache holds, the last used first."""
         none: list[tuple[str, int, int, int]] = []
-        found = [Entry("images", *row) for row in self._guarded(sqlite.spaces, none)]
-        found += [Entry("trunk", t.name, 1, t.bytes, t.used) for t in disk.trunks(self.folder)]
+        found = [CacheEntry("images", *row) for row in self._guarded(sqlite.spaces, none)]
+        found += [CacheEntry("trunk", t.name, 1, t.bytes, t.used) for t in disk.trunks(self.folder)]
         return sorted(found, key=lambda entry: (-entry.used, entry.name))
 
     def size(self) -> int:

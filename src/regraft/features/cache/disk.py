@@ -14,7 +14,7 @@ _ABANDONED = 86_400  # s after which an unfinished folder belongs to nobody
 
 
 @dataclass(frozen=True)
-class Trunk:
+class StoredTrunk:
     """A converted network: the name of its folder, its bytes, and when it was last used."""
 
     name: str
@@ -40,13 +40,13 @@ def bytes_under(folder: Path) -> int:
     return total
 
 
-def trunks(folder: Path) -> Iterator[Trunk]:
+def trunks(folder: Path) -> Iterator[StoredTrunk]:
     """The converted networks. A trunk's folder carries the time of its last use."""
     with suppress(OSError):
         for path in sorted((folder / TRUNKS).iterdir()):
             with suppress(OSError):
                 used = path.stat().st_mtime
-                yield Trunk(path.name, bytes_under(path), used)
+                yield StoredTrunk(path.name, bytes_under(path), used)
 
 
 def prune_trunks(folder: Path, limit: int, now: float) -> int:

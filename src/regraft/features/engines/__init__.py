@@ -28,13 +28,13 @@ from regraft.features.engines.base import (
     Agreement,
     Calibration,
     Engine,
+    EngineTrial,
     Features,
     Floats,
-    Measured,
     Pixels,
     features,
 )
-from regraft.features.engines.calibrate import SAMPLE, Sample
+from regraft.features.engines.calibrate import SAMPLE, CalibrationImages
 from regraft.features.engines.preference import ORDER, check_name, is_known
 from regraft.features.engines.store import space
 
@@ -48,12 +48,12 @@ __all__ = [
     "Agreement",
     "Build",
     "Calibration",
+    "CalibrationImages",
     "Engine",
+    "EngineTrial",
     "Features",
     "Floats",
-    "Measured",
     "Pixels",
-    "Sample",
     "check_name",
     "choose",
     "cores",
@@ -109,7 +109,7 @@ def choose(
     if not len(pixels):  # nothing to measure with, and nothing to run
         return _engine(REFERENCE, backbone, folder, taps, build), Calibration(REFERENCE)
     with store.unfinished(folder) as path:
-        sample = Sample(pixels, labels)
+        sample = CalibrationImages(pixels, labels)
         trunk = _trunk(backbone, build, every)
         asked = only or wish
         made = calibrate.calibrate(backbone, trunk(), sample, path / store.GRAPH, asked)
@@ -205,9 +205,9 @@ def _opened(name: str, backbone: Backbone, path: Path, taps: Sequence[int], buil
 
 def _trunk(backbone: Backbone, build: Build, taps: Sequence[int]) -> Build:
     def trunk() -> "nn.Module":
-        from regraft.networks import build as networks
+        from regraft.networks.build import trunk
 
-        return networks.trunk(build(), backbone, taps)
+        return trunk(build(), backbone, taps)
 
     return trunk
 

@@ -61,7 +61,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Measured:
+class EngineTrial:
     """One candidate in a calibration; ``refused`` says why it may not be used, empty if it may.
 
     ``given_up``: it was not measured to the end, for others are before it in the order and faster.
@@ -83,7 +83,7 @@ class Calibration:
     """
 
     chosen: str
-    candidates: tuple[Measured, ...] = ()
+    candidates: tuple[EngineTrial, ...] = ()
     images: int = 0
     seconds: float = 0.0
     provisional: bool = False
@@ -108,9 +108,9 @@ class Calibration:
         return cls(**fields)
 
 
-def _measured(raw: Mapping[str, Any]) -> Measured:
+def _measured(raw: Mapping[str, Any]) -> EngineTrial:
     agreement = raw["agreement"]
-    return Measured(**{**raw, "agreement": Agreement(**agreement) if agreement else None})
+    return EngineTrial(**{**raw, "agreement": Agreement(**agreement) if agreement else None})
 
 
 def columns(rows: Floats, widths: Sequence[int]) -> list[Floats]:

@@ -18,8 +18,8 @@ from regraft.features.engines.base import (
     REFERENCE,
     Calibration,
     Engine,
+    EngineTrial,
     Features,
-    Measured,
     Pixels,
     features,
 )
@@ -39,7 +39,7 @@ _IDENTICAL = 0.99999  # cosine from which an engine may stand in for the referen
 
 
 @dataclass(frozen=True)
-class Sample:
+class CalibrationImages:
     """Real images ``[n, S, S, 3]``, and their classes as numbers where they are known."""
 
     pixels: Pixels
@@ -53,13 +53,17 @@ class _Trial:
     backbone: Backbone
     trunk: "nn.Module"
     graph: Path
-    sample: Sample
+    sample: CalibrationImages
     reference: Features
     only: str | None
 
 
 def calibrate(
-    backbone: Backbone, trunk: "nn.Module", sample: Sample, path: Path, only: str | None = None
+    backbone: Backbone,
+    trunk: "nn.Module",
+    sample: CalibrationImages,
+    path: Path,
+    only: str | None = None,
 ) -> Calibration:
     """Measure the reference and every candidate, and choose among those that agree.
 
@@ -75,7 +79,7 @@ def calibrate(
     sample = replace(sample, pixels=sample.pixels[:SAMPLE])
     speed, reference = _run(engine, sample.pixels[: _enough(backbone)])
     trial = _Trial(backbone, trunk, path, sample, reference, only)
-    measured = [Measured(REFERENCE, speed)]
+    measured = [EngineTrial(REFERENCE, speed)]
     for measure in (_measure_cuda, _measure_graphs, _measure_cpu, _measure_wanted):
         measured += measure(trial, measured)
     measured = _confirmed(trial, measured)
@@ -96,14 +100,14 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     start, size = time.perf_counter(), backbone.view.size
     coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, 3), np.uint8)
     places = np.arange(size) * 8 // size
-    sample = Sample(coarse[:, places][:, :, places])
+    sample = CalibrationImages(coarse[:, places][:, :, places])
     engine = torch_engine.Eager(REFERENCE, lambda: trunk, backbone)
     speed, reference = _run(engine, sample.pixels)
     trial = _Trial(backbone, trunk, path, sample, reference, None)
-    measured = [Measured(REFERENCE, speed)]
+    measured = [EngineTrial(REFERENCE, speed)]
     unfit = _convert(trial)
     full = (
-        Measured(openvino_engine.FULL, refused=unfit)
+        EngineTrial(openvino_engine.FULL, refused=unfit)
         if unfit
         else _measure(openvino_engine.FULL, trial, measured)
     )
@@ -112,7 +116,7 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     return Calibration(chosen, tuple(measured), len(coarse), seconds, provisional=True)
 
 
-def _confirmed(trial: _Trial, measured: Sequence[Measured]) -> list[Measured]:
+def _confirmed(trial: _Trial, measured: Sequence[EngineTrial]) -> list[EngineTrial]:
     """The same, measured again where the first in order would not be chosen.
 
     Other programs can only slow an engine down, so the highest of its speeds is the true one.
@@ -124,7 +128,7 @@ def _confirmed(trial: _Trial, measured: Sequence[Measured]) -> list[Measured]:
     return list(measured)
 
 
-def _again(one: Measured, trial: _Trial) -> Measured:
+def _again(one: EngineTrial, trial: _Trial) -> EngineTrial:
     """Measured once more: the higher speed counts."""
     engine = _open(one.name, trial)
     features(engine, trial.sample.pixels[:1])
@@ -143,28 +147,28 @@ def _run(engine: Engine, pixels: Pixels) -> tuple[float, Features]:
     return max(speeds), np.concatenate(rows)
 
 
-def _measure_cuda(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+def _measure_cuda(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTrial]:
     return [_measure(name, trial, before) for name in CUDA]
 
 
-def _measure_cpu(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+def _measure_cpu(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTrial]:
     if preference.best(before).images_per_second > _NEVER * before[0].images_per_second:
         why = f"not measured: another is {_NEVER} times as fast as the reference, torch never is"
-        return [Measured(n, refused=why, given_up=True) for n in CPU if n != trial.only]
-    found: list[Measured] = []
+        return [EngineTrial(n, refused=why, given_up=True) for n in CPU if n != trial.only]
+    found: list[EngineTrial] = []
     for name in CPU:
         found.append(_measure(name, trial, [*before, *found]))
     return found
 
 
-def _measure_wanted(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+def _measure_wanted(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTrial]:
     """The one that is asked for, where the search went past it."""
     if trial.only is None or any(one.name == trial.only for one in before):
         return []
     return [_measure(trial.only, trial, before)]
 
 
-def _measure_graphs(trial: _Trial, before: Sequence[Measured]) -> list[Measured]:
+def _measure_graphs(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTrial]:
     """OpenVINO in float32, in bfloat16, and in bfloat16 after as few exact stages as will do.
 
     bfloat16 errs most in the first layers, where an even area of an image takes the same error at
@@ -173,7 +177,8 @@ def _measure_graphs(trial: _Trial, before: Sequence[Measured]) -> list[Measured]
     unfit = _convert(trial)
     if unfit:
         return [
-            Measured(name, refused=unfit) for name in (openvino_engine.HALF, openvino_engine.FULL)
+            EngineTrial(name, refused=unfit)
+            for name in (openvino_engine.HALF, openvino_engine.FULL)
         ]
     found = [_measure(openvino_engine.FULL, trial, before)]
     trial = _with_more_images(trial, found[0])
@@ -188,7 +193,7 @@ def _measure_graphs(trial: _Trial, before: Sequence[Measured]) -> list[Measured]
     return found
 
 
-def _with_more_images(trial: _Trial, full: Measured) -> _Trial:
+def _with_more_images(trial: _Trial, full: EngineTrial) -> _Trial:
     """The trial on the whole sample: OpenVINO in float32 stands in for the reference.
 
     Only where it gives the same features on the images that the reference ran.
@@ -211,7 +216,7 @@ def _convert(trial: _Trial) -> str:
     return ""
 
 
-def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
+def _measure(name: str, trial: _Trial, before: Sequence[EngineTrial]) -> EngineTrial:
     """Measure one candidate; torch on the CPU not to the end where it cannot be chosen.
 
     Whatever a library raises on the way is a reason to refuse it, never the end of the run.
@@ -221,12 +226,12 @@ def _measure(name: str, trial: _Trial, before: Sequence[Measured]) -> Measured:
         if objection := (
             openvino_engine if openvino_engine.is_graph(name) else torch_engine
         ).objection(name):
-            return Measured(name, refused=objection)
+            return EngineTrial(name, refused=objection)
         engine = _open(name, trial)
         features(engine, trial.sample.pixels[:1])  # the first call opens, compiles, allocates
         return _judge(name, engine, trial, hopeless)
     except Exception as error:
-        return Measured(name, refused=_in_words(error))
+        return EngineTrial(name, refused=_in_words(error))
 
 
 def _open(name: str, trial: _Trial) -> Engine:
@@ -235,7 +240,7 @@ def _open(name: str, trial: _Trial) -> Engine:
     return torch_engine.Eager(name, lambda: trial.trunk, trial.backbone)
 
 
-def _judge(name: str, engine: Engine, trial: _Trial, hopeless: float) -> Measured:
+def _judge(name: str, engine: Engine, trial: _Trial, hopeless: float) -> EngineTrial:
     """Run the images; compare the features unless the first call tells that it is too slow."""
     speed, rows = 0.0, []
     for block, some in _blocks(engine, trial.sample.pixels[: len(trial.reference)]):
@@ -243,11 +248,11 @@ def _judge(name: str, engine: Engine, trial: _Trial, hopeless: float) -> Measure
         rows.append(some)
         if speed < hopeless:
             why = "less than half as fast as another"
-            return Measured(name, speed, refused=why, given_up=True)
+            return EngineTrial(name, speed, refused=why, given_up=True)
     widths, labels = trial.backbone.widths, trial.sample.labels
     labels = None if labels is None else labels[: len(trial.reference)]
     found = agreement.compare(trial.reference, np.concatenate(rows), widths, labels)
-    return Measured(name, speed, found, agreement.objection(found))
+    return EngineTrial(name, speed, found, agreement.objection(found))
 
 
 def _blocks(engine: Engine, pixels: Pixels) -> Iterator[tuple[float, Features]]:

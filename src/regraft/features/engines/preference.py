@@ -8,7 +8,7 @@ other weights. An engine is left for another only where that one is clearly fast
 from collections.abc import Sequence
 
 from regraft.errors import UsageError
-from regraft.features.engines.base import REFERENCE, Measured
+from regraft.features.engines.base import REFERENCE, EngineTrial
 
 CUDA = ("cuda-fp16", "cuda-bf16", "cuda-fp32")
 HALF = "openvino-bf16"
@@ -57,29 +57,29 @@ def check_name(name: str) -> None:
         raise UsageError(f"There is no engine named {name!r}.", [f"There are {names}."])
 
 
-def best(measured: Sequence[Measured]) -> Measured:
+def best(measured: Sequence[EngineTrial]) -> EngineTrial:
     """The first in order among those that may be used, unless another is clearly faster."""
     usable = sorted((one for one in measured if not one.refused), key=_rank)
     fastest = max(one.images_per_second for one in usable)
     return next(one for one in usable if one.images_per_second * MARGIN >= fastest)
 
 
-def contested(measured: Sequence[Measured]) -> bool:
+def contested(measured: Sequence[EngineTrial]) -> bool:
     """Whether another than the first in order would be chosen, which a disturbance could cause."""
     return best(measured).name != min((m for m in measured if not m.refused), key=_rank).name
 
 
-def hopeless(name: str, before: Sequence[Measured]) -> float:
+def hopeless(name: str, before: Sequence[EngineTrial]) -> float:
     """The images/s below which an engine need not be measured to the end.
 
     Half of what one has that is preferred to it: a fourth of what it would be chosen with. 0 where
     it is the preferred one.
     """
     kept = best(before)
-    return kept.images_per_second / 2 if _rank(kept) < _rank(Measured(name)) else 0.0
+    return kept.images_per_second / 2 if _rank(kept) < _rank(EngineTrial(name)) else 0.0
 
 
-def _rank(one: Measured) -> tuple[int, int]:
+def _rank(one: EngineTrial) -> tuple[int, int]:
     """Its place in the order."""
     depth = exact_to(one.name)
     return ORDER.index(HALF if depth >= 0 else one.name), depth

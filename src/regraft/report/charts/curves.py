@@ -85,7 +85,7 @@ def _together(frame: Frame, taps: Sequence[int], accuracy: float) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class TrainingCurve:
     """One candidate's epochs as the log has them."""
 
     name: str
@@ -95,7 +95,7 @@ class Candidate:
     """On the validation images; empty where none were looked at."""
 
 
-def trained(log: Sequence[Mapping[str, object]]) -> list[Candidate]:
+def trained(log: Sequence[Mapping[str, object]]) -> list[TrainingCurve]:
     """The candidates that a log tells of, in the order in which they began."""
     rows: dict[str, dict[float, Mapping[str, object]]] = {}
     for row in log:
@@ -104,10 +104,10 @@ def trained(log: Sequence[Mapping[str, object]]) -> list[Candidate]:
     return [_candidate(name, epochs) for name, epochs in rows.items()]
 
 
-def _candidate(name: str, rows: Mapping[float, Mapping[str, object]]) -> Candidate:
+def _candidate(name: str, rows: Mapping[float, Mapping[str, object]]) -> TrainingCurve:
     epochs = sorted(rows)
     judged = [_number(rows[epoch].get("validation_accuracy")) for epoch in epochs]
-    return Candidate(
+    return TrainingCurve(
         name,
         tuple(epochs),
         tuple(_number(rows[epoch].get("loss")) or 0.0 for epoch in epochs),
@@ -122,7 +122,7 @@ def _number(value: object) -> float | None:
         return None
 
 
-def loss_curve(candidates: Sequence[Candidate]) -> str:
+def loss_curve(candidates: Sequence[TrainingCurve]) -> str:
     """Loss on the training images, epoch by epoch."""
     most = max(max(one.loss) for one in candidates) or 1.0
     marks = ticks(0.0, most)
@@ -133,7 +133,7 @@ def loss_curve(candidates: Sequence[Candidate]) -> str:
     return _curves(frame, parts, drawn, f"Training loss by epoch: {ends}.")
 
 
-def accuracy_curve(candidates: Sequence[Candidate]) -> str:
+def accuracy_curve(candidates: Sequence[TrainingCurve]) -> str:
     """Accuracy on the validation images, epoch by epoch; '' where none were looked at."""
     judged = [one if one.accuracy else None for one in candidates]
     seen = [one for one in judged if one is not None]
@@ -148,7 +148,7 @@ def accuracy_curve(candidates: Sequence[Candidate]) -> str:
     return _curves(frame, parts, drawn, f"Validation accuracy by epoch: {best}.")
 
 
-def _epochs(candidates: Sequence[Candidate], ys: tuple[float, float]) -> Frame:
+def _epochs(candidates: Sequence[TrainingCurve], ys: tuple[float, float]) -> Frame:
     last = max(one.epochs[-1] for one in candidates)
     return Frame((1.0, max(last, 2.0)), ys, foot=44)
 

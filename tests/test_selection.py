@@ -18,13 +18,15 @@ from torch.nn.functional import cross_entropy
 from pictures import in_memory
 from regraft import Result, finetune
 from regraft.finetune import Row, Trained, loop
-from regraft.networks.surgery import Network as Cut
+from regraft.networks.surgery import TransferNetwork as Cut
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.run import api, measure
-from regraft.run.execute import Work
-from regraft.run.measure import Measured, Network
-from regraft.run.selection import Entry, Setting, beats, frozen, record, winner
+from regraft.run.draft import draft
+from regraft.run.execute import RunState
+from regraft.run.measure import Measured
+from regraft.run.pretrained import Pretrained
+from regraft.run.selection import Candidate, ValidationSet, beats, frozen, record, select
 from scenes import KINDS, scene
 from smallnet import SIZE, small
 from smallnet import record as small_record
@@ -35,10 +37,10 @@ CHOICES = Choices(case=3, seed=3)
 # ---- who wins
 
 
-def entry(name: str, right: Sequence[bool], trained: Trained | None = None) -> Entry:
+def entry(name: str, right: Sequence[bool], trained: Trained | None = None) -> Candidate:
     """An entry that gets these images of class 0 right."""
     shares = np.array([[0.8, 0.2] if hit else [0.3, 0.7] for hit in right])
-    return Entry(name, 1 if trained is None else 3, (0,), shares, 1.0, None, trained)
+    return Candidate(name, 1 if trained is None else 3, (0,), shares, 1.0, None, trained)
 
 
 def made(problem: str = "", epochs: int = 3) -> Trained:
@@ -56,14 +58,14 @@ def test_the_dearer_one_wins_by_more_than_noise_only() -> None:
     cheap, dear, best = entry("frozen", hits(80)), entry("b", hits(81)), entry("c", hits(90))
     assert not beats(dear, cheap, TRUTH)
     assert beats(best, cheap, TRUTH)
-    assert winner([cheap, dear], TRUTH, insists=False)[0] is cheap
-    assert winner([cheap, dear, best], TRUTH, insists=False)[0] is best
-    assert winner([cheap], TRUTH, insists=False) == (cheap, "There was no other candidate.")
+    assert select([cheap, dear], TRUTH, insists=False)[0] is cheap
+    assert select([cheap, dear, best], TRUTH, insists=False)[0] is best
+    assert select([cheap], TRUTH, insists=False) == (cheap, "There was no other candidate.")
 
 
 def test_what_was_asked_for_is_handed_over_with_what_it_costs() -> None:
     cheap, dear = entry("frozen", hits(90)), entry("fine-tuned", hits(70), made())
-    best, why = winner([cheap, dear], TRUTH, insists=True)
+    best, why = select([cheap, dear], TRUTH, insists=True)
     assert best is dear
     assert "90.0%" in why
     assert "70.0%" in why
@@ -74,13 +76,13 @@ def test_a_training_that_came_to_nothing_is_never_handed_over() -> None:
     cheap = entry("frozen", hits(50))
     failed = entry("fine-tuned", hits(99), made("the loss is no longer a number", epochs=0))
     for insists in (False, True):
-        best, why = winner([cheap, failed], TRUTH, insists=insists)
+        best, why = select([cheap, failed], TRUTH, insists=insists)
         assert best is cheap
         assert why
-    assert "no longer a number" in winner([cheap, failed], TRUTH, insists=True)[1]
+    assert "no longer a number" in select([cheap, failed], TRUTH, insists=True)[1]
     late = entry("fine-tuned", hits(99), made("out of time", epochs=2))
-    assert winner([cheap, late], TRUTH, insists=False)[0] is late
-    assert winner([cheap, failed, late], TRUTH, insists=True)[0] is late
+    assert select([cheap, late], TRUTH, insists=False)[0] is late
+    assert select([cheap, failed, late], TRUTH, insists=True)[0] is late
 
 
 @given(
@@ -90,7 +92,7 @@ def test_a_training_that_came_to_nothing_is_never_handed_over() -> None:
 def test_the_winner_is_one_of_them_and_is_marked(rows: list[list[bool]], insists: bool) -> None:
     truth = np.zeros(9, np.intp)
     entries = [entry(str(i), row, made() if i else None) for i, row in enumerate(rows)]
-    best, why = winner(entries, truth, insists=insists and len(entries) > 1)
+    best, why = select(entries, truth, insists=insists and len(entries) > 1)
     assert why
     ran = record(entries, best, truth, np.arange(len(truth)))
     assert [one.handed_over for one in ran] == [one is best for one in entries]
@@ -107,14 +109,14 @@ def test_the_winner_is_one_of_them_and_is_marked(rows: list[list[bool]], insists
 @pytest.fixture(scope="module")
 def measured() -> Measured:
     files = {f"{kind}/{i:03}.png": scene(kind, i, SIZE) for kind in KINDS for i in range(15)}
-    found = measure.measure(in_memory(files), Network(small_record(), small), CHOICES)
+    found = measure.measure(in_memory(files), Pretrained(small_record(), small), CHOICES)
     return replace(found, small=None)  # all are judged on the held-out images
 
 
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
     """One that was asked to train, briefly."""
-    drafted = api.draft(measured, CHOICES)
+    drafted = draft(measured, CHOICES)
     brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
     assert drafted.insists
     return replace(drafted, trainings=brief)
@@ -137,7 +139,7 @@ def without_numbers(patch: pytest.MonkeyPatch, when: Any = lambda: True) -> None
 
 
 def test_validation_images_are_none_of_those_trained_on(measured: Measured, plan: Plan) -> None:
-    setting = Setting(plan, measured, Path(), float("inf"), lambda row: None)
+    setting = ValidationSet(plan, measured, Path(), float("inf"), lambda row: None)
     assert len(setting.val) == plan.validation > 0
     assert sorted([*setting.train, *setting.val]) == list(range(len(setting.rows)))
     assert not set(setting.rows) & set(measured.split.test)
@@ -155,7 +157,7 @@ def test_all_candidates_diverge(
     without_numbers(monkeypatch)
     told: list[Row] = []
     given = replace(plan, insists=insists)
-    done = api.perform(given, measured, tell=told.append)
+    done = api.perform(given, measured, on_event=told.append)
     assert done.plan.case in (1, 2)
     assert [ran.handed_over for ran in done.plan.ran] == [True, False]
     assert "no longer a number" in done.plan.ran[1].note
@@ -191,7 +193,7 @@ def test_one_bad_step_costs_a_retreat_and_no_more(
     per_epoch = round((plan.train - plan.validation) / one.batch)
     without_numbers(monkeypatch, lambda: next(calls) == 2 * per_epoch)
     told: list[Row] = []
-    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
     said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 2 with the rate 0.00033" in said[0]
@@ -219,7 +221,7 @@ def test_weights_that_break_after_the_last_look_are_never_kept(
 
     monkeypatch.setattr(loop, "_step", spoils)
     told: list[Row] = []
-    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
     said = [str(row["what"]) for row in told if "step" not in row]
     assert len(said) == 1
     assert "back to epoch 1 " in said[0]
@@ -253,7 +255,7 @@ def test_how_far_an_epoch_is_goes_to_the_watcher_and_not_into_the_log(
     monkeypatch.setattr(loop, "PULSE", -1.0)
     one = replace(plan.trainings[0], rates=(1e-3,), epochs=2, refit=False, patience=9)
     told: list[Row] = []
-    done = api.perform(replace(plan, trainings=(one,)), measured, tell=told.append)
+    done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
     steps = round((plan.train - plan.validation) / one.batch)
     pulses = [row for row in told if row.get("step") == "pulse"]
     assert [(row["epoch"], row["done"], row["steps"]) for row in pulses] == [
@@ -268,9 +270,9 @@ def test_a_budget_leaves_time_to_judge_the_held_out_images(
     seconds: float, measured: Measured, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as training on as many would take, but at most a fifth; and a fiftieth to write."""
-    assert Work(plan, measured, tmp_path).setting.deadline == float("inf")
+    assert RunState(plan, measured, tmp_path).setting.deadline == float("inf")
     monkeypatch.setattr(finetune, "speed_of", lambda *given: plan.test / seconds)
-    work = Work(replace(plan, budget=1000.0), measured, tmp_path)
+    work = RunState(replace(plan, budget=1000.0), measured, tmp_path)
     gone = time.perf_counter() - measured.started
     left = work.setting.deadline - time.monotonic()
     assert left == pytest.approx(1000 - 20 - min(seconds, 200) - gone, abs=19)

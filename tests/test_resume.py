@@ -9,13 +9,15 @@ import pytest
 from pictures import in_memory
 from regraft import Result, finetune
 from regraft.errors import RunError
-from regraft.finetune.candidate import Row
+from regraft.finetune.state import Row
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results.files import FILES, PAGE
 from regraft.run import api, measure, resume
-from regraft.run.measure import Measured, Network
+from regraft.run.draft import draft
+from regraft.run.measure import Measured
+from regraft.run.pretrained import Pretrained
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
 from smallrace import same_state, untimed
@@ -30,12 +32,12 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def measured() -> Measured:
     files = {f"{kind}/{i:03}.png": scene(kind, i, SIZE) for kind in KINDS for i in range(15)}
-    return measure.measure(in_memory(files), Network(record(), small), CHOICES)
+    return measure.measure(in_memory(files), Pretrained(record(), small), CHOICES)
 
 
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
-    drafted = api.draft(measured, CHOICES)
+    drafted = draft(measured, CHOICES)
     brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
     return replace(drafted, trainings=brief)
 
@@ -56,7 +58,7 @@ def killed(plan: Plan, measured: Measured, out: Path, rows: int = 2) -> None:
 
     api.check_out(out)
     with pytest.raises(Killed):
-        api.carry_out(plan, measured, out=out, tell=kill)
+        api.carry_out(plan, measured, out=out, on_event=kill)
 
 
 def refusal(call: Any, *arguments: Any, **options: Any) -> str:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 import smallnet
 from known import KNOWN, Case, case, described
 from regraft.errors import BackboneError
-from regraft.finetune.activation_cache import CHUNK, Border
-from regraft.networks.split import Back, Front, split
-from regraft.networks.surgery import Network, operate
+from regraft.finetune.activation_cache import CHUNK, ActivationCache
+from regraft.networks.split import FrozenPart, TrainedPart, split
+from regraft.networks.surgery import TransferNetwork, operate
 
 CLASSES = 3
 
@@ -25,7 +25,7 @@ def small() -> Case:
     return Case(smallnet.record(), smallnet.small(), images)
 
 
-def partly(it: Case, first: int, taps: list[int] | None = None) -> Network:
+def partly(it: Case, first: int, taps: list[int] | None = None) -> TransferNetwork:
     """A network that is trained from a stage on, reading one tap on each side of the border."""
     last = len(it.backbone.stages) - 1
     names = [stage.name for stage in it.backbone.stages[:first]]
@@ -48,7 +48,7 @@ def borders(it: Case) -> list[int]:
 
 
 def learned(
-    network: Network, run: Callable[[Tensor], Tensor], images: Tensor
+    network: TransferNetwork, run: Callable[[Tensor], Tensor], images: Tensor
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Logits in training mode, gradients by name, and the state afterwards."""
     network.zero_grad()
@@ -85,7 +85,7 @@ def test_a_split_network_is_the_whole_one(known: Case) -> None:
         assert all(torch.equal(one, two) for one, two in zip([value, *taps], seen, strict=True))
 
 
-def again(back: Back, value: Tensor, taps: list[Tensor], images: Tensor) -> Tensor:
+def again(back: TrainedPart, value: Tensor, taps: list[Tensor], images: Tensor) -> Tensor:
     logits: Tensor = back(value, taps)
     return logits
 
@@ -93,7 +93,7 @@ def again(back: Back, value: Tensor, taps: list[Tensor], images: Tensor) -> Tens
 def test_the_back_trains_the_network_and_keeps_its_policy() -> None:
     it = small()
     network = partly(it, 1, [2])
-    network.held |= {"two.1"}
+    network.eval_modules |= {"two.1"}
     both = split(network, "two", it.backbone)
     assert both is not None
     front, back = both
@@ -119,7 +119,7 @@ def test_where_there_is_no_border() -> None:
     it = small()
     names = [stage.name for stage in it.backbone.stages]
 
-    def cut(frozen: Any, taps: list[int]) -> Network:
+    def cut(frozen: Any, taps: list[int]) -> TransferNetwork:
         return operate(it.module, it.backbone, taps=taps, classes=2, frozen=frozen)[0]
 
     assert split(cut(False, [2]), 0, it.backbone) is None  # nothing lies before
@@ -192,7 +192,7 @@ def test_what_is_random_before_the_border_is_not_split_off(how: str) -> None:
 class Counted:
     """A front that counts the images that go through it, and how many went at once."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: FrozenPart) -> None:
         self.front = front
         self.seen: list[int] = []
 
@@ -203,7 +203,7 @@ class Counted:
 
 
 @pytest.fixture(scope="module")
-def front() -> Front:
+def front() -> FrozenPart:
     it = small()
     both = split(partly(it, 2, [0, 1, 2]), 2, it.backbone)
     assert both is not None
@@ -232,10 +232,10 @@ def same(given: tuple[Tensor, list[Tensor]], wanted: tuple[Tensor, list[Tensor]]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_what_is_held_is_what_the_front_gives(front: Front, channels_last: bool) -> None:
+def test_what_is_held_is_what_the_front_gives(front: FrozenPart, channels_last: bool) -> None:
     counted = Counted(front)
     pixels = look(channels_last)
-    border = Border(counted, pixels, 40, mirror=True)
+    border = ActivationCache(counted, pixels, 40, mirror=True)
     wanted = front(pixels(ROWS, FLIPPED))
     assert same(border.batch(ROWS, FLIPPED), wanted)
     assert border.most == 40
@@ -248,8 +248,8 @@ def test_what_is_held_is_what_the_front_gives(front: Front, channels_last: bool)
     assert same(border.batch(ROWS, FLIPPED), wanted)
 
 
-def test_the_bits_do_not_depend_on_who_asked_first(front: Front) -> None:
-    one, two = (Border(front, look(), 40, mirror=False) for _ in range(2))
+def test_the_bits_do_not_depend_on_who_asked_first(front: FrozenPart) -> None:
+    one, two = (ActivationCache(front, look(), 40, mirror=False) for _ in range(2))
     for start in (0, 5, 24):
         one.batch(np.arange(start, start + 16))
     two.batch(np.array([39]))
@@ -259,10 +259,10 @@ def test_the_bits_do_not_depend_on_who_asked_first(front: Front) -> None:
     assert all(torch.equal(a, b) for a, b in zip(taps, others, strict=True))
 
 
-def test_what_is_beyond_the_limit_is_computed_anew(front: Front) -> None:
+def test_what_is_beyond_the_limit_is_computed_anew(front: FrozenPart) -> None:
     for mirror, most in ((False, 19), (True, 9)):
         counted = Counted(front)
-        border = Border(counted, look(), 40, mirror=mirror, held=20 * EACH - 1)
+        border = ActivationCache(counted, look(), 40, mirror=mirror, held=20 * EACH - 1)
         flipped = FLIPPED & mirror
         for again in (False, True):
             counted.seen.clear()
@@ -271,13 +271,13 @@ def test_what_is_beyond_the_limit_is_computed_anew(front: Front) -> None:
             assert counted.seen[-1] == beyond
             assert (len(counted.seen) == 1) is again
         assert border.most == most
-    nothing = Border(counted, look(), 40, mirror=True, held=0)
+    nothing = ActivationCache(counted, look(), 40, mirror=True, held=0)
     assert same(nothing.batch(ROWS, FLIPPED), front(look()(ROWS, FLIPPED)))
     assert nothing.most == 0
 
 
-def test_half_the_memory_holds_twice_the_images(front: Front) -> None:
-    border = Border(front, look(), 40, mirror=False, held=10 * EACH, dtype=torch.bfloat16)
+def test_half_the_memory_holds_twice_the_images(front: FrozenPart) -> None:
+    border = ActivationCache(front, look(), 40, mirror=False, held=10 * EACH, dtype=torch.bfloat16)
     value, taps = border.batch(ROWS)
     assert border.most == 20
     assert {one.dtype for one in (value, *taps)} == {torch.float32}
@@ -286,8 +286,8 @@ def test_half_the_memory_holds_twice_the_images(front: Front) -> None:
     assert torch.equal(value, value.bfloat16().float())  # the images beyond are rounded alike
 
 
-def test_a_front_that_gives_half_precision_is_held_as_it_is(front: Front) -> None:
-    border = Border(front, look(), 40, mirror=False)
+def test_a_front_that_gives_half_precision_is_held_as_it_is(front: FrozenPart) -> None:
+    border = ActivationCache(front, look(), 40, mirror=False)
     with torch.autocast("cpu", torch.bfloat16):
         value, _ = border.batch(ROWS)
         wanted, _ = front(look()(ROWS, FLIPPED & False))
@@ -300,13 +300,13 @@ def test_what_was_first_judged_may_then_be_trained_on() -> None:
     both = split(network, 2, it.backbone)
     assert both is not None
     front, back = both
-    border = Border(front, look(), 40, mirror=False)
+    border = ActivationCache(front, look(), 40, mirror=False)
     with torch.inference_mode():
         back(*border.batch(ROWS))
     back.train()(*border.batch(ROWS)).sum().backward()
     assert network.head.weight.grad is not None
 
 
-def test_mirror_images_need_room(front: Front) -> None:
+def test_mirror_images_need_room(front: FrozenPart) -> None:
     with pytest.raises(AssertionError, match="no room for mirror images"):
-        Border(front, look(), 40, mirror=False).batch(ROWS, FLIPPED)
+        ActivationCache(front, look(), 40, mirror=False).batch(ROWS, FLIPPED)

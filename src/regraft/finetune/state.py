@@ -14,36 +14,36 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from regraft.backbones import Backbone
-from regraft.distributed import of_first
+from regraft.distributed import on_rank_zero
 from regraft.finetune import checkpoint
-from regraft.finetune.activation_cache import Border
+from regraft.finetune.activation_cache import ActivationCache
 from regraft.finetune.checkpoint import Checkpoint
-from regraft.finetune.data import Squares
+from regraft.finetune.data import ImageBuffer
 from regraft.finetune.rates import optimizer_of, scaled
 from regraft.networks.split import split
-from regraft.networks.surgery import Network
+from regraft.networks.surgery import TransferNetwork
 from regraft.plan.recipes import Training, steps_of
 
 Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainContext:
     """What all candidates of a race are trained with."""
 
     fabric: Fabric
     channels_last: bool
     backbone: Backbone
     training: Training
-    start: Callable[[], Network]
+    start: Callable[[], TransferNetwork]
     """Gives the network as training starts from it, always the same."""
     depths: Mapping[str, int]
     """Stage of each parameter of the trunk."""
-    squares: Squares
+    squares: ImageBuffer
     """The training images, those for validation included, with room for crops."""
     labels: NDArray[np.intp]
     """Their classes."""
-    judged: Squares
+    judged: ImageBuffer
     """The validation images as the network is to see them."""
     truth: NDArray[np.intp]
     weights: Tensor
@@ -52,8 +52,8 @@ class Job:
     folder: Path
     deadline: float
     """On the clock of :func:`time.monotonic`."""
-    tell: Callable[[Row], None]
-    border: Border | None = None
+    on_event: Callable[[Row], None]
+    border: ActivationCache | None = None
     """What the frozen part of the network gives for the images, where that can be held."""
     later: int = 0
     """Images that are shown at most after this candidate's turn: by other rates, by the second
@@ -63,7 +63,7 @@ class Job:
 
 
 @dataclass(eq=False)
-class Standing:
+class TrainSnapshot:
     """Where a candidate stands, and its best state so far."""
 
     name: str
@@ -84,25 +84,25 @@ class Standing:
 
 
 @dataclass(eq=False, kw_only=True)
-class Candidate(Standing):
+class TrainState(TrainSnapshot):
     """One network in training."""
 
-    network: Network
+    network: TransferNetwork
     wrapped: Any
     """The network as Fabric runs it."""
     optimizer: Any
     average: AveragedModel | None
 
     @property
-    def used(self) -> Network:
+    def used(self) -> TransferNetwork:
         """The network that is judged: the averaged one, where there is one."""
         module = self.network if self.average is None else self.average.module
-        assert isinstance(module, Network)
+        assert isinstance(module, TransferNetwork)
         return module
 
-    def standing(self) -> Standing:
+    def snapshot(self) -> TrainSnapshot:
         """Where it stands, without the network, whose memory the next candidate needs."""
-        return Standing(**{f.name: getattr(self, f.name) for f in fields(Standing)})
+        return TrainSnapshot(**{f.name: getattr(self, f.name) for f in fields(TrainSnapshot)})
 
     def is_sound(self) -> bool:
         """Whether all its weights and buffers are numbers."""
@@ -110,7 +110,7 @@ class Candidate(Standing):
         return bool(torch.stack([t.isfinite().all() for t in tensors]).all())
 
 
-def fresh(job: Job, name: str, rate: float, images: int) -> Candidate:
+def fresh(job: TrainContext, name: str, rate: float, images: int) -> TrainState:
     """A candidate at its start."""
     network = job.start()
     if job.channels_last:
@@ -125,7 +125,7 @@ def fresh(job: Job, name: str, rate: float, images: int) -> Candidate:
     parts = split(network, job.training.trainable_from, job.backbone) if job.border else None
     whole = network if parts is None else parts[1]
     wrapped, prepared = job.fabric.setup(whole, optimizer)
-    return Candidate(
+    return TrainState(
         name=name,
         rate=rate,
         network=network,
@@ -135,13 +135,13 @@ def fresh(job: Job, name: str, rate: float, images: int) -> Candidate:
     )
 
 
-def restored(job: Job, name: str, rate: float, images: int) -> Candidate:
+def restored(job: TrainContext, name: str, rate: float, images: int) -> TrainState:
     """A candidate as its newest sound checkpoint has it; at its start where there is none.
 
     The first process reads it for all: the others may be on machines without it.
     """
     candidate = fresh(job, name, rate, images)
-    point = of_first(lambda: checkpoint.newest(job.folder, name))
+    point = on_rank_zero(lambda: checkpoint.newest(job.folder, name))
     if point is None:
         return candidate
     parts: dict[str, dict[str, Tensor]] = {}
@@ -162,12 +162,12 @@ def restored(job: Job, name: str, rate: float, images: int) -> Candidate:
 _REST = ("epoch", "loss", "accuracy", "best_epoch", "share", "retreats", "micro", "shown", "rows")
 
 
-def keep(job: Job, candidate: Candidate) -> None:
+def keep(job: TrainContext, candidate: TrainState) -> None:
     """Write the checkpoint of an epoch; the first process does."""
-    of_first(lambda: _write(job, candidate))
+    on_rank_zero(lambda: _write(job, candidate))
 
 
-def _write(job: Job, candidate: Candidate) -> None:
+def _write(job: TrainContext, candidate: TrainState) -> None:
     tensors = {f"network/{k}": v for k, v in candidate.network.state_dict().items()}
     if candidate.average is not None:
         tensors |= {f"average/{k}": v for k, v in candidate.average.state_dict().items()}
@@ -203,7 +203,7 @@ def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 @contextmanager
-def seeded(job: Job, candidate: Candidate) -> Iterator[None]:
+def seeded(job: TrainContext, candidate: TrainState) -> Iterator[None]:
     """Seed an epoch's augmentation and dropout; torch's own generator is put back."""
     device = job.fabric.device
     with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):

@@ -102,10 +102,10 @@ def test_processes_meet(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
     _, both = exchanged
     assert [found["each"] for found in both] == [0, 1]
     for found in both:
-        assert found["of_first"] == 0
+        assert found["on_rank_zero"] == 0
         assert found["together"] == [0, 1]
-        assert found["any_of"] == [True, False]
-        assert found["sum_of"] == 2.0
+        assert found["any_rank"] == [True, False]
+        assert found["all_reduce_sum"] == 2.0
         assert found["rows"]
         assert found["aligned"] == [0.0, 0.0, 0.0]
 
@@ -261,8 +261,8 @@ def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_process_needs_no_torch() -> None:
     code = (
         "import sys; from regraft import distributed as p\n"
-        "assert p.of_first(p.rank) == p.each(p.rank) == 0 and p.together(1) == [1]\n"
-        "assert not p.any_of(False) and p.sum_of(2.0) == 2.0\n"
+        "assert p.on_rank_zero(p.rank) == p.on_all_ranks(p.rank) == 0 and p.all_gather(1) == [1]\n"
+        "assert not p.any_rank(False) and p.all_reduce_sum(2.0) == 2.0\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,88 @@
+"""Draft: what was measured -> the evidence of the training images -> the plan."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from regraft.data.splits import EACH_ONCE, validation
+from regraft.distributed import on_rank_zero
+from regraft.plan.choices import Choices, candidates
+from regraft.plan.decide import FEWEST, asked, case_of, decide
+from regraft.plan.definition import Plan, weighting_of
+from regraft.plan.evidence import Evidence, gather
+from regraft.run import mirror
+from regraft.run.measure import Measured
+
+
+def draft(measured: Measured, choices: Choices) -> Plan:
+    """Decide: the evidence of the training images, and the plan; the first process does for all."""
+    plan = on_rank_zero(lambda: _draft(measured, choices))
+    return replace(plan, reasons=(*plan.reasons, *measured.reasons))
+
+
+def _draft(measured: Measured, choices: Choices) -> Plan:
+    """Where the set is small it proves itself by cross-validation, unless it is trained on."""
+    if measured.small is None:
+        return _planned(measured, choices)
+    if asked(choices) or _may_train(measured, choices):
+        held_out = _planned(measured, choices)
+        if held_out.trainings:
+            return held_out
+    return _planned(measured.parted(EACH_ONCE), choices)
+
+
+def _may_train(measured: Measured, choices: Choices) -> bool:
+    """Whether evidence that leaves a fifth out could speak for training, so that it is gathered."""
+    free = choices.case is None and choices.cut is None
+    return free and len(measured.split.train) >= FEWEST
+
+
+def _planned(measured: Measured, choices: Choices) -> Plan:
+    """The plan that follows from the images on the training side."""
+    backbone, train = measured.network.backbone, measured.split.train
+    labels = measured.labels[train]
+    counts = np.bincount(labels, minlength=len(measured.classes))
+    weighting = weighting_of([int(count) for count in counts], choices.class_weights)
+    among = candidates(backbone, choices)
+    evidence = gather(
+        measured.features[train],
+        backbone.widths,
+        labels,
+        measured.classes,
+        measured.audit.groups[train],
+        candidates=among,
+        seed=choices.seed,
+        shift=measured.shift,
+        weighting=weighting,
+    )
+    held = measured.split.origin != EACH_ONCE
+    trains = held and case_of(backbone, evidence, choices) in (3, 4)
+    groups = measured.audit.groups[train]
+    plan = decide(
+        dataset=measured.dataset.name,
+        fingerprint=measured.fingerprint,
+        backbone=backbone,
+        evidence=evidence,
+        choices=choices,
+        mirror=mirror.helps(measured, evidence, weighting, choices.seed),
+        weighting=weighting,
+        split=measured.split.origin,
+        train=len(train),
+        test=len(measured.split.test),
+        left_out=len(measured.audit.left_out),
+        validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
+        keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
+        speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
+        among=among,
+    )
+    return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
+
+
+def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
+    """Images/s of training, measured on this machine (and remembered)."""
+    from regraft.finetune import speed_of
+    from regraft.plan.decide import trainings_of
+
+    network = measured.network
+    recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
+    return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
