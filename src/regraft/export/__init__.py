@@ -184,8 +184,11 @@ def _compare(
     found = _shares(target.open_file(draft, about), about, sample)
     parities = [parity.exact("export against the float32 network", found, wanted)]
     if target is to_openvino:
-        halved = _shares(to_openvino.open_as_it_comes(draft), about, sample)
-        parities.append(parity.told("in the precision that OpenVINO chooses here", halved, wanted))
+        usual = to_openvino.open_as_it_comes(draft)
+        if usual is not None:
+            halved = _shares(usual, about, sample)
+            what = "in the precision that OpenVINO chooses here"
+            parities.append(parity.told(what, halved, wanted))
     if about.pixels:
         plain = About(about.plan, about.classes, pixels=False)
         wanted = _shares(_in_torch(module.classifier), plain, sample)

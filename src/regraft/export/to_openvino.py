@@ -1,5 +1,6 @@
 """OpenVINO: a folder with ``model.xml`` and ``model.bin``."""
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from regraft.features.engines.openvino_engine import runtime
 SUFFIX, NAMES = "-openvino", ("model.xml", "model.bin")
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 """To calculate in float32; left to itself OpenVINO takes bfloat16 where the CPU has it."""
+
+
+log = logging.getLogger("regraft")
 
 
 def check() -> None:
@@ -39,9 +43,20 @@ def open_file(place: Path, about: About) -> Run:
     return _compiled(place, EXACT)
 
 
-def open_as_it_comes(place: Path) -> Run:
-    """The network in the precision that OpenVINO chooses for this CPU."""
-    return _compiled(place, {})
+def open_as_it_comes(place: Path) -> Run | None:
+    """The network in the precision that OpenVINO chooses for this CPU; None where that fails.
+
+    It asks the processor what it has, and a limit such as ``ONEDNN_MAX_CPU_ISA`` may forbid it.
+    """
+    try:
+        return _compiled(place, {})
+    except RuntimeError as error:
+        log.warning(
+            "OpenVINO cannot run the export in the precision that it chooses here, and was "
+            "compared in float32 alone: %s",
+            str(error).strip().splitlines()[-1].strip(),
+        )
+        return None
 
 
 def _compiled(place: Path, settings: dict[str, str]) -> Run:
