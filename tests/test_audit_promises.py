@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pictures import facts_of, jpeg
 from regraft.data.audit import Audit, audit
-from regraft.data.dataset import Dataset, Item, held_out_split
+from regraft.data.dataset import Dataset, Item
 from regraft.data.images import Facts
 from regraft.errors import DataError
 
@@ -58,9 +58,8 @@ def test_every_image_is_kept_or_named(drawn: list[tuple[str, int, int]]) -> None
     assert len(lost) + len(found.kept) == len(items)
     assert len({facts[i].digest for i in found.kept}) == len(found.kept)
     assert len(found.groups) == len(found.kept)
-    held = held_out_split(items)
     kept = [items[i] for i in found.kept]
-    sizes = Counter(item.label for item in kept if not held or item.split != held)
+    sizes = Counter(item.label for item in kept if not dataset.holds_out(item))
     assert min(sizes.values()) >= 2
     assert {item.label for item in kept} == set(sizes)
 
@@ -83,12 +82,11 @@ def test_near_copies_never_straddle_the_splits(drawn: list[tuple[str, int, int]]
     found = attempt(dataset, facts)
     if found is None:
         return
-    held = held_out_split(dataset.items)
     sides: dict[int, set[bool]] = defaultdict(set)
     pictures: dict[int, set[int]] = defaultdict(set)
     groups: dict[int, set[int]] = defaultdict(set)
     for group, i in zip(found.groups.tolist(), found.kept, strict=True):
-        sides[group].add(bool(held) and dataset.items[i].split == held)
+        sides[group].add(dataset.holds_out(dataset.items[i]))
         pictures[group].add(drawn[i][1])
         groups[drawn[i][1]].add(group)
     crowded = any("look like another" in sentence for sentence in found.warnings)

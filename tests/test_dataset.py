@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import TWO, check_reading, facts_of, lay_out, photo
-from regraft.data.dataset import Dataset, Item, held_out_split, label_name
+from regraft.data.dataset import Dataset, Item, label_name
 from regraft.errors import DataError
 
 
@@ -179,7 +179,7 @@ def test_a_data_set_opens_as_itself() -> None:
 
 def test_which_split_is_held_out() -> None:
     def held(*splits: str) -> str:
-        return held_out_split([Item("", "", split) for split in splits])
+        return Dataset("", tuple(Item("", "", split) for split in splits), (), bytes).held_out
 
     assert held("train", "val", "test") == "test"
     assert held("train", "val") == "val"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regraft.data.dataset import Dataset, Item, held_out_split, read_file, some
+from regraft.data.dataset import Dataset, Item, read_file, some
 from regraft.data.readers.table import pairs_of
 from regraft.errors import DataError
 
@@ -176,11 +176,10 @@ def _corrected(item: Item, own: Mapping[str, str]) -> Item:
 
 def _before(dataset: Dataset, own: Mapping[str, str]) -> Dataset:
     """The data set without what was held out until it was corrected, and so never trained on."""
-    held = held_out_split(dataset.items)
     kept = [
         n
         for n, item in enumerate(dataset.items)
-        if not (held and item.split == held and item.path in own)
+        if not (dataset.holds_out(item) and item.path in own)
     ]
     return replace(
         dataset,

@@ -71,6 +71,16 @@ class Dataset:
         """The label names of all splits, sorted."""
         return tuple(sorted({item.label for item in self.items}))
 
+    @cached_property
+    def held_out(self) -> str:
+        """Which of the data's own splits is held out: test, else val, else none ('')."""
+        splits = {item.split for item in self.items}
+        return next((split for split in ("test", "val") if split in splits), "")
+
+    def holds_out(self, item: Item) -> bool:
+        """Whether an image is in that split."""
+        return bool(self.held_out) and item.split == self.held_out
+
     @classmethod
     def open(cls, source: "str | os.PathLike[str] | Dataset") -> "Dataset":
         """A folder of class folders, a CSV or Parquet table, a zip or tar (or a Dataset, as it is).
@@ -114,12 +124,6 @@ class Dataset:
         from regraft.data.readers.pairs import from_torch
 
         return from_torch(torch_dataset, classes)
-
-
-def held_out_split(items: Iterable[Item]) -> str:
-    """Which of the data's own splits is held out: test, else val, else none ('')."""
-    splits = {item.split for item in items}
-    return next((split for split in ("test", "val") if split in splits), "")
 
 
 def read_file(path: str | Path) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.audit import Audit
-from regraft.data.dataset import Dataset, held_out_split
+from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
 
 Indices = NDArray[np.int64]
@@ -55,11 +55,10 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
         DataError: no class is large enough to hold one out.
     """
     check_fraction(dataset, test_fraction)
-    own = held_out_split(dataset.items)
     items = [dataset.items[i] for i in audit.kept]
-    if own:
-        held = np.array([item.split == own for item in items], dtype=bool)
-        return Split(np.flatnonzero(~held), np.flatnonzero(held), own)
+    if dataset.held_out:
+        held = np.array([dataset.holds_out(item) for item in items], dtype=bool)
+        return Split(np.flatnonzero(~held), np.flatnonzero(held), dataset.held_out)
     labels = np.array([item.label for item in items])
     names = [item.group or item.path for item in items]
     order = np.unique(names, return_inverse=True)[1]
@@ -138,7 +137,7 @@ def validation(
 
 def check_fraction(dataset: Dataset, fraction: float | None) -> None:
     """Raise UsageError for a share that cannot be, or that the data leaves no choice about."""
-    own = held_out_split(dataset.items)
+    own = dataset.held_out
     if fraction is None:
         return
     if own:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Ruled
-from regraft.data.dataset import Dataset, held_out_split, some
+from regraft.data.dataset import Dataset, some
 from regraft.errors import DataError
 
 IMBALANCE: Final = 3.0  # times the smallest class that the largest may have without a word
@@ -19,7 +19,7 @@ IMBALANCE: Final = 3.0  # times the smallest class that the largest may have wit
 def check(dataset: Dataset, kept: Sequence[int], left_out: Sequence[LeftOut], strict: bool) -> None:
     """Raise DataError where what is kept cannot be learnt from, or is not all there is."""
     by_class = by_class_and_split(dataset, kept)
-    held = held_out_split(dataset.items)
+    held = dataset.held_out
     if len(by_class) < 2:
         found = "no usable class" if not by_class else f"one usable class, {next(iter(by_class))!r}"
         problems = [f"there must be at least 2, found {found}", *_account(dataset, left_out)]
@@ -130,12 +130,11 @@ def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64
 
 def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
     """How many groups people know of, and those that their own split puts on both sides."""
-    held = held_out_split(dataset.items)
     sides: dict[str, set[bool]] = defaultdict(set)
     for i in found.kept:
         item = dataset.items[i]
         if item.group:
-            sides[item.group].add(bool(held) and item.split == held)
+            sides[item.group].add(dataset.holds_out(item))
     if sides:
         yield f"{len(sides):,} known groups are each kept on one side of what is drawn."
     both = sorted(name for name, where in sides.items() if len(where) > 1)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.data.dataset import EMPTY_CLASS, OUTSIDE, REPEATED, Dataset, held_out_split
+from regraft.data.dataset import EMPTY_CLASS, OUTSIDE, REPEATED, Dataset
 from regraft.data.images import Facts, alike
 from regraft.data.images.likeness import Likeness
 
@@ -102,10 +102,10 @@ class _State:
     def __init__(self, dataset: Dataset, facts: Sequence[Facts]) -> None:
         if len(facts) != len(dataset.items):
             raise ValueError(f"{len(dataset.items)} items need as many facts, got {len(facts)}")
+        self.dataset = dataset
         self.items = dataset.items
         self.facts = facts
         self.left_out: dict[int, LeftOut] = {}
-        self.held = held_out_split(dataset.items)
         self.pinned = dataset.pinned
         self.spared: Counter[str] = Counter()
 
@@ -116,7 +116,7 @@ class _State:
         return [i for i in range(len(self.items)) if i not in self.left_out]
 
     def is_held(self, index: int) -> bool:
-        return bool(self.held) and self.items[index].split == self.held
+        return self.dataset.holds_out(self.items[index])
 
     def is_pinned(self, index: int) -> bool:
         return self.items[index].path in self.pinned
@@ -168,7 +168,7 @@ def _leave_out_near_copies(state: _State, groups: NDArray[np.int64]) -> None:
     Where a group has a pinned image, which is trained on come what may, its held-out ones go
     instead. No class is emptied for it: of one that would be, all stay.
     """
-    if not state.held:
+    if not state.dataset.held_out:
         return
     kept = state.kept()
     pinned = {groups[i]: i for i in reversed(kept) if state.is_pinned(i)}
@@ -224,7 +224,7 @@ def _leave_out_small_classes(state: _State) -> None:
     """Classes with fewer than two images to train on, their held-out images too."""
     kept = state.kept()
     usable = Counter(state.items[i].label for i in kept if not state.is_held(i))
-    where = "to train on" if state.held else "usable"
+    where = "to train on" if state.dataset.held_out else "usable"
     for i in kept:
         label = state.items[i].label
         if usable[label] < LEAST:
