@@ -31,7 +31,7 @@ from regraft.features.engines import (
     preference,
     store,
 )
-from regraft.features.engines.torch_engine import MODES
+from regraft.features.engines.torch_engine import CONFIGS
 from smallnet import SIZE, never, small
 
 __all__ = ["home", "one_thread", "pixels", "record"]  # fixtures
@@ -137,7 +137,7 @@ def test_what_cannot_be_converted_is_run_by_torch(
     engine, found = engines.choose(record, pixels, tmp_path, build=small)
     refused = {one.name: one.refused for one in found.candidates}
     assert refused[openvino_engine.FULL] == "RuntimeError: no rule for aten::strange"
-    assert engine.name in MODES
+    assert engine.name in CONFIGS
     assert engines.remembered(record, tmp_path, build=small) is not None
 
 
@@ -146,7 +146,7 @@ def test_without_openvino_torch_remains(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     engine, found = engines.choose(record, pixels, tmp_path, build=small)
-    assert engine.name in MODES
+    assert engine.name in CONFIGS
     assert any("openvino" in one.refused for one in found.candidates)
 
 

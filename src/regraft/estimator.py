@@ -33,7 +33,7 @@ from regraft.run import measure
 from regraft.run.api import DEFAULT
 from regraft.run.draft import draft
 from regraft.run.execute import EXECUTORS, RunState
-from regraft.run.fit_image import Training, settle
+from regraft.run.fit_image import TrainingSet, settle
 from regraft.run.measure import Measured, cache_folder
 from regraft.run.pretrained import Pretrained, open_network
 
@@ -259,7 +259,7 @@ def _measure(
         looked = first = look(network.backbone.view)
         _refuse(pictures, looked.facts)
         groups = _groups(looked.facts, dataset)
-        training = Training(every.tolist(), labels, groups)
+        training = TrainingSet(every.tolist(), labels, groups)
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = measure.seeing(network, sight.view), sight.looked
         shift = measure.shift_of(dataset, looked.facts, every.tolist(), network, store)

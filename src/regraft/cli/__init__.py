@@ -53,7 +53,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     given = None if arguments is None else list(arguments)
     try:
-        get_command(app).main(args=given, prog_name="regraft")
+        get_command(app).main(args=given, prog_name="regraft", obj=main)
     except SystemExit as leaving:
         if leaving.code == STOPPED:
             raise KeyboardInterrupt from None

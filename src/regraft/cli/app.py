@@ -13,6 +13,7 @@ from regraft.cli.options import (
     Budget,
     Case,
     ClassWeights,
+    ClassWeightsName,
     ComparedFraction,
     Cut,
     Data,
@@ -33,7 +34,6 @@ from regraft.cli.options import (
     Strict,
     TestFraction,
     TrainableFrom,
-    Weights,
     WeightsFile,
 )
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="regraft",
-    help="Transfer learning on images that measures before it cuts.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -73,7 +72,7 @@ def plan(
     case: Case = None,
     cut: Cut = None,
     recipe: RecipeName = Recipe.tuned,
-    class_weights: ClassWeights = Weights.auto,
+    class_weights: ClassWeightsName = ClassWeights.auto,
     init: InitName = None,
     trainable_from: TrainableFrom = None,
     learning_rate: LearningRate = None,
@@ -143,7 +142,7 @@ def fit(
     case: Case = None,
     cut: Cut = None,
     recipe: RecipeName = Recipe.tuned,
-    class_weights: ClassWeights = Weights.auto,
+    class_weights: ClassWeightsName = ClassWeights.auto,
     init: InitName = None,
     trainable_from: TrainableFrom = None,
     learning_rate: LearningRate = None,
@@ -217,7 +216,7 @@ def compare(
     test_fraction: ComparedFraction = None,
     seed: Seed = 0,
     recipe: RecipeName = Recipe.tuned,
-    class_weights: ClassWeights = Weights.auto,
+    class_weights: ClassWeightsName = ClassWeights.auto,
     learning_rate: LearningRate = None,
     budget: Budget = None,
     engine: EngineName = None,
@@ -265,7 +264,7 @@ def _choices(
     case: int | None,
     cut: str | None,
     recipe: Recipe,
-    class_weights: Weights,
+    class_weights: ClassWeights,
     seed: int,
     test_fraction: float | None,
     init: Init | None = None,
@@ -389,6 +388,7 @@ def cache(
 
 @app.command()
 def demo(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Argument(metavar="[FOLDER]", help="Where to lay out images and results.")
     ] = Path("regraft-demo"),
@@ -396,4 +396,4 @@ def demo(
     """Two real sets, start to end, offline: grocery photos and handwritten digits."""
     from regraft.cli.demo import run_demo
 
-    run_demo(folder)
+    run_demo(folder, context.obj)

@@ -8,15 +8,18 @@ The sets come with packages, so nothing is fetched: photos of 14 kinds of fruit 
 import importlib.util
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from regraft.data.samples import groceries, lay_out_digits, lay_out_groceries
 from regraft.errors import DataError, RunError
 
+Regraft = Callable[[Sequence[str]], int]
+"""The command line as a function: words -> exit code."""
 
-def run_demo(folder: Path) -> None:
-    """Lay out both sets under ``folder`` and run plan, fit and predict on each.
+
+def run_demo(folder: Path, regraft: Regraft) -> None:
+    """Lay out both sets under ``folder`` and run plan, fit and predict on each by ``regraft``.
 
     Raises:
         DataError: the packages that bring the images are not installed.
@@ -32,9 +35,9 @@ def run_demo(folder: Path) -> None:
     for data in sets:
         plan, run = folder / f"{data.name}-plan.json", folder / f"{data.name}-run"
         example = _one_held_out_folder(data)
-        _type("plan", str(data), "--out", str(plan))
-        _type("fit", "--plan", str(plan), "--out", str(run), "--overwrite")
-        _type("predict", str(run), *example, "--top", "3")
+        _type(regraft, "plan", str(data), "--out", str(plan))
+        _type(regraft, "fit", "--plan", str(plan), "--out", str(run), "--overwrite")
+        _type(regraft, "predict", str(run), *example, "--top", "3")
     print(f"Have a look around in {folder}: the images, the plans and the runs are there.")
 
 
@@ -61,10 +64,8 @@ def _one_held_out_folder(data: Path) -> list[str]:
     return [str(sorted(kind.iterdir())[-1]) for kind in kinds[:: max(len(kinds) // 3, 1)][:3]]
 
 
-def _type(*words: str) -> None:
+def _type(regraft: Regraft, *words: str) -> None:
     """Run a command as if it had been typed, and show it first."""
-    from regraft.cli import main
-
     print(f"\n$ {shlex.join(['regraft', *words])}\n", flush=True)
-    if main(words) != 0:
+    if regraft(words) != 0:
         sys.exit(1)

@@ -14,7 +14,7 @@ class Recipe(enum.StrEnum):
     textbook = "textbook"
 
 
-class Weights(enum.StrEnum):
+class ClassWeights(enum.StrEnum):
     """How much each class weighs."""
 
     auto = "auto"
@@ -95,8 +95,8 @@ RecipeName = Annotated[
     Recipe,
     typer.Option(help="'tuned' may do better than the table of cases; 'textbook' is that table."),
 ]
-ClassWeights = Annotated[
-    Weights,
+ClassWeightsName = Annotated[
+    ClassWeights,
     typer.Option(
         help="'auto' evens the classes out from an imbalance of 5 on, by weights; 'sampling' draws "
         "every class equally often in training."

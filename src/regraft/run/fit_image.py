@@ -33,7 +33,7 @@ Right = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class TrainingSet:
     """The training images: which of all they are, their labels (places), and their groups."""
 
     indices: Sequence[int]
@@ -42,7 +42,7 @@ class Training:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class ViewDecision:
     """The view that was decided on, what the pass with it found, and the reasons."""
 
     view: View
@@ -54,9 +54,9 @@ def settle(
     look: Callable[[View], Extraction],
     looked: Extraction,
     backbone: Backbone,
-    training: Training,
+    training: TrainingSet,
     choices: Choices,
-) -> Sight:
+) -> ViewDecision:
     """Decide the view, after a first pass with that of the backbone.
 
     ``look`` makes another pass, with another view; the facts stay those of the first. A view that
@@ -68,17 +68,17 @@ def settle(
         looked = replace(look(view), facts=looked.facts)
     long = lengths(facts)
     if choices.view is not None or choices.fit_image != "auto" or not are_long(long):
-        return Sight(view, looked, reasons(view, long))
+        return ViewDecision(view, looked, reasons(view, long))
     wide = replace(view, fit="pad")
     other = replace(look(wide), facts=looked.facts)
     cropped, padded = (_rightness(one, backbone, training, choices) for one in (looked, other))
     if on_rank_zero(lambda: is_better(padded, cropped)):
         view, looked = wide, other
-    return Sight(view, looked, reasons(view, long, padded, cropped))
+    return ViewDecision(view, looked, reasons(view, long, padded, cropped))
 
 
 def _rightness(
-    looked: Extraction, backbone: Backbone, training: Training, choices: Choices
+    looked: Extraction, backbone: Backbone, training: TrainingSet, choices: Choices
 ) -> Right:
     """Which of the training images come out right, cross-validated with every choice in it."""
     return rightness(

@@ -34,7 +34,7 @@ from regraft.features.engines.store import home, key, recall
 from regraft.features.extract import Choose, Extraction, Read, extract
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
-from regraft.run.fit_image import Training, settle
+from regraft.run.fit_image import TrainingSet, settle
 from regraft.run.pretrained import Pretrained
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def measure(
         classes = tuple(sorted({dataset.items[i].label for i in used.kept}))
         place = {name: n for n, name in enumerate(classes)}
         labels = np.asarray([place[dataset.items[i].label] for i in used.kept], np.intp)
-        training = Training(train, labels[sides.train], used.groups[sides.train])
+        training = TrainingSet(train, labels[sides.train], used.groups[sides.train])
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = seeing(network, sight.view), sight.looked
         shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store))

@@ -19,7 +19,7 @@ _SCAN: Final = b"\xff\xda"
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class DecodedImage:
     """A uint8 ``[S, S, 3]`` square; ``warning`` says where the training images' scale cut it."""
 
     square: Pixels
@@ -34,14 +34,14 @@ class Decoder:
     limits: Limits
     _large: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def __call__(self, data: bytes) -> Seen | Problem:
+    def __call__(self, data: bytes) -> DecodedImage | Problem:
         """What the network sees of it, or what is wrong."""
         try:
             return self._bounded(data)
         except MemoryError:
             return _bad("memory", "it needs more memory than there is: make it smaller")
 
-    def _bounded(self, data: bytes) -> Seen | Problem:
+    def _bounded(self, data: bytes) -> DecodedImage | Problem:
         size, problem = self._look_ahead(data)
         if problem:
             return problem
@@ -70,12 +70,12 @@ class Decoder:
             )
         return size, None
 
-    def _decode(self, data: bytes) -> Seen | Problem:
+    def _decode(self, data: bytes) -> DecodedImage | Problem:
         facts, squares = inspect(data, [self.view])
         if squares is None:
             return _bad(facts.problem, facts.detail)
         floats = facts.mode == "F"
-        return Seen(squares[0], deep.outside(facts.levels, self.view, floats=floats))
+        return DecodedImage(squares[0], deep.outside(facts.levels, self.view, floats=floats))
 
 
 def _bad(code: str, detail: str) -> Problem:

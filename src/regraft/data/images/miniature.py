@@ -19,7 +19,7 @@ SIDE: Final = 32  # px of the grey levels described; fewer px than that blur a p
 
 
 @dataclass(frozen=True)
-class Look:
+class Fingerprint:
     """Hash and thumbnail (256 bytes) of a picture, of its middle and of itself at half its size.
 
     ``half`` is empty where half the size is still no fewer px than ``SIDE``.
@@ -33,7 +33,7 @@ class Look:
     half: bytes = b""
 
 
-def describe(grey: Grey, width: int, height: int) -> Look:
+def describe(grey: Grey, width: int, height: int) -> Fingerprint:
     """What [32, 32] grey levels in 0..255 of a picture of ``width`` x ``height`` px look like.
 
     The middle is taken from the 32 x 32, not from the thumbnail: at 16 x 16 resampling alone costs
@@ -41,7 +41,7 @@ def describe(grey: Grey, width: int, height: int) -> Look:
     """
     part = _middle()
     middle = part @ grey @ part.T
-    look = Look(_phash(grey), _thumb(grey), _phash(middle), _thumb(middle))
+    look = Fingerprint(_phash(grey), _thumb(grey), _phash(middle), _thumb(middle))
     if min(width, height) // 2 >= SIDE:
         return look
     half = _halved(height) @ grey @ _halved(width).T

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mode:
+class TorchConfig:
     """How torch runs a trunk: device, the name of the type, channels in memory, images a batch.
 
     Small batches on the CPU: a layer's values then stay in its caches (EfficientNet-Lite0 ran at
@@ -31,13 +31,13 @@ class Mode:
     batch: int
 
 
-MODES = {
-    "torch-fp32": Mode("cpu", "float32", False, 8),
-    "torch-fp32-channels-last": Mode("cpu", "float32", True, 8),
-    "torch-bf16-channels-last": Mode("cpu", "bfloat16", True, 8),
-    "cuda-fp32": Mode("cuda", "float32", True, 128),
-    "cuda-bf16": Mode("cuda", "bfloat16", True, 128),
-    "cuda-fp16": Mode("cuda", "float16", True, 128),
+CONFIGS = {
+    "torch-fp32": TorchConfig("cpu", "float32", False, 8),
+    "torch-fp32-channels-last": TorchConfig("cpu", "float32", True, 8),
+    "torch-bf16-channels-last": TorchConfig("cpu", "bfloat16", True, 8),
+    "cuda-fp32": TorchConfig("cuda", "float32", True, 128),
+    "cuda-bf16": TorchConfig("cuda", "bfloat16", True, 128),
+    "cuda-fp16": TorchConfig("cuda", "float16", True, 128),
 }
 
 
@@ -45,10 +45,10 @@ def objection(name: str) -> str:
     """Why this machine cannot run the engine; empty if it can."""
     import torch
 
-    mode = MODES[name]
-    if mode.device == "cuda":
+    config = CONFIGS[name]
+    if config.device == "cuda":
         return "" if torch.cuda.is_available() else "there is no CUDA device"
-    return "" if mode.precision != "bfloat16" or has_bfloat16() else "the CPU has no bfloat16"
+    return "" if config.precision != "bfloat16" or has_bfloat16() else "the CPU has no bfloat16"
 
 
 @cache
@@ -86,8 +86,8 @@ class Eager:
     def __init__(self, name: str, trunk: "Callable[[], nn.Module]", backbone: "Backbone") -> None:
         """``trunk`` gives the network at the first call; the engine runs a copy of it."""
         self.name = name
-        self.batch = MODES[name].batch
-        self._mode = MODES[name]
+        self.batch = CONFIGS[name].batch
+        self._config = CONFIGS[name]
         self._make = trunk
         self._trunk: nn.Module | None = None
         self._backbone = backbone
@@ -122,9 +122,9 @@ class Eager:
         import torch
 
         if self._trunk is None:
-            dtype = getattr(torch, self._mode.precision)
-            trunk = copy.deepcopy(self._make()).eval().to(self._mode.device, dtype)
-            if self._mode.channels_last:
+            dtype = getattr(torch, self._config.precision)
+            trunk = copy.deepcopy(self._make()).eval().to(self._config.device, dtype)
+            if self._config.channels_last:
                 trunk = trunk.to(memory_format=torch.channels_last)
             self._trunk = trunk
         return self._trunk
@@ -135,6 +135,6 @@ class Eager:
 
         from regraft.networks import build
 
-        mode, moved = self._mode, pixels.to(self._mode.device).permute(0, 3, 1, 2)
-        x = build.normalised(moved, self._backbone, mode.channels_last)
-        return x.to(getattr(torch, mode.precision))
+        config, moved = self._config, pixels.to(self._config.device).permute(0, 3, 1, 2)
+        x = build.normalised(moved, self._backbone, config.channels_last)
+        return x.to(getattr(torch, config.precision))
