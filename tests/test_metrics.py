@@ -17,7 +17,6 @@ from regraft.metrics import (
     calibration_error,
     fit_temperature,
     log_loss,
-    mean_interval,
     score,
     softmax,
     squared_error,
@@ -88,20 +87,6 @@ def test_wilson_is_that_of_scipy(n: int, data: st.DataObject) -> None:
 
 def test_wilson_of_nothing_is_everything() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 20, 200])
-def test_mean_interval_is_students(n: int) -> None:
-    x = np.random.default_rng(n).normal(3, 2, n)
-    mean, low, high = mean_interval(x)
-    expected = np.array(stats.t.interval(0.95, n - 1, scale=stats.sem(x)))
-    assert mean == pytest.approx(x.mean())
-    assert (low - mean, high - mean) == pytest.approx(expected, rel=0.002)
-
-
-def test_mean_interval_needs_two_values() -> None:
-    with pytest.raises(ValueError, match="two numbers"):
-        mean_interval([1.0])
 
 
 def test_calibration_error_by_hand() -> None:

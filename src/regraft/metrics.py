@@ -149,25 +149,6 @@ def wilson(right: float, n: float, confidence: float = 0.95) -> Interval:
     return (0.0 if right == 0 else low), (1.0 if right >= n else high)
 
 
-def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
-    """Mean of ``values`` [n] and the bounds of its Student t interval: (mean, low, high).
-
-    For differences of two classifiers image by image (or seed by seed). Values of folds share
-    their training images, and their interval is then too narrow (Bengio and Grandvalet, No unbiased
-    estimator of the variance of k-fold cross-validation, JMLR 5 (2004) 1089-1105).
-
-    Raises:
-        ValueError: fewer than two values.
-
-    """
-    x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or x.size < 2:
-        raise ValueError(f"values must be a row of two numbers or more, got shape {x.shape}")
-    mean, error = float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size))
-    reach = _student_quantile(confidence, x.size - 1) * error
-    return mean, mean - reach, mean + reach
-
-
 def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
     """Mean of -ln p(true class) over the images, in nats."""
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
@@ -327,23 +308,3 @@ def _checked_shapes(values: ArrayLike, truth: ArrayLike) -> tuple[Floats, Ints]:
 
 def _quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
-
-
-def _student_quantile(confidence: float, freedom: int) -> float:
-    """Two-sided quantile of Student's t: exact for 1 and 2 degrees of freedom, else within 1 %.
-
-    Source of the expansion in the normal quantile z: Abramowitz and Stegun, Handbook of
-    mathematical functions (1964), 26.7.5.
-    """
-    if freedom == 1:
-        return math.tan(math.pi * confidence / 2)
-    if freedom == 2:
-        return confidence * math.sqrt(2 / (1 - confidence**2))
-    z, v = _quantile(confidence), freedom
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum((term / float(v**k) for k, term in enumerate(terms, start=1)), start=0.0)
