@@ -62,7 +62,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.run.pretrained.Pretrained`.
+            :class:`regraft.Pretrained`.
         case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
@@ -208,7 +208,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             raise UsageError("These parameters cannot be used.", wrong)
         cut = None if self.cut is None else str(self.cut)
         return Choices(
-            *(self.case, cut, self.recipe, self.class_weights, self.seed),
+            case=self.case,
+            cut=cut,
+            recipe=self.recipe,
+            class_weights=self.class_weights,
+            seed=self.seed,
             engine=self.engine,
             fit_image=self.fit_image,
         )

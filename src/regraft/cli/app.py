@@ -35,10 +35,10 @@ from regraft.cli.options import (
     TestFraction,
     TrainableFrom,
     WeightsFile,
+    choices_of,
 )
 
 if TYPE_CHECKING:
-    from regraft.plan.choices import Choices
     from regraft.plan.recipes import Init as Start
 
 app = typer.Typer(
@@ -91,8 +91,13 @@ def plan(
     """Measure the images, decide the case, explain it; change nothing."""
     from regraft.cli.plan import run_plan
 
-    choices = _choices(
-        *(case, cut, recipe, class_weights, seed, test_fraction),
+    choices = choices_of(
+        case=case,
+        cut=cut,
+        recipe=recipe,
+        class_weights=class_weights,
+        seed=seed,
+        test_fraction=test_fraction,
         init=init,
         trainable_from=trainable_from,
         learning_rate=learning_rate,
@@ -102,7 +107,16 @@ def plan(
         near_copies=near_copies,
         fit_image=fit_image,
     )
-    run_plan(data, backbone, weights, choices, augment, strict, out, as_json)
+    run_plan(
+        data,
+        backbone,
+        choices,
+        weights=weights,
+        augment=augment,
+        strict=strict,
+        out=out,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -165,8 +179,13 @@ def fit(
     """Do it: measure and decide (or take a plan), cut, fit, judge on held-out images, save."""
     from regraft.cli.fit import run_fit
 
-    choices = _choices(
-        *(case, cut, recipe, class_weights, seed, test_fraction),
+    choices = choices_of(
+        case=case,
+        cut=cut,
+        recipe=recipe,
+        class_weights=class_weights,
+        seed=seed,
+        test_fraction=test_fraction,
         init=init,
         trainable_from=trainable_from,
         learning_rate=learning_rate,
@@ -178,18 +197,18 @@ def fit(
     )
     run_fit(
         data,
-        plan,
-        add,
-        out,
-        overwrite,
         backbone,
-        weights,
         choices,
-        augment,
-        strict,
-        resume,
-        log is not None,
-        as_json,
+        plan_file=plan,
+        add=add,
+        weights=weights,
+        augment=augment,
+        strict=strict,
+        out=out,
+        overwrite=overwrite,
+        resume=resume,
+        tensorboard=log is not None,
+        as_json=as_json,
     )
 
 
@@ -229,8 +248,11 @@ def compare(
     """Run all four cases on the same images, judge them side by side, mark what fit hands over."""
     from regraft.cli.compare import run_compare
 
-    choices = _choices(
-        *(None, None, recipe, class_weights, seed, test_fraction),
+    choices = choices_of(
+        recipe=recipe,
+        class_weights=class_weights,
+        seed=seed,
+        test_fraction=test_fraction,
         learning_rate=learning_rate,
         budget=budget,
         engine=engine,
@@ -238,7 +260,17 @@ def compare(
         near_copies=near_copies,
         fit_image=fit_image,
     )
-    run_compare(data, out, overwrite, backbone, weights, choices, quick, strict, as_json)
+    run_compare(
+        data,
+        backbone,
+        choices,
+        weights=weights,
+        quick=quick,
+        strict=strict,
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -257,39 +289,7 @@ def predict(
     """Classify images with a RUN."""
     from regraft.cli.predict import run_predict
 
-    run_predict(run, images, top, as_csv, as_json)
-
-
-def _choices(
-    case: int | None,
-    cut: str | None,
-    recipe: Recipe,
-    class_weights: ClassWeights,
-    seed: int,
-    test_fraction: float | None,
-    init: Init | None = None,
-    trainable_from: str | None = None,
-    learning_rate: float | None = None,
-    budget: str | None = None,
-    engine: str | None = None,
-    group_by: str | None = None,
-    near_copies: NearCopies = NearCopies.group,
-    fit_image: Fit = Fit.auto,
-) -> "Choices":
-    """What was asked for, as one record."""
-    from regraft.cli.terminal import seconds_of
-    from regraft.plan.choices import Choices
-
-    return Choices(
-        *(case, cut, recipe.value, class_weights.value, seed, test_fraction),
-        None if init is None else init.value,
-        *(trainable_from, learning_rate),
-        None if budget is None else seconds_of(budget),
-        engine=engine,
-        group_by=group_by,
-        near_copies=near_copies.value,
-        fit_image=fit_image.value,
-    )
+    run_predict(run, images, top=top, as_csv=as_csv, as_json=as_json)
 
 
 @app.command()

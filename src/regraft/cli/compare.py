@@ -15,18 +15,21 @@ from regraft.plan.choices import Choices
 
 def run_compare(
     data: str,
-    out: Path,
-    overwrite: bool,
     backbone: str,
-    weights: Path | None,
     choices: Choices,
+    *,
+    weights: Path | None,
     quick: bool,
     strict: bool,
+    out: Path,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Make the folder, and print what each case got."""
     check(choices, out, overwrite=overwrite)
-    measured = measured_from(data, backbone, weights, choices, False, strict, budget=choices.budget)
+    measured = measured_from(
+        data, backbone, choices, weights=weights, strict=strict, budget=choices.budget
+    )
     with training_bar() as on_event:
         found = side_by_side(measured, choices, quick=quick, on_event=on_event)
     found.save(out, overwrite=overwrite)

@@ -26,15 +26,16 @@ from regraft.run.measure import Measured
 
 def run_fit(
     data: str | None,
+    backbone: str,
+    choices: Choices,
+    *,
     plan_file: Path | None,
     add: Path | None,
-    out: Path,
-    overwrite: bool,
-    backbone: str,
     weights: Path | None,
-    choices: Choices,
     augment: bool,
     strict: bool,
+    out: Path,
+    overwrite: bool,
     resume: bool,
     tensorboard: bool,
     as_json: bool,
@@ -57,8 +58,16 @@ def run_fit(
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
     corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
     source = data if corrected is None else corrected.after
-    budget = choices.budget if plan is None else plan.budget
-    measured = measured_from(source, backbone, weights, choices, augment, strict, wish, budget)
+    measured = measured_from(
+        source,
+        backbone,
+        choices,
+        weights=weights,
+        augment=augment,
+        strict=strict,
+        wish=wish,
+        budget=choices.budget if plan is None else plan.budget,
+    )
     say(*measured.audit.warnings)
     before = None
     if plan is None:

@@ -2,9 +2,12 @@
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from regraft.plan.choices import Choices
 
 
 class Recipe(enum.StrEnum):
@@ -182,3 +185,42 @@ Network = Annotated[
     typer.Argument(metavar="[BACKBONE]", help="A bundled backbone or any timm model."),
 ]
 DEFAULT = "efficientnet-lite0"
+
+
+def choices_of(
+    *,
+    case: int | None = None,
+    cut: str | None = None,
+    recipe: Recipe,
+    class_weights: ClassWeights,
+    seed: int,
+    test_fraction: float | None,
+    init: Init | None = None,
+    trainable_from: str | None = None,
+    learning_rate: float | None,
+    budget: str | None,
+    engine: str | None,
+    group_by: str | None,
+    near_copies: NearCopies,
+    fit_image: Fit,
+) -> "Choices":
+    """Return what was typed as one record."""
+    from regraft.cli.terminal import seconds_of
+    from regraft.plan.choices import Choices
+
+    return Choices(
+        case=case,
+        cut=cut,
+        recipe=recipe.value,
+        class_weights=class_weights.value,
+        seed=seed,
+        test_fraction=test_fraction,
+        init=None if init is None else init.value,
+        trainable_from=trainable_from,
+        learning_rate=learning_rate,
+        budget=None if budget is None else seconds_of(budget),
+        engine=engine,
+        group_by=group_by,
+        near_copies=near_copies.value,
+        fit_image=fit_image.value,
+    )

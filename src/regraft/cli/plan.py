@@ -22,15 +22,18 @@ from regraft.run.pretrained import open_network
 def run_plan(
     data: str,
     backbone: str,
-    weights: Path | None,
     choices: Choices,
+    *,
+    weights: Path | None,
     augment: bool,
     strict: bool,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Print the plan, and write it to ``out``."""
-    measured = measured_from(data, backbone, weights, choices, augment, strict)
+    measured = measured_from(
+        data, backbone, choices, weights=weights, augment=augment, strict=strict
+    )
     plan = draft(measured, choices)
     if out is not None:
         plan = with_data(plan, relative(data, out.parent))
@@ -47,9 +50,10 @@ def run_plan(
 def measured_from(
     data: str | Dataset,
     backbone: str,
-    weights: Path | None,
     choices: Choices,
-    augment: bool,
+    *,
+    weights: Path | None,
+    augment: bool = False,
     strict: bool,
     wish: str = "",
     budget: float | None = None,

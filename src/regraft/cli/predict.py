@@ -22,7 +22,7 @@ ANY_WIDTH = 100_000
 """Columns of the table in a file or pipe: a path is on one line there, however long."""
 
 
-def run_predict(run: Path, images: Sequence[str], top: int, as_csv: bool, as_json: bool) -> None:
+def run_predict(run: Path, images: Sequence[str], *, top: int, as_csv: bool, as_json: bool) -> None:
     """Print a class for every image; name those that cannot be read, and exit 1 if none could."""
     show_warnings()
     model = load(run)

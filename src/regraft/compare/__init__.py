@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from regraft.backbones import Weights
 from regraft.compare.cases import (
@@ -27,7 +28,7 @@ from regraft.compare.comparison import Comparison, Omitted, Outcome, check_place
 from regraft.data.dataset import Dataset
 from regraft.distributed import world_size
 from regraft.errors import UsageError
-from regraft.plan.choices import Choices
+from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.decide import worth_training
 from regraft.plan.definition import Plan
 from regraft.run.api import DEFAULT, Data
@@ -40,6 +41,7 @@ from regraft.run.selection import OnEvent
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
 
 
+@spelled_out
 def compare(
     data: Data,
     backbone: str | Pretrained = DEFAULT,
@@ -52,13 +54,15 @@ def compare(
     overwrite: bool = False,
     cache: str | os.PathLike[str] | None = None,
     on_event: OnEvent = lambda row: None,
+    **words: Unpack[ChoiceWords],
 ) -> Comparison:
     """Run all four cases on the same images, and write the folder ``out`` if one is named.
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a :class:`Pretrained`.
-        choices: recipe, weighting, learning rate, seed, test fraction and budget; no case or cut.
+        backbone: a bundled backbone or any timm model by its name, or a
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         quick: leave out the cases that are absurd for the size.
         strict: let any image that has to be left out be an error.
@@ -66,13 +70,21 @@ def compare(
         overwrite: replace an earlier comparison.
         cache: the cache folder; the user's where None.
         on_event: called with what happens in training.
+        **words: ``seed``, ``test_fraction``, ``budget`` (in seconds) and all that
+            :class:`regraft.Choices` explains, but what names one case: ``case``, ``cut``, ``init``
+            and ``trainable_from``.
+
+    Returns:
+        What each case got on the held-out images and what it cost: accuracies are shares with
+        their 95 % intervals, times are in seconds; see :class:`regraft.compare.Comparison`.
 
     Raises:
         UsageError: choices that name one case, or a budget that cannot be kept.
         DataError: the images cannot be used.
+        BackboneError: there is no such network, or its weights cannot be had.
         RunError: the folder cannot be written.
     """
-    choices = choices or Choices()
+    choices = chosen(choices, words)
     check(choices, out, overwrite=overwrite)
     network = open_network(backbone, weights)
     measured = measure(
@@ -96,9 +108,13 @@ def check(choices: Choices, out: str | os.PathLike[str] | None, *, overwrite: bo
         UsageError: choices that name one case, or several processes.
         RunError: the folder may not be replaced, or cannot be written.
     """
-    one = Choices(choices.case, choices.cut, init=choices.init)
-    named = replace(one, trainable_from=choices.trainable_from).named()
-    problems = [f"It runs every case, so it goes without {name}." for name in named]
+    one = Choices(
+        case=choices.case,
+        cut=choices.cut,
+        init=choices.init,
+        trainable_from=choices.trainable_from,
+    )
+    problems = [f"It runs every case, so it goes without {name}." for name in one.named()]
     if world_size() > 1:
         problems.append(f"It runs in one process, got {world_size()}; start it without torchrun.")
     if problems:

@@ -1,7 +1,9 @@
 """What a person overrules, checked before the work."""
 
-from dataclasses import dataclass
-from typing import Literal
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypedDict, TypeVar
 
 from regraft.backbones import Backbone, View
 from regraft.data.audit import NearCopies
@@ -12,11 +14,55 @@ from regraft.plan.evidence import candidates_of
 from regraft.plan.recipes import Init
 
 Recipe = Literal["tuned", "textbook"]
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+class ChoiceWords(TypedDict, total=False):
+    """The choices as keywords; :class:`Choices` says what each means."""
+
+    case: int | None
+    cut: str | None
+    recipe: Recipe
+    class_weights: str
+    seed: int
+    test_fraction: float | None
+    init: Init | None
+    trainable_from: str | None
+    learning_rate: float | None
+    budget: float | None
+    engine: str | None
+    fit_image: str
+    group_by: str | None
+    near_copies: NearCopies
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person overrules; everything else is decided from the evidence."""
+    """What a person overrules; everything else is decided from the evidence.
+
+    :func:`regraft.propose`, :func:`regraft.fit` and :func:`regraft.compare` take these as keywords,
+    or one such record as ``choices``, whose fields the keywords overrule.
+
+    Attributes:
+        case: overrule the case, 1 to 4.
+        cut: overrule where to cut: a stage's name or number.
+        recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
+        class_weights: ``auto``, ``none``, ``balanced`` or (in training) ``sampling``.
+        seed: of the split, the folds and the new layer.
+        test_fraction: share held out where the data has no test split of its own, in 0..1. Without
+            it a fifth is, and where that would be fewer than 200 images each is held out once, in
+            turn.
+        init: case 4 from the ``pretrained`` weights only, or from ``random`` ones only.
+        trainable_from: train this stage and those after it (case 3).
+        learning_rate: of cases 3 and 4, instead of three that race.
+        budget: seconds that the whole run may take.
+        engine: what runs the frozen network, instead of a choice among all that there are.
+        fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto`` (crop
+            or pad).
+        view: in a plan that is followed: how it sees the images; no keyword.
+        group_by: what stays together: a table's column, ``folder``, a pattern of names or ``none``.
+        near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
+    """
 
     case: int | None = None
     cut: str | None = None
@@ -29,14 +75,9 @@ class Choices:
     learning_rate: float | None = None
     budget: float | None = None
     engine: str | None = None
-    """What runs the frozen network, instead of a choice among all that there are."""
     fit_image: str = "auto"
-    """What becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto`` (crop or pad)."""
     view: View | None = None
-    """In a plan that is followed: how it sees the images."""
-
     group_by: str | None = None
-    """What belongs together: a column, ``folder``, a pattern of the names, or ``none``."""
     near_copies: NearCopies = "group"
 
     def named(self) -> tuple[str, ...]:
@@ -56,6 +97,29 @@ class Choices:
             "--fit-image": None if self.fit_image == "auto" else self.fit_image,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
+
+
+def chosen(choices: Choices | None, words: ChoiceWords) -> Choices:
+    """Return one record of what was chosen; the keywords overrule the record."""
+    return replace(choices or Choices(), **words)
+
+
+def spelled_out(verb: Verb) -> Verb:
+    """Name every choice in the signature of a verb that takes them as ``**words``.
+
+    So ``help``, notebooks and editors show them with their defaults, which a TypedDict cannot.
+    """
+    signature = inspect.signature(verb)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    more = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+        )
+        for field in fields(Choices)
+        if field.name in ChoiceWords.__annotations__
+    ]
+    vars(verb)["__signature__"] = signature.replace(parameters=[*own, *more])
+    return verb
 
 
 def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:

@@ -14,18 +14,17 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from regraft.data.audit import NearCopies
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import PlanError, RunError
 from regraft.features import engines
 from regraft.networks.changes import Change
 from regraft.plan import serialize
-from regraft.plan.choices import Choices, Recipe
+from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.definition import Plan
-from regraft.plan.recipes import Init, check_training
+from regraft.plan.recipes import check_training
 from regraft.results.folder import check_destination, read_run
 from regraft.results.result import Result
 from regraft.run.budget import bounded
@@ -46,64 +45,42 @@ DEFAULT = "efficientnet-lite0"
 Data = str | os.PathLike[str] | Dataset
 
 
+@spelled_out
 def propose(
     data: Data,
     backbone: str | Pretrained = DEFAULT,
     *,
+    choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
-    case: int | None = None,
-    cut: str | None = None,
-    recipe: Recipe = "tuned",
-    class_weights: str = "auto",
-    seed: int = 0,
-    test_fraction: float | None = None,
-    init: Init | None = None,
-    trainable_from: str | None = None,
-    learning_rate: float | None = None,
-    budget: float | None = None,
-    engine: str | None = None,
-    group_by: str | None = None,
-    near_copies: NearCopies = "group",
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
-    fit_image: str = "auto",
+    **words: Unpack[ChoiceWords],
 ) -> Plan:
     """Measure the images, decide the case, and change nothing.
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a :class:`Pretrained`.
+        backbone: a bundled backbone or any timm model by its name, or a
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
-        case: overrule the case, 1 to 4.
-        cut: overrule where to cut: a stage's name or number.
-        recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
-        class_weights: ``auto``, ``none``, ``balanced`` or (in training) ``sampling``.
-        seed: of the split, the folds and the new layer.
-        test_fraction: share held out where the data has no test split of its own. Without it a
-            fifth is, and where that would be fewer than 200 images each is held out once, in turn.
-        init: case 4 from the ``pretrained`` weights only, or from ``random`` ones only.
-        trainable_from: train this stage and those after it (case 3).
-        learning_rate: of cases 3 and 4, instead of three that race.
-        budget: seconds that the whole run may take.
-        engine: what runs the frozen network, instead of a choice among all that there are.
-        group_by: what stays together: a table's column, ``folder``, a pattern of names or ``none``.
-        near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
-        fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``.
+        **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
+            :class:`regraft.Choices` explains.
+
+    Returns:
+        The plan: what would be done, the cross-validated accuracy (a share, with its 95 % interval)
+        of what could be read, and why. It is the same for the same images, backbone and seed.
 
     Raises:
         DataError: the images cannot be used.
         BackboneError: there is no such network, or its weights cannot be had.
         UsageError: choices that contradict each other.
     """
-    choices = Choices(
-        *(case, cut, recipe, class_weights, seed, test_fraction),
-        *(init, trainable_from, learning_rate, budget, engine),
-        *(fit_image, None, group_by, near_copies),
-    )
+    choices = chosen(choices, words)
     network = open_network(backbone, weights)
     measured = measure(
         Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
@@ -114,39 +91,60 @@ def propose(
 def apply(
     plan: Plan,
     data: Data,
+    backbone: str | Pretrained | None = None,
     *,
-    network: Pretrained | None = None,
     weights: str | os.PathLike[str] | None = None,
+    strict: bool = False,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    on_event: OnEvent = lambda row: None,
 ) -> Result:
     """Do what a plan says, and write the RUN folder ``out`` if one is named.
 
-    With ``resume`` a training that was interrupted goes on from its last checkpoint. The plan's
-    engine runs the network; where it is not to be had another does, with a warning.
+    The plan has made every choice. Its engine runs the network; where that is not to be had another
+    does, with a warning.
+
+    Args:
+        plan: what :func:`regraft.propose` gave.
+        data: the images that it was made for, in any form that :func:`regraft.propose` takes.
+        backbone: the network that it was made for; found by the plan's name where None.
+        weights: a file to read the backbone's weights from.
+        strict: let any image that has to be left out be an error.
+        out: the RUN folder to make.
+        overwrite: replace an earlier RUN.
+        resume: go on with a training of ``out`` that was interrupted, from its last checkpoint.
+        cache: the cache folder; the user's where None.
+        on_event: called with every row of the log as it is made.
+
+    Returns:
+        The fitted network with its held-out figures; see :class:`regraft.Result`.
 
     Raises:
+        DataError: the images cannot be used.
+        BackboneError: there is no such network, or its weights cannot be had.
         PlanError: the plan was made for other images or another backbone.
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written, or there is nothing to resume.
     """
     check_out(out, overwrite=overwrite, resume=resume)
-    network = network or open_network(plan.backbone.name, weights)
+    network = open_network(plan.backbone.name if backbone is None else backbone, weights)
     check_engine(plan)
     measured = measure(
         Dataset.open(data),
         network,
         plan.looked_at,
         augment=plan.mirror,
+        strict=strict,
         wish=plan.engine,
         cache=cache,
         progress=bounded(plan.budget),
     )
     check_plan(plan, measured)
-    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, on_event=on_event)
 
 
+@spelled_out
 def fit(
     data: Data,
     backbone: str | Pretrained = DEFAULT,
@@ -159,14 +157,38 @@ def fit(
     overwrite: bool = False,
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    on_event: OnEvent = lambda row: None,
+    **words: Unpack[ChoiceWords],
 ) -> Result:
     """Propose and apply in one go, looking at the images once.
 
+    Args:
+        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        backbone: a bundled backbone or any timm model by its name, or a
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        choices: a record of what is overruled; the keywords overrule it.
+        weights: a file to read the backbone's weights from.
+        augment: try mirror images too, and keep them where they help.
+        strict: let any image that has to be left out be an error.
+        out: the RUN folder to make; nothing is written where None.
+        overwrite: replace an earlier RUN.
+        resume: go on with a training of ``out`` that was interrupted, from its last checkpoint.
+        cache: the cache folder; the user's where None.
+        on_event: called with every row of the log as it is made.
+        **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
+            :class:`regraft.Choices` explains.
+
+    Returns:
+        The fitted network with its held-out figures; see :class:`regraft.Result`.
+
     Raises:
+        DataError: the images cannot be used.
+        BackboneError: there is no such network, or its weights cannot be had.
         UsageError: choices that contradict each other, or a budget that cannot be kept.
+        RunError: the folder cannot be written, or there is nothing to resume.
     """
     check_out(out, overwrite=overwrite, resume=resume)
-    choices = choices or Choices()
+    choices = chosen(choices, words)
     network = open_network(backbone, weights)
     measured = measure(
         Dataset.open(data),
@@ -178,7 +200,7 @@ def fit(
         progress=bounded(choices.budget),
     )
     plan = draft(measured, choices)
-    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume)
+    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, on_event=on_event)
 
 
 def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Result:
