@@ -156,10 +156,13 @@ def test_all_checkpoints_damaged_begin_anew(tmp_path: Path, undisturbed: Trained
 
 def test_a_draft_that_a_kill_left_is_no_checkpoint(tmp_path: Path) -> None:
     checkpoint.write(tmp_path, "rate-0.1", 1, point(1))
-    (tmp_path / "rate-0.1-000002.new").write_bytes(b"half")
+    draft = tmp_path / ".rate-0.1-000002.safetensors.77"
+    draft.write_bytes(b"half")
     found = checkpoint.newest(tmp_path, "rate-0.1")
     assert found is not None
     assert found.rest == {"epoch": 1}
+    checkpoint.write(tmp_path, "rate-0.1", 2, point(2))
+    assert not draft.exists()
 
 
 def _killed_at(folder: Path, rows: int) -> None:

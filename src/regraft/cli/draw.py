@@ -9,11 +9,12 @@ from rich.text import Text
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
 from regraft.cli.terminal import results, say
-from regraft.cli.whole import write_whole
+from regraft.cli.whole import explained
 from regraft.diagram import Scene
 from regraft.errors import UsageError
 from regraft.plan.choices import Choices, candidates, depth_of
 from regraft.plan.recipes import Init
+from regraft.whole_file import replace_file
 
 
 def run_draw(
@@ -40,7 +41,8 @@ def run_draw(
         _show(scenes)
         return
     picture = diagram.svg(scenes[0]) if len(scenes) == 1 else diagram.series(scenes)
-    write_whole(picture, out, "picture")
+    with explained(out, "picture"):
+        replace_file(out, picture)
     say(f"Written to {out}.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.cli.terminal import progress_bar, say, show_warnings
-from regraft.cli.whole import draft_of, write_page
+from regraft.cli.whole import explained, write_page
 from regraft.data.dataset import Dataset
 from regraft.errors import BackboneError, DataError, RunError, UsageError
 
@@ -68,8 +68,11 @@ def _check_out(out: Path) -> None:
         raise RunError(
             f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
         )
-    with draft_of(out, "page") as draft:
-        draft.touch()
+    with (
+        explained(out, "page"),
+        tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}."),
+    ):
+        pass
 
 
 @contextmanager

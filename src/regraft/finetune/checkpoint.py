@@ -1,9 +1,7 @@
 """Checkpoints: one safetensors file an epoch, the last two kept, each whole or not there."""
 
-import contextlib
 import errno
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from regraft.errors import RunError
+from regraft.whole_file import replace_file
 
 KEPT = 2
 """Checkpoints of a candidate that are kept: should the last be damaged, there is another."""
@@ -34,17 +33,10 @@ def write(folder: Path, name: str, epoch: int, point: Checkpoint) -> None:
         RunError: the disk is full or cannot be written; the checkpoints before are still there.
     """
     path = folder / f"{name}-{epoch:06d}.safetensors"
-    draft = path.with_suffix(".new")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(save(dict(point.tensors), {"rest": json.dumps(point.rest)}))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace_file(path, save(dict(point.tensors), {"rest": json.dumps(point.rest)}))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         good = [old for old in reversed(_all(folder, name)) if _read(old) is not None]
         raise RunError(
@@ -55,7 +47,8 @@ def write(folder: Path, name: str, epoch: int, point: Checkpoint) -> None:
                 "Make room there and go on with --resume.",
             ],
         ) from error
-    for old in _all(folder, name)[:-KEPT]:
+    drafts = folder.glob(f".{name}-*")  # of processes that were killed: there is one at a time
+    for old in (*_all(folder, name)[:-KEPT], *drafts):
         old.unlink(missing_ok=True)
 
 

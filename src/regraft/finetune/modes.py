@@ -10,7 +10,6 @@ the plan of the RUN, so that it can be repeated.
 import contextlib
 import copy
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from torch import nn
 from regraft.features.engines.torch_engine import has_bfloat16
 from regraft.networks.surgery import TransferNetwork
 from regraft.plan.recipes import CHANNELS_LAST, MODES
+from regraft.whole_file import replace_file
 
 STEPS, IMAGES = 1, 32
 """Timed steps of each mode, after one that is not timed, and the images of each at most (on the
@@ -61,9 +61,7 @@ def kept(path: Path, find: Callable[[], Mode]) -> Mode:
     found = find()
     with contextlib.suppress(OSError):  # not kept, it is found anew the next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(asdict(found)), "utf-8")
-        draft.replace(path)
+        replace_file(path, json.dumps(asdict(found)))
     return found
 
 

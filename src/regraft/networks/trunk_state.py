@@ -6,7 +6,6 @@ together); it is for whoever has torch in hand.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
 from regraft.networks.changes import Change, Kind
+from regraft.whole_file import replace_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,9 +81,9 @@ def save(folder: Path, state: TrunkState) -> None:
 
     with suppress(OSError):
         whole = {name: np.require(tensor, None, "C") for name, tensor in state.tensors.items()}
-        _replace(folder / WEIGHTS, save(whole))
+        replace_file(folder / WEIGHTS, save(whole))
         listed = {name: getattr(state, name) for name in ("needs", "parameters", "head")}
-        _replace(folder / PARTS, json.dumps(listed).encode())
+        replace_file(folder / PARTS, json.dumps(listed))
 
 
 def load(folder: Path) -> TrunkState | None:
@@ -100,10 +100,3 @@ def load(folder: Path) -> TrunkState | None:
         return TrunkState(needs, tuple(listed["parameters"]), listed["head"], tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
-    draft.replace(path)

@@ -4,7 +4,6 @@ A run that was killed goes on from there with ``--resume``.
 """
 
 import dataclasses
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from regraft.errors import PlanError, RunError
 from regraft.plan import serialize
 from regraft.plan.definition import Plan
+from regraft.whole_file import replace_file
 
 PLAN = "plan.json"
 
@@ -59,9 +59,7 @@ def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
         if place.exists():  # all of it: training would go on from a checkpoint that is left
             shutil.rmtree(place)
         place.mkdir(parents=True)
-        draft = place / f".{PLAN}.{os.getpid()}"
-        draft.write_text(serialize.dumps(plan), "utf-8")
-        draft.replace(place / PLAN)
+        replace_file(place / PLAN, serialize.dumps(plan))
     except OSError as error:
         raise RunError(f"'{place}' cannot be written: {error.strerror}.") from error
     return place

@@ -24,6 +24,7 @@ from regraft.backbones import Backbone
 from regraft.data.images import View
 from regraft.features.cache import TRUNKS
 from regraft.features.engines.base import Calibration
+from regraft.whole_file import replace_file
 
 META = "meta.json"
 GRAPH = "trunk.xml"
@@ -127,9 +128,7 @@ def _learn(path: Path, there: Calibration, made: Calibration) -> None:
     calibration = replace(there, candidates=(*old, *new))
     meta = json.loads((path / META).read_text("utf-8"))
     meta["calibration"] = calibration.to_json()
-    draft = path / f".{META}.{os.getpid()}"
-    draft.write_text(json.dumps(meta, indent=2), "utf-8")
-    draft.replace(path / META)
+    replace_file(path / META, json.dumps(meta, indent=2))
 
 
 @cache
