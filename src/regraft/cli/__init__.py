@@ -6,6 +6,7 @@ document and nothing else. Exit code 0 done, 1 could not, 2 wrong usage, 130 int
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 STOPPED = 130
 """Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells have it."""
@@ -52,10 +53,23 @@ def _run(arguments: Sequence[str] | None) -> int:
     from regraft.cli.app import app
 
     given = None if arguments is None else list(arguments)
+    command = get_command(app)
+    _leave_out_types_of_flags(command)
     try:
-        get_command(app).main(args=given, prog_name="regraft", obj=main)
+        command.main(args=given, prog_name="regraft", obj=main)
     except SystemExit as leaving:
         if leaving.code == STOPPED:
             raise KeyboardInterrupt from None
         return leaving.code if isinstance(leaving.code, int) else 0
     return 0
+
+
+def _leave_out_types_of_flags(app: Any) -> None:
+    """Let help say ``--json``, not ``--json <bool>``: nothing follows a flag."""
+    from typer import Context
+
+    root = Context(app, **app.context_settings)
+    for command in (app, *app.commands.values()):
+        for parameter in command.get_params(Context(command, parent=root)):
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""

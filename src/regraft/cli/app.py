@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="regraft",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -124,7 +123,7 @@ def fit(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             show_default=False,
             help="As for plan. With --plan it may be left out: the plan knows where it is.",
         ),
@@ -278,7 +277,7 @@ def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")],
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGES...", help="Files, folders or quoted glob patterns."),
+        typer.Argument(metavar="IMAGES", help="Files, folders or quoted glob patterns."),
     ],
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
     as_csv: Annotated[
@@ -355,7 +354,7 @@ def look(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             show_default="those of the demo",
             help="Images as for plan.",
         ),
@@ -390,7 +389,7 @@ def cache(
 def demo(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where to lay out images and results.")
+        Path, typer.Argument(metavar="FOLDER", help="Where to lay out images and results.")
     ] = Path("regraft-demo"),
 ) -> None:
     """Two real sets, start to end, offline: grocery photos and handwritten digits."""

@@ -51,7 +51,7 @@ def export(
     to: Annotated[Target, typer.Option("--to", help="What to make.")],
     repository: Annotated[
         str | None,
-        typer.Argument(metavar="[OWNER/NAME]", show_default=False, help="With --to hub: where."),
+        typer.Argument(metavar="OWNER/NAME", show_default=False, help="With --to hub: where."),
     ] = None,
     out: Annotated[
         Path | None,

@@ -182,7 +182,7 @@ Strict = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Network = Annotated[
     str,
-    typer.Argument(metavar="[BACKBONE]", help="A bundled backbone or any timm model."),
+    typer.Argument(metavar="BACKBONE", help="A bundled backbone or any timm model."),
 ]
 DEFAULT = "efficientnet-lite0"
 
