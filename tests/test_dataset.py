@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictures import TWO, check_reading, facts_of, lay_out, photo
-from regraft.data.dataset import Dataset, Item, label_name
+from regraft.data.dataset import Dataset, Item, few, label_name, listed, quoted
 from regraft.errors import DataError
 
 
@@ -184,6 +184,13 @@ def test_which_split_is_held_out() -> None:
     assert held("train", "val", "test") == "test"
     assert held("train", "val") == "val"
     assert held("train") == held("") == held() == ""
+
+
+def test_of_many_names_the_first_few_are_listed() -> None:
+    assert few(["a", "b"], 2) == ["a", "b"]
+    assert few(["a"] * 1002, 2) == ["a", "a", "... and 1,000 more"]
+    assert (listed(["a", "b"], 2), listed(["a", "b", "c"], 2)) == ("a, b", "a, b and 1 more")
+    assert quoted(["a"] * 1010).endswith("'a' and 1,000 more")
 
 
 def test_an_item_reads_its_own_file_whatever_the_order_on_disk(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from regraft.cli.terminal import progress_bar, say, show_warnings
 from regraft.cli.whole import explained, write_page
-from regraft.data.dataset import Dataset
+from regraft.data.dataset import Dataset, few
 from regraft.errors import BackboneError, DataError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ def _images(data: str | None) -> Iterator[Dataset]:
 def _left_out_lines(sample: "Sample") -> list[str]:
     """What is left out, the first few by name; and that there are fewer images than asked for."""
     left = sample.left_out
-    lines = [f"left out {each.path}: {each.detail or each.reason}" for each in left[:_NAMED]]
-    if len(left) > _NAMED:
-        lines.append(f"... and {len(left) - _NAMED:,} more")
+    lines = few([f"left out {each.path}: {each.detail or each.reason}" for each in left], _NAMED)
     if len(sample) < sample.asked:
         lines.append(f"{len(sample):,} images are looked at; there are no more that can be used")
     return lines

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from regraft import diagram
 from regraft.data.audit import Audit
+from regraft.data.dataset import few
 from regraft.data.splits import EACH_ONCE
 from regraft.networks.changes import Change
 from regraft.plan import wording
@@ -177,11 +178,8 @@ def _reason_lines(plan: Plan) -> Iterator[Text]:
 
 def left_out_lines(audit: Audit, most: int = 5) -> list[str]:
     """What is left out, in short: the first few by name, the rest as a number."""
-    listed = audit.left_out[:most]
-    lines = [f"left out {left.path}: {left.detail or left.reason}" for left in listed]
-    if len(audit.left_out) > most:
-        lines.append(f"... and {len(audit.left_out) - most:,} more (fit: RUN/audit.csv has all)")
-    return lines
+    lines = [f"left out {left.path}: {left.detail or left.reason}" for left in audit.left_out]
+    return few(lines, most, "... and {:,} more (fit: RUN/audit.csv has all)")
 
 
 def show_result(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft import report
+from regraft.data.dataset import listed
 from regraft.heads.ridge import Taps
 from regraft.metrics import Interval
 from regraft.results.atomic import check_target, whole_folder
@@ -171,8 +172,8 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
         return []
     document = read_json(folder / FILE, [])
     if document is None or document.get("format") != FORMAT:
-        some = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
-        return [f"must be an earlier comparison or new, holds {some}; name another folder"]
+        holds = listed(found, 3)
+        return [f"must be an earlier comparison or new, holds {holds}; name another folder"]
     if not overwrite:
         return ["must not exist yet, is a comparison; name another folder, or ask for --overwrite"]
     if others := [name for name in found if name not in (FILE, PAGE, ".DS_Store")]:

@@ -137,8 +137,24 @@ def read_file(path: str | Path) -> bytes:
 
 def some(problems: Sequence[str]) -> list[str]:
     """The first problems of a kind, and how many more there are."""
-    more = len(problems) - SHOWN
-    return [*problems[:SHOWN], *([f"... and {more:,} more like that"] if more > 0 else [])]
+    return few(problems, SHOWN, "... and {:,} more like that")
+
+
+def few(names: Sequence[str], most: int, more: str = "... and {:,} more") -> list[str]:
+    """The first names; a last one says how many more there are, where there are more."""
+    rest = len(names) - most
+    return [*names[:most], *([more.format(rest)] if rest > 0 else [])]
+
+
+def listed(names: Sequence[str], most: int, more: str = " and {} more") -> str:
+    """The same as a part of a sentence."""
+    shown = few(names, most, more)
+    return ", ".join(shown[:most]) + "".join(shown[most:])
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Names in quotes, the first ten of them."""
+    return listed([repr(name) for name in names], 10, " and {:,} more")
 
 
 def label_names(labels: Iterable[object]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.audit import Audit
-from regraft.data.dataset import Dataset
+from regraft.data.dataset import Dataset, quoted
 from regraft.errors import DataError, UsageError
 
 Indices = NDArray[np.int64]
@@ -95,10 +95,8 @@ def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
     never = sorted(set(labels.tolist()) - set(labels[sides.test].tolist()))
     if not never or sides.origin not in ("held out", EACH_ONCE):
         return []
-    names = ", ".join(repr(name) for name in never[:10])
-    more = f" and {len(never) - 10:,} more" if len(never) > 10 else ""
     return [
-        f"No image of {names}{more} is held out: that takes three images in groups of which one "
+        f"No image of {quoted(never)} is held out: that takes three images in groups of which one "
         "can be spared. How well such a class is recognised is not measured."
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from regraft.backbones import Stage
+from regraft.data.dataset import listed
 from regraft.errors import BackboneError
 
 GIVES, ENDS = "regraft.gives", "regraft.ends"
@@ -171,9 +172,10 @@ def head_input(traced: Traced, head: str, name: str) -> Tap:
     """
     call = traced.calls.get(head)
     if call is None or call.inp is None:
+        called = listed([*filter(None, traced.calls)], 20)
         raise BackboneError(
             f"{name} never calls its head {head!r}.",
-            [f"The head must be one of the modules that it calls: {_listed(traced.calls)}."],
+            [f"The head must be one of the modules that it calls: {called}."],
         )
     node = call.inp
     while node.op == "call_module" and _passes(traced.root.get_submodule(str(node.target))):
@@ -319,10 +321,3 @@ def _node(value: Any) -> fx.Node | None:
 def _inner(target: str) -> str:
     """The path inside the network, of a target inside the wrapper."""
     return target.removeprefix(_ROOT).removeprefix(".")
-
-
-def _listed(names: Iterable[str], most: int = 20) -> str:
-    """Names in a row, the first few of many."""
-    named = [name for name in names if name]
-    more = f" and {len(named) - most} more" if len(named) > most else ""
-    return ", ".join(named[:most]) + more

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.dataset import few
+
 FORMAT, VERSION = "regraft run", 1
 """Stamped on ``config.json``: what the folder is, and how it is to be read."""
 
@@ -86,8 +88,7 @@ def _shape_problems(stated: object, found: Mapping[str, list[int]]) -> list[str]
         for name in sorted({*stated, *found})
         if stated.get(name) != found.get(name)
     ]
-    rest = [f"and {len(problems) - 10} more tensors"] if len(problems) > 10 else []
-    return problems[:10] + rest
+    return few(problems, 10, "and {} more tensors")
 
 
 def _head_problems(classes: Sequence[str] | None, tensors: Tensors) -> list[str]:

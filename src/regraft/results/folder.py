@@ -26,6 +26,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from regraft.data.dataset import listed
 from regraft.errors import RunError
 from regraft.metrics import Scores
 from regraft.results.atomic import check_target, restore, steady, whole_folder
@@ -201,11 +202,12 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
     if not found:
         return []
     if not is_run(folder):
-        return [f"must be a regraft run or new, holds {_some(found)}; name another folder"]
+        return [f"must be a regraft run or new, holds {listed(found, 3)}; name another folder"]
     if not overwrite:
         return ["must not exist yet, is a run; name another folder, or ask for --overwrite"]
     if others := [name for name in found if name not in (*FILES, *LATER)]:
-        return [f"must hold what regraft wrote only, also holds {_some(others)}; move that away"]
+        also = listed(others, 3)
+        return [f"must hold what regraft wrote only, also holds {also}; move that away"]
     return []
 
 
@@ -213,11 +215,6 @@ def is_run(folder: Path) -> bool:
     """Whether a folder bears the stamp of a run, whole or damaged."""
     config = read_json(folder / "config.json", [])
     return config is not None and config.get("format") == FORMAT
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
@@ -250,7 +247,7 @@ def _check_is_run(folder: Path) -> None:
     if folder.is_dir() and (is_run(folder) or any((folder / name).is_file() for name in FILES[:4])):
         return
     if folder.is_dir():
-        found = _some(sorted(os.listdir(folder))) or "nothing"
+        found = listed(sorted(os.listdir(folder)), 3) or "nothing"
         problem = f"must hold {', '.join(FILES[:4])}; holds {found}"
     elif folder.exists():
         problem = "must be a folder, is a file"
@@ -266,4 +263,4 @@ def _near(folder: Path) -> str:
     except OSError:
         return ""
     close = difflib.get_close_matches(folder.name, beside, n=3) or sorted(beside)
-    return f"; beside it: {_some(close)}" if close else ""
+    return f"; beside it: {listed(close, 3)}" if close else ""

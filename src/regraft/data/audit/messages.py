@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Ruled
-from regraft.data.dataset import Dataset, some
+from regraft.data.dataset import Dataset, quoted, some
 from regraft.errors import DataError
 
 IMBALANCE: Final = 3.0  # times the smallest class that the largest may have without a word
@@ -67,7 +67,7 @@ def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
     by_class = by_class_and_split(dataset, kept)
     gone = sorted(set(dataset.classes) - set(by_class))
     if gone:
-        yield f"No usable images of {_list(gone)}: {_is(gone)} not learnt."
+        yield f"No usable images of {quoted(gone)}: {_is(gone)} not learnt."
     sizes = {label: sum(splits.values()) for label, splits in by_class.items()}
     small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
     if sizes[large] >= IMBALANCE * sizes[small]:
@@ -88,7 +88,7 @@ def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[
     for split in sorted({split for splits in by_class.values() for split in splits} - {""}):
         missing = [label for label, splits in by_class.items() if split not in splits]
         if missing:
-            yield f"The {split} images have none of {_list(missing)}."
+            yield f"The {split} images have none of {quoted(missing)}."
 
 
 def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
@@ -98,9 +98,9 @@ def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
         alike[_to_the_eye(label)].append(label)
     for labels in alike.values():
         if len({label.casefold() for label in labels}) > 1:
-            yield f"The classes {_list(labels)} hardly differ by their names; are they one?"
+            yield f"The classes {quoted(labels)} hardly differ by their names; are they one?"
         elif len(labels) > 1:
-            yield f"The classes {_list(labels)} differ in capitals only; are they one?"
+            yield f"The classes {quoted(labels)} differ in capitals only; are they one?"
 
 
 def _to_the_eye(label: str) -> str:
@@ -141,7 +141,7 @@ def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
     if both:
         yield (
             f"The split of the data puts {len(both):,} known groups on both sides, such as "
-            f"{_list(both[:3])}; it is followed, and the test is easier than new groups would be."
+            f"{quoted(both[:3])}; it is followed, and the test is easier than new groups would be."
         )
 
 
@@ -152,7 +152,7 @@ def _look_alike(dataset: Dataset, found: Ruled) -> Iterable[str]:
     few = np.array([dataset.items[i].label in found.crowded for i in found.kept])
     yield (
         f"{int(found.near[few].sum()):,} of the {_images(int(few.sum()))} of "
-        f"{_list(found.crowded)} look like another one as copies do, so only files that are the "
+        f"{quoted(found.crowded)} look like another one as copies do, so only files that are the "
         "same count as copies, and held-out images look like training ones. The result is that of "
         "new images only if those are of the same parts, days and people: where names or a table "
         "tell these, hold them out whole with --group-by."
@@ -166,12 +166,6 @@ def _spared(dataset: Dataset, found: Ruled) -> Iterable[str]:
             f"{_images(count)} of {label!r} nearly copy others, most of what there is to train on; "
             "they are kept, and the test is easier than new images would be."
         )
-
-
-def _list(names: Sequence[str]) -> str:
-    """Names in quotes, the first ten of them."""
-    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-    return ", ".join(repr(name) for name in names[:10]) + more
 
 
 def _is(names: Sequence[str]) -> str:

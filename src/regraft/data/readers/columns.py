@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from regraft.data.dataset import some
+from regraft.data.dataset import few, some
 from regraft.data.readers.known import COLUMNS as GROUPS
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
@@ -229,6 +229,5 @@ def _is(one: _Told) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     """Names in quotes, the first ten of them."""
-    shown = [repr(name) for name in names[:10]]
-    shown += [f"{len(names) - 10:,} more"] * (len(names) > 10)
+    shown = few([repr(name) for name in names], 10, "{:,} more")
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from regraft.data.dataset import few
 from regraft.errors import BackboneError
 
 log = logging.getLogger("regraft")
@@ -102,11 +103,11 @@ def _check_numbers(own: Mapping[str, Tensor], found: Mapping[str, Tensor], what:
         if (count := _not_finite(tensor)) and not _not_finite(own[name])
     }
     if bad:
-        named = [f"{n}: {bad[n]:,} of {found[n].numel():,} values." for n in list(bad)[:SHOWN]]
-        more = [f"and {len(bad) - SHOWN} more tensors."] if len(bad) > SHOWN else []
+        named = [f"{n}: {bad[n]:,} of {found[n].numel():,} values." for n in bad]
+        named = few(named, SHOWN, "and {} more tensors.")
         raise BackboneError(
             f"{what} hold nan or infinity, so nothing can be computed with them.",
-            [*named, *more, "Their training has diverged: take an earlier checkpoint."],
+            [*named, "Their training has diverged: take an earlier checkpoint."],
         )
 
 
@@ -273,8 +274,7 @@ def _mismatches(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Itera
     }
     for kind, names in kinds.items():
         if names:
-            more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            yield f"{kind}: {'; '.join(names[:SHOWN])}{more}"
+            yield f"{kind}: " + "; ".join(few(names, SHOWN, "and {} more"))
 
 
 def _shape(tensor: Tensor) -> str:

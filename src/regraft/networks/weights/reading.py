@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regraft.data.dataset import listed
 from regraft.errors import BackboneError
 
 log = logging.getLogger("regraft")
@@ -124,12 +125,12 @@ def _tensors(raw: Any, path: Path) -> dict[str, Tensor]:
     kind = type(raw).__name__
     while isinstance(raw, Mapping) and (inside := _wrapped(raw)):
         if len(inside) > 1:
-            log.warning("%s holds %s; %s is read.", path, _listed(inside), inside[0])
+            log.warning("%s holds %s; %s is read.", path, listed(inside, SHOWN), inside[0])
         raw = raw[inside[0]]
     found = dict(_named(raw)) if isinstance(raw, Mapping) else {}
     if not found:
         keys = [str(key) for key in raw] if isinstance(raw, Mapping) else []
-        there = f" of {_listed(keys)}" if keys else ""
+        there = f" of {listed(keys, SHOWN)}" if keys else ""
         raise BackboneError(f"The weights {path} hold no state dict, but a {kind}{there}.", [WORDS])
     return found
 
@@ -154,8 +155,3 @@ def _named(raw: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
     for name, value in raw.items():
         if isinstance(name, str) and isinstance(value, Tensor):
             yield name, value
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
