@@ -120,6 +120,14 @@ def test_heat_maps_show_where_it_looked(cli: Regraft, run: Path, data: Path) -> 
     assert [a for a in page.all("img") if (a["alt"] or "").startswith("what spoke for")]
 
 
+def test_heat_maps_name_the_package_they_need(
+    cli: Regraft, run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regraft.report.heat.find_spec", lambda name: None)
+    said = cli("report", run, "--data", data, "--heat-maps")
+    assert (said.code, "pip install 'regraft[heat]'" in said.err) == (2, True)
+
+
 @pytest.mark.parametrize("words", [["--heat-maps"], ["--data", "nowhere"]])
 def test_mistakes_are_explained(cli: Regraft, run: Path, words: list[str]) -> None:
     said = cli("report", run, *words)

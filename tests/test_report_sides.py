@@ -69,6 +69,17 @@ def test_a_network_that_cannot_be_looked_into_keeps_its_run(trained: tuple[Resul
     assert "There are no heat maps: small cannot be looked into: no such layer" in page.text
 
 
+def test_without_captum_the_page_says_what_brings_it(
+    trained: tuple[Result, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pictures import in_memory
+
+    monkeypatch.setattr("regraft.report.heat.find_spec", lambda name: None)
+    page = Reader(report.page(trained[0], "", in_memory({}, ("test",))))
+    assert "There are no heat maps: captum, which draws them, is not installed" in page.text
+    assert "pip install 'regraft[heat]'" in page.text
+
+
 def test_heat_lies_where_it_is() -> None:
     square = np.full((64, 64, 3), 128, np.uint8)
     hot = np.zeros((4, 4), np.float32)

@@ -9,6 +9,7 @@ from regraft.compare import comparison
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
 from regraft.plan.definition import Plan
+from regraft.report import heat
 from regraft.report.pictures import written
 from regraft.results import tables
 from regraft.results.files import PAGE, read_json
@@ -23,6 +24,11 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
         _refuse_images(data, heat_maps)
         write_page(report.of_comparison(found), run / PAGE)
         return
+    if heat_maps and not heat.can_be_drawn():
+        raise UsageError(
+            "Heat maps need captum, which is not installed.",
+            ["`pip install 'regraft[heat]'` brings it."],
+        )
     loaded = load(run)
     whole = tables.whole(loaded, run)
     images = _images(loaded.plan, run, data)

@@ -5,6 +5,7 @@ torch and captum are imported when a map is drawn, and not before.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,8 +47,18 @@ class Heat:
     problem: str = ""
 
 
+def can_be_drawn() -> bool:
+    """Whether the package that draws them is installed."""
+    return find_spec("captum") is not None
+
+
 def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
     """Look at the first few of some images that can be read."""
+    if not can_be_drawn():
+        return Heat(
+            problem="captum, which draws them, is not installed. `pip install 'regraft[heat]'` "
+            "brings it; then `regraft report RUN --heat-maps` draws them."
+        )
     squares = _squares(result, shots, find)
     if not squares:
         return Heat(problem="none of the images above can be read.")
