@@ -95,7 +95,7 @@ def test_a_page_drawn_anew_is_the_same(cli: Regraft, run: Path, data: Path) -> N
     before = drawn(run)
     assert cli("report", run, "--data", data).code == 0
     assert drawn(run) == before
-    assert sorted(os.listdir(run)) == sorted({*os.listdir(run)} - {".report.html.draft"})
+    assert not [name for name in os.listdir(run) if name.startswith(".")]
 
 
 def test_without_its_images_it_names_them(cli: Regraft, run: Path) -> None:

@@ -129,6 +129,12 @@ def share_interval(right: ArrayLike, groups: ArrayLike) -> Interval:
     return wilson(p * (n := min(alone / variance, count) if variance else count), n)
 
 
+def paired(own: NDArray[Any], other: NDArray[Any]) -> tuple[float, float]:
+    """Mean of ``own - other`` ``[n]``, image by image, and its standard error."""
+    difference = own - other
+    return float(difference.mean()), float(difference.std() / np.sqrt(max(len(difference) - 1, 1)))
+
+
 def wilson(right: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a proportion, ``right`` of ``n``; (0, 1) where ``n`` is 0.
 

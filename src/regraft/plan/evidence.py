@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from regraft.data.splits import folds
 from regraft.errors import DataError
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
-from regraft.metrics import fit_temperature, share_interval
+from regraft.metrics import fit_temperature, paired, share_interval
 
 LARGE = 0.5
 """From this :attr:`Evidence.size` on a set counts as large (about 4,500 images)."""
@@ -213,7 +213,7 @@ def choose(
     own = loss[np.arange(len(tried)), strength]
     best = min(allowed, key=lambda c: float(own[c].mean()))
     for c in allowed:
-        excess, error = _paired(own[c], own[best])
+        excess, error = paired(own[c], own[best])
         if excess <= error:
             return c, int(strength[c])
     return best, int(strength[best])
@@ -319,12 +319,6 @@ def _by_similarity(candidates: Sequence[Taps], last: int, similarity: float) -> 
     )
 
 
-def _paired(loss: NDArray[np.float32], best: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean of ``loss - best`` and its standard error."""
-    difference = loss - best
-    return float(difference.mean()), float(difference.std() / np.sqrt(max(len(difference) - 1, 1)))
-
-
 def _nested(
     loss: NDArray[np.float32],
     right: NDArray[np.bool_],
@@ -357,7 +351,7 @@ def _probes(
     probes = []
     for c, taps in enumerate(tried):
         hits = right[c, strength[c]]
-        excess, error = _paired(own[c], best)
+        excess, error = paired(own[c], best)
         interval = share_interval(hits, groups)
         mean, loss_of = float(hits.mean()), float(own[c].mean())
         penalty = STRENGTHS[int(strength[c])]

@@ -15,6 +15,7 @@ from regraft.backbones import Backbone
 from regraft.data.images import Facts, View, deep
 from regraft.distributed import on_rank_zero
 from regraft.features.extract import Extraction
+from regraft.metrics import paired
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.plan.evidence import rightness
@@ -119,9 +120,8 @@ def are_long(long: NDArray[np.float64]) -> bool:
 
 def is_better(padded: Right, cropped: Right) -> bool:
     """Whether more images come out right when they are padded, by more than noise."""
-    gain = padded.astype(float) - cropped
-    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
-    return float(gain.mean()) > CLEAR * error
+    gain, error = paired(padded.astype(float), cropped)
+    return gain > CLEAR * error
 
 
 def reasons(

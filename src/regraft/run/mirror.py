@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads import ridge
+from regraft.metrics import paired
 from regraft.plan.evidence import Evidence, Probe
 from regraft.run.measure import Measured, mirrored
 
@@ -64,6 +65,5 @@ def _gain(
         loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)
         return loss
 
-    gain = losses(1) - losses(2)
-    error = float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
-    return float(gain.mean()) / error if error else 0.0
+    gain, error = paired(losses(1), losses(2))
+    return gain / error if error else 0.0

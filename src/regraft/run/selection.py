@@ -160,7 +160,8 @@ def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
 
     The noise is one standard error of the difference: of ``d`` images on which one of the two is
     right and the other wrong, the better one must have more than the root of ``d`` to spare (the
-    statistic of McNemar's test, 1947, above 1).
+    statistic of McNemar's test, 1947, above 1). Not `metrics.paired`: that takes the error about
+    the mean, this of two that are alike, in whole numbers, which are the same on every machine.
     """
     gain, differ = int(own.sum()) - int(its.sum()), int((own != its).sum())
     return gain > 0 and gain**2 > differ
