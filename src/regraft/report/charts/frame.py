@@ -59,11 +59,11 @@ def text(x: float, y: float, words: str, how: str = "", anchor: str = "middle") 
     return f'<text{style} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def turned(x: float, y: float, words: str) -> str:
+def turned(x: float, y: float, words: str, degrees: int = 38) -> str:
     """Words that rise to a place from its lower left."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end" '
-        f'transform="rotate(-38 {x:.1f} {y:.1f})">{escape(words)}</text>'
+        f'transform="rotate(-{degrees} {x:.1f} {y:.1f})">{escape(words)}</text>'
     )
 
 
