@@ -1,4 +1,3 @@
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pictures import classes, encode, facts_of, in_memory, jpeg, lay_out, photo
-from regraft.data.audit import Audit, audit, counts, fingerprint, write_csv
+from regraft.data.audit import Audit, audit, counts, fingerprint
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 
@@ -288,17 +287,6 @@ def test_names_that_differ_in_capitals_are_pointed_out() -> None:
 
 
 # --- what is written -----------------------------------------------------------------------------
-
-
-def test_the_table_of_what_is_left_out(tmp_path: Path) -> None:
-    odd = 'cat/a, "b"\nÄ猫.jpg'
-    _, found = check(PETS | {odd: b""})
-    write_csv(found, tmp_path / "audit.csv")
-    with open(tmp_path / "audit.csv", encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["path", "reason", "detail"],
-            [odd, "empty", "the file has no bytes"],
-        ]
 
 
 def test_the_fingerprint_follows_what_is_kept_and_nothing_else() -> None:

@@ -14,9 +14,8 @@ from regraft import report
 from regraft.data.dataset import Dataset, Item
 from regraft.errors import RunError
 from regraft.report import pictures, template
-from regraft.results import tables
-from regraft.results.folder import Predictions
-from regraft.results.result import Result
+from regraft.results.result import Result, with_tables
+from regraft.results.tables import Predictions
 from reported import Reader, data, drawn, made_up, run, whole
 from scenes import each, scenes
 
@@ -149,7 +148,7 @@ def test_a_damaged_table_is_named(cli: Regraft, whole: Result, run: Path, tmp_pa
     for name in ("log.csv", "audit.csv"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     with pytest.raises(RunError, match=r"predictions\.csv"):
-        tables.whole(regraft.load(run), tmp_path)
+        with_tables(regraft.load(run), tmp_path)
 
 
 def test_no_run_is_explained(cli: Regraft, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from safetensors.numpy import load_file, save_file
 from regraft.errors import RunError
 from regraft.metrics import score
 from regraft.results.files import FILES, METRICS
-from regraft.results.folder import Predictions, check_destination, metrics_of, read_run, write_run
+from regraft.results.folder import check_destination, metrics_of, read_run, write_run
+from regraft.results.tables import Predictions, read_audit, read_predictions
 
 CLASSES = ["Bär, brauner", 'a "b"', "\N{CAT FACE}"]
 
@@ -120,7 +121,9 @@ def test_a_file_name_that_is_no_unicode_is_written_all_the_same(tmp_path: Path) 
     given["config"] = {"classes": [*CLASSES[:2], odd]}
     write_run(tmp_path / "run", **given)
     assert read_run(tmp_path / "run").config["classes"][2] == odd
-    assert rows(tmp_path / "run" / "audit.csv")[1][0] == "a\\udcff.jpg"
+    assert read_audit(tmp_path / "run" / "audit.csv") == (("a\\udcff.jpg", "empty", ""),)
+    found = read_predictions(tmp_path / "run" / "predictions.csv", given["config"]["classes"])
+    np.testing.assert_array_equal(found.truth, given["predictions"].truth)
 
 
 @pytest.mark.parametrize(

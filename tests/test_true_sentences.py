@@ -27,8 +27,9 @@ from regraft.plan.definition import Plan, Ran
 from regraft.plan.evidence import Evidence
 from regraft.plan.recipes import images_shown
 from regraft.results import card
-from regraft.results.folder import Predictions, metrics_of
+from regraft.results.folder import metrics_of
 from regraft.results.result import Result
+from regraft.results.tables import Predictions
 from regraft.run import budget
 from regraft.run.execute import _as_it_ended
 from reported import Reader

@@ -12,9 +12,8 @@ import regraft
 from pictures import lay_out
 from regraft.metrics import score
 from regraft.plan.choices import Choices
-from regraft.results import tables
-from regraft.results.folder import Predictions
-from regraft.results.result import Result
+from regraft.results.result import Result, with_tables
+from regraft.results.tables import Predictions
 from regraft.run.api import fit
 from scenes import each, scenes
 
@@ -74,7 +73,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(run: Path) -> Result:
-    return tables.whole(regraft.load(run), run)
+    return with_tables(regraft.load(run), run)
 
 
 def drawn(folder: Path) -> str:

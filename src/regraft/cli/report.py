@@ -10,19 +10,18 @@ from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
 from regraft.plan.definition import Plan
 from regraft.report import heat
-from regraft.report.pictures import written
-from regraft.results import tables
 from regraft.results.files import PAGE, read_json
-from regraft.results.folder import Predictions
+from regraft.results.result import with_tables
+from regraft.results.tables import Predictions, written
 from regraft.run.api import load
 
 
 def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
     """Draw the page from what lies in the folder, and from the images where they are at hand."""
     show_warnings()
-    if (found := read_json(run / comparison.FILE, [])) is not None:
+    if (compared := read_json(run / comparison.FILE, [])) is not None:
         _refuse_images(data, heat_maps)
-        write_page(report.of_comparison(found), run / PAGE)
+        write_page(report.of_comparison(compared), run / PAGE)
         return
     if heat_maps and not heat.can_be_drawn():
         raise UsageError(
@@ -30,17 +29,17 @@ def run_report(run: Path, data: str | None, heat_maps: bool) -> None:
             ["`pip install 'regraft[heat]'` brings it."],
         )
     loaded = load(run)
-    whole = tables.whole(loaded, run)
+    found = with_tables(loaded, run)
     images = _images(loaded.plan, run, data)
     if images is not None and data is not None:
-        _check_images(images, whole.predictions)
+        _check_images(images, found.predictions)
     if images is None and heat_maps:
         raise UsageError(
             "Heat maps need the images, and they are not at hand.",
             [f"Name them too: regraft report {run} --heat-maps --data DATA."],
         )
     card = (run / "README.md").read_text("utf-8", errors="replace")
-    write_page(report.page(whole, card, images, heat_maps=heat_maps), run / PAGE)
+    write_page(report.page(found, card, images, heat_maps=heat_maps), run / PAGE)
 
 
 def _images(plan: Plan, run: Path, data: str | None) -> Dataset | None:

@@ -1,13 +1,14 @@
 """The real images that an export is checked on."""
 
-import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from regraft.backbones import View
@@ -16,6 +17,7 @@ from regraft.data.images import Pixels, colours, deep, inspect
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.definition import Plan
+from regraft.results.tables import read_predictions
 
 MOST = 32
 
@@ -47,7 +49,7 @@ def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> ParityIma
         DataError: nobody says where the images are, or none can be used.
     """
     dataset = Dataset.open(data if data is not None else _home(run, plan))
-    recorded = {} if plan.split == EACH_ONCE else _recorded(run)
+    recorded = {} if plan.split == EACH_ONCE else _recorded(run, plan.evidence.classes)
     held_out = [i for i, item in enumerate(dataset.items) if item.path in recorded]
     known = list(islice(_usable(dataset, held_out, plan.backbone.view), most))
     others = sorted(set(range(len(dataset))) - set(held_out)) if len(known) < most else []
@@ -89,12 +91,10 @@ def _home(run: Path, plan: Plan) -> Path:
     return place
 
 
-def _recorded(run: Path) -> dict[str, list[float]]:
+def _recorded(run: Path, classes: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The probabilities of each held-out image, by its path."""
-    with (run / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
-    first = head.index("confidence") + 1
-    return {row[0]: [float(value) for value in row[first:]] for row in rows}
+    found = read_predictions(run / "predictions.csv", classes, least=0)
+    return dict(zip(found.paths, found.probabilities, strict=True))
 
 
 def _usable(

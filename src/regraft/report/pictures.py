@@ -14,7 +14,7 @@ from regraft.data import images
 from regraft.data.dataset import Dataset
 from regraft.data.images import View
 from regraft.distributed import cores
-from regraft.results.folder import Predictions
+from regraft.results.tables import Predictions, written
 
 SIDE = 160
 """Px of a thumbnail's side."""
@@ -61,11 +61,6 @@ def finder(dataset: Dataset | None) -> Find:
         return dataset.read(place)
 
     return find
-
-
-def written(path: str) -> str:
-    """A path as ``predictions.csv`` has it: UTF-8, whatever the file system's names are."""
-    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def mistakes(found: Predictions, classes: Sequence[str]) -> list[Shot]:

@@ -49,18 +49,10 @@ from regraft.results.files import (
     write_csv,
     write_text,
 )
+from regraft.results.tables import AUDIT, Predictions, log_rows, prediction_rows
 
 LATER = (PAGE, "tensorboard", ".DS_Store")
 """What may lie in a run beside its files and is replaced with it."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Held-out images as they are shown to people: n paths, truth int [n], probabilities [n, C]."""
-
-    paths: Sequence[str]
-    truth: NDArray[Any]
-    probabilities: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -145,15 +137,15 @@ def write_run(
     json.loads(plan)
     if problems := [*config_problems(config, tensors), *metrics_problems(metrics)]:
         raise ValueError("; ".join(problems))
-    table = _prediction_rows(predictions, config["classes"])
+    table = prediction_rows(predictions, config["classes"])
     with whole_folder(folder, partial(_objections, overwrite=overwrite)) as place:
         write_text(place / "plan.json", plan)
         write_text(place / "config.json", json_text(config))
         write_text(place / "metrics.json", json_text(metrics))
         write_bytes(place / "model.safetensors", weights)
         write_csv(place / "predictions.csv", table)
-        write_csv(place / "log.csv", _log_rows(log))
-        write_csv(place / "audit.csv", [("path", "reason", "detail"), *audit])
+        write_csv(place / "log.csv", log_rows(log))
+        write_csv(place / "audit.csv", [AUDIT, *audit])
         write_text(place / "README.md", card)
         if page:
             write_text(place / PAGE, page)
@@ -215,28 +207,6 @@ def is_run(folder: Path) -> bool:
     """Whether a folder bears the stamp of a run, whole or damaged."""
     config = read_json(folder / "config.json", [])
     return config is not None and config.get("format") == FORMAT
-
-
-def _prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
-    """Return the rows of ``predictions.csv``; nine digits give a float32 back exactly."""
-    p, n = predictions.probabilities, len(predictions.paths)
-    if p.shape != (n, len(classes)) or predictions.truth.shape != (n,):
-        raise ValueError(
-            f"predictions must fit {n} paths and {len(classes)} classes, got {p.shape}"
-        )
-    head = ["path", "truth", "prediction", "correct", "confidence"]
-    rows = [head + [f"p_{name}" for name in classes]]
-    best = p.argmax(1)
-    for path, t, b, row in zip(predictions.paths, predictions.truth, best, p, strict=True):
-        correct = "true" if t == b else "false"
-        figures = [f"{value:.9g}" for value in (row[b], *row)]
-        rows.append([path, classes[t], classes[b], correct, *figures])
-    return rows
-
-
-def _log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
-    columns = list(dict.fromkeys(key for row in log for key in row))
-    return [list(columns), *([row.get(key, "") for key in columns] for row in log)]
 
 
 # ---- what is there instead of a run

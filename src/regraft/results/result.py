@@ -26,7 +26,8 @@ from regraft.networks.changes import Change
 from regraft.plan import serialize
 from regraft.plan.definition import Plan
 from regraft.results.card import model_card
-from regraft.results.folder import Predictions, write_run
+from regraft.results.folder import write_run
+from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -238,6 +239,20 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
         digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
     weights = Weights("memory", digest.hexdigest(), "")
     return replace(backbone, stages=backbone.stages[: cut + 1], weights=weights)
+
+
+def with_tables(result: Result, folder: Path) -> Result:
+    """A loaded result with its predictions, log and audit.
+
+    Raises:
+        RunError: a table that is damaged, or that does not fit the run.
+    """
+    return replace(
+        result,
+        predictions=read_predictions(folder / "predictions.csv", result.classes),
+        log=read_log(folder / "log.csv"),
+        audit=read_audit(folder / "audit.csv"),
+    )
 
 
 def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View) -> None:

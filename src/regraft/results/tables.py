@@ -1,49 +1,70 @@
-"""A run's tables read back from its folder, for its page to be drawn anew."""
+"""The tables of a run as they are written, and read back for its page and for an export."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regraft.errors import RunError
-from regraft.results.folder import Predictions
-from regraft.results.result import Result
+
+PREDICTIONS = ("path", "truth", "prediction", "correct", "confidence")
+"""The first columns of ``predictions.csv``; the probabilities follow, one of each class."""
+
+AUDIT = ("path", "reason", "detail")
+"""The columns of ``audit.csv``."""
 
 
-def whole(result: Result, folder: Path) -> Result:
-    """A loaded result with its predictions, log and audit.
+@dataclass(frozen=True)
+class Predictions:
+    """Held-out images as they are shown to people: n paths, truth int [n], probabilities [n, C]."""
+
+    paths: Sequence[str]
+    truth: NDArray[Any]
+    probabilities: NDArray[Any]
+
+
+def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
+    """Return the rows of ``predictions.csv``; nine digits give a float32 back exactly."""
+    p, n = predictions.probabilities, len(predictions.paths)
+    if p.shape != (n, len(classes)) or predictions.truth.shape != (n,):
+        raise ValueError(
+            f"predictions must fit {n} paths and {len(classes)} classes, got {p.shape}"
+        )
+    rows = [[*PREDICTIONS, *(f"p_{name}" for name in classes)]]
+    best = p.argmax(1)
+    for path, t, b, row in zip(predictions.paths, predictions.truth, best, p, strict=True):
+        correct = "true" if t == b else "false"
+        figures = [f"{value:.9g}" for value in (row[b], *row)]
+        rows.append([path, classes[t], classes[b], correct, *figures])
+    return rows
+
+
+def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
+    """Return the rows of ``log.csv``; the keys of all are its columns."""
+    columns = list(dict.fromkeys(key for row in log for key in row))
+    return [list(columns), *([row.get(key, "") for key in columns] for row in log)]
+
+
+def written(text: str) -> str:
+    """A name as the tables have it: UTF-8, whatever the file system's names are."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def read_predictions(path: Path, classes: Sequence[str], least: int = 1) -> Predictions:
+    """Read ``predictions.csv`` of a run of these classes.
 
     Raises:
-        RunError: a table that is damaged, or that does not fit the run.
+        RunError: it is damaged, is of other classes, or has fewer than ``least`` images.
     """
-    log = _rows(folder / "log.csv")
-    audit = _rows(folder / "audit.csv")
-    return replace(
-        result,
-        predictions=_predictions(folder / "predictions.csv", result.classes),
-        log=tuple(dict(zip(log[0], row, strict=False)) for row in log[1:]) if log else (),
-        audit=tuple((row[0], row[1], row[2]) for row in audit[1:] if len(row) == 3),
-    )
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"'{path}' cannot be read.", [str(error)]) from error
-
-
-def _predictions(path: Path, classes: Sequence[str]) -> Predictions:
-    """Truth and probabilities; the columns are those of the classes, in their order."""
-    place = {name: n for n, name in enumerate(classes)}
+    place = {written(name): n for n, name in enumerate(classes)}
     [head, *rows] = _rows(path) or [[]]
-    wanted = ["path", "truth", "prediction", "correct", "confidence"]
-    wanted += [f"p_{name}" for name in classes]
+    wanted = [*PREDICTIONS, *(f"p_{name}" for name in place)]
     try:
-        if head != wanted or not rows:
+        if head != wanted or len(rows) < least:
             raise ValueError(f"must have the columns {', '.join(wanted[:6])}, ... and an image")
         return Predictions(
             [row[0] for row in rows],
@@ -55,3 +76,22 @@ def _predictions(path: Path, classes: Sequence[str]) -> Predictions:
     except (ValueError, KeyError, IndexError) as error:
         remedy = "Take the folder from where it is whole, or make it anew with `regraft fit`."
         raise RunError(f"'{path}' is damaged.", [str(error), remedy]) from error
+
+
+def read_log(path: Path) -> tuple[Mapping[str, object], ...]:
+    """Read ``log.csv``; RunError where that cannot be done."""
+    head, *rows = _rows(path) or [[]]
+    return tuple(dict(zip(head, row, strict=False)) for row in rows)
+
+
+def read_audit(path: Path) -> tuple[tuple[str, str, str], ...]:
+    """Read ``audit.csv``: path, reason, detail; RunError where that cannot be done."""
+    return tuple((row[0], row[1], row[2]) for row in _rows(path)[1:] if len(row) == 3)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RunError(f"'{path}' cannot be read.", [str(error)]) from error

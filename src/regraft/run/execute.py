@@ -24,8 +24,9 @@ from regraft.networks import trunk_state
 from regraft.networks.changes import Change, Kind
 from regraft.networks.trunk_state import TrunkState
 from regraft.plan.definition import Plan, StepKind
-from regraft.results.folder import Predictions, metrics_of
+from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
+from regraft.results.tables import Predictions
 from regraft.run.measure import Measured, part, shared_survey, speed_of
 from regraft.run.proof import each_held_out, head_on
 from regraft.run.selection import (

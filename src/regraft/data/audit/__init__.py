@@ -3,12 +3,10 @@
 It works on the facts that one decode of every file gave, and touches no file itself.
 """
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,6 @@ __all__ = [
     "audit",
     "counts",
     "fingerprint",
-    "write_csv",
 ]
 
 
@@ -107,11 +104,3 @@ def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
 def _if_any(group: str) -> tuple[str, ...]:
     """Nothing where there is no group, so that the fingerprint stays what it was without groups."""
     return (group,) if group else ()
-
-
-def write_csv(audit: Audit, path: Path) -> None:
-    """Every path left out, with its reason, as a table."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "reason", "detail"])
-        writer.writerows((entry.path, entry.reason, entry.detail) for entry in audit.left_out)
