@@ -25,6 +25,7 @@ import machine
 from bench_depths import MOST, draw, some_of
 from regraft import finetune
 from regraft.data.splits import validation
+from regraft.features.cache import cache_folder
 from regraft.finetune import Images, Trained
 from regraft.heads import ridge
 from regraft.metrics import softmax
@@ -33,7 +34,7 @@ from regraft.plan.choices import Choices
 from regraft.plan.decide import worth_training
 from regraft.plan.evidence import Evidence, candidates_of, gather
 from regraft.plan.recipes import Training, textbook, tuned
-from regraft.run.measure import Measured, cache_folder, measure
+from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.selection import out_of_noise
 

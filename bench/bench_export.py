@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 
 import machine
-from regraft import export
 from regraft.errors import RunError
-from regraft.export import TARGETS, to_openvino
+from regraft.export import TARGETS, export, to_openvino
 from regraft.export.about import About
-from regraft.run.api import load
+from regraft.results.load import load
 
 SECONDS, SPELLS = 2.0, 4
 """Each speed is measured in so many spells of this length, after one call that is not."""
@@ -51,7 +50,7 @@ def rows_of(to: str, given: argparse.Namespace, folder: Path) -> list[dict[str, 
     target = TARGETS[to]
     out = folder / f"export{target.SUFFIX}"
     try:
-        made = export.export_run(given.run, to, out, data=given.data, images_checked=given.images)
+        made = export(given.run, to, out, data=given.data, images_checked=given.images)
     except RunError as error:
         return [{"export": to, "refused": str(error)}]
     result = load(given.run)

@@ -216,11 +216,11 @@ def run_plain(run: Path) -> None:
         best = int(shares.argmax())
         return {"label": result.classes[best], "confidence": float(shares[best])}
 
-    from regraft import serve
+    from regraft.serve import address, bound
 
-    with serve.bound("127.0.0.1", 0) as place:
+    with bound("127.0.0.1", 0) as place:
         place.listen(512)
-        print(f"Listening on {serve.address(place)}", file=sys.stderr, flush=True)
+        print(f"Listening on {address(place)}", file=sys.stderr, flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run([place])
 
 

@@ -1,16 +1,87 @@
-"""The public names: what ``dir(regraft)`` has, and that the verbs take the same keywords."""
+"""The public names: ``dir(regraft)`` has the verbs, and each is used once for real."""
 
 import inspect
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
+import httpx
 import pytest
 
 import regraft
+import smallnet
+from pictures import lay_out
+from regraft.errors import RunError, UsageError
 from regraft.plan.choices import ChoiceWords, chosen
+from regraft.serve import Listening
+from scenes import each, scene, scenes
 
 CHOSEN = {field.name for field in fields(regraft.Choices)} - {"view"}
+VERBS = ["apply", "compare", "export", "fit", "load", "propose", "serve"]
+PACKAGES = ["compare", "export", "serve"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("data") / "scenes", scenes(each(12)))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path) -> Path:
+    regraft.fit(data, "demonstration", case=1, out=data.parent / "run")
+    return data.parent / "run"
+
+
+# ---- names
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_says_what_it_takes_and_gives(name: str) -> None:
+    assert name in dir(regraft)
+    verb = getattr(regraft, name)
+    words, told = inspect.signature(verb).parameters, inspect.getdoc(verb)
+    assert callable(verb)
+    assert told is not None
+    assert all(f" {word}: " in told for word in set(words) - CHOSEN)
+    assert all(part in told for part in ("Args:", "Raises:"))
+    assert ("Returns:" in told) is (name != "serve")
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(dir(regraft)) == {*regraft.__all__, "__version__"}
+    assert all(getattr(regraft, name) is not None for name in dir(regraft))
+    with pytest.raises(AttributeError, match="'predict'"):
+        regraft.predict  # noqa: B018
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize(
+    "first",
+    ["import regraft.{0}", "from regraft.{0} import {0}", "import regraft; regraft.{0}"],
+)
+def test_a_package_is_its_verb_whatever_came_first(name: str, first: str) -> None:
+    code = (
+        f"{first.format(name)}\n"
+        "import inspect, regraft, sys\n"
+        f"from regraft.{name} import {name} as verb\n"
+        f"found = regraft.{name}\n"
+        f"assert found is sys.modules['regraft.{name}']\n"
+        "assert callable(found)\n"
+        "assert inspect.signature(found) == inspect.signature(verb)\n"
+        "assert inspect.getdoc(found) == inspect.getdoc(verb)\n"
+        "try: found()\n"
+        f"except TypeError as error: assert '{name}() missing' in str(error), error\n"
+        "else: raise AssertionError\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# ---- the same keywords
 
 
 def test_the_keywords_are_the_choices() -> None:
@@ -18,13 +89,11 @@ def test_the_keywords_are_the_choices() -> None:
     assert words == {name: record[name] for name in CHOSEN}
 
 
-@pytest.mark.parametrize("verb", [regraft.propose, regraft.fit])
+@pytest.mark.parametrize("verb", [regraft.propose, regraft.fit, regraft.compare])
 def test_a_signature_names_every_choice(verb: Callable[..., Any]) -> None:
     found = inspect.signature(verb).parameters
-    assert set(found) > CHOSEN
+    assert set(found) > CHOSEN | {"data", "backbone", "choices", "weights", "strict", "cache"}
     assert all(found[name].default == getattr(regraft.Choices(), name) for name in CHOSEN)
-    assert verb.__doc__ is not None
-    assert all(f" {name}: " in verb.__doc__ for name in set(found) - CHOSEN)
 
 
 def test_the_keywords_overrule_the_record() -> None:
@@ -34,3 +103,71 @@ def test_the_keywords_overrule_the_record() -> None:
     assert chosen(None, {"budget": 9.0}) == regraft.Choices(budget=9.0)
     with pytest.raises(TypeError, match="'cas'"):
         chosen(None, {"cas": 1})  # type: ignore[typeddict-unknown-key]
+
+
+def test_a_plan_is_applied_with_the_network_it_was_made_for(data: Path) -> None:
+    network = regraft.Pretrained(smallnet.record(), smallnet.small)
+    plan = regraft.propose(data, network, choices=regraft.Choices(seed=3), cut="0")
+    assert (plan.seed, plan.taps) == (3, (0,))
+    rows: list[Any] = []
+    result = regraft.apply(plan, data, network, on_event=rows.append)
+    assert result.folder is None
+    assert result.plan.taps == (0,)
+    assert regraft.open_network(network) is network
+
+
+# ---- each verb, once for real
+
+
+def test_a_run_knows_its_folder(data: Path, run: Path) -> None:
+    loaded = regraft.load(run)
+    again = regraft.apply(loaded.plan, data, out=run.parent / "again")
+    assert again.folder == run.parent / "again"
+    assert loaded.predict(data / "rings" / "000.png")[0].label == "rings"
+
+
+def test_compare(data: Path) -> None:
+    network = regraft.Pretrained(smallnet.record(), smallnet.small)
+    found = regraft.compare(data, network, quick=True, seed=3, out=data.parent / "side")
+    assert isinstance(found, regraft.Comparison)
+    assert [one.case for one in found.cases] == [1, 2]
+    assert (data.parent / "side" / "report.html").is_file()
+    with pytest.raises(UsageError, match="--cut 0"):
+        regraft.compare(data, network, cut="0")
+
+
+def test_export(data: Path, run: Path) -> None:
+    made = regraft.export(regraft.load(run), "torch", run.parent / "model.pt2", data=data)
+    assert made.path == run.parent / "model.pt2"
+    assert made.path.stat().st_size == made.size
+    assert not any(one.refused for one in made.parities)
+
+
+def test_a_result_that_lies_nowhere_is_not_exported(data: Path) -> None:
+    network = regraft.Pretrained(smallnet.record(), smallnet.small)
+    with pytest.raises(RunError, match="no RUN folder"):
+        regraft.export(regraft.fit(data, network, case=1), "torch")
+
+
+def test_serve(run: Path) -> None:
+    said: list[httpx.Response] = []
+    servers: list[Listening] = []
+
+    def ask(server: Listening) -> None:
+        """Ask from another thread, for the server begins when this returns."""
+
+        def asking() -> None:
+            headers = {"Authorization": "Bearer secret"}
+            with httpx.Client(base_url=server.url, headers=headers) as client:
+                said.append(client.post("/predict", content=scene("squares", 99)))
+            server.stop()
+
+        servers.append(server)
+        threading.Thread(target=asking).start()
+
+    regraft.serve(run, port=0, token="secret", started=ask)
+    [answer], [server] = said, servers
+    assert answer.json()["images"][0]["label"] == "squares"
+    assert server.private
+    with pytest.raises(UsageError, match="token"):
+        regraft.serve(run, token=" ")

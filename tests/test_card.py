@@ -20,7 +20,7 @@ from regraft.networks import build
 from regraft.plan.definition import Plan
 from regraft.results.card import model_card, snippet
 from regraft.results.folder import metrics_of
-from regraft.run.api import load
+from regraft.results.load import load
 from test_export import cut, data, run
 from test_plan import evidence_telling, plan_of
 

@@ -16,8 +16,7 @@ from safetensors.numpy import load_file, save_file
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft.features.cache import TRUNKS
-from regraft.run.measure import cache_folder
+from regraft.features.cache import TRUNKS, cache_folder
 from scenes import each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures

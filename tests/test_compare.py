@@ -13,8 +13,8 @@ import regraft
 import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import compare, finetune
-from regraft.compare import Comparison, Outcome, cases, side_by_side
+from regraft import finetune
+from regraft.compare import Comparison, Outcome, cases, check, compare, side_by_side
 from regraft.compare.comparison import FILE, verdict
 from regraft.errors import RunError, UsageError
 from regraft.finetune import Trained
@@ -219,7 +219,7 @@ def test_the_time_that_is_left_is_parted(
 
 def test_without_images_to_validate_with_nothing_is_trained(tmp_path: Path) -> None:
     files = scenes(each(2, "train/")) | scenes(each(2, "test/"), first=50)
-    found = compare.compare(lay_out(tmp_path / "few", files), network(), choices=CHOICES)
+    found = compare(lay_out(tmp_path / "few", files), network(), choices=CHOICES)
     assert [one.case for one in found.omitted] == [3, 4]
     assert all("validate" in one.why for one in found.omitted)
     assert [one.validation_accuracy for one in found.cases] == [None, None]
@@ -309,13 +309,13 @@ def test_only_an_earlier_comparison_is_replaced(found: Comparison, tmp_path: Pat
     out.mkdir()
     found.save(out)  # an empty folder is taken
     with pytest.raises(RunError, match="--overwrite"):
-        compare.check(CHOICES, out)
+        check(CHOICES, out)
     replace(found, seed=9).save(out, overwrite=True)
     assert json.loads((out / FILE).read_text("utf-8"))["seed"] == 9
     (out / "mine.txt").write_text("mine")
     for place in (out, lay_out(tmp_path / "photos", {"a.jpg": b"a"}), out / "mine.txt"):
         with pytest.raises(RunError):
-            compare.check(CHOICES, place, overwrite=True)
+            check(CHOICES, place, overwrite=True)
         with pytest.raises(RunError):
             found.save(place, overwrite=True)
     assert sorted(os.listdir(out)) == [FILE, "mine.txt", PAGE]
@@ -333,13 +333,13 @@ def test_only_an_earlier_comparison_is_replaced(found: Comparison, tmp_path: Pat
 )
 def test_one_case_is_not_compared(choices: Choices) -> None:
     with pytest.raises(UsageError, match="every case"):
-        compare.compare("nowhere", choices=choices)
+        compare("nowhere", choices=choices)
 
 
 def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="one process"):
-        compare.compare("nowhere")
+        compare("nowhere")
 
 
 # ---- the command

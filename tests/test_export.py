@@ -20,12 +20,12 @@ from pictures import encode, lay_out, photo
 from regraft.backbones import View
 from regraft.data.images import inspect
 from regraft.errors import DataError, RunError, UsageError
-from regraft.export import TARGETS, export_run, images, parity, to_onnx
+from regraft.export import TARGETS, export, images, parity, to_onnx
 from regraft.export.classifier import square
 from regraft.features.engines.openvino_engine import runtime
 from regraft.networks import build
 from regraft.plan.choices import Choices
-from regraft.run.api import load
+from regraft.results.load import load
 from regraft.run.pretrained import Pretrained
 from scenes import each, scenes
 
@@ -95,7 +95,7 @@ def test_onnx_gives_the_same_in_its_own_runtime(run: Path, data: Path, tmp_path:
     import onnx
     import onnxruntime  # type: ignore[import-untyped]
 
-    made = export_run(run, "onnx", tmp_path / "out.onnx", data=str(data))
+    made = export(run, "onnx", tmp_path / "out.onnx", data=str(data))
     x, files = normalised(run, data)
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
     [found] = session.run(None, {"pixels": x})
@@ -112,7 +112,7 @@ def test_onnx_gives_the_same_in_its_own_runtime(run: Path, data: Path, tmp_path:
 def test_an_archive_of_torch_gives_the_same_and_holds_no_pickle(
     run: Path, data: Path, tmp_path: Path
 ) -> None:
-    made = export_run(run, "torch", tmp_path / "out.pt2", data=str(data))
+    made = export(run, "torch", tmp_path / "out.pt2", data=str(data))
     x, files = normalised(run, data)
     extra = {"regraft.json": ""}
     module = torch.export.load(made.path, extra_files=extra).module()
@@ -128,7 +128,7 @@ def test_an_archive_of_torch_gives_the_same_and_holds_no_pickle(
 
 
 def test_openvino_gives_the_same_and_keeps_float32(run: Path, data: Path, tmp_path: Path) -> None:
-    made = export_run(run, "openvino", tmp_path / "out", data=str(data))
+    made = export(run, "openvino", tmp_path / "out", data=str(data))
     assert left(made.path) == ["model.bin", "model.xml"]
     x, files = normalised(run, data)
     core = runtime().Core()
@@ -145,7 +145,7 @@ def test_openvino_gives_the_same_and_keeps_float32(run: Path, data: Path, tmp_pa
 def test_timm_loads_the_folder_as_one_of_its_own(run: Path, data: Path, tmp_path: Path) -> None:
     import timm
 
-    made = export_run(run, "timm", tmp_path / "out", data=str(data))
+    made = export(run, "timm", tmp_path / "out", data=str(data))
     assert left(made.path) == ["config.json", "model.safetensors"]
     module = timm.create_model(f"local-dir:{made.path}", pretrained=True).eval()
     x, files = normalised(run, data)
@@ -160,7 +160,7 @@ def test_timm_loads_the_folder_as_one_of_its_own(run: Path, data: Path, tmp_path
 
 @pytest.mark.parametrize("to", ["onnx", "torch", "openvino"])
 def test_a_cut_network_is_exported_too(cut: Path, data: Path, tmp_path: Path, to: str) -> None:
-    made = export_run(cut, to, tmp_path / FORMS[to], data=str(data))
+    made = export(cut, to, tmp_path / FORMS[to], data=str(data))
     first, *others = made.parities
     assert first.worst <= parity.EXACT
     assert first.changed == 0
@@ -172,7 +172,7 @@ def test_a_cut_network_is_exported_too(cut: Path, data: Path, tmp_path: Path, to
 def test_with_pixels_it_takes_photos_of_any_size(
     cut: Path, data: Path, tmp_path: Path, to: str
 ) -> None:
-    made = export_run(cut, to, tmp_path / FORMS[to], pixels=True, data=str(data))
+    made = export(cut, to, tmp_path / FORMS[to], pixels=True, data=str(data))
     run = TARGETS[to].open_file(made.path, None)
     for seed, (width, height) in enumerate([(50, 90), (301, 200), (33, 33)]):
         pixels = np.array(photo(seed, width, height))
@@ -197,7 +197,7 @@ def test_deep_pictures_check_it_by_the_scale_of_the_set(
     folder = lay_out(tmp_path / "deep", files)
     choices = Choices(case=2, cut="conv2", test_fraction=0.25)
     regraft.fit(folder, "demonstration", choices=choices, out=tmp_path / "run")
-    made = export_run(tmp_path / "run", "torch", pixels=True, data=str(folder))
+    made = export(tmp_path / "run", "torch", pixels=True, data=str(folder))
     assert [each.images for each in made.parities] == [24, 24, 24, 6]
     assert made.parities[1].what.startswith("its preprocessing")
     assert made.parities[1].worst < 5e-3
@@ -255,7 +255,7 @@ def test_weights_that_were_changed_are_refused(
     tensors[tensor] = tensors[tensor][::-1].copy()
     save_file(tensors, bad / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RunError) as refusal:
-        export_run(bad, "torch", tmp_path / "out.pt2", data=str(data))
+        export(bad, "torch", tmp_path / "out.pt2", data=str(data))
     assert any(told_by in problem for problem in refusal.value.problems)
     assert left(tmp_path) == ["bad"]
 
@@ -296,7 +296,7 @@ def test_what_does_not_go_together_is_said(
 
 def test_the_reason_why_timm_cannot_have_it(cut: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no whole network of timm's") as refusal:
-        export_run(cut, "timm", tmp_path / "out", data=str(data))
+        export(cut, "timm", tmp_path / "out", data=str(data))
     said = " ".join(refusal.value.problems)
     assert "demonstration is no network of timm's" in said
     assert "cut after conv2" in said
@@ -305,7 +305,7 @@ def test_the_reason_why_timm_cannot_have_it(cut: Path, data: Path, tmp_path: Pat
 
 def test_without_images_it_says_how_to_name_them(cut: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="real images") as refusal:
-        export_run(cut, "torch", tmp_path / "out.pt2")
+        export(cut, "torch", tmp_path / "out.pt2")
     assert "--data" in " ".join(refusal.value.problems)
     assert left(tmp_path) == []
 
@@ -325,7 +325,7 @@ def test_what_is_no_export_is_never_replaced(cut: Path, data: Path, tmp_path: Pa
     (tmp_path / "folder.onnx").mkdir()
     for to, name in (("openvino", "mine"), ("onnx", "folder.onnx")):
         with pytest.raises(RunError, match="cannot be written"):
-            export_run(cut, to, tmp_path / name, data=str(data), overwrite=True)
+            export(cut, to, tmp_path / name, data=str(data), overwrite=True)
     assert left(tmp_path / "mine") == ["letter.txt"]
 
 
@@ -335,7 +335,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     (tmp_path / "file").write_text("")
     for to in ("torch", "openvino"):
         with pytest.raises(RunError, match="cannot be written"):
-            export_run(cut, to, tmp_path / "file" / FORMS[to], data=str(data))
+            export(cut, to, tmp_path / "file" / FORMS[to], data=str(data))
     assert left(tmp_path) == ["file"]
 
 
@@ -344,7 +344,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setattr("regraft.export.about.find_spec", lambda name: None)
     with pytest.raises(RunError, match="onnxruntime") as refusal:
-        export_run(cut, "onnx", tmp_path / "out.onnx", data=str(data))
+        export(cut, "onnx", tmp_path / "out.onnx", data=str(data))
     assert "pip install 'regraft[export]'" in refusal.value.problems[0]
 
 
@@ -362,10 +362,10 @@ def test_what_a_converter_stumbles_over_is_one_error(
 
 def _headline(run: Path, place: Path, data: Path) -> RunError:
     with pytest.raises(RunError) as refusal:
-        export_run(run, "onnx", place / "out.onnx", data=str(data))
+        export(run, "onnx", place / "out.onnx", data=str(data))
     return RunError(refusal.value.headline)
 
 
 def test_an_unknown_target_is_named() -> None:
     with pytest.raises(UsageError, match="'keras'"):
-        export_run(Path("run"), "keras")
+        export(Path("run"), "keras")

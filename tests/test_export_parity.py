@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from regraft.errors import RunError
-from regraft.export import TARGETS, export_run, to_openvino
+from regraft.export import TARGETS, export, to_openvino
 from test_export import FORMS, cut, data, left, run
 
 __all__ = ["cut", "data", "run"]  # fixtures
@@ -28,7 +28,7 @@ def test_a_precision_that_cannot_be_had_is_not_compared(
         return compiled(place, settings)
 
     monkeypatch.setattr(to_openvino, "_compiled", limited)
-    made = export_run(cut, "openvino", tmp_path / "out", data=str(data))
+    made = export(cut, "openvino", tmp_path / "out", data=str(data))
     assert not any("OpenVINO chooses" in parity.what for parity in made.parities)
     assert "float32 alone: no primitive for node: MaxPool" in caplog.text
 
@@ -53,6 +53,6 @@ def test_an_export_that_differs_is_refused_and_leaves_nothing(
 
     monkeypatch.setattr(TARGETS[to], "write", tampered)
     with pytest.raises(RunError, match="was not kept") as refusal:
-        export_run(folder, to, tmp_path / FORMS[to], data=str(data))
+        export(folder, to, tmp_path / FORMS[to], data=str(data))
     assert "differ by up to" in refusal.value.problems[0]
     assert left(tmp_path) == []

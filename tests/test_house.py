@@ -20,8 +20,8 @@ SOURCE = HOME / "src" / "regraft"
 
 # A file imports only from rooms above its own.
 ROOMS = [
-    *("errors", "whole_file", "distributed", "metrics", "heads", "data", "backbones", "plan"),
-    *("networks", "diagram", "features", "finetune", "results", "report", "run", "look"),
+    *("errors", "verb", "whole_file", "distributed", "metrics", "heads", "data", "backbones"),
+    *("plan", "networks", "diagram", "features", "finetune", "results", "report", "run", "look"),
     *("compare", "export", "serve", "estimator", "__init__", "cli", "__main__"),
 ]
 # The imports against the order, each inside a function: a door that opens only when it is used.

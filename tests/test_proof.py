@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+import regraft
 from pictures import in_memory, lay_out
 from regraft.data import splits
 from regraft.data.dataset import Dataset
@@ -82,7 +83,7 @@ def test_every_image_is_judged_once_and_all_make_the_network(
     done = api.carry_out(plan, measured, out=tmp_path / "run")
     assert done.predictions is not None
     assert sorted(done.predictions.paths) == sorted(FILES)
-    metrics = api.load(tmp_path / "run").metrics
+    metrics = regraft.load(tmp_path / "run").metrics
     assert (metrics["proof"], metrics["n"], plan.train) == ("cross-validated", 42, 42)
     head = ridge.fit(
         measured.features, record().widths, measured.labels, 3, plan.taps, plan.strength

@@ -22,7 +22,7 @@ import regraft
 from pictures import jpeg, lay_out
 from regraft.data import images
 from regraft.errors import DataError, PlanError, RunError, UsageError
-from regraft.features.cache import TRUNKS
+from regraft.features.cache import TRUNKS, cache_folder
 from regraft.networks.surgery import restore
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
@@ -137,7 +137,7 @@ def test_the_same_data_and_seed_give_the_same_bits(
     data: Path, fitted: Path, tmp_path: Path
 ) -> None:
     """The features are computed anew: only the converted network is taken over."""
-    cache = measure.cache_folder(None)
+    cache = cache_folder(None)
     shutil.copytree(cache / TRUNKS, tmp_path / "cache" / TRUNKS)
     out = tmp_path / "run"
     regraft.fit(data, choices=Choices(seed=3), out=out, cache=tmp_path / "cache")

@@ -9,8 +9,7 @@ import pytest
 
 import regraft
 from browser import CHROMIUM, Page, browser
-from regraft import serve
-from regraft.serve import Model, ready
+from regraft.serve import Model, application, ready
 from scenes import KINDS, scene
 from serving import serving, small_run
 
@@ -34,7 +33,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def page(model: Model, chromium: Page) -> Iterator[Page]:
     chromium.size(1440, 900)
     chromium.errors.clear()
-    with serving(serve.application(model)) as url:
+    with serving(application(model)) as url:
         chromium.open(url)
         chromium.wait("!document.getElementById('ask').hidden")
         yield chromium
@@ -156,7 +155,7 @@ def test_the_page_asks_for_a_token_where_one_is_needed(
         "document.getElementById('token').value = {!r};"
         "document.querySelector('#door .main').click()"
     )
-    with serving(serve.application(model, token=TOKEN)) as url:
+    with serving(application(model, token=TOKEN)) as url:
         chromium.open(url)
         chromium.wait("!document.getElementById('door').hidden")
         chromium.value(enter.format("wrong"))

@@ -13,19 +13,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regraft.backbones import Backbone
+    from regraft.compare import compare
+    from regraft.compare.comparison import Comparison
     from regraft.data.dataset import Dataset
     from regraft.errors import RegraftError
     from regraft.estimator import TransferClassifier
+    from regraft.export import export
     from regraft.plan.choices import Choices
     from regraft.plan.definition import Plan
+    from regraft.results.load import load
     from regraft.results.result import Result
-    from regraft.run.api import apply, fit, load, propose
+    from regraft.run.api import apply, fit, propose
     from regraft.run.pretrained import Pretrained, open_network
+    from regraft.serve import serve
 
 __version__ = "0.1.0"
 
+_PACKAGES = {"compare", "export", "serve"}  # these are what they do, see regraft.verb
 _HOMES = {
     "Backbone": "regraft.backbones",
+    "Comparison": "regraft.compare.comparison",
     "Choices": "regraft.plan.choices",
     "Dataset": "regraft.data.dataset",
     "Plan": "regraft.plan.definition",
@@ -35,7 +42,7 @@ _HOMES = {
     "TransferClassifier": "regraft.estimator",
     "apply": "regraft.run.api",
     "fit": "regraft.run.api",
-    "load": "regraft.run.api",
+    "load": "regraft.results.load",
     "open_network": "regraft.run.pretrained",
     "propose": "regraft.run.api",
 }
@@ -43,6 +50,7 @@ _HOMES = {
 __all__ = [
     "Backbone",
     "Choices",
+    "Comparison",
     "Dataset",
     "Plan",
     "Pretrained",
@@ -50,14 +58,19 @@ __all__ = [
     "Result",
     "TransferClassifier",
     "apply",
+    "compare",
+    "export",
     "fit",
     "load",
     "open_network",
     "propose",
+    "serve",
 ]
 
 
 def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return import_module(f"regraft.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'regraft' has no attribute {name!r}")

@@ -22,7 +22,7 @@ from regraft.data.images import FITS, Facts, View, alike
 from regraft.data.readers.pictures import are_wide, bytes_of, objection
 from regraft.data.splits import Split
 from regraft.errors import DataError, UsageError
-from regraft.features.cache import Store
+from regraft.features.cache import Store, cache_folder
 from regraft.features.engine_choice import Asked
 from regraft.features.engines import open_engine
 from regraft.features.extract import Extraction, extract
@@ -34,7 +34,7 @@ from regraft.run.api import DEFAULT
 from regraft.run.draft import draft
 from regraft.run.execute import EXECUTORS, RunState
 from regraft.run.fit_image import TrainingSet, settle
-from regraft.run.measure import Measured, cache_folder
+from regraft.run.measure import Measured
 from regraft.run.pretrained import Pretrained, open_network
 
 if TYPE_CHECKING:

@@ -1,20 +1,18 @@
 """A server on a free port of this machine, in a thread; and a small RUN to serve."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 import regraft
 from pictures import lay_out
-from regraft import serve
 from regraft.plan.choices import Choices
-from regraft.serve import Batching, Limits, Model, ready
+from regraft.serve import Batching, Limits, Model, address, application, bound, listen, ready
 from scenes import each, scenes
 
 
@@ -45,7 +43,7 @@ def served(
     token: str | None = None,
 ) -> Iterator[httpx.Client]:
     """Serve until the block ends; gives a client."""
-    app = serve.application(model, limits, batching=batching, token=token)
+    app = application(model, limits, batching=batching, token=token)
     with serving(app) as url, httpx.Client(base_url=url, timeout=None) as client:
         yield client
 
@@ -53,20 +51,20 @@ def served(
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Serve an application; gives its address."""
-    servers: list[uvicorn.Server] = []
+    ends: list[Callable[[], None]] = []
     started_up = threading.Event()
 
-    def started(server: uvicorn.Server) -> None:
-        servers.append(server)
+    def started(stop: Callable[[], None]) -> None:
+        ends.append(stop)
         started_up.set()
 
-    with serve.bound("127.0.0.1", 0) as place:
-        url = serve.address(place)
-        thread = threading.Thread(target=serve.serve, args=(app, place, started))
+    with bound("127.0.0.1", 0) as place:
+        url = address(place)
+        thread = threading.Thread(target=listen, args=(app, place, started))
         thread.start()
         started_up.wait()
         try:
             yield url
         finally:
-            servers[0].should_exit = True
+            ends[0]()
             thread.join()

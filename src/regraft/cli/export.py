@@ -14,6 +14,7 @@ def run_export(
     run: Path,
     to: str,
     repository: str | None,
+    *,
     out: Path | None,
     pixels: bool,
     data: str | None,
@@ -27,9 +28,9 @@ def run_export(
     if to == "hub":
         _push(run, str(repository), private, overwrite, as_json)
         return
-    from regraft.export import export_run
+    from regraft.export import export
 
-    made = export_run(run, to, out, pixels=pixels, data=data, overwrite=overwrite)
+    made = export(run, to, out, pixels=pixels, data=data, overwrite=overwrite)
     if as_json:
         print_json(made.to_json())
     else:

@@ -87,7 +87,17 @@ def export(
     """Make a RUN into what other tools load, and check that it gives the same."""
     from regraft.cli.export import run_export
 
-    run_export(run, to.value, repository, out, pixels, data, overwrite, private, as_json)
+    run_export(
+        run,
+        to.value,
+        repository,
+        out=out,
+        pixels=pixels,
+        data=data,
+        overwrite=overwrite,
+        private=private,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -114,4 +124,4 @@ def serve(
     """Answer over HTTP: an API, a page to drop images on, metrics."""
     from regraft.cli.serve import run_serve
 
-    run_serve(run, host, port, token, batch, wait, waiting)
+    run_serve(run, host=host, port=port, token=token, batch=batch, wait=wait, waiting=waiting)

@@ -15,8 +15,8 @@ from regraft.cli.terminal import print_json, results, say, show_warnings
 from regraft.data.dataset import some
 from regraft.data.readers.folder import images_below
 from regraft.errors import DataError
+from regraft.results.load import load
 from regraft.results.result import Prediction
-from regraft.run.api import load
 
 ANY_WIDTH = 100_000
 """Columns of the table in a file or pipe: a path is on one line there, however long."""

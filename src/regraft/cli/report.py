@@ -11,9 +11,9 @@ from regraft.errors import DataError, UsageError
 from regraft.plan.definition import Plan
 from regraft.report import heat
 from regraft.results.files import PAGE, read_json
+from regraft.results.load import load
 from regraft.results.result import with_tables
 from regraft.results.tables import Predictions, written
-from regraft.run.api import load
 
 
 def run_report(run: Path, data: str | None, heat_maps: bool) -> None:

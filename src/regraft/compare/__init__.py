@@ -37,10 +37,12 @@ from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.selection import OnEvent
+from regraft.verb import calls_package
 
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
 
 
+@calls_package
 @spelled_out
 def compare(
     data: Data,

@@ -5,6 +5,7 @@ is moved into place: with the RUN's network in float32 torch, whose probabilitie
 be the same, and with what the RUN itself says, in the precision of its engine.
 """
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ from regraft.export.images import ParityImages
 from regraft.export.parity import Parity
 from regraft.export.place import check_place, size_of, whole
 from regraft.export.target import Run
-from regraft.results.result import Result
-from regraft.run.api import load
+from regraft.results.load import load
+from regraft.results.result import Result, folder_of
+from regraft.run.api import Data
+from regraft.verb import calls_package
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["TARGETS", "Exported", "export_run"]
+__all__ = ["TARGETS", "Exported", "export"]
 
 TARGETS: dict[str, ModuleType] = {
     "onnx": to_onnx,
@@ -71,26 +74,36 @@ class Exported:
         }
 
 
-def export_run(
-    run: Path,
+@calls_package
+def export(
+    run: str | os.PathLike[str] | Result,
     to: str,
-    out: Path | None = None,
+    out: str | os.PathLike[str] | None = None,
     *,
     pixels: bool = False,
-    data: str | None = None,
+    data: Data | None = None,
     overwrite: bool = False,
     images_checked: int = images.MOST,
 ) -> Exported:
     """Write a RUN as ``onnx``, ``torch``, ``timm`` or ``openvino``, whole or not at all.
 
+    It is loaded again in its own runtime and compared with the RUN on real images first. Without
+    ``pixels`` it takes float32 ``[B, 3, S, S]``, normalised as the RUN's plan says; with them uint8
+    ``[B, height, width, 3]`` of 0..255. It gives probabilities ``[B, classes]``. A RUN goes to the
+    Hugging Face hub by :func:`regraft.export.to_hub.push`.
+
     Args:
-        run: the RUN folder.
-        to: the target.
+        run: the RUN folder, or a result that was saved in one.
+        to: ``onnx``, ``torch``, ``timm`` or ``openvino``.
         out: a file (onnx, torch) or folder (timm, openvino); beside the RUN where None.
         pixels: take decoded pixels of any size and do the preprocessing inside; onnx and torch.
         data: images to check it on; where the plan says that they are where None.
         overwrite: replace an earlier export.
         images_checked: how many images it is checked on.
+
+    Returns:
+        What was written: its path, its size in bytes, and how far its probabilities are from those
+        of the RUN.
 
     Raises:
         RunError: it does not give what the RUN gives, cannot be made, or cannot be written.
@@ -98,12 +111,12 @@ def export_run(
         UsageError: a target or combination that there is not.
     """
     start = time.perf_counter()
-    target = _target(to, pixels)
+    run, target = folder_of(run), _target(to, pixels)
     result = load(run)
     if to == "timm":
         to_timm.check_whole(result.plan)
     target.check()
-    out = _out(run, out, target)
+    out = _out(run, None if out is None else Path(out), target)
     check_place(out, target.NAMES, overwrite=overwrite)
     sample = images.draw(run, result.plan, data, images_checked)
     about = About(result.plan, result.classes, pixels)

@@ -18,6 +18,7 @@ from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.definition import Plan
 from regraft.results.tables import read_predictions
+from regraft.run.api import Data
 
 MOST = 32
 
@@ -42,7 +43,7 @@ class ParityImages:
         return len(self.squares)
 
 
-def draw(run: Path, plan: Plan, data: str | None, most: int = MOST) -> ParityImages:
+def draw(run: Path, plan: Plan, data: Data | None, most: int = MOST) -> ParityImages:
     """Up to ``most`` images from all over a data set, those held out when the RUN was made first.
 
     Raises:

@@ -17,6 +17,7 @@ from regraft.backbones import Backbone, Weights
 from regraft.data.dataset import some
 from regraft.data.images import Facts, View, deep
 from regraft.data.readers.pictures import bytes_of, several
+from regraft.errors import RunError
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
 from regraft.features.extract import Extraction, extract
@@ -227,6 +228,21 @@ class Result:
             return Prediction(name, problem=problem)
         best = np.argsort(-shares, kind="stable")[:top]
         return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
+
+
+def folder_of(run: str | os.PathLike[str] | Result) -> Path:
+    """Return the RUN folder that a path or a result means.
+
+    Raises:
+        RunError: the result lies in none.
+    """
+    if not isinstance(run, Result):
+        return Path(run)
+    if run.folder is None:
+        raise RunError(
+            "This result lies in no RUN folder.", ["Save it first: result.save(FOLDER)."]
+        )
+    return run.folder
 
 
 def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int) -> Backbone:

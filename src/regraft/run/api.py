@@ -14,31 +14,27 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import PlanError, RunError
 from regraft.features import engines
-from regraft.networks.changes import Change
 from regraft.plan import serialize
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.definition import Plan
 from regraft.plan.recipes import check_training
-from regraft.results.folder import check_destination, read_run
+from regraft.results.folder import check_destination
 from regraft.results.result import Result
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
-from regraft.run.measure import Measured, cache_folder, measure
+from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.resume import begin, check_resume, end
 from regraft.run.selection import OnEvent
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
-
-if TYPE_CHECKING:
-    from torch import nn
 
 DEFAULT = "efficientnet-lite0"
 
@@ -203,36 +199,6 @@ def fit(
     return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, on_event=on_event)
 
 
-def load(folder: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Result:
-    """A result from its RUN folder.
-
-    Raises:
-        RunError: there is none, or it is damaged; every problem is named.
-        PlanError: its plan is damaged.
-    """
-    files = read_run(Path(folder))
-    plan = serialize.loads(files.plan, f"{folder}/plan.json")
-
-    def network() -> "nn.Module":
-        from regraft.networks.build import refilled
-
-        return refilled(plan.backbone, files.tensors, plan.taps)
-
-    return Result(
-        plan=plan,
-        classes=tuple(files.config["classes"]),
-        metrics=files.metrics,
-        tensors=files.tensors,
-        changes=tuple(Change(**change) for change in files.config["surgery"]),
-        predictions=None,
-        log=(),
-        audit=(),
-        cache=cache_folder(cache),
-        network=network,
-        folder=Path(folder),
-    )
-
-
 def check_engine(plan: Plan) -> None:
     """Raise PlanError where a plan names an engine that there is not."""
     if plan.engine and not engines.is_known(plan.engine):
@@ -323,6 +289,7 @@ def carry_out(
             result = perform(plan, measured, place, on_event=both)
     if out is not None:
         on_rank_zero(lambda: _save(result, Path(out), overwrite=overwrite))
+        return replace(result, folder=Path(out))
     return result
 
 

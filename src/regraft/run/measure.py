@@ -27,7 +27,7 @@ from regraft.distributed import (
 )
 from regraft.errors import DataError, UsageError
 from regraft.features import engines, norm_shift
-from regraft.features.cache import Store, default_folder
+from regraft.features.cache import Store, cache_folder
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
 from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
@@ -363,8 +363,3 @@ def shift_of(
         known = np.asarray(found or (), np.float16)
         store.put_features(space, {name: known})
     return tuple(float(value) for value in known) or None
-
-
-def cache_folder(given: str | os.PathLike[str] | None) -> Path:
-    """The cache folder: the one given, else the user's."""
-    return default_folder(os.environ) if given is None else Path(given)

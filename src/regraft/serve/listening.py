@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -85,17 +86,17 @@ class _Prompt(H11Protocol):
         self.loop.call_later(_HEAD, self._look)
 
 
-def serve(
+def listen(
     app: ASGIApp,
     place: socket.socket,
-    started: Callable[[uvicorn.Server], None] = lambda server: None,
+    started: Callable[[Callable[[], None]], None] = lambda stop: None,
 ) -> None:
     """Answer until SIGTERM or Ctrl-C; then take nothing new and finish what was taken.
 
     Args:
         app: what answers.
         place: a bound socket; it listens from here on.
-        started: called as soon as clients can connect, with the server.
+        started: called as soon as clients can connect, with what ends the server.
     """
     config = uvicorn.Config(
         app,
@@ -112,7 +113,7 @@ def serve(
     server = uvicorn.Server(config)
     with _ending_in_order(server):
         place.listen(_CONNECTIONS)
-        started(server)
+        started(partial(setattr, server, "should_exit", True))
         server.run([place])
 
 

@@ -11,6 +11,7 @@ said once as a warning, and the store goes on as if it remembered nothing.
 """
 
 import logging
+import os
 import shutil
 import sqlite3
 import threading
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from regraft.features.cache import disk, sqlite
 from regraft.features.cache.disk import TRUNKS
 
-__all__ = ["LIMIT", "TRUNKS", "CacheEntry", "Features", "Store", "default_folder"]
+__all__ = ["LIMIT", "TRUNKS", "CacheEntry", "Features", "Store", "cache_folder", "default_folder"]
 
 Features = NDArray[np.float16]
 T = TypeVar("T")
@@ -49,6 +50,11 @@ def default_folder(environ: Mapping[str, str]) -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("regraft")
+
+
+def cache_folder(given: str | os.PathLike[str] | None) -> Path:
+    """Return the cache folder: the one given, else the user's."""
+    return default_folder(os.environ) if given is None else Path(given)
 
 
 @dataclass(frozen=True)
