@@ -1,7 +1,8 @@
 """Check that the pages hold: examples run, printed output is current, links lead somewhere.
 
-``python checks/docs.py [--write] [PAGE ...]``; without pages, README.md and docs/. With --write
-the output blocks that differ are written anew. The markers are described in checks/pages.py.
+``python checks/docs.py [--write] [PAGE ...]``; without pages, all of them and the picture of the
+architecture. With --write the output blocks that differ are written anew, and so is the picture.
+The markers are described in checks/pages.py.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import architecture
 import pages
 
 HOME = Path(__file__).resolve().parent.parent
@@ -27,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write the output blocks anew")
     parser.add_argument("pages", nargs="*", type=Path)
     options = parser.parse_args(arguments)
-    found = options.pages or [*HOME.glob("README.md"), *sorted(HOME.glob("docs/**/*.md"))]
-    problems: list[str] = []
+    ours = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted(HOME.glob("docs/**/*.md"))]
+    found = options.pages or ours
+    problems = [] if options.pages else picture(write=options.write)
     with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)):
         for page in found:
             problems += [f"{page}: {problem}" for problem in check(page, write=options.write)]
@@ -68,6 +71,15 @@ def check(page: Path, *, write: bool = False) -> list[str]:
         page.write_text(new, "utf-8", newline="\n")
         problems = [problem for problem in problems if not problem.endswith(STALE)]
     return problems + links(page, text)
+
+
+def picture(*, write: bool) -> list[str]:
+    """Say whether the picture of the imports is not theirs any more."""
+    drawn, path = architecture.drawn(), architecture.PICTURE
+    if write:
+        path.write_text(drawn, "utf-8", newline="\n")
+    current = path.is_file() and path.read_text("utf-8") == drawn
+    return [] if current else [f"{path}: is not what is imported (make docs draws it anew)"]
 
 
 STALE = "is not what is printed (make docs writes it anew)"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import architecture
 import docs
 import pages
 from command import Regraft, cli, own_log
@@ -117,3 +118,15 @@ def test_the_pictures_of_the_tutorial_are_those_that_draw_writes(
     assert said.code == 0
     drawn = (tmp_path / "drawn.svg").read_text("utf-8")
     assert drawn == (PICTURES / f"demonstration-{case}.svg").read_text("utf-8")
+
+
+def test_the_picture_of_the_imports_is_drawn_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(architecture, "PICTURE", tmp_path / "picture.svg")
+    assert "is not what is imported" in docs.picture(write=False)[0]
+    assert docs.picture(write=True) == []
+    assert docs.picture(write=False) == []
+    monkeypatch.setattr(architecture, "MODULES", {})
+    monkeypatch.setattr(architecture, "purpose", lambda name, letters: "")
+    assert len(docs.picture(write=False)) == 1

@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: the order of the rooms, what stays outside."""
+"""The rules of the house that no linter knows: the order of the packages, what stays outside."""
 
 import ast
 import graphlib
@@ -15,20 +15,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-HOME = Path(__file__).resolve().parent.parent
-SOURCE = HOME / "src" / "regraft"
+from packages import DOORS, MODULES, PACKAGES, SOURCE, imports, module_name, package, targets
 
-# A file imports only from rooms above its own.
-ROOMS = [
-    *("errors", "verb", "whole_file", "distributed", "metrics", "heads", "data", "backbones"),
-    *("plan", "networks", "diagram", "features", "finetune", "results", "report", "run", "look"),
-    *("compare", "export", "serve", "estimator", "__init__", "cli", "__main__"),
-]
-# The imports against the order, each inside a function: a door that opens only when it is used.
-DOORS = {
-    ("backbones", "diagram"),  # a record shows itself in a notebook
-    ("plan", "diagram"),  # and so does a plan
-}
+HOME = Path(__file__).resolve().parent.parent
+
 TORCH = {"torch", "torchvision", "timm", "lightning_fabric"}
 # These import torch when they are imported; the rest loads without it.
 TRAINED = ("networks", "finetune", "look", "export.classifier", "report.inside")
@@ -37,7 +27,7 @@ LIGHT = ("networks", "networks.changes")  # but these, which say what surgery di
 NEVER = {"errors", "metrics", "data", "backbones", "plan", "diagram", "cli"}
 HEAVY = {*TORCH, "openvino", "sklearn", "scipy", "pyarrow"}
 
-SOURCES = sorted(SOURCE.rglob("*.py"))
+SOURCES = list(MODULES.values())
 FOLDERS = ["src", "tests", "bench", "examples", "docs", "checks", "requirements", ".ci"]
 SITES = {  # what a page or docstring may point at
     *("arxiv.org", "doi.org", "openreview.net", "github.com", "huggingface.co"),
@@ -60,57 +50,12 @@ def named(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(HOME)) for path in paths]
 
 
-def room(module: str) -> str:
-    """Give the room of a module of ours: regraft.backbones.record -> backbones."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
-
-
-MODULES = {module_name(path): path for path in SOURCES}
-
-
-def imports(path: Path, text: str) -> Iterator[tuple[str, int, bool]]:
-    """Yield every module that a file imports, with the line and whether a function does it."""
-    tree = ast.parse(text)
-    within = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for child in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        for target in _targets(node, path):
-            yield target, getattr(node, "lineno", 0), id(node) in within
-
-
-def _targets(node: ast.AST, path: Path) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        base = node.module or ""
-        if node.level:
-            package = path.relative_to(SOURCE.parent).parent.parts
-            above = package[: len(package) - node.level + 1]
-            base = ".".join([*above, base]) if base else ".".join(above)
-        # from regraft import data: the module, where there is one
-        inner = [f"{base}.{alias.name}" for alias in node.names]
-        return [name if name in MODULES else base for name in inner]
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-        return [ast.literal_eval(node.args[0])] if isinstance(node.args[0], ast.Constant) else []
-    return []
-
-
 def offences(path: Path, text: str) -> Iterator[str]:
     """Yield every import of a file of ours that goes against the order."""
-    here = room(module_name(path))
+    here = package(module_name(path))
     for target, line, inside in imports(path, text):
         if target.split(".")[0] == "regraft":
-            there = room(target)
+            there = package(target)
             door = inside and (here, there) in DOORS
             if not door and place(there) > place(here):
                 yield f"{path.name}:{line}: {here} stands above {there}"
@@ -118,19 +63,19 @@ def offences(path: Path, text: str) -> Iterator[str]:
             yield f"{path.name}:{line}: {here} without {target}"
 
 
-def place(room: str) -> int:
-    assert room in ROOMS, f"{room} has no place in the order of the rooms: give it one here"
-    return ROOMS.index(room)
+def place(name: str) -> int:
+    assert name in PACKAGES, f"{name} has no place in the order: give it one in checks/packages.py"
+    return PACKAGES.index(name)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_a_file_imports_only_from_above(path: Path) -> None:
-    assert place(room(module_name(path))) >= 0
+    assert place(package(module_name(path))) >= 0
     assert list(offences(path, path.read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize(
-    ("room", "text", "allowed"),
+    ("name", "text", "allowed"),
     [
         ("data", "from regraft.errors import DataError", True),
         ("data", "from . import errors", True),
@@ -148,8 +93,8 @@ def test_a_file_imports_only_from_above(path: Path) -> None:
         ("plan", "from regraft.diagram import html", False),
     ],
 )
-def test_the_order_is_seen(room: str, text: str, allowed: bool) -> None:
-    assert (list(offences(SOURCE / f"{room}.py", text)) == []) is allowed
+def test_the_order_is_seen(name: str, text: str, allowed: bool) -> None:
+    assert (list(offences(SOURCE / f"{name}.py", text)) == []) is allowed
 
 
 def test_modules_import_in_no_cycle() -> None:
@@ -160,7 +105,7 @@ def test_modules_import_in_no_cycle() -> None:
         here = reading.sub("regraft.data", module)
         for target, _, inside in imports(path, path.read_text("utf-8")):
             there = reading.sub("regraft.data", target)
-            door = inside and (room(module), room(target)) in DOORS
+            door = inside and (package(module), package(target)) in DOORS
             if target in MODULES and there != here and not door:
                 needed.setdefault(here, set()).add(there)
     graphlib.TopologicalSorter(needed).prepare()  # the error names a cycle
@@ -177,6 +122,13 @@ def test_public_classes_have_names_of_their_own() -> None:
         if "regraft.serve.answers" in modules:
             modules.remove("regraft.serve.answers")
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_the_page_of_the_architecture_has_every_package() -> None:
+    page = (HOME / "docs" / "architecture.md").read_text("utf-8")
+    assert [name for name in PACKAGES if f"| `{name}` |" not in page] == []
+    entries = {package(module) for module in MODULES}
+    assert entries == set(PACKAGES), "checks/packages.py has the order of what lies in src/regraft"
 
 
 def loaded_by(code: str, watched: set[str] = HEAVY) -> set[str]:
@@ -253,7 +205,7 @@ def test_no_data_and_no_weights_lie_in_the_project() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
 def test_nothing_is_pickled(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        for target in _targets(node, path):
+        for target in targets(node, path):
             assert target.split(".")[0] not in {"pickle", "dill", "cloudpickle", "joblib"}
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
