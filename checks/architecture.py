@@ -12,7 +12,8 @@ from packages import DOORS, HOME, LAYERS, MODULES, PACKAGES, imports, package
 
 PICTURE = HOME / "docs" / "pictures" / "architecture.svg"
 
-CELL, LEFT, TOP, WIDE = 27, 168, 84, 1190  # px
+CELL, LEFT, TOP = 27, 168, 84  # px
+WIDE = LEFT + CELL * len(PACKAGES) + 420  # px; the last steps have room for their words
 COLOURS = {  # of a layer's steps and dots, on light and on dark ground
     "ground": ("#64748b", "#94a3b8"),
     "what is known": ("#2f6ea8", "#79b4ea"),
