@@ -54,7 +54,7 @@ def test_killed_after_every_epoch(name: str, tmp_path: Path) -> None:
 
     def once(row: Any) -> None:
         told.append(row)
-        if (key := (row["what"], row.get("epoch"))) not in seen:
+        if (key := (row.what, row.epoch)) not in seen:
             seen.add(key)
             raise Killed
 
@@ -84,7 +84,7 @@ def test_every_row_is_told_once_in_a_resumed_run(tmp_path: Path, undisturbed: Tr
         race(tmp_path, on_event=until_fourth)
     told.clear()
     race(tmp_path, on_event=told.append)
-    key = lambda row: (str(row["what"]), row["epoch"])  # noqa: E731
+    key = lambda row: (row["what"], row["epoch"])  # noqa: E731
     assert sorted(untimed(told), key=key) == sorted(untimed(undisturbed.rows), key=key)
 
 

@@ -126,7 +126,7 @@ def test_two_train_as_one(
     for name, tensor in alone.state.items():
         np.testing.assert_allclose(first[name], tensor, atol=1e-4, err_msg=name)
         assert np.array_equal(first[name], second[name])
-    losses = [row["loss"] for row in alone.rows]
+    losses = [row.loss for row in alone.rows]
     assert both[0]["rows_of_log"] == both[1]["rows_of_log"] == pytest.approx(losses, rel=1e-4)
 
 

@@ -45,7 +45,7 @@ def changed(done: Trained) -> set[str]:
 
 def test_it_learns_and_keeps_its_best_epoch(tmp_path: Path) -> None:
     done = race(tmp_path, recipe(epochs=12, rates=(1e-3, 3e-2), averaged=False, refit=False))
-    losses = {(row["what"], row["epoch"]): float(str(row["validation_loss"])) for row in done.rows}
+    losses = {(row.what, row.epoch): row.validation_loss or 0.0 for row in done.rows}
     assert losses[f"rate-{done.rate:g}", done.epochs] == min(losses.values())
     assert (done.shares.argmax(1) == images().labels[images().val]).mean() > 0.6
     assert done.problem == ""
@@ -59,7 +59,7 @@ def test_the_shares_are_those_of_the_state_that_is_handed_over(tmp_path: Path) -
 
 
 def test_only_the_best_rate_goes_on_and_a_small_set_is_trained_again(tmp_path: Path) -> None:
-    rows = [(row["what"], row["epoch"]) for row in race(tmp_path).rows]
+    rows = [(row.what, row.epoch) for row in race(tmp_path).rows]
     first, second = "rate-0.001", "rate-0.01"
     winner = rows[-1][0]
     assert winner in (f"{first}-all", f"{second}-all")
@@ -107,7 +107,7 @@ def test_a_start_that_no_epoch_improves_has_a_head_fitted_to_all_images(tmp_path
 
 def test_early_stopping(tmp_path: Path) -> None:
     done = race(tmp_path, recipe(rates=(1e-9,), epochs=9, patience=2))
-    assert len([row for row in done.rows if row["what"] == "rate-1e-09"]) == done.epochs + 2
+    assert len([row for row in done.rows if row.what == "rate-1e-09"]) == done.epochs + 2
 
 
 @pytest.mark.parametrize("rate", [1e-30, 1.0])
@@ -231,7 +231,7 @@ def test_out_of_memory_parts_the_step(
     assert narrow.largest == 2  # 8, 4, 2
     for name, tensor in whole.state.items():
         assert_allclose(done.state[name], tensor, atol=2e-5, err_msg=name)
-    said = [row["what"] for row in told if "out of memory" in str(row["what"])]
+    said = [row.what for row in told if "out of memory" in row.what]
     assert said
     assert "2 images at once" in said[1]
 

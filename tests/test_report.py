@@ -13,6 +13,7 @@ import pytest
 from command import cli, own_log
 from regraft import report
 from regraft.metrics import calibration_error
+from regraft.plan.events import Epoch, LogRow, Note, StepDone
 from regraft.report import pictures, template, words
 from regraft.report.charts import confusion, curves, plane
 from regraft.report.charts.frame import ticks
@@ -185,13 +186,13 @@ def test_the_scale_of_the_plane_is_that_of_the_evidence() -> None:
 
 
 def test_the_log_of_a_training_gives_its_curves() -> None:
-    log: list[dict[str, Any]] = [
-        {"step": "train", "what": "rate-0.1", "epoch": n, "loss": 1 / n, "validation_accuracy": a}
-        for n, a in ((1, "0.5"), (2, 0.75))
-    ]
-    log += [{"step": "fit", "what": "x", "epoch": ""}, {"step": "train", "what": "y", "epoch": ""}]
-    log += [{"step": "train", "what": "again", "epoch": "1", "loss": "0.3"}]
-    one, again = curves.trained(log)
+    def epoch(what: str, number: int, loss: float, accuracy: float | None) -> Epoch:
+        kept: dict[str, Any] = {"seconds": 1.0, "of": 2, "rate": 0.1, "images_per_second": 9.0}
+        return Epoch(what=what, epoch=number, loss=loss, validation_accuracy=accuracy, **kept)
+
+    log: list[LogRow] = [epoch("rate-0.1", n, 1 / n, a) for n, a in ((1, 0.5), (2, 0.75))]
+    log += [StepDone(step="fit", what="x", seconds=1.0), Note(what="y")]
+    one, again = curves.trained([*log, epoch("again", 1, 0.3, None)])
     assert (one.name, one.epochs, one.loss, one.accuracy) == (
         "rate-0.1",
         (1, 2),

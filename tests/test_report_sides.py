@@ -15,6 +15,7 @@ from regraft import report
 from regraft.compare import Comparison, Omitted, Outcome
 from regraft.compare.comparison import FILE
 from regraft.plan.choices import Choices
+from regraft.plan.events import Epoch
 from regraft.report import heat
 from regraft.results.result import Result
 from regraft.run.api import fit
@@ -42,8 +43,8 @@ def test_a_trained_run_shows_its_training(trained: tuple[Result, str]) -> None:
     page = Reader(text)
     assert "  The training" in page.outline
     [losses] = [a for a in page.all("svg") if str(a.get("aria-label")).startswith("Training loss")]
-    last = [row for row in result.log if row.get("step") == "train"][-1]
-    assert f"{last['what']} ends at {last['loss']:.3f}" in str(losses["aria-label"])
+    last = [row for row in result.log if isinstance(row, Epoch)][-1]
+    assert f"{last.what} ends at {last.loss:.3f}" in str(losses["aria-label"])
     for one in result.metrics["candidates"]:
         row = rf"{one['name']}.*?{one['accuracy']:.1%}.*?{one['loss']:.4f}.*?{one['shown']:,}"
         assert re.search(row, page.text)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from safetensors.numpy import load_file, save_file
 
 from regraft.errors import RunError
 from regraft.metrics import score
+from regraft.plan.events import Epoch, LogRow, Note, StepDone
 from regraft.results.files import FILES, METRICS
 from regraft.results.folder import check_destination, metrics_of, read_run, write_run
-from regraft.results.tables import Predictions, read_audit, read_predictions
+from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
 
 CLASSES = ["Bär, brauner", 'a "b"', "\N{CAT FACE}"]
 
@@ -106,6 +108,21 @@ def test_the_other_tables(tmp_path: Path) -> None:
     assert log == [["step", "loss", "rate"], ["0", "1.5", ""], ["1", "0.5", "0.1"]]
     assert audit == [["path", "reason", "detail"], ["c.jpg", "truncated", 'ends, "early"']]
     assert (tmp_path / "run" / "audit.csv").read_bytes().endswith(b'"ends, ""early"""\r\n')
+
+
+def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
+    log: list[LogRow] = [StepDone(step="cut", what="x", seconds=0.1), Note(what="y, z")]
+    seen: dict[str, Any] = {"seconds": 1 / 3, "epoch": 1, "of": 2, "rate": 1e-05, "loss": 0.7}
+    unjudged = Epoch(what="rate-1e-05", images_per_second=9.0, left=2.5, **seen)
+    log += [unjudged, replace(unjudged, validation_loss=0.2, validation_accuracy=1.0)]
+    write_run(tmp_path / "run", **parts() | {"log": [row.to_row() for row in log]})
+    head = "step,what,seconds,epoch,of,rate,loss,images_per_second,left,validation_loss,"
+    text = (tmp_path / "run" / "log.csv").read_bytes().decode()
+    assert text.startswith(f"{head}validation_accuracy\r\ncut,x,0.1,")
+    assert read_log(tmp_path / "run" / "log.csv") == tuple(log)
+    (tmp_path / "run" / "log.csv").write_text("step,what,epoch\ntrain,x,many\n")
+    with pytest.raises(RunError, match="damaged"):
+        read_log(tmp_path / "run" / "log.csv")
 
 
 def test_the_same_parts_give_the_same_bytes(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from pictures import in_memory
 from regraft import Result, finetune
 from regraft.errors import RunError
-from regraft.finetune.state import Row
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
+from regraft.plan.events import Event
 from regraft.results.files import FILES, PAGE
 from regraft.run import api, measure, resume
 from regraft.run.draft import draft
@@ -52,7 +52,7 @@ def killed(plan: Plan, measured: Measured, out: Path, rows: int = 2) -> None:
     """Begin a run, and end it after so many rows."""
     left = iter(range(rows - 1))
 
-    def kill(row: Row) -> None:
+    def kill(row: Event) -> None:
         if next(left, None) is None:
             raise Killed
 

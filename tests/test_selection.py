@@ -17,10 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from pictures import in_memory
 from regraft import Result, finetune
-from regraft.finetune import Row, Trained, loop
+from regraft.finetune import Trained, loop
 from regraft.networks.surgery import TransferNetwork as Cut
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
+from regraft.plan.events import Epoch, EpochProgress, Event, Note
 from regraft.run import api, measure
 from regraft.run.draft import draft
 from regraft.run.execute import RunState
@@ -155,7 +156,7 @@ def test_all_candidates_diverge(
 ) -> None:
     """The frozen network is handed over, and the plan says why."""
     without_numbers(monkeypatch)
-    told: list[Row] = []
+    told: list[Event] = []
     given = replace(plan, insists=insists)
     done = api.perform(given, measured, on_event=told.append)
     assert done.plan.case in (1, 2)
@@ -164,7 +165,7 @@ def test_all_candidates_diverge(
     for name, tensor in plain.tensors.items():
         assert_array_equal(done.tensors[name], tensor)
     assert done.metrics["accuracy"] == plain.metrics["accuracy"]
-    said = [str(row["what"]) for row in told]
+    said = [row.what for row in told]
     assert len([words for words in said if "back to epoch 0 with the rate" in words]) == 2 * 3
     assert len([words for words in said if "at any rate tried" in words]) == 2
     if insists:
@@ -192,12 +193,12 @@ def test_one_bad_step_costs_a_retreat_and_no_more(
     calls = iter(range(10**6))
     per_epoch = round((plan.train - plan.validation) / one.batch)
     without_numbers(monkeypatch, lambda: next(calls) == 2 * per_epoch)
-    told: list[Row] = []
+    told: list[Event] = []
     done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
-    said = [str(row["what"]) for row in told if "step" not in row]
+    said = [row.what for row in told if isinstance(row, Note) and "loss" in row.what]
     assert len(said) == 1
     assert "back to epoch 2 with the rate 0.00033" in said[0]
-    epochs = [(row["epoch"], row["rate"]) for row in told if row.get("step") == "train"]
+    epochs = [(row.epoch, row.rate) for row in told if isinstance(row, Epoch)]
     assert [epoch for epoch, _ in epochs] == [1, 2, 3, 4]
     assert [rate for _, rate in epochs] == pytest.approx([1e-3, 1e-3, 1e-3 / 3, 1e-3 / 3])
     assert done.plan.case == 3
@@ -220,9 +221,9 @@ def test_weights_that_break_after_the_last_look_are_never_kept(
         return loss
 
     monkeypatch.setattr(loop, "_step", spoils)
-    told: list[Row] = []
+    told: list[Event] = []
     done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
-    said = [str(row["what"]) for row in told if "step" not in row]
+    said = [row.what for row in told if isinstance(row, Note) and "loss" in row.what]
     assert len(said) == 1
     assert "back to epoch 1 " in said[0]
     assert all(np.isfinite(tensor).all() for tensor in done.tensors.values())
@@ -242,7 +243,7 @@ def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Pl
     names = [ran.name for ran in done.plan.ran]
     assert names == ["frozen", "fine-tuned"]
     assert [ran.shown > 0 for ran in done.plan.ran] == [False, True]
-    rows = [row for row in done.log if row.get("step") == "train"]
+    rows = [row for row in done.log if isinstance(row, Epoch)]
     shown = sum(1 for _ in rows) * (plan.train - plan.validation)
     assert done.plan.ran[1].shown >= shown
     assert dataclasses.asdict(done.plan.ran[1])["note"].startswith("rate ")
@@ -254,15 +255,15 @@ def test_how_far_an_epoch_is_goes_to_the_watcher_and_not_into_the_log(
 ) -> None:
     monkeypatch.setattr(loop, "PULSE", -1.0)
     one = replace(plan.trainings[0], rates=(1e-3,), epochs=2, refit=False, patience=9)
-    told: list[Row] = []
+    told: list[Event] = []
     done = api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
     steps = round((plan.train - plan.validation) / one.batch)
-    pulses = [row for row in told if row.get("step") == "pulse"]
-    assert [(row["epoch"], row["done"], row["steps"]) for row in pulses] == [
+    pulses = [row for row in told if isinstance(row, EpochProgress)]
+    assert [(row.epoch, row.done, row.steps) for row in pulses] == [
         (epoch, step, steps) for epoch in (1, 2) for step in range(1, steps)
     ]
-    assert all(np.isfinite(row["loss"]) and row["left"] > 0 for row in pulses)  # type: ignore[operator, call-overload]
-    assert not [row for row in done.log if row.get("step") == "pulse"]
+    assert all(np.isfinite(row.loss) and row.left > 0 for row in pulses)
+    assert not [row for row in done.log if isinstance(row, EpochProgress)]
 
 
 @pytest.mark.parametrize("seconds", [120.0, 9000.0])

@@ -345,8 +345,8 @@ def test_what_is_left_at_most_counts_all_rates_and_the_second_training(tmp_path:
     race(tmp_path, on_event=rows.append, later=1_000)
     first, some = rows[0], images()
     after = images_shown(recipe(), len(some.train), len(some.val)) - len(some.train) + 1_000
-    assert first["left"] >= first["seconds"] / len(some.train) * after * 0.999
-    assert rows[-1]["left"] >= rows[-1]["seconds"] / len(some.items) * 1_000 * 0.999
+    assert first.left >= first.seconds / len(some.train) * after * 0.999
+    assert rows[-1].left >= rows[-1].seconds / len(some.items) * 1_000 * 0.999
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def main(folder: Path, words: list[str]) -> None:
     found = exchange()
     plain = train(recipe(), folder / "plain")
     save_file(dict(plain.state), folder / f"plain-{rank()}.safetensors")
-    found["rows_of_log"] = [row["loss"] for row in plain.rows]
+    found["rows_of_log"] = [row.loss for row in plain.rows]
     # batch norm sees only a process's own share: what is kept must be one network all the same
     whole = train(replace(recipe(), batch_norm="trained", averaged=True), folder / "whole")
     save_file(dict(whole.state), folder / f"whole-{rank()}.safetensors")

@@ -1,7 +1,7 @@
 """A race of the small network on small pictures: a second of training from beginning to end."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from regraft import finetune
 from regraft.data.splits import validation
-from regraft.finetune import Images, Row, Trained
+from regraft.finetune import Images, Trained
 from regraft.heads.ridge import Head
+from regraft.plan.events import EpochProgress, LogRow, OnEvent
 from regraft.plan.recipes import Training, tuned
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
@@ -55,7 +56,7 @@ def race(
     folder: Path,
     training: Training | None = None,
     *,
-    on_event: Callable[[Row], None] = lambda row: None,
+    on_event: OnEvent = lambda row: None,
     some: Images | None = None,
     channels_last: bool = True,
     **options: Any,
@@ -76,7 +77,7 @@ def race(
         head=head,
         folder=folder,
         cache=folder / "cache",
-        on_event=lambda row: None if row.get("step") == "pulse" else on_event(row),
+        on_event=lambda row: None if isinstance(row, EpochProgress) else on_event(row),
         **{"seed": 0} | options,
     )
 
@@ -90,7 +91,7 @@ def same_state(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 
 
-def untimed(rows: list[Row] | tuple[Row, ...]) -> list[Row]:
+def untimed(rows: Iterable[LogRow]) -> list[dict[str, Any]]:
     """Rows of the log without what a clock gave."""
     clocks = ("seconds", "left", "images_per_second")
-    return [{k: v for k, v in row.items() if k not in clocks} for row in rows]
+    return [{k: v for k, v in row.to_row().items() if k not in clocks} for row in rows]

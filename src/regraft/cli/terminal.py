@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from regraft.cli import streams
 from regraft.errors import UsageError
+from regraft.plan.events import Epoch, EpochProgress, Event
 
 PLAIN = partial(Console, markup=False, emoji=False, highlight=False)
 """Text is what it says: ``[dog]`` and ``:cat:`` are names. A style is given by rich's Text."""
@@ -93,43 +94,42 @@ def training_bar(show: bool = True) -> Iterator[Any]:
     with bar:
         task = bar.add_task("", visible=False)
 
-        def on_event(row: Mapping[str, Any]) -> None:
-            if row.get("step") == "pulse":
+        def on_event(row: Event) -> None:
+            if isinstance(row, EpochProgress):
                 bar.update(
                     task,
                     description=_how_far(row),
-                    completed=row["done"],
-                    total=row["steps"],
+                    completed=row.done,
+                    total=row.steps,
                     visible=True,
                 )
                 return
             bar.update(task, visible=False)
             gone = time.monotonic() - began
-            line = _epoch_line(row, gone) if "epoch" in row else str(row["what"])
+            line = _epoch_line(row, gone) if isinstance(row, Epoch) else row.what
             bar.console.print(line)  # any other console would write into the bar
 
         yield on_event
 
 
-def _how_far(row: Mapping[str, Any]) -> str:
+def _how_far(row: EpochProgress) -> str:
     """What stands before the bar of an epoch that is running."""
     return (
-        f"{row['what']:>14}  epoch {row['epoch']:>3}  loss {row['loss']:.3f}, "
-        f"{row['left']:.0f} s left at most"
+        f"{row.what:>14}  epoch {row.epoch:>3}  loss {row.loss:.3f}, {row.left:.0f} s left at most"
     )
 
 
-def _epoch_line(row: Mapping[str, Any], gone: float) -> str:
+def _epoch_line(row: Epoch, gone: float) -> str:
     """What an epoch came to."""
     judged = (
-        f", validation accuracy {row['validation_accuracy']:.1%}"
-        if "validation_accuracy" in row
-        else ""
+        ""
+        if row.validation_accuracy is None
+        else f", validation accuracy {row.validation_accuracy:.1%}"
     )
     return (
-        f"{row['what']:>14}  epoch {row['epoch']:>3} of {row['of']}  loss {row['loss']:.3f}"
-        f"{judged}, {row['images_per_second']:.0f} images/s, "
-        f"{gone:.0f} s gone, {row['left']:.0f} s left at most"
+        f"{row.what:>14}  epoch {row.epoch:>3} of {row.of}  loss {row.loss:.3f}"
+        f"{judged}, {row.images_per_second:.0f} images/s, "
+        f"{gone:.0f} s gone, {row.left:.0f} s left at most"
     )
 
 

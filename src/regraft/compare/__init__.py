@@ -31,12 +31,12 @@ from regraft.errors import UsageError
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.decide import worth_training
 from regraft.plan.definition import Plan
+from regraft.plan.events import Note, OnEvent
 from regraft.run.api import DEFAULT, Data
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
-from regraft.run.selection import OnEvent
 from regraft.verb import calls_package
 
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
@@ -184,7 +184,7 @@ def _trained(
             why = f"not one epoch fits into what is left of the budget of {budget:g} s"
             omitted.append(Omitted(plan.case, why))
             continue
-        on_event({"what": f"Case {plan.case}: {training_of(fitting)}"})
+        on_event(Note(what=f"Case {plan.case}: {training_of(fitting)}"))
         short = "" if fitting.trainings == plan.trainings else f"the budget is {budget:g} s"
         brief = "; ".join(filter(None, (_absurd(plan), short)))
         done.append(performed(fitting, measured, on_event, brief=brief))

@@ -12,12 +12,13 @@ from regraft.features.extract import extract
 from regraft.plan.choices import Choices
 from regraft.plan.decide import SCRATCH, worth_training
 from regraft.plan.definition import STARTS, Plan, frozen_case, stages_named
+from regraft.plan.events import OnEvent
 from regraft.plan.recipes import images_shown, within
 from regraft.results.result import Result
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured
-from regraft.run.selection import Candidate, OnEvent, beats, frozen, select
+from regraft.run.selection import Candidate, beats, frozen, select
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a

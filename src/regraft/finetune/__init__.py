@@ -27,7 +27,7 @@ from regraft.finetune.data import ImageBuffer, Read, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
 from regraft.finetune.modes import Mode, find, kept
-from regraft.finetune.state import Row, TrainContext, TrainSnapshot
+from regraft.finetune.state import TrainContext, TrainSnapshot
 from regraft.heads.ridge import Head, class_weights
 from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks import trunk_state
@@ -35,9 +35,10 @@ from regraft.networks.build import normalised
 from regraft.networks.changes import Change
 from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork, operate
+from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, images_shown, rung_of
 
-__all__ = ["Images", "Read", "Row", "Trained", "predict", "speed_of", "train"]
+__all__ = ["Images", "Read", "Trained", "predict", "speed_of", "train"]
 
 
 MODE = "mode.json"
@@ -75,7 +76,7 @@ class Trained:
     shares: NDArray[np.floating[Any]]
     state: Mapping[str, NDArray[Any]]
     changes: tuple[Change, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[Epoch, ...]
     shown: int
     seconds: float
     precision: str
@@ -102,7 +103,7 @@ def train(
     cache: Path,
     deadline: float = float("inf"),
     later: int = 0,
-    on_event: Callable[[Row], None] = lambda row: None,
+    on_event: OnEvent = lambda row: None,
 ) -> Trained:
     """Train a network on images.
 

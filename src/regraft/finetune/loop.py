@@ -32,6 +32,7 @@ from regraft.finetune.state import (
 )
 from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks.build import normalised
+from regraft.plan.events import Epoch, EpochProgress, Note
 from regraft.plan.recipes import steps_of
 
 RETREATS = 3
@@ -87,7 +88,7 @@ def advance(
             if any_rank(not candidate.is_sound()):
                 raise Diverged
             if judge:
-                row |= _judge(job, candidate)
+                row.validation_loss, row.validation_accuracy = _judge(job, candidate)
         except Diverged:
             candidate = _rolled_back(job, candidate, len(rows))
             continue
@@ -95,7 +96,7 @@ def advance(
             candidate.problem = "out of time"
             break
         shown, spent = len(rows), time.perf_counter() - began
-        row["left"] = left(job, shown * (until - candidate.epoch), spent / shown)
+        row.left = left(job, shown * (until - candidate.epoch), spent / shown)
         candidate.rows.append(row)
         keep(job, candidate)
         job.on_event(row)
@@ -107,9 +108,7 @@ def advance(
     return candidate.snapshot()
 
 
-def _epoch(
-    job: TrainContext, candidate: TrainState, rows: NDArray[np.intp], until: int
-) -> dict[str, object]:
+def _epoch(job: TrainContext, candidate: TrainState, rows: NDArray[np.intp], until: int) -> Epoch:
     """Every image once (or as often as sampling draws it); the row for the log."""
     fabric, training = job.fabric, job.training
     began, total, shown = time.perf_counter(), torch.zeros((), device=fabric.device), 0
@@ -138,18 +137,26 @@ def _epoch(
                 own = per_epoch * (until - candidate.epoch) - done  # steps
                 each = len(rows) / per_epoch
                 last_for = left(job, round(own * each), (now - began) / (done * each))
-                job.on_event(_progress(candidate, done, per_epoch, total, last_for))
+                job.on_event(
+                    EpochProgress(
+                        what=candidate.name,
+                        epoch=candidate.epoch + 1,
+                        done=done,
+                        steps=per_epoch,
+                        loss=float(total) / done,
+                        left=last_for,
+                    )
+                )
     seconds = time.perf_counter() - began
-    return {
-        "step": "train",
-        "what": candidate.name,
-        "seconds": seconds,
-        "epoch": candidate.epoch + 1,
-        "of": training.epochs,
-        "rate": candidate.rate * candidate.share,
-        "loss": all_reduce_sum(float(total)) / job.fabric.world_size / per_epoch,
-        "images_per_second": shown / seconds,
-    }
+    return Epoch(
+        what=candidate.name,
+        seconds=seconds,
+        epoch=candidate.epoch + 1,
+        of=training.epochs,
+        rate=candidate.rate * candidate.share,
+        loss=all_reduce_sum(float(total)) / job.fabric.world_size / per_epoch,
+        images_per_second=shown / seconds,
+    )
 
 
 def left(job: TrainContext, own: int, pace: float) -> float:
@@ -159,21 +166,6 @@ def left(job: TrainContext, own: int, pace: float) -> float:
     an image. Under a budget it is no more than what that leaves.
     """
     return min(pace * (own + job.later), max(job.deadline - time.monotonic(), 0.0))
-
-
-def _progress(
-    candidate: TrainState, done: int, steps: int, total: Tensor, seconds: float
-) -> dict[str, object]:
-    """How far an epoch is, for who watches; it is not logged."""
-    return {
-        "step": "pulse",
-        "what": candidate.name,
-        "epoch": candidate.epoch + 1,
-        "done": done,
-        "steps": steps,
-        "loss": float(total) / done,
-        "left": seconds,
-    }
 
 
 def _step(
@@ -205,10 +197,10 @@ def _step(
             candidate.optimizer.zero_grad()
             candidate.micro = max(1, min(candidate.micro or len(mine), len(mine)) // 2)
         job.on_event(
-            {
-                "what": f"{candidate.name}: out of memory; from now on {candidate.micro} images at "
+            Note(
+                what=f"{candidate.name}: out of memory; from now on {candidate.micro} images at "
                 "once, their gradients added up"
-            }
+            )
         )
     candidate.optimizer.step()
     candidate.optimizer.zero_grad()
@@ -267,8 +259,8 @@ def _judge_start(job: TrainContext, candidate: TrainState) -> None:
         candidate.problem = "even before the training it gives no numbers"
 
 
-def _judge(job: TrainContext, candidate: TrainState) -> dict[str, object]:
-    """Look at the validation images; the state is kept if it is the best so far."""
+def _judge(job: TrainContext, candidate: TrainState) -> tuple[float, float]:
+    """Loss and accuracy on the validation images; the state is kept if it is the best so far."""
     broadcast_tensors(candidate.used.state_dict().values())
     logits = logits_of(job.fabric, candidate.used, job.judged, job.backbone)
     if not np.isfinite(logits).all():
@@ -280,7 +272,7 @@ def _judge(job: TrainContext, candidate: TrainState) -> dict[str, object]:
     if loss < candidate.loss:
         candidate.loss, candidate.accuracy, candidate.best_epoch = loss, accuracy, candidate.epoch
         candidate.best = copied(candidate.used.state_dict())
-    return {"validation_loss": loss, "validation_accuracy": accuracy}
+    return loss, accuracy
 
 
 def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> float:
@@ -304,8 +296,8 @@ def _rolled_back(job: TrainContext, candidate: TrainState, images: int) -> Train
     what = f"{candidate.name}: the loss is no longer a number"
     if back.retreats > RETREATS:
         back.problem = "the loss is no longer a number, at any rate tried"
-        job.on_event({"what": f"{what}, at any rate tried; it ends at epoch {back.epoch}"})
+        job.on_event(Note(what=f"{what}, at any rate tried; it ends at epoch {back.epoch}"))
     else:
         rate = candidate.rate * share
-        job.on_event({"what": f"{what}; back to epoch {back.epoch} with the rate {rate:.2g}"})
+        job.on_event(Note(what=f"{what}; back to epoch {back.epoch} with the rate {rate:.2g}"))
     return back

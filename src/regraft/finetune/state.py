@@ -22,9 +22,8 @@ from regraft.finetune.data import ImageBuffer
 from regraft.finetune.rates import optimizer_of, scaled
 from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork
+from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, steps_of
-
-Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class TrainContext:
     folder: Path
     deadline: float
     """On the clock of :func:`time.monotonic`."""
-    on_event: Callable[[Row], None]
+    on_event: OnEvent
     border: ActivationCache | None = None
     """What the frozen part of the network gives for the images, where that can be held."""
     later: int = 0
@@ -79,7 +78,7 @@ class TrainSnapshot:
     micro: int = 0
     """Images that go through the network at once where a step does not fit; 0 for all."""
     shown: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Epoch] = field(default_factory=list)
     problem: str = ""
 
 
@@ -155,11 +154,12 @@ def restored(job: TrainContext, name: str, rate: float, images: int) -> TrainSta
     candidate.best = parts.get("best", {})
     for key, value in point.rest.items():
         setattr(candidate, key, value)
+    candidate.rows = [Epoch(**row) for row in point.rest["rows"]]
     scaled(candidate.optimizer, candidate.share)
     return candidate
 
 
-_REST = ("epoch", "loss", "accuracy", "best_epoch", "share", "retreats", "micro", "shown", "rows")
+_REST = ("epoch", "loss", "accuracy", "best_epoch", "share", "retreats", "micro", "shown")
 
 
 def keep(job: TrainContext, candidate: TrainState) -> None:
@@ -177,6 +177,7 @@ def _write(job: TrainContext, candidate: TrainState) -> None:
             if value is not None:
                 tensors[f"optimizer/{number}.{key}"] = torch.as_tensor(value)
     rest = {key: getattr(candidate, key) for key in _REST}
+    rest["rows"] = [row.to_row() for row in candidate.rows]
     checkpoint.write(job.folder, candidate.name, candidate.epoch, Checkpoint(copied(tensors), rest))
 
 

@@ -13,6 +13,7 @@ from regraft.data.splits import EACH_ONCE
 from regraft.plan import wording
 from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
+from regraft.plan.events import LogRow
 from regraft.report import pictures, template, words
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.plane import plane
@@ -114,7 +115,7 @@ def _contents(training: bool, heat: bool) -> list[tuple[str, str]]:
     return sections
 
 
-def _training(log: Sequence[Mapping[str, object]]) -> _Training | None:
+def _training(log: Sequence[LogRow]) -> _Training | None:
     found = curves.trained(log)
     if not found:
         return None

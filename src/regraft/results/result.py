@@ -26,6 +26,7 @@ from regraft.metrics import softmax
 from regraft.networks.changes import Change
 from regraft.plan import serialize
 from regraft.plan.definition import Plan
+from regraft.plan.events import LogRow
 from regraft.results.card import model_card
 from regraft.results.folder import write_run
 from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
@@ -79,7 +80,7 @@ class Result:
     tensors: Mapping[str, NDArray[Any]]
     changes: tuple[Change, ...]
     predictions: Predictions | None = field(repr=False)
-    log: tuple[Mapping[str, object], ...] = field(repr=False)
+    log: tuple[LogRow, ...] = field(repr=False)
     audit: tuple[tuple[str, str, str], ...] = field(repr=False)
     cache: Path
     network: "Callable[[], nn.Module]" = field(repr=False)
@@ -134,7 +135,7 @@ class Result:
             tensors=self.tensors,
             metrics=self.metrics,
             predictions=self.predictions,
-            log=self.log,
+            log=[row.to_row() for row in self.log],
             audit=self.audit,
             card=card,
             page=self.draw(self, card) if self.draw else "",

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RunError
+from regraft.plan.events import Epoch, LogRow, Note, StepDone
 
 PREDICTIONS = ("path", "truth", "prediction", "correct", "confidence")
 """The first columns of ``predictions.csv``; the probabilities follow, one of each class."""
@@ -74,19 +75,35 @@ def read_predictions(path: Path, classes: Sequence[str], least: int = 1) -> Pred
             ),
         )
     except (ValueError, KeyError, IndexError) as error:
-        remedy = "Take the folder from where it is whole, or make it anew with `regraft fit`."
-        raise RunError(f"'{path}' is damaged.", [str(error), remedy]) from error
+        raise _damaged(path, error) from error
 
 
-def read_log(path: Path) -> tuple[Mapping[str, object], ...]:
+def read_log(path: Path) -> tuple[LogRow, ...]:
     """Read ``log.csv``; RunError where that cannot be done."""
     head, *rows = _rows(path) or [[]]
-    return tuple(dict(zip(head, row, strict=False)) for row in rows)
+    try:
+        return tuple(_told({k: v for k, v in zip(head, row, strict=False) if v}) for row in rows)
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _told(cells: dict[str, str]) -> LogRow:
+    kinds: dict[str, type[Any]] = {"": Note, "train": Epoch}
+    kind = kinds.get(cells.get("step", ""), StepDone)
+    read = {"step": str, "what": str, "epoch": int, "of": int}
+    names = [f.name for f in fields(kind) if f.name in cells]
+    found: LogRow = kind(**{name: read.get(name, float)(cells[name]) for name in names})
+    return found
 
 
 def read_audit(path: Path) -> tuple[tuple[str, str, str], ...]:
     """Read ``audit.csv``: path, reason, detail; RunError where that cannot be done."""
     return tuple((row[0], row[1], row[2]) for row in _rows(path)[1:] if len(row) == 3)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    remedy = "Take the folder from where it is whole, or make it anew with `regraft fit`."
+    return RunError(f"'{path}' is damaged.", [str(error), remedy])
 
 
 def _rows(path: Path) -> list[list[str]]:

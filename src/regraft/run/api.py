@@ -10,7 +10,6 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 """
 
 import os
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from regraft.features import engines
 from regraft.plan import serialize
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.definition import Plan
+from regraft.plan.events import Event, OnEvent
 from regraft.plan.recipes import check_training
 from regraft.results.folder import check_destination
 from regraft.results.result import Result
@@ -32,7 +32,6 @@ from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.resume import begin, check_resume, end
-from regraft.run.selection import OnEvent
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
 
@@ -282,7 +281,7 @@ def carry_out(
             else nullcontext(lambda row: None) as log
         ):
 
-            def both(row: Mapping[str, object]) -> None:
+            def both(row: Event) -> None:
                 on_event(row)
                 log(row)
 

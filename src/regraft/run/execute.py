@@ -24,6 +24,7 @@ from regraft.networks import trunk_state
 from regraft.networks.changes import Change, Kind
 from regraft.networks.trunk_state import TrunkState
 from regraft.plan.definition import Plan, StepKind
+from regraft.plan.events import EpochProgress, Event, LogRow, Note, OnEvent, StepDone
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
 from regraft.results.tables import Predictions
@@ -31,7 +32,6 @@ from regraft.run.measure import Measured, part, shared_survey, speed_of
 from regraft.run.proof import each_held_out, head_on
 from regraft.run.selection import (
     Candidate,
-    OnEvent,
     ValidationSet,
     beats,
     frozen,
@@ -62,7 +62,7 @@ class RunState:
     changes: list[Change] = field(default_factory=list)
     head: Head | None = None
     probabilities: NDArray[np.floating[Any]] | None = None
-    log: list[Mapping[str, object]] = field(default_factory=list)
+    log: list[LogRow] = field(default_factory=list)
     entries: list[Candidate] = field(default_factory=list)
     best: Candidate | None = None
     temporary: Path | None = None
@@ -126,9 +126,9 @@ class RunState:
         """Whether a trained network has won; until the candidates have met, none has."""
         return self.best is not None and self.best.trained is not None
 
-    def note(self, row: Mapping[str, object]) -> None:
+    def note(self, row: Event) -> None:
         """Log what happens in training, and pass it on; how far an epoch is goes by unlogged."""
-        if row.get("step") != "pulse":
+        if not isinstance(row, EpochProgress):
             self.log.append(row)
         self.on_event(row)
 
@@ -265,9 +265,7 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
     record, build = retrained(plan.backbone, work.tensors, plan.cut), _trained_network(work)
     engine = None
     if work.choice:
-        work.on_event(
-            {"step": "evaluate", "what": "Finding what runs the trained network fastest here."}
-        )
+        work.on_event(Note(what="Finding what runs the trained network fastest here."))
         some, asked = part(measured, measured.split.train), Asked(wish=plan.pinned)
         start = time.perf_counter()
         engine = same_engine(some, record, build, measured.cache, plan.taps, asked)
@@ -276,7 +274,7 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
     work.engine = engine.name
     items = [measured.audit.kept[i] for i in measured.split.test]
     said = f"Classifying the {len(items):,} held-out images with {engine.name}."
-    work.on_event({"step": "evaluate", "what": said})
+    work.on_event(Note(what=said))
     looked = shared_survey(
         lambda i: measured.dataset.read(items[i]),
         len(items),
@@ -322,7 +320,7 @@ def execute(work: RunState) -> Result:
         start = time.perf_counter()
         EXECUTORS[step.kind](work)
         seconds = time.perf_counter() - start
-        work.log.append({"step": step.kind, "what": step.sentence, "seconds": seconds})
+        work.log.append(StepDone(step=step.kind, what=step.sentence, seconds=seconds))
     return result_of(work)
 
 
@@ -386,8 +384,7 @@ def _seconds(work: RunState) -> dict[str, float]:
 
     ``engine`` is the choice of what runs the network, that of the trained one included.
     """
-    steps = [row for row in work.log if row.get("step") in EXECUTORS]
-    spent = {str(row["step"]): float(str(row["seconds"])) for row in steps}
+    spent = {row.step: row.seconds for row in work.log if isinstance(row, StepDone)}
     evaluate = spent.pop("evaluate", 0.0) - work.choosing
     parts = {**work.measured.seconds, "fit": sum(spent.values()), "evaluate": evaluate}
     parts["engine"] = parts.get("engine", 0.0) + work.choosing

@@ -1,7 +1,7 @@
 """The frozen network against the trained ones, on the same validation images."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,12 @@ from regraft.heads import ridge
 from regraft.heads.ridge import Head, Taps
 from regraft.metrics import share_interval, softmax, squared_error
 from regraft.plan.definition import Plan, Ran, frozen_case
+from regraft.plan.events import OnEvent
 from regraft.plan.recipes import Training, images_shown
 from regraft.run.measure import Measured
 
 if TYPE_CHECKING:
     from regraft.finetune import Trained
-
-OnEvent = Callable[[Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,11 @@
 """The course of training for TensorBoard, as it goes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from regraft.errors import UsageError
+from regraft.plan.events import Epoch, Event, OnEvent
 
 FOLDER = "tensorboard"
 """Of the event files, in ``RUN.unfinished`` while it is trained and in RUN afterwards."""
@@ -13,7 +14,7 @@ SCALARS = ("loss", "validation_loss", "validation_accuracy", "rate", "images_per
 
 
 @contextmanager
-def event_log(place: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
+def event_log(place: Path) -> Iterator[OnEvent]:
     """Write event files into a folder; yields what is to be told every row of the log.
 
     Raises:
@@ -28,12 +29,11 @@ def event_log(place: Path) -> Iterator[Callable[[Mapping[str, object]], None]]:
         ) from None
     writer = SummaryWriter(str(place / FOLDER))
 
-    def on_event(row: Mapping[str, object]) -> None:
-        if row.get("step") == "train":
+    def on_event(row: Event) -> None:
+        if isinstance(row, Epoch):
             for name in SCALARS:
-                if name in row:
-                    value, epoch = float(str(row[name])), int(str(row["epoch"]))
-                    writer.add_scalar(f"{row['what']}/{name}", value, epoch)
+                if (value := getattr(row, name)) is not None:
+                    writer.add_scalar(f"{row.what}/{name}", value, row.epoch)
             writer.flush()
 
     try:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from regraft.metrics import BINS, wilson
 from regraft.plan.definition import Plan
+from regraft.plan.events import Epoch, LogRow
 from regraft.report.charts.frame import (
     LETTER,
     Frame,
@@ -89,37 +90,30 @@ class TrainingCurve:
     """One candidate's epochs as the log has them."""
 
     name: str
-    epochs: tuple[float, ...]
+    epochs: tuple[int, ...]
     loss: tuple[float, ...]
     accuracy: tuple[float, ...]
     """On the validation images; empty where none were looked at."""
 
 
-def trained(log: Sequence[Mapping[str, object]]) -> list[TrainingCurve]:
+def trained(log: Sequence[LogRow]) -> list[TrainingCurve]:
     """The candidates that a log tells of, in the order in which they began."""
-    rows: dict[str, dict[float, Mapping[str, object]]] = {}
+    rows: dict[str, dict[int, Epoch]] = {}
     for row in log:
-        if row.get("step") == "train" and _number(row.get("epoch")) is not None:
-            rows.setdefault(str(row.get("what")), {})[_number(row["epoch"]) or 0.0] = row
+        if isinstance(row, Epoch):
+            rows.setdefault(row.what, {})[row.epoch] = row
     return [_candidate(name, epochs) for name, epochs in rows.items()]
 
 
-def _candidate(name: str, rows: Mapping[float, Mapping[str, object]]) -> TrainingCurve:
+def _candidate(name: str, rows: Mapping[int, Epoch]) -> TrainingCurve:
     epochs = sorted(rows)
-    judged = [_number(rows[epoch].get("validation_accuracy")) for epoch in epochs]
+    judged = [rows[epoch].validation_accuracy for epoch in epochs]
     return TrainingCurve(
         name,
         tuple(epochs),
-        tuple(_number(rows[epoch].get("loss")) or 0.0 for epoch in epochs),
+        tuple(rows[epoch].loss for epoch in epochs),
         tuple(value for value in judged if value is not None) if None not in judged else (),
     )
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
 
 
 def loss_curve(candidates: Sequence[TrainingCurve]) -> str:
