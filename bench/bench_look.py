@@ -13,7 +13,7 @@ from pathlib import Path
 
 import machine
 from regraft.data.dataset import Dataset
-from regraft.look import look, page, sample
+from regraft.look import examine, page, sample
 from regraft.networks import build
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     loaded = time.perf_counter()
     drawn = sample.draw(Dataset.open(given.data), backbone.view, given.images, 0)
     chosen = time.perf_counter()
-    seen = look(module, backbone, drawn)
+    seen = examine(module, backbone, drawn)
     looked = time.perf_counter()
     text = page.render(seen)
     end = time.perf_counter()

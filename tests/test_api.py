@@ -21,8 +21,8 @@ from regraft.serve import Listening
 from scenes import each, scene, scenes
 
 CHOSEN = {field.name for field in fields(regraft.Choices)} - {"view"}
-VERBS = ["apply", "compare", "export", "fit", "load", "propose", "serve"]
-PACKAGES = ["compare", "export", "serve"]
+PACKAGES = ["compare", "export", "look", "report", "serve"]
+VERBS = ["apply", "draw", "fit", "load", "propose", *PACKAGES]
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def test_a_package_is_its_verb_whatever_came_first(name: str, first: str) -> Non
         "assert callable(found)\n"
         "assert inspect.signature(found) == inspect.signature(verb)\n"
         "assert inspect.getdoc(found) == inspect.getdoc(verb)\n"
-        "try: found()\n"
-        f"except TypeError as error: assert '{name}() missing' in str(error), error\n"
+        "try: found(nothing=1)\n"
+        f"except TypeError as error: assert '{name}() ' in str(error), error\n"
         "else: raise AssertionError\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -171,3 +171,41 @@ def test_serve(run: Path) -> None:
     assert server.private
     with pytest.raises(UsageError, match="token"):
         regraft.serve(run, token=" ")
+
+
+def test_report(data: Path, run: Path) -> None:
+    told: list[str] = []
+    anew = regraft.report(run, run.parent / "anew.html", tell=told.append)
+    assert anew == run.parent / "anew.html"
+    assert "--data" in told[0]
+    whole = regraft.report(regraft.load(run), run.parent / "whole.html", data=data)
+    assert len(whole.read_text("utf-8")) > len(anew.read_text("utf-8"))
+    fresh = regraft.fit(data, "demonstration", case=1)
+    page = regraft.report(fresh, run.parent / "fresh.html", data=data)
+    assert whole.read_text("utf-8").count("data:image") == page.read_text("utf-8").count(
+        "data:image"
+    )
+    with pytest.raises(RunError, match="no RUN folder"):
+        regraft.report(fresh)
+    with pytest.raises(UsageError, match=r"ending in \.html"):
+        regraft.report(run, run.parent / "page.txt")
+
+
+def test_draw(run: Path) -> None:
+    plan = regraft.load(run).plan
+    drawn = regraft.draw(plan, out=run.parent / "plan.svg")
+    assert (run.parent / "plan.svg").read_text("utf-8") == drawn.svg()
+    assert plan.dataset in str(drawn)
+    assert drawn._repr_html_() == plan._repr_html_()
+    assert len(regraft.draw("demonstration").scenes) == 5
+    assert regraft.draw(plan.backbone, case=2, cut="conv2").scenes[0].cut == "conv2"
+    with pytest.raises(UsageError, match="without case and cut"):
+        regraft.draw(plan, case=2, cut="conv2")
+
+
+def test_look(data: Path) -> None:
+    found = regraft.look("demonstration", data, most=20, out=data.parent / "look.html")
+    assert (data.parent / "look.html").read_text("utf-8").startswith("<!")
+    said = repr(found).splitlines()
+    assert said[0] == "Look: demonstration on 20 images of scenes"
+    assert len(said) == 2

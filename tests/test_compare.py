@@ -15,14 +15,14 @@ from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import finetune
 from regraft.compare import Comparison, Outcome, cases, check, compare, side_by_side
-from regraft.compare.comparison import FILE, verdict
+from regraft.compare.comparison import verdict
 from regraft.errors import RunError, UsageError
 from regraft.finetune import Trained
 from regraft.plan.choices import Choices
 from regraft.plan.decide import SCRATCH
 from regraft.plan.definition import Plan
 from regraft.plan.recipes import images_shown
-from regraft.results.files import PAGE
+from regraft.results.files import COMPARISON, PAGE
 from regraft.run import api, measure
 from regraft.run.draft import draft
 from regraft.run.measure import Measured
@@ -294,8 +294,8 @@ def test_noise_is_one_standard_error_of_the_paired_difference() -> None:
 
 def test_the_folder_holds_the_comparison(found: Comparison, tmp_path: Path) -> None:
     found.save(tmp_path / "deep" / "cmp")
-    assert sorted(os.listdir(tmp_path / "deep" / "cmp")) == [FILE, PAGE]
-    document = json.loads((tmp_path / "deep" / "cmp" / FILE).read_text("utf-8"))
+    assert sorted(os.listdir(tmp_path / "deep" / "cmp")) == [COMPARISON, PAGE]
+    document = json.loads((tmp_path / "deep" / "cmp" / COMPARISON).read_text("utf-8"))
     assert document == json.loads(json.dumps(found.to_json()))
     assert {"cases", "chosen", "verdict"} <= document.keys()
     figures = {"case", "accuracy", "accuracy_interval", "log_loss", "ece", "parameters"}
@@ -311,14 +311,14 @@ def test_only_an_earlier_comparison_is_replaced(found: Comparison, tmp_path: Pat
     with pytest.raises(RunError, match="--overwrite"):
         check(CHOICES, out)
     replace(found, seed=9).save(out, overwrite=True)
-    assert json.loads((out / FILE).read_text("utf-8"))["seed"] == 9
+    assert json.loads((out / COMPARISON).read_text("utf-8"))["seed"] == 9
     (out / "mine.txt").write_text("mine")
     for place in (out, lay_out(tmp_path / "photos", {"a.jpg": b"a"}), out / "mine.txt"):
         with pytest.raises(RunError):
             check(CHOICES, place, overwrite=True)
         with pytest.raises(RunError):
             found.save(place, overwrite=True)
-    assert sorted(os.listdir(out)) == [FILE, "mine.txt", PAGE]
+    assert sorted(os.listdir(out)) == [COMPARISON, "mine.txt", PAGE]
     assert os.listdir(tmp_path / "photos") == ["a.jpg"]
 
 
@@ -370,7 +370,7 @@ def test_json_is_one_document_and_what_is_written(cli: Regraft, data: Path, tmp_
     out = tmp_path / "cmp"
     said = cli("compare", data, "--out", out, "--quick", "--json")
     assert said.code == 0
-    assert said.json == json.loads((out / FILE).read_text("utf-8"))
+    assert said.json == json.loads((out / COMPARISON).read_text("utf-8"))
     said = cli("compare", data, "--out", out, "--quick")
     assert (said.code, said.out) == (1, "")
     assert "--overwrite" in said.err

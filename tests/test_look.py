@@ -14,7 +14,7 @@ from command import Regraft, cli, own_log
 from pictures import classes, encode, in_memory, lay_out, photo
 from regraft.backbones import Backbone, View
 from regraft.data.dataset import Dataset
-from regraft.look import Look, Sight, fields, look, maps, page, probes, sample, untrained, words
+from regraft.look import Look, Sight, examine, fields, maps, page, probes, sample, untrained, words
 from regraft.look.probes import Curve
 from regraft.look.words import ProbedTask
 from regraft.networks import build
@@ -181,7 +181,7 @@ def demonstration() -> tuple[Backbone, nn.Module]:
 
 def looked(dataset: Dataset) -> Look:
     backbone, module = demonstration()
-    return look(module, backbone, sample.draw(dataset, backbone.view, 60, 0), seed=0)
+    return examine(module, backbone, sample.draw(dataset, backbone.view, 60, 0), seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_a_network_of_one_stage_without_a_convolution() -> None:
     view = View(32, 1.0)
     backbone = build.describe_module(plain, ["1"], view=view, mean=HALF, std=HALF, name="plain")
     dataset = in_memory(scenes(each(8)))
-    text = page.render(look(plain, backbone, sample.draw(dataset, view, 40, 0)))
+    text = page.render(examine(plain, backbone, sample.draw(dataset, view, 40, 0)))
     assert "This network has no convolution" in text
     assert "it takes two stages" in text
     assert "the only stage there is" in text or "cannot be told" in text

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from command import cli, own_log
-from regraft import report
 from regraft.metrics import calibration_error
 from regraft.plan.events import Epoch, LogRow, Note, StepDone
+from regraft.report import page as page_of
 from regraft.report import pictures, template, words
 from regraft.report.charts import confusion, curves, plane
 from regraft.report.charts.frame import ticks
@@ -102,13 +102,13 @@ def test_hostile_names_are_text(whole: Result) -> None:
     plan = replace(base.plan, dataset=HOSTILE, why=HOSTILE, overrides=(HOSTILE,))
     audit = ((f"{HOSTILE}.png", HOSTILE, HOSTILE),)
     hostile = replace(base, plan=plan, audit=audit)
-    page = Reader(report.page(hostile, card.model_card(plan, base.metrics)))
+    page = Reader(page_of(hostile, card.model_card(plan, base.metrics)))
     assert HOSTILE in page.text
     assert len(page.all("script")) == 1
     assert hostile.predictions is not None
     wrong = pictures.mistakes(hostile.predictions, names)
     unsure = pictures.unsure(hostile.predictions, names)
-    tame = Reader(report.page(whole, ""))
+    tame = Reader(page_of(whole, ""))
     assert {tag for tag, _ in page.tags} <= {tag for tag, _ in tame.tags} | {"path", "br"}
     assert len(page.all("b")) == sum(len(shots) for shots in (wrong, unsure))
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
@@ -118,14 +118,14 @@ def test_a_file_name_that_is_no_text_can_be_written(whole: Result) -> None:
     assert whole.predictions is not None
     paths = [f"a/\udcff{n}.png" for n in range(len(whole.predictions.paths))]
     named = replace(whole, predictions=replace(whole.predictions, paths=paths))
-    assert "\\udcff" in report.page(named, "")
-    assert report.page(named, "").encode("utf-8")
+    assert "\\udcff" in page_of(named, "")
+    assert page_of(named, "").encode("utf-8")
 
 
 @pytest.mark.parametrize("count", [2, 12, 13, 100])
 def test_any_number_of_classes(whole: Result, count: int) -> None:
     base = made_up(whole, [f"kind {n:03} of many" for n in range(count)], 40 * count)
-    page = Reader(report.page(base, ""))
+    page = Reader(page_of(base, ""))
     maps = [a for a in page.all("svg") if a.get("class") == "chart map"]
     tables = [a for a in page.all("table") if a.get("class") == "matrix"]
     assert (len(maps), len(tables)) == ((0, 1) if count <= confusion.TABLE else (1, 0))
@@ -139,7 +139,7 @@ def test_any_number_of_classes(whole: Result, count: int) -> None:
 
 def test_very_many_classes_stay_within_bounds(whole: Result) -> None:
     base = made_up(whole, [f"{'long name ' * 12}{n}" for n in range(1200)], 1300)
-    text = report.page(base, "")
+    text = page_of(base, "")
     assert len(text.encode()) < template.LARGEST
     assert "200 more are in metrics.json" in text
 

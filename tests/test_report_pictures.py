@@ -10,9 +10,9 @@ import pytest
 import regraft
 from command import Regraft, cli, own_log
 from pictures import jpeg, lay_out
-from regraft import report
 from regraft.data.dataset import Dataset, Item
 from regraft.errors import RunError
+from regraft.report import page as page_of
 from regraft.report import pictures, template
 from regraft.results.result import Result, with_tables
 from regraft.results.tables import Predictions
@@ -39,7 +39,7 @@ def test_the_page_is_small_with_pictures_that_are_hard_to_compress(whole: Result
     base = replace(
         base, predictions=replace(base.predictions, paths=[f"k/{n}.png" for n in range(60)])
     )
-    text = report.page(base, "", big(60))
+    text = page_of(base, "", big(60))
     shown = len(Reader(text).all("img"))
     assert shown == sum(min(n, pictures.MOST) for n in (60, _wrong(base)))
     assert len(text.encode()) < template.LARGEST
@@ -81,7 +81,7 @@ def test_what_is_gone_or_damaged_is_named(whole: Result, data: Path, tmp_path: P
     first, second, *_ = (copied / path for path in whole.predictions.paths)
     first.unlink()
     second.write_bytes(b"no image any more")
-    page = Reader(report.page(whole, "", Dataset.open(copied)))
+    page = Reader(page_of(whole, "", Dataset.open(copied)))
     assert f"{whole.predictions.paths[0]} (not in copy)" in page.text
     assert f"{whole.predictions.paths[1]} (" in page.text
     assert page.all("img")

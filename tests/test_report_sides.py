@@ -11,12 +11,12 @@ import pytest
 import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import report
 from regraft.compare import Comparison, Omitted, Outcome
-from regraft.compare.comparison import FILE
 from regraft.plan.choices import Choices
 from regraft.plan.events import Epoch
-from regraft.report import heat
+from regraft.report import heat, of_comparison
+from regraft.report import page as page_of
+from regraft.results.files import COMPARISON
 from regraft.results.result import Result
 from regraft.run.api import fit
 from regraft.run.pretrained import Pretrained
@@ -66,7 +66,7 @@ def test_a_network_that_cannot_be_looked_into_keeps_its_run(trained: tuple[Resul
     result = replace(trained[0], network=broken)  # type: ignore[arg-type]
     assert result.predictions is not None
     files = {path: jpeg(n) for n, path in enumerate(result.predictions.paths)}
-    page = Reader(report.page(result, "", in_memory(files, ("test",))))
+    page = Reader(page_of(result, "", in_memory(files, ("test",))))
     assert "There are no heat maps: small cannot be looked into: no such layer" in page.text
 
 
@@ -76,7 +76,7 @@ def test_without_captum_the_page_says_what_brings_it(
     from pictures import in_memory
 
     monkeypatch.setattr("regraft.report.heat.find_spec", lambda name: None)
-    page = Reader(report.page(trained[0], "", in_memory({}, ("test",))))
+    page = Reader(page_of(trained[0], "", in_memory({}, ("test",))))
     assert "There are no heat maps: captum, which draws them, is not installed" in page.text
     assert "pip install 'regraft[heat]'" in page.text
 
@@ -118,7 +118,7 @@ def found() -> Comparison:
 
 def test_a_comparison_has_its_page(found: Comparison, tmp_path: Path) -> None:
     found.save(tmp_path / "cmp")
-    assert sorted(os.listdir(tmp_path / "cmp")) == [FILE, "report.html"]
+    assert sorted(os.listdir(tmp_path / "cmp")) == [COMPARISON, "report.html"]
     page = Reader((tmp_path / "cmp" / "report.html").read_text("utf-8"))
     assert found.verdict in page.text
     assert HOSTILE in page.text
@@ -142,12 +142,12 @@ def test_a_comparison_of_an_earlier_version_has_its_page_too(found: Comparison) 
     del document["options"], document["recipe"]
     assert (
         "regraft compare DATA -b efficientnet-lite0 --seed 3"
-        in Reader(report.of_comparison(document)).text
+        in Reader(of_comparison(document)).text
     )
 
 
 def test_a_comparison_of_a_network_without_a_record_has_no_picture(found: Comparison) -> None:
-    page = Reader(report.of_comparison(replace(found, backbone="mine").to_json()))
+    page = Reader(of_comparison(replace(found, backbone="mine").to_json()))
     assert "  What each does to the network" not in page.outline
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from regraft import diagram, report
+import regraft
 from regraft.cli import tables
 from regraft.errors import UsageError
 from regraft.metrics import score
@@ -26,6 +26,7 @@ from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, Ran
 from regraft.plan.evidence import Evidence
 from regraft.plan.recipes import images_shown
+from regraft.report import page as page_of
 from regraft.results import card
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result
@@ -132,15 +133,14 @@ def on_card(plan: Plan, metrics: dict[str, Any]) -> str:
 def on_report(plan: Plan, metrics: dict[str, Any]) -> str:
     truth = np.array([0, 0, 1, 1, 2])
     found = Predictions([f"{i}.png" for i in truth], truth, np.eye(3)[truth] * 0.7 + 0.1)
-    metrics = {**metrics, "candidates": []}
-    none: Any = None
-    result = Result(plan, CLASSES, metrics, {}, (), found, (), (), Path(), none)
-    return Reader(report.page(result, on_card(plan, metrics), heat_maps=False)).text
+    told = metrics | {"candidates": []}
+    result = Result(plan, CLASSES, told, {}, (), found, (), (), Path(), pytest.fail)
+    return Reader(page_of(result, on_card(plan, metrics), heat_maps=False)).text
 
 
 def on_drawing(plan: Plan, metrics: dict[str, Any]) -> str:
-    scene = diagram.of_plan(plan)
-    return f"{scene.caption}\n{diagram.text(scene).plain}\n{diagram.html(scene)}"
+    drawn = regraft.draw(plan)
+    return f"{drawn}\n{drawn._repr_html_()}"
 
 
 Page = Callable[[Plan, dict[str, Any]], str]

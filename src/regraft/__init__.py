@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from regraft.compare import compare
     from regraft.compare.comparison import Comparison
     from regraft.data.dataset import Dataset
+    from regraft.diagram.drawing import draw
     from regraft.errors import RegraftError
     from regraft.estimator import TransferClassifier
     from regraft.export import export
+    from regraft.look import look
     from regraft.plan.choices import Choices
     from regraft.plan.definition import Plan
+    from regraft.report import report
     from regraft.results.load import load
     from regraft.results.result import Result
     from regraft.run.api import apply, fit, propose
@@ -29,7 +32,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_PACKAGES = {"compare", "export", "serve"}  # these are what they do, see regraft.verb
+_PACKAGES = {
+    "compare",
+    "export",
+    "look",
+    "report",
+    "serve",
+}  # these are what they do, see regraft.verb
 _HOMES = {
     "Backbone": "regraft.backbones",
     "Comparison": "regraft.compare.comparison",
@@ -40,6 +49,7 @@ _HOMES = {
     "RegraftError": "regraft.errors",
     "Result": "regraft.results.result",
     "TransferClassifier": "regraft.estimator",
+    "draw": "regraft.diagram.drawing",
     "apply": "regraft.run.api",
     "fit": "regraft.run.api",
     "load": "regraft.results.load",
@@ -59,11 +69,14 @@ __all__ = [
     "TransferClassifier",
     "apply",
     "compare",
+    "draw",
     "export",
     "fit",
     "load",
+    "look",
     "open_network",
     "propose",
+    "report",
     "serve",
 ]
 

@@ -1,8 +1,12 @@
 """Replace a file whole: whoever reads it finds what was there, or all of what is written."""
 
 import os
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from regraft.errors import RunError, UsageError
 
 
 def replace_file(path: Path, data: bytes | str) -> None:
@@ -17,3 +21,46 @@ def replace_file(path: Path, data: bytes | str) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def write_whole(path: Path, text: str, what: str) -> None:
+    """Replace a file, a ``what``, by a text.
+
+    Raises:
+        RunError: it cannot be written there.
+    """
+    with _explained(path, what):
+        replace_file(path, text)
+
+
+def check_page(out: Path) -> None:
+    """Refuse before the work a page that cannot be written after it.
+
+    Raises:
+        UsageError: its name is not that of a page.
+        RunError: nothing can be written there.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"--out must be a file ending in .html, got '{out}'.", ["Name it like look.html."]
+        )
+    if os.path.isdir(out):
+        raise RunError(f"'{out}' is a folder, so no page can be written there.")
+    if not os.path.isdir(out.parent):
+        raise RunError(
+            f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
+        )
+    with (
+        _explained(out, "page"),
+        tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}."),
+    ):
+        pass
+
+
+@contextmanager
+def _explained(out: Path, what: str) -> Iterator[None]:
+    """Turn an error of the system into one that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"The {what} cannot be written to {out}: {error.strerror}.") from error

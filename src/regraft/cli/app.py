@@ -1,7 +1,7 @@
 """The sub-commands and their options; each calls one function of its own file when it is run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -37,9 +37,6 @@ from regraft.cli.options import (
     WeightsFile,
     choices_of,
 )
-
-if TYPE_CHECKING:
-    from regraft.plan.recipes import Init as Start
 
 app = typer.Typer(
     name="regraft",
@@ -340,12 +337,16 @@ def draw(
     """Draw a network and the surgery of a case, from the image to the classes."""
     from regraft.cli.draw import run_draw
 
-    start: dict[Init | None, Start | None] = {
-        None: None,
-        Init.pretrained: "pretrained",
-        Init.random: "random",
-    }
-    run_draw(backbone, weights, case, cut, trainable_from, start[init], classes, out)
+    run_draw(
+        backbone,
+        weights=weights,
+        case=case,
+        cut=cut,
+        trainable_from=trainable_from,
+        init=None if init is None else init.value,
+        classes=classes,
+        out=out,
+    )
 
 
 @app.command()
@@ -371,7 +372,7 @@ def look(
     """Show what each stage sees: kernels, the patches that excite it, what it can tell apart."""
     from regraft.cli.look import run_look
 
-    run_look(backbone, data, weights, out, most, seed)
+    run_look(backbone, data, weights=weights, out=out, most=most, seed=seed)
 
 
 @app.command()

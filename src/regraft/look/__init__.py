@@ -1,231 +1,69 @@
 """What each stage of a network sees: kernels, the patches that excite it, what it can tell apart.
 
-:func:`regraft.look.sample.draw` chooses the images, :func:`look` looks at them, and
-:func:`regraft.look.page.render` writes it down as a page.
+:func:`regraft.look.sample.draw` chooses the images, :func:`examine` looks at them, and
+:func:`regraft.look.page.render` writes it down as a page. :func:`look` is all of it.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import logging
+import os
+from contextlib import nullcontext
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import nn
+from regraft.data.dataset import Dataset
+from regraft.data.samples import demo_images
+from regraft.look import page
+from regraft.look.examination import Look, Sight, examine
+from regraft.look.sample import draw
+from regraft.run.api import DEFAULT, Data
+from regraft.run.pretrained import Pretrained, open_network
+from regraft.verb import calls_package
+from regraft.whole_file import check_page, write_whole
 
-from regraft.backbones import Backbone, Stage
-from regraft.data.audit import LEAST
-from regraft.distributed import one_core
-from regraft.errors import BackboneError
-from regraft.features.engines.base import Floats, Pixels
-from regraft.look import fields, kernels, maps, passes, patches, untrained
-from regraft.look.fields import Field
-from regraft.look.kernels import Kernels
-from regraft.look.passes import Draw
-from regraft.look.patches import Channel
-from regraft.look.probes import Curve, probe
-from regraft.look.sample import Progress, Sample
-from regraft.look.stimuli import ORIENTATION, SHAPE, Task
-from regraft.look.words import ProbedTask
-from regraft.networks import build
+__all__ = ["Look", "Sight", "examine", "look"]
 
-__all__ = ["Look", "Sight", "look"]
-
-FEWEST, MOST = 160, 400
-"""Drawn pictures of a task: as many as there are images, but within these."""
+log = logging.getLogger("regraft")
 
 
-@dataclass(frozen=True)
-class Sight:
-    """What one stage sees: its receptive fields, and its strongest channels with their patches."""
-
-    stage: Stage
-    depth: int
-    field: Field
-    channels: tuple[Channel, ...]
-
-
-@dataclass(frozen=True)
-class Look:
-    """All that was found of a network on a sample of images.
-
-    ``untold``: why the classes of the images are no task, or empty. ``alone``: why there is no
-    comparison with random weights, or empty. ``drawn``: pictures of each drawn task.
-    """
-
-    backbone: Backbone
-    sample: Sample
-    kernels: Kernels | None
-    sights: tuple[Sight, ...]
-    tasks: tuple[ProbedTask, ...]
-    untold: str
-    alone: str
-    drawn: int
-    seed: int
-    seconds: Mapping[str, float]
-
-
-@dataclass
-class _Clock:
-    """Seconds by section, and pictures done of all there are."""
-
-    total: int
-    progress: Progress
-    done: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def section(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
-
-    def tell(self, more: int) -> None:
-        self.done += more
-        self.progress(self.done, self.total)
-
-
+@calls_package
 def look(
-    module: nn.Module,
-    backbone: Backbone,
-    sample: Sample,
+    backbone: str | Pretrained = DEFAULT,
+    data: Data | None = None,
     *,
+    weights: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    most: int = 400,
     seed: int = 0,
-    progress: Progress = lambda done, total: None,
 ) -> Look:
-    """Look at a network through a sample of images and through drawn pictures.
+    """Show what each stage sees: kernels, the patches that excite it, what it can tell apart.
 
     Args:
-        module: the whole network; it is not touched.
-        backbone: its record.
-        sample: the images, as :func:`regraft.look.sample.draw` gives them for its view.
-        seed: of the drawn pictures, the folds and the random weights.
-        progress: told how many pictures have been through a network, and of how many.
+        backbone: a bundled backbone or any timm model by its name, or a
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        data: images, in any form that :func:`regraft.propose` takes; those of the demo where None.
+        weights: a file to read the backbone's weights from.
+        out: a page to write, ``NAME.html``.
+        most: images to look at; of more, so many are drawn evenly over the classes.
+        seed: of the drawn stimuli, the chosen images and the random weights.
+
+    Returns:
+        For each stage its receptive fields (in px of the network's input) and strongest channels
+        with their patches; for each task the share of pictures that a linear classifier on each
+        stage gets right, in 0..1, beside that with random weights; see :class:`regraft.look.Look`.
+
+    Raises:
+        DataError: fewer than 6 images can be used, or none are named and the demo's are missing.
+        BackboneError: there is no such network, or its weights cannot be had.
+        UsageError: ``out`` is no name of a page, or the seed is none.
+        RunError: the page cannot be written.
     """
-    depths = maps.chosen(backbone)
-    stages = [backbone.stages[depth] for depth in depths]
-    drawn = int(np.clip(len(sample), FEWEST, MOST)) // 8 * 8
-    clock = _Clock(2 * (len(sample) + 2 * drawn), progress)
-    with clock.section("fields"), one_core():
-        found = fields.measure(maps.unpooled(module, backbone, depths), stages, backbone.view.size)
-    with clock.section("patches"):
-        channels, rows = patches.find(module, backbone, depths, sample, clock.tell)
-    with clock.section("irregular fields"), one_core():
-        found = [
-            _closer(module, backbone, *each) for each in zip(depths, found, channels, strict=True)
-        ]
-    draws = [*(_drawing(task, backbone, seed) for task in (ORIENTATION, SHAPE)), sample.square]
-    with clock.section("drawn pictures"):
-        run = passes.engine(build.trunk(module, backbone, depths), backbone)
-        widths = [stage.channels for stage in stages]
-        own = [*(passes.pooled(run, d, drawn, widths, clock.tell) for d in draws[:2]), rows]
-    with clock.section("random weights"):
-        other, alone = _random(
-            module, backbone, depths, draws, [drawn, drawn, len(sample)], seed, clock
-        )
-    with clock.section("probes"):
-        tasks, untold = _tasks(own, other, widths, sample, drawn, seed)
-    return Look(
-        backbone=backbone,
-        sample=sample,
-        kernels=kernels.first(module, backbone),
-        sights=tuple(
-            Sight(*each) for each in zip(stages, depths, found, map(tuple, channels), strict=True)
-        ),
-        tasks=tuple(tasks),
-        untold=untold,
-        alone=alone,
-        drawn=drawn,
-        seed=seed,
-        seconds=clock.seconds,
-    )
-
-
-def _closer(
-    module: nn.Module, backbone: Backbone, depth: int, found: Field, channels: Sequence[Channel]
-) -> Field:
-    """A field that holds the boxes of all patches."""
-    if found.regular:
-        return found
-    places = sorted({patch.place for channel in channels for patch in channel.patches})
-    trunk = maps.unpooled(module, backbone, [depth])
-    return fields.look_closer(trunk, backbone.stages[depth], found, places)
-
-
-def _drawing(task: Task, backbone: Backbone, seed: int) -> Draw:
-    return lambda number: task.draw(number, backbone.view.size, seed)
-
-
-def _random(
-    module: nn.Module,
-    backbone: Backbone,
-    depths: Sequence[int],
-    draws: Sequence[Draw],
-    counts: Sequence[int],
-    seed: int,
-    clock: _Clock,
-) -> tuple[list[Floats] | None, str]:
-    """What the same network with random weights gives for every task, or why it cannot be had."""
-    widths = [backbone.stages[depth].channels for depth in depths]
-    some = _some(draws, counts)
-    try:
-        run = passes.engine(untrained.twin(module, backbone, depths, some, seed), backbone)
-    except BackboneError as error:
-        return None, str(error).replace("\n  - ", " ")
-    pairs = zip(draws, counts, strict=True)
-    return [passes.pooled(run, draw, count, widths, clock.tell) for draw, count in pairs], ""
-
-
-def _some(draws: Sequence[Draw], counts: Sequence[int], each: int = 32) -> Pixels:
-    """Pictures of all tasks in turn, for the statistics of batch norm."""
-    return np.stack([draw(number) for number in range(min(each, *counts)) for draw in draws])
-
-
-def _tasks(
-    own: Sequence[Floats],
-    other: Sequence[Floats] | None,
-    widths: Sequence[int],
-    sample: Sample,
-    drawn: int,
-    seed: int,
-) -> tuple[list[ProbedTask], str]:
-    """The curves of every task that there is, and why there is none of the images' classes."""
-
-    def curves(
-        n: int, labels: NDArray[np.intp], groups: NDArray[np.int64], keep: NDArray[np.intp]
-    ) -> list[Curve | None]:
-        both = [own[n], None if other is None else other[n]]
-        return [None if x is None else probe(x[keep], widths, labels, groups, seed) for x in both]
-
-    every = np.arange(drawn)
-    made = []
-    for n, (task, name, short) in enumerate(
-        ((ORIENTATION, "The orientation of edges", "edges"), (SHAPE, "A shape", "shapes"))
-    ):
-        curve, random = curves(n, every % len(task.classes), every, every)
-        assert curve is not None
-        made.append(ProbedTask(name, short, short, len(task.classes), drawn, curve, random))
-    keep, labels, untold = _classes(sample)
-    if not untold:
-        curve, random = curves(2, labels, sample.groups[keep], keep)
-        assert curve is not None
-        classes = int(labels.max()) + 1
-        name = "The class of a real image"
-        made.append(
-            ProbedTask(name, "classes", "whole features", classes, len(keep), curve, random)
-        )
-    return made, untold
-
-
-def _classes(sample: Sample) -> tuple[NDArray[np.intp], NDArray[np.intp], str]:
-    """The images whose classes can be told apart, their labels, and why there are none."""
-    counts = np.bincount(sample.labels)
-    keep = np.flatnonzero(counts[sample.labels] >= LEAST)
-    names, labels = np.unique(sample.labels[keep], return_inverse=True)
-    if len(names) >= 2 and len(np.unique(sample.groups[keep])) >= 2:
-        return keep, labels.astype(np.intp), ""
-    if len(sample.classes) == 1:
-        why = f"all images are of one class ({sample.classes[0]})"
-    else:
-        why = f"fewer than two classes have {LEAST} different images or more"
-    return keep, labels.astype(np.intp), f"The class of real images was not probed: {why}."
+    if out is not None:
+        check_page(Path(out))
+    with demo_images() if data is None else nullcontext(Dataset.open(data)) as dataset:
+        network = open_network(backbone, weights)
+        drawn = draw(dataset, network.backbone.view, most, seed)
+        for line in drawn.remarks():
+            log.warning("%s", line)
+        found = examine(network.build(), network.backbone, drawn, seed=seed)
+        if out is not None:
+            write_whole(Path(out), page.render(found), "page")
+    return found

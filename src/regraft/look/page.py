@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regraft.look import Look, Sight, chart, words
+from regraft.look import chart, words
+from regraft.look.examination import Look, Sight
 from regraft.look.maps import MOST
 from regraft.look.patches import CHANNELS, PATCHES
 from regraft.look.pictures import Shown, patches, pixels, whole

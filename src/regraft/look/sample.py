@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from regraft.backbones import View
 from regraft.data.audit import LeftOut
-from regraft.data.dataset import Dataset, Item, some
+from regraft.data.dataset import Dataset, Item, few, some
 from regraft.data.images import Facts, Pixels, absent, alike, inspect
 from regraft.distributed import cores
-from regraft.errors import DataError
+from regraft.errors import DataError, UsageError
 
 LEAST = 6
 """Fewer usable images than this show nothing."""
 
 _LOT = 32  # images checked at once
+_NAMED = 5  # files left out that are named one by one
 
 Progress = Callable[[int, int], None]
 
@@ -44,6 +45,14 @@ class Sample:
         """How many images there are."""
         return len(self.items)
 
+    def remarks(self) -> list[str]:
+        """Say what is left out, the first few by name, and that there are fewer than asked for."""
+        lines = [f"left out {each.path}: {each.detail or each.reason}" for each in self.left_out]
+        lines = few(lines, _NAMED)
+        if len(self) < self.asked:
+            lines.append(f"{len(self):,} images are looked at; there are no more that can be used")
+        return lines
+
 
 def draw(
     dataset: Dataset,
@@ -57,8 +66,11 @@ def draw(
     A file that cannot be used, or with the same bytes as one before, gives way to the next.
 
     Raises:
+        UsageError: a seed that is none.
         DataError: too few of them can be used.
     """
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed must be from 0 to 2**63 - 1, got {seed}.")
     kept: list[tuple[int, Facts]] = []
     left_out: list[LeftOut] = []
     first: dict[str, int] = {}

@@ -1,16 +1,81 @@
 """report.html: what a run got, where it errs and how to use it, in one file.
 
-:func:`page` draws that of a RUN, :func:`of_comparison` that of a comparison. Everything that a
-person can have named (classes, files, the data set) is text to the page, never markup.
+:func:`page` draws that of a RUN, :func:`of_comparison` that of a comparison, and :func:`report`
+writes either. Everything that a person can have named (classes, files, the data set) is text to the
+page, never markup.
 """
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from regraft.data.dataset import Dataset
-from regraft.results.result import Result
+from regraft.errors import DataError, UsageError
+from regraft.results.card import model_card
+from regraft.results.files import COMPARISON, PAGE, read_json
+from regraft.results.load import load
+from regraft.results.result import Result, folder_of, with_tables
+from regraft.results.tables import Predictions, written
+from regraft.verb import calls_package
+from regraft.whole_file import check_page, write_whole
 
-__all__ = ["of_comparison", "page"]
+__all__ = ["of_comparison", "page", "report"]
+
+log = logging.getLogger("regraft")
+
+
+@calls_package
+def report(
+    run: str | os.PathLike[str] | Result,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    data: str | os.PathLike[str] | Dataset | None = None,
+    heat_maps: bool = False,
+    tell: Callable[[str], None] = log.warning,
+) -> Path:
+    """Write report.html: what a run got, where it errs and how to use it, in one file.
+
+    The figures are those of the RUN: nothing is judged anew. Shares are of the held-out images, in
+    per cent; times are in seconds.
+
+    Args:
+        run: a RUN folder, the folder of a comparison, or a result.
+        out: the page to write; ``report.html`` in the folder where None.
+        data: the images, for thumbnails and heat maps; where the plan says where None.
+        heat_maps: show where the network looked, on some of the images.
+        tell: called with what the page does without, and why.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: the folder is none of a run or comparison, is damaged, or the page cannot be
+            written.
+        DataError: the images that are named cannot be used.
+        UsageError: they are not those of the run, or heat maps are asked for and cannot be drawn.
+    """
+    place = Path(out) if out is not None else folder_of(run) / PAGE
+    if out is not None:
+        check_page(place)
+    if not isinstance(run, Result) and (found := read_json(Path(run) / COMPARISON, [])) is not None:
+        _refuse_images(data, heat_maps)
+        write_whole(place, of_comparison(found), "page")
+        return place
+    if heat_maps:
+        _check_heat()
+    result, card = _opened(run)
+    images = _images(result, data, tell)
+    if images is not None and data is not None:
+        _check_images(images, result.predictions)
+    if images is None and heat_maps:
+        raise UsageError(
+            "Heat maps need the images, and they are not at hand.",
+            [f"Name them too: regraft report {result.folder or 'RUN'} --heat-maps --data DATA."],
+        )
+    write_whole(place, page(result, card, images, heat_maps=heat_maps), "page")
+    return place
 
 
 def page(
@@ -35,3 +100,61 @@ def of_comparison(document: Mapping[str, Any]) -> str:
     from regraft.report import sides
 
     return sides.render(document)
+
+
+def _opened(run: str | os.PathLike[str] | Result) -> tuple[Result, str]:
+    """The result with its tables, and the text of its card."""
+    result = run if isinstance(run, Result) else load(run)
+    folder = result.folder
+    if folder is None:
+        return result, model_card(result.plan, result.metrics)
+    if result.predictions is None:
+        result = with_tables(result, folder)
+    return result, (folder / "README.md").read_text("utf-8", errors="replace")
+
+
+def _images(
+    result: Result,
+    data: str | os.PathLike[str] | Dataset | None,
+    tell: Callable[[str], None],
+) -> Dataset | None:
+    """The images that are named, or those where the plan says, if they are still there."""
+    if data is not None:
+        return Dataset.open(data)
+    folder, place = result.folder, result.plan.data
+    if folder is None or not place:
+        run = folder or "The result"
+        tell(f"{run} does not say where its images are; --data DATA shows them on the page.")
+        return None
+    try:
+        return Dataset.open(folder / place)
+    except DataError:
+        tell(f"The images are not at {folder / place} any more; --data DATA shows them.")
+        return None
+
+
+def _check_heat() -> None:
+    from regraft.report import heat
+
+    if not heat.can_be_drawn():
+        raise UsageError(
+            "Heat maps need captum, which is not installed.",
+            ["`pip install 'regraft[heat]'` brings it."],
+        )
+
+
+def _check_images(images: Dataset, found: Predictions | None) -> None:
+    held = set() if found is None else set(map(written, found.paths))
+    if held.isdisjoint(written(item.path) for item in images.items):
+        raise UsageError(
+            f"'{images.name}' holds none of the images that the run held out.",
+            [f"One of them is '{min(held, default='')}'. Name the data that was fitted as --data."],
+        )
+
+
+def _refuse_images(data: str | os.PathLike[str] | Dataset | None, heat_maps: bool) -> None:
+    named = [*(["--data"] if data is not None else []), *(["--heat-maps"] if heat_maps else [])]
+    if named:
+        raise UsageError(
+            "The page of a comparison shows no images.", [f"Leave out {name}." for name in named]
+        )

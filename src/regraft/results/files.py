@@ -37,6 +37,9 @@ DIGEST = "weights_sha256"
 PAGE = "report.html"
 """What `write_run` writes for people; `read_run` does without it."""
 
+COMPARISON = "comparison.json"
+"""What a comparison has instead of all these, beside its page."""
+
 METRICS = (
     *("accuracy", "accuracy_interval", "balanced_accuracy", "log_loss", "ece", "n", "guess"),
     *("case", "taps", "seconds", "engine", "images_per_second", "per_class", "confusion"),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft import report
 from regraft.data.splits import EACH_ONCE
 from regraft.distributed import on_rank_zero
 from regraft.features.engine_choice import Asked, same_engine
@@ -25,6 +24,7 @@ from regraft.networks.changes import Change, Kind
 from regraft.networks.trunk_state import TrunkState
 from regraft.plan.definition import Plan, StepKind
 from regraft.plan.events import EpochProgress, Event, LogRow, Note, OnEvent, StepDone
+from regraft.report import page
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
 from regraft.results.tables import Predictions
@@ -354,7 +354,7 @@ def result_of(work: RunState) -> Result:
         audit=tuple((left.path, left.reason, left.detail) for left in measured.audit.left_out),
         cache=measured.cache,
         network=_trained_network(work) if by_training else measured.network.build,
-        draw=partial(report.page, dataset=measured.dataset),
+        draw=partial(page, dataset=measured.dataset),
     )
 
 
