@@ -29,7 +29,7 @@ class StepDone(_Row):
 
 @dataclass(kw_only=True)
 class Epoch(_Row):
-    """An epoch of the candidate ``what``; the last fields are None without validation images."""
+    """An epoch of the candidate ``what``; ``validation_*`` are None where no image is validated."""
 
     step: str = "train"
     what: str
