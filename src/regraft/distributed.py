@@ -60,27 +60,27 @@ def open_fabric(precision: str) -> "Fabric":
 
 
 def world_size() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """Return how many processes torchrun has started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Return the number of this process, from 0."""
     return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the process that prints and writes."""
+    """Return whether this is the process that prints and writes."""
     return rank() == 0
 
 
 def is_local_rank_zero() -> bool:
-    """Whether this is the first process on its machine."""
+    """Return whether this is the first process on its machine."""
     return world_size() == 1 or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _here() -> int:
-    """How many processes there are on this machine."""
+    """Return how many processes there are on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
 
 
@@ -160,7 +160,7 @@ def shutdown(code: int) -> None:
 
 
 def on_rank_zero(work: Callable[[], T]) -> T:
-    """What the first process finds by this work; the others wait for it, and its error is theirs.
+    """Return what the first process finds by this work, or raise its error, in all of them.
 
     In it nothing may wait for the other processes.
     """
@@ -178,7 +178,7 @@ def on_rank_zero(work: Callable[[], T]) -> T:
 
 
 def on_all_ranks(work: Callable[[], T]) -> T:
-    """What this process finds by this work, once all have done it; the error of any is everyone's.
+    """Return what this process finds by this work, or raise the error of any, once all are done.
 
     In it nothing may wait for the other processes.
     """
@@ -193,7 +193,7 @@ def on_all_ranks(work: Callable[[], T]) -> T:
 
 
 def all_gather(value: T) -> list[T]:
-    """The processes' values, in their order."""
+    """Return the processes' values, in their order."""
     if world_size() == 1:
         return [value]
     init_group()
@@ -212,12 +212,12 @@ def _tried(work: Callable[[], T]) -> RegraftError | list[T]:
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether it is so in any of the processes."""
+    """Return whether it is so in any of the processes."""
     return bool(all_reduce_sum(float(flag)))
 
 
 def all_reduce_sum(value: float) -> float:
-    """The sum of the processes' values."""
+    """Return the sum of the processes' values."""
     if world_size() == 1:
         return value
     init_group()
@@ -290,6 +290,6 @@ def error_prefix() -> str:
 
 
 def peer_failed(error: BaseException) -> bool:
-    """Whether an error says that another process is gone."""
+    """Return whether an error says that another process is gone."""
     words = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
     return world_size() > 1 and any(some in str(error) for some in words)

@@ -151,7 +151,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Images) -> NDArray[Any]:
-        """The likeliest label of each image ``[n]``.
+        """Return the likeliest label of each image ``[n]``.
 
         Raises:
             DataError: images that cannot be read; each is named.
@@ -194,11 +194,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _build(self) -> "nn.Module":
-        """The whole network, for engines that need torch."""
+        """Return the whole network, for engines that need torch."""
         return open_network(self._network).build()
 
     def _choices(self) -> Choices:
-        """The parameters, checked (scikit-learn wants that in ``fit``, not in ``__init__``)."""
+        """Return the parameters, checked (scikit-learn wants that done in ``fit``)."""
         wrong = [
             f"{name} must be one of {', '.join(map(repr, allowed))}, got {getattr(self, name)!r}"
             for name, allowed in _OPTIONS.items()
@@ -218,7 +218,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _labels(self, pictures: Sequence[Any], y: ArrayLike) -> tuple[NDArray[Any], list[int]]:
-        """The classes, and the place of each image's label among them."""
+        """Return the classes, and the place of each image's label among them."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, "
@@ -290,7 +290,10 @@ def _measure(
 
 
 def _groups(facts: Sequence[Facts], dataset: Dataset) -> NDArray[np.int64]:
-    """A number for each image, the same for near copies; DataError where there are too few."""
+    """Return a number for each image, the same for near copies.
+
+    DataError where there are too few.
+    """
     labels = np.array([dataset.classes.index(item.label) for item in dataset.items], np.int64)
     near = alike(facts, labels).groups
     groups: NDArray[np.int64] = np.unique(near, return_inverse=True)[1]
@@ -310,7 +313,7 @@ def _groups(facts: Sequence[Facts], dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _listed(images: Images) -> list[Any]:
-    """The pictures one by one. DataError where these are no pictures, or a single one."""
+    """Return the pictures one by one. DataError where these are no pictures, or a single one."""
     headline, shape = "X must be a list or an array of images.", getattr(images, "shape", None)
     if isinstance(images, str | bytes | os.PathLike | Image.Image):
         raise DataError(headline, [f"got a single {type(images).__name__}; put it in a list"])
@@ -328,7 +331,7 @@ def _listed(images: Images) -> list[Any]:
 
 
 def _names(classes: NDArray[Any]) -> list[str]:
-    """A different text for each class: itself where that tells them apart."""
+    """Return a different text for each class: itself where that tells them apart."""
     names = [str(label) for label in classes]
     if len(set(names)) == len(names):
         return names
@@ -336,7 +339,7 @@ def _names(classes: NDArray[Any]) -> list[str]:
 
 
 def _dataset(pictures: Sequence[Any], labels: Sequence[str]) -> Dataset:
-    """A data set of these pictures in their order, whatever their paths."""
+    """Return a data set of these pictures in their order, whatever their paths."""
     items = tuple(Item(f"{i:09}", label) for i, label in enumerate(labels))
     wide = are_wide(picture for picture in pictures if not objection(picture))
     return Dataset("images", items, (), lambda i: bytes_of(pictures[i], wide=wide))
@@ -357,5 +360,5 @@ def _refuse(pictures: Sequence[Any], facts: Sequence[Facts]) -> None:
 
 
 def _name(picture: Any, number: int) -> str:
-    """A path as it is, anything else by its place in X."""
+    """Return a path as it is, anything else by its place in X."""
     return os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"image {number}"

@@ -169,7 +169,7 @@ def squared_error(probabilities: ArrayLike, truth: ArrayLike) -> float:
 
 
 def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> float:
-    """Expected calibration error: how far confidence is from accuracy, on average.
+    """Return the expected calibration error: how far confidence is from accuracy, on average.
 
     The confidence of an image is its largest probability. Images are put in ``bins`` bins
     ((m-1)/bins, m/bins] of confidence, and ECE = Σ over bins of |B|/n · |accuracy(B) -

@@ -28,7 +28,7 @@ RECORDS = (*efficientnet_lite.RECORDS, demonstration.RECORD)
 
 
 def bundled() -> tuple[Backbone, ...]:
-    """The records that come with regraft; the first is the default."""
+    """Return the records that come with regraft; the first is the default."""
     return RECORDS
 
 
@@ -38,7 +38,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Backbone:
-    """A bundled record by name.
+    """Return a bundled record by name.
 
     Raises:
         BackboneError: there is none of that name; the near ones are named.

@@ -12,7 +12,7 @@ EXTRAS = {"efficientnet-lite1": "lite", "efficientnet-lite2": "lite"}
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex.
+    """Return the SHA-256 of a file's bytes, in hex.
 
     Raises:
         BackboneError: the file cannot be read.
@@ -26,7 +26,7 @@ def sha256_of(path: Path) -> str:
 
 
 def weights_file(backbone: Backbone, given: Path | None = None) -> Path:
-    """The file with the weights of a backbone whose weights lie in a file.
+    """Return the file with the weights of a backbone whose weights lie in a file.
 
     Args:
         backbone: one whose weights come from a package or a file.
@@ -49,13 +49,13 @@ def weights_file(backbone: Backbone, given: Path | None = None) -> Path:
 
 
 def on_hand(backbone: Backbone) -> bool:
-    """Whether the weights of a bundled backbone are installed."""
+    """Return whether the weights of a bundled backbone are installed."""
     package = backbone.weights.location.partition("/")[0]
     return backbone.weights.origin == "package" and find_spec(package) is not None
 
 
 def _packaged(backbone: Backbone) -> Path:
-    """The file inside an installed package, which is not imported for it."""
+    """Return the file inside an installed package, which is not imported for it."""
     weights = backbone.weights
     if weights.origin != "package":
         raise BackboneError(

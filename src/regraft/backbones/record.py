@@ -92,18 +92,18 @@ class Backbone:
         return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
 
     def _repr_html_(self) -> str:
-        """The picture of the untouched network, for a notebook."""
+        """Return the picture of the untouched network, for a notebook."""
         from regraft import diagram
 
         return diagram.html(diagram.untouched(self))
 
     def to_json(self) -> dict[str, Any]:
-        """The record as what a JSON document holds."""
+        """Return the record as what a JSON document holds."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """The record that :meth:`to_json` gave.
+        """Return the record that :meth:`to_json` gave.
 
         Raises:
             BackboneError: fields are missing or unknown, or hold what they must not.

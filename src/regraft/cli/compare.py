@@ -74,7 +74,10 @@ def _row(one: Outcome) -> tuple[str, ...]:
 
 
 def _remarks(found: Comparison) -> Iterator[str]:
-    """What the table leaves open: its marks, how each case came about, what is absent, the time."""
+    """Yield what the table leaves open.
+
+    Its marks, how each case came about, what is absent, the time.
+    """
     aim = "" if found.chosen == found.indicated else f" (it aims at case {found.indicated})"
     yield f"← what fit hands over on these images{aim}"
     for reason, cases in _why_brief(found).items():

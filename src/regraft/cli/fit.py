@@ -114,7 +114,7 @@ def run_fit(
 
 
 def with_total(metrics: Mapping[str, Any], total: float) -> dict[str, Any]:
-    """The figures with the seconds of the whole run, its writing included."""
+    """Return the figures with the seconds of the whole run, its writing included."""
     found = {**metrics, "seconds": {**metrics["seconds"], "total": total}}
     if "budget" in metrics:
         found["over_budget"] = max(total - metrics["budget"], 0.0)
@@ -122,7 +122,7 @@ def with_total(metrics: Mapping[str, Any], total: float) -> dict[str, Any]:
 
 
 def _root_of(data: str) -> Path:
-    """The folder that the data's paths count from."""
+    """Return the folder that the data's paths count from."""
     path = Path(data)
     return path if path.is_dir() else path.parent
 
@@ -141,7 +141,10 @@ def _before_and_after(corrected: Corrected, before: str, measured: Measured, res
 
 
 def _share(before: float | None, plan: Plan) -> str:
-    """What was right of the same images before: the frozen network's, which is never trained."""
+    """Return what was right of the same images before.
+
+    The frozen network's, which is never trained.
+    """
     if before is None:
         return "nothing could be fitted"
     return f"{before:.1%} of the same" + (" by a frozen network" if plan.trainings else "")
@@ -158,7 +161,7 @@ def _data_of(plan: Plan, path: Path | None) -> str:
 
 
 def _refuse_choices(plan: Plan, asked: Choices, backbone: str, augment: bool) -> None:
-    """A plan has made every choice; one that is made beside it is not passed over in silence."""
+    """Refuse choices beside a plan, which has made every one: none is passed over in silence."""
     named = list(asked.named())
     named += [f"--seed {asked.seed}"] if asked.seed != Choices().seed else []
     named += ["--test-fraction"] if asked.test_fraction is not None else []

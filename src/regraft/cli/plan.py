@@ -80,7 +80,7 @@ def measured_from(
 
 
 def cost(measured: Measured, plan: Plan) -> str:
-    """What the plan costs, from what was measured on this machine."""
+    """Return what the plan costs, from what was measured on this machine."""
     backbone = plan.backbone
     head = (plan.inputs + 1) * len(plan.evidence.classes)
     kept = backbone.parameters_to[plan.cut] + head
@@ -101,7 +101,7 @@ def cost(measured: Measured, plan: Plan) -> str:
 
 
 def _trained(plan: Plan, kept: int, head: int) -> str:
-    """How many of the kept parameters are trained, now or then."""
+    """Return how many of the kept parameters are trained, now or then."""
     if plan.case in (1, 2) or not plan.trainings:
         return f"{head:,} of them trained"
     if plan.unchanged:
@@ -111,7 +111,7 @@ def _trained(plan: Plan, kept: int, head: int) -> str:
 
 
 def training_cost(measured: Measured, plan: Plan) -> list[str]:
-    """What training may take at most, at the speed measured on this machine."""
+    """Return what training may take at most, at the speed measured on this machine."""
     if not plan.trainings:
         return []
     from regraft.finetune import speed_of
@@ -137,7 +137,7 @@ def training_cost(measured: Measured, plan: Plan) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it."""
+    """Return a time as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

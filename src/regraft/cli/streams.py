@@ -32,7 +32,7 @@ def adapt() -> None:
 
 
 def for_tables() -> TextIO:
-    """Standard output for another program: UTF-8 in a file or pipe, whatever the terminal speaks.
+    """Open standard output for another program: UTF-8 in a file or pipe, whatever the terminal speaks.
 
     A file name that is no UTF-8 comes out as its own bytes, so that every name can be read back.
     """
@@ -42,7 +42,7 @@ def for_tables() -> TextIO:
 
 
 def encodes(text: str) -> bool:
-    """Whether standard output has a character for each of a text's."""
+    """Return whether standard output has a character for each of a text's."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def encodes(text: str) -> bool:
 
 
 def _twin(error: UnicodeError) -> tuple[str, int]:
-    """The twins of what cannot be encoded, or codes with a backslash."""
+    """Return the twins of what cannot be encoded, or codes with a backslash."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]

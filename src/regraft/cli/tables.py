@@ -92,14 +92,14 @@ def _curve(plan: Plan) -> RenderableType:
 
 
 def _bar(share: float) -> str:
-    """A bar of eighths of a cell."""
+    """Return a bar of eighths of a cell."""
     eighths = round(share * BAR * 8)
     parts: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
     return "█" * (eighths // 8) + parts[eighths % 8]
 
 
 def _plane(evidence: Evidence) -> RenderableType:
-    """The two measured axes with the four cases as quadrants and the set as a point."""
+    """Return the two measured axes with the four cases as quadrants and the set as a point."""
     wide, high = 21, 4
     column = min(int(evidence.similarity * 2 * wide), 2 * wide - 1)
     row = min(int(evidence.size * 2 * high), 2 * high - 1)
@@ -177,7 +177,7 @@ def _reason_lines(plan: Plan) -> Iterator[Text]:
 
 
 def left_out_lines(audit: Audit, most: int = 5) -> list[str]:
-    """What is left out, in short: the first few by name, the rest as a number."""
+    """Return what is left out, in short: the first few by name, the rest as a number."""
     lines = [f"left out {left.path}: {left.detail or left.reason}" for left in audit.left_out]
     return few(lines, most, "... and {:,} more (fit: RUN/audit.csv has all)")
 
@@ -238,7 +238,7 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
 
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
-    """The candidates on the validation images, what each cost, and why one was handed over."""
+    """Return the candidates on the validation images, their cost, and why one was handed over."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("case", "candidate", "validation", "95 %", "seconds", "", ""):
         table.add_column(name, justify="left" if name in ("candidate", "") else "right")

@@ -49,7 +49,7 @@ def print_json(document: Any) -> None:
 
 
 def seconds_of(text: str) -> float:
-    """A time as people write it, in seconds: 90, 90s, 10m, 1.5h.
+    """Return a time as people write it, in seconds: 90, 90s, 10m, 1.5h.
 
     Raises:
         UsageError: it is none.
@@ -66,7 +66,7 @@ def seconds_of(text: str) -> float:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Any]:
-    """A bar on standard error where that is a terminal; yields ``report(done, total)``."""
+    """Return a bar on standard error where that is a terminal; yields ``report(done, total)``."""
     columns = (
         TextColumn(what, markup=False),
         BarColumn(),
@@ -119,14 +119,14 @@ def training_bar(show: bool = True) -> Iterator[Any]:
 
 
 def _how_far(row: EpochProgress) -> str:
-    """What stands before the bar of an epoch that is running."""
+    """Return what stands before the bar of an epoch that is running."""
     return (
         f"{row.what:>14}  epoch {row.epoch:>3}  loss {row.loss:.3f}, {row.left:.0f} s left at most"
     )
 
 
 def _epoch_line(row: Epoch, gone: float) -> str:
-    """What an epoch came to."""
+    """Return what an epoch came to."""
     judged = (
         ""
         if row.validation_accuracy is None

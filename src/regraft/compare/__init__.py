@@ -164,7 +164,7 @@ def side_by_side(
 
 
 def _asked(choices: Choices, weights: Weights, *, quick: bool) -> tuple[str, ...]:
-    """What was asked for, as it would be typed."""
+    """Return what was asked for, as it would be typed."""
     asked = [f"--weights {weights.location}"] if weights.origin == "file" else []
     asked += choices.named()
     if choices.test_fraction is not None:

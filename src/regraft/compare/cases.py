@@ -82,7 +82,7 @@ def absurd(case: int, images: int, *, worth: bool = False) -> str:
 
 
 def briefly(plan: Plan) -> Plan:
-    """The plan with one learning rate and few epochs, and without the second training."""
+    """Return the plan with one learning rate and few epochs, and without the second training."""
     [full] = plan.trainings
     rates = full.rates[len(full.rates) // 2 :][:1]
     short = replace(full, rates=rates, epochs=min(BRIEF, full.epochs), refit=False)
@@ -90,7 +90,7 @@ def briefly(plan: Plan) -> Plan:
 
 
 def in_time(plans: Sequence[Plan], measured: Measured, budget: float) -> Plan | None:
-    """The first plan in its share of the time that is left; None where not one epoch fits.
+    """Return the first plan in its share of the time that is left; None where not one epoch fits.
 
     What is left is parted by the images that each plan shows, and judging is taken off before.
     """
@@ -110,7 +110,7 @@ def in_time(plans: Sequence[Plan], measured: Measured, budget: float) -> Plan | 
 
 
 def training_of(plan: Plan) -> str:
-    """What a plan's training does, in a sentence."""
+    """Return what a plan's training does, in a sentence."""
     return " ".join(step.sentence for step in plan.steps() if step.kind in ("tune", "scratch"))
 
 
@@ -184,7 +184,7 @@ def _reads(plan: Plan) -> str:
 
 
 def _speed(result: Result, measured: Measured) -> tuple[str, float]:
-    """The engine of a network and its images/s, decoding included, once it is warm."""
+    """Return the engine of a network and its images/s, decoding included, once it is warm."""
     plan = result.plan
     items = [measured.audit.kept[i] for i in measured.split.test[:TIMED]]
     engine = result.engine()
@@ -201,7 +201,7 @@ def _speed(result: Result, measured: Measured) -> tuple[str, float]:
 
 
 def handed_over(done: Sequence[Done], aims: Plan) -> int:
-    """The case that ``fit`` hands over: what it aims at, where validation bears that out."""
+    """Return the case that ``fit`` hands over: what it aims at, where validation bears that out."""
     by_case = {one.outcome.case: one for one in done}
     trained = [4 if one.init == "random" else 3 for one in aims.trainings]
     frozen_one = frozen_case(aims.backbone, aims.taps)

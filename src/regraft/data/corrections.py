@@ -168,14 +168,14 @@ def _put(
 
 
 def _corrected(item: Item, own: Mapping[str, str]) -> Item:
-    """The same with its right label, and on the training side, where the data has sides."""
+    """Return the same with its right label, and on the training side, where the data has sides."""
     if item.path not in own:
         return item
     return replace(item, label=own[item.path], split="train" if item.split else "")
 
 
 def _before(dataset: Dataset, own: Mapping[str, str]) -> Dataset:
-    """The data set without what was held out until it was corrected, and so never trained on."""
+    """Return the data set without what was held out until its correction, never trained on."""
     kept = [
         n
         for n, item in enumerate(dataset.items)
@@ -190,5 +190,5 @@ def _before(dataset: Dataset, own: Mapping[str, str]) -> Dataset:
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """A path that no item has."""
+    """Return a path that no item has."""
     return name if name not in taken else _free(f"added/{name}", taken)

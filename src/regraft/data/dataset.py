@@ -63,7 +63,7 @@ class Dataset:
     """Where the images are listed, if they are in a table; its other columns may group them."""
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.items)
 
     @cached_property
@@ -78,12 +78,12 @@ class Dataset:
         return next((split for split in ("test", "val") if split in splits), "")
 
     def holds_out(self, item: Item) -> bool:
-        """Whether an image is in that split."""
+        """Return whether an image is in that split."""
         return bool(self.held_out) and item.split == self.held_out
 
     @classmethod
     def open(cls, source: "str | os.PathLike[str] | Dataset") -> "Dataset":
-        """A folder of class folders, a CSV or Parquet table, a zip or tar (or a Dataset, as it is).
+        """Return the data set of class folders, a table, a zip or tar (or a Dataset, as it is).
 
         Raises:
             DataError: it is not there, or is none of these; every mistake in it is named.
@@ -127,7 +127,10 @@ class Dataset:
 
 
 def read_file(path: str | Path) -> bytes:
-    """The bytes of a file; OSError where there is none, or where it is larger than any photo."""
+    """Return the bytes of a file.
+
+    OSError where there is none, or where it is larger than any photo.
+    """
     with open(path, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
@@ -136,18 +139,18 @@ def read_file(path: str | Path) -> bytes:
 
 
 def some(problems: Sequence[str]) -> list[str]:
-    """The first problems of a kind, and how many more there are."""
+    """Return the first problems of a kind, and how many more there are."""
     return few(problems, SHOWN, "... and {:,} more like that")
 
 
 def few(names: Sequence[str], most: int, more: str = "... and {:,} more") -> list[str]:
-    """The first names; a last one says how many more there are, where there are more."""
+    """Return the first names; a last one says how many more there are, where there are more."""
     rest = len(names) - most
     return [*names[:most], *([more.format(rest)] if rest > 0 else [])]
 
 
 def listed(names: Sequence[str], most: int, more: str = " and {} more") -> str:
-    """The same as a part of a sentence."""
+    """Return the same as a part of a sentence."""
     shown = few(names, most, more)
     return ", ".join(shown[:most]) + "".join(shown[most:])
 
@@ -182,7 +185,7 @@ def label_name(label: object) -> str:
 
 
 def clean_label(name: str) -> str:
-    """A label as it is compared: what cannot be seen makes no other class.
+    """Return a label as it is compared: what cannot be seen makes no other class.
 
     Composed and decomposed accents are the same, and so are all kinds of spaces; those around it
     go, and characters without width (a byte order mark, soft hyphens, marks of direction; joiners
@@ -194,7 +197,7 @@ def clean_label(name: str) -> str:
 
 
 def twins(names: Iterable[str]) -> list[str]:
-    """A sentence for the labels that were written in ways that only differ unseen."""
+    """Return a sentence for the labels that were written in ways that only differ unseen."""
     ways = defaultdict(set)
     for name in names:
         ways[clean_label(name)].add(name)

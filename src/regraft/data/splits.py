@@ -42,7 +42,7 @@ class Split:
 
 
 def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: int) -> Split:
-    """The data's own test split, else its val split, else a stratified share chosen by seed.
+    """Return the data's own test split, else its val split, else a stratified share chosen by seed.
 
     Where there is a test split, val joins the training side. A share is ``test_fraction`` (0.2
     where None) of each class: at least one image where the class has three, and always so that
@@ -90,7 +90,7 @@ def _nothing_to_spare(*, pinned: bool, grouped: bool) -> str:
 
 
 def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
-    """A sentence where a share that was drawn has none of some classes."""
+    """Return a sentence where a share that was drawn has none of some classes."""
     labels = np.array([dataset.items[i].label for i in audit.kept])
     never = sorted(set(labels.tolist()) - set(labels[sides.test].tolist()))
     if not never or sides.origin not in ("held out", EACH_ONCE):
@@ -154,7 +154,7 @@ def check_fraction(dataset: Dataset, fraction: float | None) -> None:
 
 
 def _ranks(names: list[str], seed: int) -> NDArray[np.uint64]:
-    """A number for each name that looks random and depends on the name and the seed alone."""
+    """Return a random-looking number for each name, from the name and the seed alone."""
     hashes = (hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64)
 
@@ -229,14 +229,14 @@ def _choose_mixed(
 
 
 def _leaves_two(held: Indices, counts: Indices) -> bool:
-    """Whether each class of which images are held out keeps two to train on."""
+    """Return whether each class of which images are held out keeps two to train on."""
     return bool((counts - held)[held > 0].min(initial=2) >= 2)
 
 
 def _add_missing(
     chosen: NDArray[np.bool_], members: Indices, table: Indices, target: Indices
 ) -> None:
-    """A class that only groups of several classes have gets the smallest that can be held out."""
+    """Hold out the smallest possible group for a class that only shared groups have."""
     counts = table.sum(0)
     for label in np.flatnonzero((target > 0) & (table[chosen].sum(0) == 0)):
         able = members[(table[members, label] > 0) & ~chosen[members]]
@@ -282,7 +282,7 @@ def _choose(
 def _rounds_up(
     member: int, held: int, share: float, size: Indices, ranks: NDArray[np.uint64]
 ) -> bool:
-    """Whether the group that goes beyond the share is taken: as likely as it would be exact.
+    """Return whether the group that goes beyond the share is taken: as likely as it would be exact.
 
     Decided by its rank, scattered; the same for the same names and seed.
     """
@@ -334,7 +334,7 @@ def _place_large(
 
 
 def _fill(row: Indices, totals: Indices, count: int) -> Indices:
-    """How many of ``count`` single images each fold gets, so that ``row`` becomes level.
+    """Return how many of ``count`` single images each fold gets, so that ``row`` becomes level.
 
     What cannot be shared out evenly goes to the folds that are the least full altogether.
     """

@@ -33,7 +33,7 @@ class NetworkDrawing:
         return str(self)
 
     def _repr_html_(self) -> str:
-        """The picture, for a notebook."""
+        """Return the picture, for a notebook."""
         return html(self.scenes[0] if len(self.scenes) == 1 else self.scenes)
 
     def svg(self) -> str:
@@ -129,7 +129,7 @@ def _refuse_choices(**choices: object) -> None:
 
 
 def _record(name: str, weights: str | os.PathLike[str] | None) -> Backbone:
-    """The record; only the structure is drawn, so that no weights are fetched for it."""
+    """Return the record; only the structure is drawn, so that no weights are fetched for it."""
     if name in backbones.names() and weights is None:
         return backbones.get(name)
     from regraft.networks import build
@@ -142,7 +142,7 @@ def _record(name: str, weights: str | os.PathLike[str] | None) -> Backbone:
 def _implied(
     case: int | None, cut: str | None, trainable_from: str | None, init: Init | None
 ) -> int | None:
-    """The case; where none is named, the one that goes with the other choices."""
+    """Return the case; where none is named, the one that goes with the other choices."""
     if case is None:
         if cut is None and trainable_from is None and init is not None:
             raise UsageError("--init says what case 4 starts from.", ["Add --case 4."])

@@ -8,7 +8,7 @@ from regraft.diagram.scene import Block
 
 
 def grouped(blocks: Sequence[Block], most: int) -> list[Block]:
-    """The blocks, the most alike neighbours joined until there are at most so many.
+    """Return the blocks, the most alike neighbours joined until there are at most so many.
 
     Only neighbours of the same fate and kind are joined, so that the cut and what is frozen stay in
     sight; those that differ in being read only when nothing else is left.
@@ -28,7 +28,7 @@ def _same(one: Block, other: Block) -> bool:
 
 
 def _difference(one: Block, other: Block) -> float:
-    """How much is lost by drawing two neighbours as one; long groups grow last."""
+    """Return how much is lost by drawing two neighbours as one; long groups grow last."""
     before, after = one.stages[-1], other.stages[0]
     shape = abs(log2(max(before.channels, 1) / max(after.channels, 1)))
     shape += abs(log2(max(before.side, 1) / max(after.side, 1)))

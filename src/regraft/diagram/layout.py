@@ -23,7 +23,7 @@ from regraft.diagram.sizes import Size, bar_size, image_size, slices
 
 
 def picture(scene: Scene, form: Form) -> Drawing:
-    """The picture of one scene with its legend, in the units of the arrangement."""
+    """Return the picture of one scene with its legend, in the units of the arrangement."""
     foot = form.height - form.foot
     entries = sentences.legend_of(scene)
     items = (*layout(scene, form), *legend(entries, form, foot))
@@ -31,7 +31,7 @@ def picture(scene: Scene, form: Form) -> Drawing:
 
 
 def layout(scene: Scene, form: Form) -> tuple[Item, ...]:
-    """The picture without ground and legend, in the units of the arrangement."""
+    """Return the picture without ground and legend, in the units of the arrangement."""
     places = place(scene, form)
     return (
         *_heading(scene, form),
@@ -133,7 +133,7 @@ def _bracket(left: float, right: float, text: str, form: Form) -> Iterator[Item]
 
 
 def _cut(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
-    """A dashed line with scissors at its top, and the name of the last stage before it."""
+    """Yield a dashed line with scissors at its top, and the name of the last stage before it."""
     x, unit = places.cut.middle, form.names.size / 6
     y = form.top - 2 * unit
     yield Outline(line((x, y + 12 * unit), (x, form.bottom)), "cut")
@@ -145,7 +145,7 @@ def _cut(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
 
 
 def _head(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
-    """The last layer and its classes."""
+    """Yield the last layer and its classes."""
     if scene.new is None and not scene.head:
         return
     size, left = heights(scene, form), _bar_left(scene, places, form)
@@ -214,7 +214,7 @@ def _class_label(name: str, x: float, y: float, places: Places, form: Form) -> L
 
 
 def _tray(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
-    """What was cut off, small and aside."""
+    """Yield what was cut off, small and aside."""
     slot = places.tray
     if slot is None:
         return

@@ -9,7 +9,7 @@ from regraft.diagram.shapes import Item, Label, Outline, line, rectangle
 
 
 def legend(entries: Sequence[tuple[Fate, str]], form: Form, top: float) -> Iterator[Item]:
-    """The swatches and words, broken into lines, below ``top``."""
+    """Yield the swatches and words, broken into lines, below ``top``."""
     row, side, gap = form.legend, form.swatch, 0.5 * form.swatch
     x, y = form.margin, top + row.y
     for fate, text in entries:

@@ -34,7 +34,10 @@ def width_of(text: str, size: float, bold: bool = False) -> float:
 
 
 def shorten(text: str, room: float, size: float, bold: bool = False) -> str:
-    """The text, with its middle left out where it is too wide; its end tells stages apart."""
+    """Return the text, with its middle left out where it is too wide.
+
+    Its end tells stages apart.
+    """
     if width_of(text, size, bold) <= room:
         return text
     for left_out in range(1, len(text)):
@@ -46,7 +49,10 @@ def shorten(text: str, room: float, size: float, bold: bool = False) -> str:
 
 
 def wrap(text: str, room: float, size: float, most: int, bold: bool = False) -> list[str]:
-    """The text in at most so many lines, broken between words; what is left over ends in '…'."""
+    """Return the text in at most so many lines, broken between words.
+
+    What is left over ends in '…'.
+    """
     lines: list[str] = []
     words = text.split()
     while words and len(lines) < most:
@@ -59,7 +65,7 @@ def wrap(text: str, room: float, size: float, most: int, bold: bool = False) -> 
 
 
 def stems(names: Sequence[str]) -> list[str]:
-    """The names without the path that all of those with a path begin with: denseblock1."""
+    """Return the names without the path that all of those with a path begin with: denseblock1."""
     paths = {name[: name.rfind(".", 0, _first_end(name)) + 1] for name in names if "." in name}
     path = min(paths, key=len) if paths else ""
     if not all(longer.startswith(path) for longer in paths):
@@ -68,7 +74,7 @@ def stems(names: Sequence[str]) -> list[str]:
 
 
 def figures(names: Sequence[str]) -> list[str]:
-    """The names without the letters that all of them begin with: 0–19 for layer0–19."""
+    """Return the names without the letters that all of them begin with: 0–19 for layer0–19."""
     letters = {name.rstrip("0123456789–") for name in names}
     letter = min(letters, key=len)
     rest = [name.removeprefix(letter) for name in names]

@@ -16,7 +16,7 @@ from regraft.diagram.shapes import Item, Label, Outline, Solid, line, number, ro
 
 
 def svg(scene: Scene, *, key: str = "", alone: bool = True) -> str:
-    """The picture of one scene.
+    """Return the picture of one scene.
 
     Args:
         scene: what it shows.
@@ -70,7 +70,7 @@ def _stacked(scenes: Sequence[Scene], form: Form) -> str:
 
 
 def _unnamed(scene: Scene) -> Scene:
-    """The scene without the network's name, which stands above all of them."""
+    """Return the scene without the network's name, which stands above all of them."""
     return replace(scene, network="")
 
 
@@ -82,7 +82,7 @@ def _document(
     key: str,
     alone: bool,
 ) -> str:
-    """The whole SVG. The narrow arrangement is stretched to the width of the wide one."""
+    """Return the whole SVG. The narrow arrangement is stretched to the width of the wide one."""
     key = key or f"rg-{hashlib.sha256(f'{scenes}'.encode()).hexdigest()[:8]}"
     height = bodies[0][1]
     fates: list[Fate] = [fate for scene in scenes for fate in scene.fates]
@@ -129,5 +129,5 @@ def _item(item: Item) -> str:
 
 
 def _text(text: str) -> str:
-    """The text as XML can hold it: escaped, without the characters that XML has not."""
+    """Return the text as XML can hold it: escaped, without the characters that XML has not."""
     return escape("".join(letter if letter.isprintable() else " " for letter in text), quote=False)

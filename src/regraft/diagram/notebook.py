@@ -7,7 +7,7 @@ from regraft.diagram.scene import Scene
 
 
 def html(scene: Scene | Sequence[Scene], *, key: str = "") -> str:
-    """The picture of one scene, or of several under each other, to be put into a page.
+    """Return the picture of one scene, or of several under each other, to be put into a page.
 
     Its names and rules are its own, so that several pictures can stand on one page; the same scene
     twice on a page needs two keys.

@@ -11,7 +11,7 @@ HALVES: dict[Fate, tuple[Fate, Fate]] = {"either": ("trained", "scratch")}
 def solid(
     left: float, axis: float, size: Size, fate: Fate, kind: Kind, slices: int, cells: int = 4
 ) -> tuple[Outline, ...]:
-    """A block or bar that stands on the axis, its left edge given."""
+    """Return a block or bar that stands on the axis, its left edge given."""
     top = axis - size.tall / 2 + size.up
     front = (left, top, left + size.width, top + size.height)
     halves = HALVES.get(fate, (fate,))
@@ -32,11 +32,11 @@ def solid(
 
 
 def picture(left: float, axis: float, size: Size) -> tuple[Outline, ...]:
-    """A photo of hills under a sun, seen from the side."""
+    """Return a photo of hills under a sun, seen from the side."""
     bottom = axis + size.tall / 2
 
     def at(x: float, y: float) -> Point:
-        """A point of the photo, 0 to 1 from its lower left corner."""
+        """Return a point of the photo, 0 to 1 from its lower left corner."""
         return left + x * size.aside, bottom - y * size.height - x * size.up
 
     def area(*points: Point) -> str:
@@ -65,7 +65,7 @@ def scissors(x: float, y: float, unit: float) -> tuple[Outline, ...]:
 
 
 def arrow(start: float, end: float, y: float, head: float) -> tuple[Outline, ...]:
-    """A line to the right; with a head where there is room for one."""
+    """Return a line to the right; with a head where there is room for one."""
     if end - start < 2.5 * head:
         return (Outline(line((start, y), (end, y)), "flow"),)
     tip = polygon((end, y), (end - head, y - 0.55 * head), (end - head, y + 0.55 * head))
@@ -75,7 +75,7 @@ def arrow(start: float, end: float, y: float, head: float) -> tuple[Outline, ...
 def _half(
     front: tuple[float, float, float, float], size: Size, fate: Fate, upper: float, lower: float
 ) -> list[Outline]:
-    """The front and the side of a block between two shares of its height."""
+    """Return the front and the side of a block between two shares of its height."""
     left, top, right, bottom = front
     high, low = top + upper * (bottom - top), top + lower * (bottom - top)
     found = [Outline(rectangle(left, high, right, low), f"{fate} face")]

@@ -85,14 +85,14 @@ def place(scene: Scene, form: Form) -> Places:
 
 
 def tray_size(block: Block, scene: Scene, form: Form, columns: int) -> Size:
-    """A block as it lies in the tray: small, and several stages no wider than one."""
+    """Return a block as it lies in the tray: small, and several stages no wider than one."""
     one = replace(block, stages=block.stages[len(block.stages) // 2 :][:1])
     size = block_size(one, scene.size, form, columns)
     return Size(*(OFFCUT * part for part in (size.width, size.height, size.aside, size.up)))
 
 
 def _fitting(scene: Scene, room: float, form: Form, columns: int) -> list[Block]:
-    """What is kept, in as many blocks as there is room for with what is written under them."""
+    """Return what is kept, in as many blocks as there is room for with their writing."""
     kept = grouped(scene.kept, form.most)
     for most in range(len(kept), 0, -1):
         kept = grouped(scene.kept, most)
@@ -103,7 +103,10 @@ def _fitting(scene: Scene, room: float, form: Form, columns: int) -> list[Block]
 
 
 def _needs(blocks: Sequence[Block], sizes: Sequence[Size], form: Form) -> list[float]:
-    """The least widths of the slots: of the blocks themselves and of the numbers under them."""
+    """Return the least widths of the slots.
+
+    Of the blocks themselves and of the numbers under them.
+    """
     found = []
     for block, size in zip(blocks, sizes, strict=True):
         texts = shape_lines(block, form.detailed)
@@ -123,7 +126,7 @@ def _names(blocks: Sequence[Block], room: float, form: Form) -> list[str]:
 
 
 def _head_width(scene: Scene, form: Form) -> float:
-    """The width of the last layer with its classes and what is written under them."""
+    """Return the width of the last layer with its classes and what is written under them."""
     if scene.new is None and not scene.head:
         return 0.0
     written = [width_of("new layer", form.names.size), width_of(numbers(scene), form.shapes.size)]
@@ -138,7 +141,7 @@ def fan_width(scene: Scene, form: Form) -> float:
 
 
 def class_names(scene: Scene, form: Form) -> tuple[str, ...]:
-    """The classes that are named beside their dots: all or none."""
+    """Return the classes that are named beside their dots: all or none."""
     if scene.new is None or not form.detailed or len(scene.new.classes) > form.classes:
         return ()
     return scene.new.classes
@@ -155,7 +158,7 @@ def _tray_width(scene: Scene, offcuts: Sequence[Size], form: Form) -> float:
 
 
 def tray_lines(scene: Scene, form: Form) -> tuple[str, str]:
-    """What is written under the tray."""
+    """Return what is written under the tray."""
     if not scene.removed:
         return "old", "head"
     stages = tuple(stage for block in scene.removed for stage in block.stages)
@@ -178,7 +181,7 @@ def _shared(
 
 
 def _towards(widths: Sequence[float], wish: Sequence[float], room: float) -> list[float]:
-    """The widths, grown towards what is wished as far as there is room."""
+    """Return the widths, grown towards what is wished as far as there is room."""
     more = [max(wished - width, 0.0) for width, wished in zip(widths, wish, strict=True)]
     if not any(more):
         return list(widths)
@@ -207,7 +210,7 @@ def _edges(start: float, widths: Sequence[float]) -> list[float]:
 def _in_tray(
     scene: Scene, removed: Sequence[Block], sizes: Sequence[Size], slot: Slot, form: Form
 ) -> tuple[tuple[PlacedBlock, ...], Slot | None]:
-    """The offcuts side by side in the middle of the tray, the old head last."""
+    """Return the offcuts side by side in the middle of the tray, the old head last."""
     bar = [form.bar * OFFCUT] if scene.head else []
     widths = [*(size.across for size in sizes), *bar]
     between = min((slot.width - sum(widths)) / (len(widths) + 1), 2 * form.gap)
@@ -221,5 +224,5 @@ def _in_tray(
 
 
 def heights(scene: Scene, form: Form) -> Size:
-    """The bar of the last layer; that of the source's classes is not known."""
+    """Return the bar of the last layer; that of the source's classes is not known."""
     return bar_size(scene.new.outputs if scene.new else 100, form)

@@ -8,7 +8,7 @@ from regraft.plan.recipes import Init
 
 
 def of_plan(plan: Plan) -> Scene:
-    """The surgery of a plan; in a RUN, that of the network that was handed over."""
+    """Return the surgery of a plan; in a RUN, that of the network that was handed over."""
     names = [stage.name for stage in plan.backbone.stages]
     trained = plan.case in (3, 4) and len(plan.frozen) < len(names)
     training = plan.trainings[0] if plan.case in (3, 4) and plan.trainings else None
@@ -26,7 +26,10 @@ def of_plan(plan: Plan) -> Scene:
 
 
 def _start(plan: Plan) -> Init | None:
-    """What training starts from; None where both are planned and neither is handed over yet."""
+    """Return what training starts from.
+
+    None where both are planned and neither is handed over yet.
+    """
     if plan.ran:
         return plan.start or "pretrained"
     starts = {training.init for training in plan.trainings}

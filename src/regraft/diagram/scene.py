@@ -108,7 +108,7 @@ class Scene:
 
 
 def untouched(backbone: Backbone) -> Scene:
-    """The network as it is. One without named stages is one block."""
+    """Return the network as it is. One without named stages is one block."""
     stages = backbone.stages or (Stage("the whole network", "", 0, "NCHW"),)
     fates: list[Fate] = ["pretrained"] * len(stages)
     return _scene(backbone, 0, words.case_title(0), fates, (), None, stages)
@@ -124,7 +124,7 @@ def of_case(
     init: Init | None = None,
     fitted: bool = False,
 ) -> Scene:
-    """The network and what a case does to it.
+    """Return the network and what a case does to it.
 
     Args:
         backbone: the record of the network.
@@ -158,7 +158,7 @@ def of_case(
 
 
 def lesson(backbone: Backbone, *, classes: int | Sequence[str] = 10) -> tuple[Scene, ...]:
-    """The untouched network and the four cases; without case 2 where there is nothing to cut off.
+    """Return the untouched network and the four cases, without case 2 where nothing can be cut.
 
     Raises:
         BackboneError: the network has no named stages.
@@ -169,7 +169,7 @@ def lesson(backbone: Backbone, *, classes: int | Sequence[str] = 10) -> tuple[Sc
 
 
 def middle(backbone: Backbone) -> int:
-    """The depth where case 2 cuts if nobody says where, and nothing was measured."""
+    """Return the depth where case 2 cuts if nobody says where, and nothing was measured."""
     return (len(backbone.stages) - 1) // 2
 
 
@@ -180,7 +180,7 @@ def relative(depth: int, depths: int) -> int:
 
 
 def _alive(case: int, init: Init | None) -> Fate:
-    """What becomes of the stages that are trained."""
+    """Return what becomes of the stages that are trained."""
     if case != 4 or init == "pretrained":
         return "trained"
     return "scratch" if init == "random" else "either"

@@ -32,7 +32,7 @@ INTRODUCTION = "One pretrained network, put to new images in four ways."
 
 
 def legend_of(*scenes: Scene) -> tuple[tuple[Fate, str], ...]:
-    """The fates that occur in some scenes, each with what the legend says of it."""
+    """Return the fates that occur in some scenes, each with what the legend says of it."""
     found = {fate for scene in scenes for fate in scene.fates}
     either = "either" in found
     found |= {"trained", "scratch"} if either else set()
@@ -77,12 +77,15 @@ def shape_text(block: Block) -> str:
 
 
 def numbers(scene: Scene) -> str:
-    """What goes into the new layer and what comes out."""
+    """Return what goes into the new layer and what comes out."""
     return f"{scene.new.inputs:,} → {scene.new.outputs:,}" if scene.new else ""
 
 
 def block_sentence(block: Block) -> str:
-    """A block in words: its name, what it gives, what becomes of it, what it tends to detect."""
+    """Return a block in words.
+
+    Its name, what it gives, what becomes of it, what it tends to detect.
+    """
     sides = _range([stage.side for stage in block.stages])
     channels = _range([stage.channels for stage in block.stages])
     count = f"{len(block.stages)} stages, " if len(block.stages) > 1 else ""
@@ -98,7 +101,7 @@ def block_sentence(block: Block) -> str:
 
 
 def head_sentence(scene: Scene) -> str:
-    """The last layer in words."""
+    """Return the last layer in words."""
     if scene.new is None:
         return "its head, from features to the classes it was trained on"
     start = "fitted on the frozen network" if scene.new.fitted else "starts from random weights"
@@ -111,7 +114,7 @@ def head_sentence(scene: Scene) -> str:
 
 
 def described(scene: Scene) -> str:
-    """The whole picture in words, for those who do not see it."""
+    """Return the whole picture in words, for those who do not see it."""
     sentences = [scene.caption, f"From left to right: an image of {scene.size} × {scene.size} px"]
     parts = [block_sentence(block) for block in scene.kept]
     if scene.new:

@@ -76,28 +76,28 @@ class Drawing:
 
 
 def number(value: float) -> str:
-    """A coordinate, to a tenth, in as few letters as can be."""
+    """Return a coordinate, to a tenth, in as few letters as can be."""
     tenths = floor(value * 10 + 0.5)
     return f"{tenths // 10}" if tenths % 10 == 0 else f"{tenths / 10:.1f}"
 
 
 def polygon(*points: Point) -> str:
-    """The path around some points."""
+    """Return the path around some points."""
     return "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + "Z"
 
 
 def line(*points: Point) -> str:
-    """The path along some points."""
+    """Return the path along some points."""
     return "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> str:
-    """The path around a box."""
+    """Return the path around a box."""
     return polygon((left, top), (right, top), (right, bottom), (left, bottom))
 
 
 def rounded(left: float, top: float, right: float, bottom: float, radius: float) -> str:
-    """The path around a box with round corners."""
+    """Return the path around a box with round corners."""
     r = number(radius)
     across, down = number(right - left - 2 * radius), number(bottom - top - 2 * radius)
     corner = f"a{r} {r} 0 0 1"
@@ -108,12 +108,12 @@ def rounded(left: float, top: float, right: float, bottom: float, radius: float)
 
 
 def circle(x: float, y: float, radius: float) -> str:
-    """The path around a circle."""
+    """Return the path around a circle."""
     return ellipse(x, y, radius, radius)
 
 
 def ellipse(x: float, y: float, wide: float, tall: float) -> str:
-    """The path around an ellipse, given half of its width and of its height."""
+    """Return the path around an ellipse, given half of its width and of its height."""
     half = f"a{number(wide)} {number(tall)} 0 1 1"
     return (
         f"M{number(x - wide)} {number(y)}{half} {number(2 * wide)} 0{half} -{number(2 * wide)} 0Z"

@@ -45,19 +45,22 @@ class Size:
 
 
 def lean(columns: int) -> float:
-    """How far backs are moved aside, as a share of the height: the fewer the columns, the more."""
+    """Return how far backs are moved aside, as a share of the height.
+
+    The fewer the columns, the more.
+    """
     return min(max(1.8 / columns, 0.2), 0.36)
 
 
 def image_size(form: Form, columns: int) -> Size:
-    """The image: as high as there is room for, and of no width."""
+    """Return the image: as high as there is room for, and of no width."""
     aside = lean(columns)
     height = (form.bottom - form.top) / (1 + aside * SLOPE)
     return Size(0.0, height, height * aside, height * aside * SLOPE)
 
 
 def block_size(block: Block, side: int, form: Form, columns: int) -> Size:
-    """A block of a network of so many columns, for images of so many px."""
+    """Return a block of a network of so many columns, for images of so many px."""
     if block.kind == "vector":
         return bar_size(_mean([stage.channels for stage in block.stages]), form)
     image = image_size(form, columns)
@@ -68,7 +71,7 @@ def block_size(block: Block, side: int, form: Form, columns: int) -> Size:
 
 
 def bar_size(outputs: float, form: Form) -> Size:
-    """A fully connected layer of so many outputs."""
+    """Return a fully connected layer of so many outputs."""
     share = 0.25 + 0.4 * _between(log2(max(outputs, 2) / 2) / log2(2048))
     return Size(form.bar, 0.84 * (form.bottom - form.top) * share)
 
@@ -95,5 +98,5 @@ def _between(share: float) -> float:
 
 
 def _mean(values: list[float] | list[int]) -> float:
-    """The geometric mean."""
+    """Return the geometric mean."""
     return exp(sum(log(max(value, 1e-6)) for value in values) / len(values))

@@ -98,7 +98,7 @@ PATTERNS: dict[str, Pattern] = {
 
 
 def used(fates: Sequence[Fate]) -> tuple[str, ...]:
-    """The patterns that some fates need."""
+    """Return the patterns that some fates need."""
     wanted: list[str] = []
     for fate in fates:
         wanted += ["trained", "scratch"] if fate == "either" else [fate]
@@ -106,7 +106,10 @@ def used(fates: Sequence[Fate]) -> tuple[str, ...]:
 
 
 def patterns(names: Sequence[str], key: str, form: Form) -> str:
-    """The patterns as SVG, for one arrangement; ``key`` makes their names the picture's own."""
+    """Return the patterns as SVG, for one arrangement.
+
+    ``key`` makes their names the picture's own.
+    """
     return "".join(_pattern(name, f"{key}-{form.name}-{name}", form) for name in names)
 
 
@@ -126,7 +129,7 @@ def _pattern(name: str, identity: str, form: Form) -> str:
 
 
 def sheet(names: Sequence[str], key: str, forms: Sequence[Form], alone: bool) -> str:
-    """The style sheet of one picture.
+    """Return the style sheet of one picture.
 
     Args:
         names: the patterns it uses.
@@ -220,7 +223,7 @@ def _fate_rules(name: str) -> list[str]:
 
 
 def _plain_first(rule: str) -> str:
-    """The rule, with the plain light colour before every custom property."""
+    """Return the rule, with the plain light colour before every custom property."""
     return re.sub(
         r"(fill|stroke):var\(--rg-([\w-]+)\)",
         lambda found: f"{found[1]}:{LIGHT[found[2]]};{found[0]}",

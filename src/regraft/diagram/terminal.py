@@ -39,7 +39,7 @@ STYLES: dict[Fate, str] = {
 
 
 def text(scene: Scene) -> Text:
-    """The picture of a scene, fewer than 80 columns wide.
+    """Return the picture of a scene, fewer than 80 columns wide.
 
     Every stage is a row: its name, a bar as wide as its map and filled by its fate, cells and
     channels, the fate in a word, and what it tends to detect. The cut is a line across, and a line
@@ -49,7 +49,7 @@ def text(scene: Scene) -> Text:
 
 
 def key_of(scene: Scene) -> Text:
-    """The legend: filled cells and a word for each fate that occurs, broken into lines."""
+    """Return the legend: filled cells and a word for each fate that occurs, broken into lines."""
     lines = [Text(" " * GUTTER)]
     for fate, said in legend_of(scene):
         entry = Text.assemble((FILLS[fate] * 2, STYLES[fate]), f" {said}   ")
@@ -99,14 +99,14 @@ def _stage(scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Tex
 
 
 def _fill(fate: Fate, cells: int) -> str:
-    """A bar; one of either start is half the one and half the other."""
+    """Return a bar; one of either start is half the one and half the other."""
     if fate == "either":
         return FILLS["trained"] * (cells - cells // 2) + FILLS["scratch"] * (cells // 2)
     return FILLS[fate] * cells
 
 
 def _gutters(blocks: list[Block]) -> list[str]:
-    """A line at the left from the first stage that is read down to the new layer."""
+    """Return a line at the left from the first stage that is read down to the new layer."""
     read = [block.read for block in blocks]
     if sum(read) < 2:
         return [""] * len(blocks)
@@ -118,7 +118,7 @@ def _gutters(blocks: list[Block]) -> list[str]:
 
 
 def _sees(blocks: list[Block]) -> list[str]:
-    """What each tends to detect, said once for neighbours that are alike."""
+    """Return what each tends to detect, said once for neighbours that are alike."""
     said = ["" if block.fate == "scratch" else words.SEES_SHORT[block.sees] for block in blocks]
     return ["" if i and text == said[i - 1] else text for i, text in enumerate(said)]
 
@@ -144,7 +144,7 @@ def _row(gutter: str, name: str, fill: str, style: str, shape: str, fate: str, s
 
 
 def _short(name: str, room: int) -> str:
-    """The name, with its middle left out where it is too long."""
+    """Return the name, with its middle left out where it is too long."""
     if len(name) <= room:
         return name
     head = room // 2

@@ -39,12 +39,12 @@ _TRAINED = {
 
 
 def case_title(case: int) -> str:
-    """The case in a few words."""
+    """Return the case in a few words."""
     return _TITLES[case]
 
 
 def case_caption(case: int, partly: str, alive: str) -> str:
-    """What a case does and why, in a sentence.
+    """Return what a case does and why, in a sentence.
 
     Args:
         case: 1 to 4.
@@ -62,7 +62,7 @@ def case_caption(case: int, partly: str, alive: str) -> str:
 
 
 def untouched_caption(source: str, head: bool) -> str:
-    """What a pretrained network is, in a sentence."""
+    """Return what a pretrained network is, in a sentence."""
     end = ", and its head turns those into classes" if head else ""
     return (
         f"Trained on {source}: every stage reads the one before it, from pixels to whole "
@@ -71,6 +71,9 @@ def untouched_caption(source: str, head: bool) -> str:
 
 
 def source_of(backbone: Backbone) -> str:
-    """What a network was trained on, in words; drawn at random, it stands for a pretrained one."""
+    """Return what a network was trained on, in words.
+
+    Drawn at random, it stands for a pretrained one.
+    """
     unknown = backbone.weights.origin == "random" or backbone.source in ("", "unknown")
     return "its source" if unknown else backbone.source

@@ -63,7 +63,7 @@ class Exported:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """The export as what a JSON document holds."""
+        """Return the export as what a JSON document holds."""
         return {
             "target": self.target,
             "path": str(self.path),
@@ -157,7 +157,7 @@ def _out(run: Path, out: Path | None, target: ModuleType) -> Path:
 
 
 def _module(result: Result, about: About) -> "nn.Module":
-    """The RUN's network in torch, as it is exported."""
+    """Return the RUN's network in torch, as it is exported."""
     from regraft.export.classifier import Classifier, PixelClassifier
     from regraft.networks.surgery import restore
 

@@ -20,7 +20,7 @@ class Classifier(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """The softmax of the network's logits."""
+        """Return the softmax of the network's logits."""
         return torch.softmax(self.network(x), dim=1)
 
 
@@ -52,7 +52,7 @@ another."""
 
 
 def square(x: Tensor, view: View) -> Tensor:
-    """What a view shows of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
+    """Return what a view shows of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
 
     Pillow's way (``Resample.c``): a weighted mean along each row, then along each column, rounded
     to whole levels after either. Both are products with a matrix of weights that only the sizes
@@ -137,7 +137,7 @@ def _cubic(x: Tensor) -> Tensor:
 
 
 def _lanczos(x: Tensor) -> Tensor:
-    """A sinc under the middle of a sinc three times as wide."""
+    """Return a sinc under the middle of a sinc three times as wide."""
     angle = torch.where(x == 0, torch.ones_like(x), x * torch.pi)
     waves = 3 * torch.sin(angle) * torch.sin(angle / 3) / (angle * angle)
     inside = torch.where(x == 0, torch.ones_like(x), waves)

@@ -39,7 +39,7 @@ class ParityImages:
     recorded: np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.squares)
 
 
@@ -69,7 +69,7 @@ def draw(run: Path, plan: Plan, data: Data | None, most: int = MOST) -> ParityIm
 
 
 def picture(data: bytes, view: View) -> Pixels:
-    """A whole picture as others decode it: upright, opaque, RGB; uint8 ``[H, W, 3]``.
+    """Return a whole picture as others decode it: upright, opaque, RGB; uint8 ``[H, W, 3]``.
 
     Where it has more than 8 bits a pixel, the view's scale has made them 8.
     """
@@ -93,7 +93,7 @@ def _home(run: Path, plan: Plan) -> Path:
 
 
 def _recorded(run: Path, classes: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The probabilities of each held-out image, by its path."""
+    """Return the probabilities of each held-out image, by its path."""
     found = read_predictions(run / "predictions.csv", classes, least=0)
     return dict(zip(found.paths, found.probabilities, strict=True))
 
@@ -101,7 +101,7 @@ def _recorded(run: Path, classes: Sequence[str]) -> dict[str, NDArray[Any]]:
 def _usable(
     dataset: Dataset, indices: list[int], view: View
 ) -> Iterator[tuple[int, bytes, Pixels]]:
-    """The images that can be decoded; the start of any length is spread over all of them."""
+    """Yield the images that can be decoded; the start of any length is spread over all of them."""
     for place in np.argsort(np.arange(len(indices)) * _GOLDEN % 1).tolist():
         try:
             file = dataset.read(indices[place])

@@ -36,7 +36,7 @@ class Parity:
     refused: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The comparison as what a JSON document holds."""
+        """Return the comparison as what a JSON document holds."""
         return asdict(self)
 
 
@@ -72,7 +72,7 @@ def check(parities: Sequence[Parity], headline: str, remedy: str) -> None:
 
 
 def in_words(parity: Parity) -> str:
-    """The comparison as a sentence."""
+    """Return the comparison as a sentence."""
     classes = f"{parity.changed} classes differ" if parity.changed else "every class is the same"
     return (
         f"{parity.what}: probabilities differ by up to {parity.worst:.1e}, {parity.mean:.1e} on "
@@ -81,7 +81,7 @@ def in_words(parity: Parity) -> str:
 
 
 def _differences(found: Shares, wanted: Shares) -> tuple[float, float, int]:
-    """The largest difference, the mean of each image's largest, and how many classes differ."""
+    """Return the largest difference, the mean of each image's, and how many classes differ."""
     if found.shape != wanted.shape or not np.isfinite(found).all():
         return float("inf"), float("inf"), len(wanted)
     each = np.abs(found - wanted).max(axis=1)

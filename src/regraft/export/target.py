@@ -30,12 +30,12 @@ def example(about: About) -> "Tensor":
 
 
 def free(about: About) -> dict[int, str]:
-    """The dimensions of the input that may have any size, by name."""
+    """Return the dimensions of the input that may have any size, by name."""
     return {0: "batch", 1: "height", 2: "width"} if about.pixels else {0: "batch"}
 
 
 def program(module: Any, about: About) -> Any:
-    """The network as torch.export records it, without the paths of this machine."""
+    """Return the network as torch.export records it, without the paths of this machine."""
     import torch
 
     sizes = {place: torch.export.Dim(name, min=1) for place, name in free(about).items()}

@@ -132,7 +132,7 @@ def _explained(repository: str) -> Iterator[None]:
 
 
 def _advice(error: Exception) -> list[str]:
-    """What went wrong, and what helps."""
+    """Return what went wrong, and what helps."""
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     status = getattr(getattr(error, "response", None), "status_code", None)

@@ -48,7 +48,7 @@ def write(module: Any, about: About, place: Path) -> None:
 
 
 def open_file(place: Path, about: About) -> Run:
-    """The file as ONNX Runtime runs it on the CPU."""
+    """Return the file as ONNX Runtime runs it on the CPU."""
     import onnxruntime  # type: ignore[import-untyped]
 
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])

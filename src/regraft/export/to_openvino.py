@@ -39,12 +39,12 @@ def write(module: Any, about: About, place: Path) -> None:
 
 
 def open_file(place: Path, about: About) -> Run:
-    """The network as OpenVINO runs it on the CPU in float32."""
+    """Return the network as OpenVINO runs it on the CPU in float32."""
     return _compiled(place, EXACT)
 
 
 def open_as_it_comes(place: Path) -> Run | None:
-    """The network in the precision that OpenVINO chooses for this CPU; None where that fails.
+    """Return the network in the precision that OpenVINO chooses here; None where that fails.
 
     It asks the processor what it has, and a limit such as ``ONEDNN_MAX_CPU_ISA`` may forbid it.
     """

@@ -49,7 +49,7 @@ def write(module: Any, about: About, place: Path) -> None:
 
 
 def open_file(place: Path, about: About) -> Run:
-    """The folder as timm loads it."""
+    """Return the folder as timm loads it."""
     import timm
     import torch
 
@@ -63,7 +63,7 @@ def open_file(place: Path, about: About) -> Run:
 
 
 def _filled(network: Any, about: About) -> Any:
-    """A network of timm's with the weights of ours.
+    """Return a network of timm's with the weights of ours.
 
     Raises:
         RunError: they do not fit it.

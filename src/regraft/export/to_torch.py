@@ -28,7 +28,7 @@ def write(module: Any, about: About, place: Path) -> None:
 
 
 def open_file(place: Path, about: About) -> Run:
-    """The archive as torch runs it on the CPU."""
+    """Return the archive as torch runs it on the CPU."""
     import torch
 
     module = torch.export.load(place).module()

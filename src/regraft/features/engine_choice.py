@@ -41,7 +41,7 @@ def same_engine(
     taps: Sequence[int] | None = None,
     asked: Asked = ANY,
 ) -> Engine | None:
-    """The engine that the first process chooses, in all of them; None where no image can be used.
+    """Return the engine that the first process chooses; None where no image can be used.
 
     One process a machine makes it ready there, and the others find it in the cache folder.
 
@@ -70,7 +70,7 @@ def _find(
     taps: Sequence[int] | None,
     asked: Asked,
 ) -> Engine | None:
-    """The remembered engine, or the one chosen on images from all over the data set."""
+    """Return the remembered engine, or the one chosen on images from all over the data set."""
     known = engines.remembered(record, folder, build=build, taps=taps, **asked.words)
     if known:
         return known[0]
@@ -86,7 +86,10 @@ def engine_for(
     asked: Asked = ANY,
     taps: Sequence[int] | None = None,
 ) -> Engine:
-    """The engine chosen on pixels; without labels, for some of the images may be held out."""
+    """Return the engine chosen on pixels.
+
+    Without labels, for some of the images may be held out.
+    """
     return engines.choose(record, pixels, folder, build=build, taps=taps, **asked.words)[0]
 
 

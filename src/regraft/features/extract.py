@@ -119,7 +119,7 @@ def extract(
 
 
 def sample(read: Read, count: int, view: View) -> tuple[Pixels, list[int]]:
-    """The pixels that :func:`extract` has an engine chosen with, and of which images they are."""
+    """Return the pixels that an engine is chosen with, and of which images they are."""
     with threads(engines.cores()) as pool:
         return _sample(read, count, view, pool)
 
@@ -235,7 +235,7 @@ class _Extractor:
         return new
 
     def _is_first(self, content: _Content) -> bool:
-        """Whether it was read, and no image before had the same content."""
+        """Return whether it was read, and no image before had the same content."""
         if content.problem is not None:
             return False
         first = self.first.setdefault(content.digest, content.index)
@@ -380,6 +380,6 @@ def _decode(data: bytes, new: _New, first: View) -> tuple[Facts, dict[View, Pixe
 
 
 def _unread(error: OSError) -> Facts:
-    """The facts of a file that could not be read."""
+    """Return the facts of a file that could not be read."""
     facts = absent(error.strerror or error)
     return facts if isinstance(error, FileNotFoundError) else replace(facts, problem="unreadable")

@@ -54,7 +54,7 @@ def _divergence(first: Floats, second: Floats, mean: Floats, variance: Floats) -
 def look(
     pixels: NDArray[np.uint8], backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]"
 ) -> tuple[float, ...] | None:
-    """The distances that a sample of images ``[n, S, S, 3]`` gives; None without batch norm.
+    """Return the distances that a sample of images ``[n, S, S, 3]`` gives; None without batch norm.
 
     What it takes is converted once and kept in the trunk's ``folder``, as the trunk itself is.
     """
@@ -114,7 +114,7 @@ def _recall(folder: Path) -> list[tuple[Floats, Floats]] | None:
 
 
 def remembered(module: "nn.Module", backbone: Backbone) -> list[tuple[Floats, Floats]]:
-    """What the last batch-norm layer of each stage remembers: mean and variance ``[C]``."""
+    """Return what the last batch-norm layer of each stage remembers: mean and variance ``[C]``."""
     from regraft.networks.trunk import trace
 
     layers = norms(trace(module, backbone.name), backbone)
@@ -122,7 +122,7 @@ def remembered(module: "nn.Module", backbone: Backbone) -> list[tuple[Floats, Fl
 
 
 def moments(module: "nn.Module", backbone: Backbone) -> "nn.Module | None":
-    """A network that gives the moments of what reaches those layers; None where there are none.
+    """Return a network that gives the moments of what reaches those layers, if there are any.
 
     ``forward``: normalised pixels ``[B, 3, S, S]`` -> ``[B, C]`` means, layer by layer, then as
     many mean squares.
@@ -138,7 +138,7 @@ def moments(module: "nn.Module", backbone: Backbone) -> "nn.Module | None":
 
 
 def norms(traced: "Traced", backbone: Backbone) -> list[tuple[str, "Tap"]]:
-    """The last batch-norm layer that runs in each stage, and where its input is ready.
+    """Return the last batch-norm layer that runs in each stage, and where its input is ready.
 
     A stage reaches from the end of the one before it to its own end; one without such a layer is
     passed over.

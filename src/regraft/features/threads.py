@@ -13,7 +13,7 @@ B = TypeVar("B")
 
 @contextmanager
 def threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads; in the end, or at Ctrl-C, what has not begun is dropped."""
+    """Return a pool of threads; in the end, or at Ctrl-C, what has not begun is dropped."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
@@ -35,7 +35,7 @@ def ahead(
 
 
 def in_lots(items: Iterable[A], size: int) -> Iterator[list[A]]:
-    """The items in lists of ``size``; the last one may be shorter."""
+    """Yield the items in lists of ``size``; the last one may be shorter."""
     iterator = iter(items)
     while lot := list(islice(iterator, size)):
         yield lot

@@ -197,7 +197,10 @@ def _check_judged(images: Images) -> None:
 
 
 def _border(job: TrainContext, network: TransferNetwork, fabric: Fabric) -> ActivationCache | None:
-    """What the frozen part gives, held from its first use on; None where each look is a new one."""
+    """Return what the frozen part gives, held from its first use on.
+
+    None where each look is a new one.
+    """
     training = job.training
     parts = split(network, training.trainable_from, job.backbone) if training.crop >= 1 else None
     if parts is None:
@@ -240,7 +243,7 @@ def _loss(one: TrainSnapshot) -> float:
 def _starts(
     module: nn.Module, backbone: Backbone, classes: Sequence[str], training: Training, seed: int
 ) -> Callable[[Head | None], tuple[TransferNetwork, list[Change]]]:
-    """A way to make the network that training starts from, under a given head or a random one.
+    """Return a way to make the network to start from, under a given head or a random one.
 
     Stages before the first trained one are frozen. Frozen batch norm of the trained ones keeps its
     statistics; its scales and shifts are trained with the stage.
@@ -290,7 +293,7 @@ def speed_of(
 def mode_of(
     network: Callable[[], TransferNetwork], backbone: Backbone, training: Training, cache: Path
 ) -> Mode:
-    """How training runs here: the recipe's mode, or one that is remembered or found now.
+    """Return how training runs here: the recipe's mode, or one that is remembered or found now.
 
     ``network`` builds it as it is trained, if it has to be measured.
     """
@@ -314,7 +317,7 @@ def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -
 
 
 def _calibrated(candidate: TrainSnapshot, temperature: float) -> dict[str, NDArray[Any]]:
-    """The best state as arrays, its logits divided by the temperature."""
+    """Return the best state as arrays, its logits divided by the temperature."""
     state = {name: tensor.numpy() for name, tensor in candidate.best.items()}
     for name in ("head.weight", "head.bias"):
         state[name] = (state[name] / np.float32(temperature)).astype(np.float32)

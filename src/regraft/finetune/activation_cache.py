@@ -37,11 +37,11 @@ class _Shelf:
         self._rows[places] = self._laid(values).to(self._rows)
 
     def take(self, places: Tensor) -> Tensor:
-        """What was put there, as it was but for what its type on the shelf lost."""
+        """Return what was put there, as it was but for what its type on the shelf lost."""
         return self._given(self._rows[places])
 
     def mixed(self, held: Tensor, places: Tensor, fresh: Tensor) -> Tensor:
-        """The same, where only those that are ``held`` lie here and the others are fresh."""
+        """Return the same, where only those that are ``held`` lie here and the others are fresh."""
         rows = self._rows.new_empty((len(held), *self._rows.shape[1:]))
         rows[held], rows[~held] = self._rows[places], self._laid(fresh).to(rows)
         return self._given(rows)
@@ -67,7 +67,7 @@ class ActivationCache:
         held: int = HELD,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """The images, which are not looked at yet.
+        """Take the images, which are not looked at yet.
 
         Args:
             front: the frozen part, on the device where it is to run.

@@ -53,7 +53,7 @@ def write(folder: Path, name: str, epoch: int, point: Checkpoint) -> None:
 
 
 def newest(folder: Path, name: str) -> Checkpoint | None:
-    """The newest checkpoint that can be read; None where there is none."""
+    """Return the newest checkpoint that can be read; None where there is none."""
     for path in reversed(_all(folder, name)):
         point = _read(path)
         if point is not None:

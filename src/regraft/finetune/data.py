@@ -57,7 +57,7 @@ class ImageBuffer:
 
 
 def _gone(number: int, why: str) -> DataError:
-    """It could be read a moment ago."""
+    """Raise DataError for an image that could be read a moment ago."""
     return DataError(
         f"Image number {number + 1:,} can no longer be read: {why}.",
         ["Leave the images where they are and as they are while the network is trained."],
@@ -65,7 +65,10 @@ def _gone(number: int, why: str) -> DataError:
 
 
 def room_for_crops(view: View, training: Training) -> View:
-    """What is decoded for training: all of the centre square where crops are drawn from it."""
+    """Return what is decoded for training.
+
+    All of the centre square where crops are drawn from it.
+    """
     if training.crop >= 1:
         return view
     return replace(view, size=view.need, crop=1.0)

@@ -210,7 +210,7 @@ def _step(
 
 
 def _inputs(job: TrainContext, rows: NDArray[np.intp], augment: Augment) -> Inputs:
-    """What goes into the network for a part of some images: pixels, or what is held at the border.
+    """Return what goes into the network for some images: pixels, or what is held at the border.
 
     The border is held where there is one; the only augmentation then is mirroring.
     """
@@ -251,7 +251,7 @@ def _gradients(
 
 
 def _judge_start(job: TrainContext, candidate: TrainState) -> None:
-    """The start counts: training has to beat it."""
+    """Judge the start, which training has to beat."""
     try:
         _judge(job, candidate)
     except Diverged:
@@ -276,7 +276,7 @@ def _judge(job: TrainContext, candidate: TrainState) -> tuple[float, float]:
 
 
 def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> float:
-    """The loss at the best temperature, which every candidate is given in the end.
+    """Return the loss at the best temperature, which every candidate is given in the end.
 
     Without it the start, whose head is calibrated, would be favoured over networks trained on
     smoothed labels, whose confidence is too low.
@@ -285,7 +285,7 @@ def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> fl
 
 
 def _rolled_back(job: TrainContext, candidate: TrainState, images: int) -> TrainState:
-    """The candidate at its last good epoch, with a third of the rate."""
+    """Return the candidate at its last good epoch, with a third of the rate."""
     back = restored(job, candidate.name, candidate.rate, images)
     if not back.best:  # no epoch was finished: the start is all there is
         back.best, back.loss, back.accuracy = candidate.best, candidate.loss, candidate.accuracy

@@ -54,7 +54,7 @@ EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 12
 
 
 def kept(path: Path, find: Callable[[], Mode]) -> Mode:
-    """The mode that ``path`` holds; where it holds none, the one found is put there."""
+    """Return the mode that ``path`` holds; where it holds none, the one found is put there."""
     known = _recall(path)
     if known is not None:
         return known
@@ -66,7 +66,7 @@ def kept(path: Path, find: Callable[[], Mode]) -> Mode:
 
 
 def find(network: TransferNetwork, batch: int, size: int, work: float, only: str = "") -> Mode:
-    """The mode for steps of ``batch`` images of ``size`` px, each of ``work`` multiply-adds.
+    """Return the mode for steps of ``batch`` images of ``size`` px, each of ``work`` multiply-adds.
 
     ``only``: the name of the one to be measured.
     """
@@ -87,13 +87,13 @@ def _speed_of(mode: Mode) -> float:
 
 
 def preferred(measured: Sequence[Mode]) -> Mode:
-    """The first of them, unless another is clearly faster."""
+    """Return the first of them, unless another is clearly faster."""
     best = max(mode.images_per_second for mode in measured)
     return next(mode for mode in measured if mode.images_per_second * MARGIN >= best)
 
 
 def _ordered(work: float, device: torch.device) -> tuple[str, ...]:
-    """The names of the modes that this machine has, the preferred one first."""
+    """Return the names of the modes that this machine has, the preferred one first."""
     half, last, plain = MODES
     if device.type == "cpu" and not has_bfloat16():
         return (last, plain)
@@ -116,7 +116,10 @@ def _recall(path: Path) -> Mode | None:
 
 
 def no_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up; on the CPU it is a plain RuntimeError."""
+    """Return whether an error says that memory is used up.
+
+    On the CPU it is a plain RuntimeError.
+    """
     words = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in words
 

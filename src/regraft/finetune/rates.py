@@ -13,7 +13,7 @@ from regraft.plan.recipes import Training
 def optimizer_of(
     network: TransferNetwork, depths: Mapping[str, int], training: Training, rate: float
 ) -> torch.optim.Optimizer:
-    """The optimizer, with a group for each stage and kind of parameter.
+    """Return the optimizer, with a group for each stage and kind of parameter.
 
     Args:
         network: what is trained.

@@ -104,13 +104,13 @@ class TrainState(TrainSnapshot):
         return TrainSnapshot(**{f.name: getattr(self, f.name) for f in fields(TrainSnapshot)})
 
     def is_sound(self) -> bool:
-        """Whether all its weights and buffers are numbers."""
+        """Return whether all its weights and buffers are numbers."""
         tensors = [t for t in self.network.state_dict().values() if t.is_floating_point()]
         return bool(torch.stack([t.isfinite().all() for t in tensors]).all())
 
 
 def fresh(job: TrainContext, name: str, rate: float, images: int) -> TrainState:
-    """A candidate at its start."""
+    """Return a candidate at its start."""
     network = job.start()
     if job.channels_last:
         network.to(memory_format=torch.channels_last)
@@ -135,7 +135,7 @@ def fresh(job: TrainContext, name: str, rate: float, images: int) -> TrainState:
 
 
 def restored(job: TrainContext, name: str, rate: float, images: int) -> TrainState:
-    """A candidate as its newest sound checkpoint has it; at its start where there is none.
+    """Return a candidate as its newest sound checkpoint has it; at its start where there is none.
 
     The first process reads it for all: the others may be on machines without it.
     """
@@ -198,7 +198,7 @@ def _load_optimizer(optimizer: Any, tensors: Mapping[str, Tensor]) -> None:
 
 
 def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors in memory of their own, on the CPU."""
+    """Return the same tensors in memory of their own, on the CPU."""
     plain = torch.contiguous_format
     return {name: t.detach().cpu().clone(memory_format=plain) for name, t in state.items()}
 

@@ -50,19 +50,22 @@ class Head:
         return logits
 
     def scaled(self, temperature: float) -> "Head":
-        """The head whose logits are divided by ``temperature``: same decisions, calibrated."""
+        """Return the head whose logits are divided by ``temperature``.
+
+        Same decisions, calibrated.
+        """
         factor = np.float32(1.0 / temperature)
         return Head(self.taps, self.weight * factor, self.bias * factor)
 
 
 def columns(widths: Sequence[int], taps: Taps) -> NDArray[np.intp]:
-    """The columns of ``features`` that the taps own, in the order of the taps."""
+    """Return the columns of ``features`` that the taps own, in the order of the taps."""
     starts = np.concatenate([[0], np.cumsum(widths)])
     return np.concatenate([np.arange(starts[d], starts[d + 1]) for d in taps])
 
 
 def class_weights(labels: NDArray[np.intp], classes: int, how: str) -> Floats:
-    """The weight of each image, mean 1. ``balanced``: every class weighs the same in all."""
+    """Return the weight of each image, mean 1. ``balanced``: every class weighs the same in all."""
     counts = np.bincount(labels, minlength=classes)
     if how == "none":
         return np.ones(len(labels), np.float32)
@@ -111,7 +114,7 @@ def cross_validate(
 def _products(
     x: Floats, widths: Sequence[int], candidates: Sequence[Taps], pool: ThreadPoolExecutor
 ) -> Callable[[Taps], Floats]:
-    """The products of ``x`` ``[n, sum(widths)]`` with itself that the candidates need.
+    """Return the products of ``x`` ``[n, sum(widths)]`` with itself that the candidates need.
 
     The windows overlap, so everything is computed once, depth by depth: ``x x'`` of several depths
     is the sum of theirs, ``x' x`` is made of the blocks of each pair. Of the latter the upper
@@ -150,7 +153,7 @@ def _products(
 
 
 def _dual(images: int, width: int) -> bool:
-    """Whether to go through ``x x'`` rather than ``x' x``, which more candidates can share."""
+    """Return whether to go through ``x x'`` rather than ``x' x``, which candidates can share."""
     return images < 0.9 * width
 
 
@@ -188,7 +191,10 @@ def fit(
 
 
 def _own(features: NDArray[Any], widths: Sequence[int], taps: Taps) -> NDArray[Any]:
-    """The columns of the taps; where they lie side by side a view, to spare large sets a copy."""
+    """Return the columns of the taps.
+
+    Where they lie side by side a view, to spare large sets a copy.
+    """
     own = columns(widths, taps)
     side_by_side = len(own) == own[-1] - own[0] + 1
     return features[:, own[0] : own[-1] + 1] if side_by_side else features[:, own]
@@ -205,7 +211,7 @@ def _as_float32(features: NDArray[np.float16], rows: NDArray[np.intp] | None) ->
 
 
 def _spread(strengths: Sequence[float], taps: Taps) -> list[float]:
-    """The penalty grows with the taps, as if each depth had been divided by their number."""
+    """Return the penalty grows with the taps, as if each depth had been divided by their number."""
     return [strength * len(taps) for strength in strengths]
 
 

@@ -55,7 +55,7 @@ def fit_textbook(
 
 
 def _random_layer(inputs: int, outputs: int, generator: "torch.Generator") -> "torch.nn.Linear":
-    """A layer with torch's usual start, drawn from our own generator."""
+    """Return a layer with torch's usual start, drawn from our own generator."""
     import torch
 
     layer: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs)

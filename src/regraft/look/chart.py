@@ -54,7 +54,7 @@ def alone(task: ProbedTask, number: int, stages: Sequence[str]) -> str:
 
 
 def swatch(number: int) -> str:
-    """A task's mark for the legend."""
+    """Return a task's mark for the legend."""
     mark = _mark(MARKS[number], 15, 8, f"t{number}", full=True)
     stroke = f'<path class="line t{number}" d="M1 8H29"/>'
     return f'<svg class="swatch" viewBox="0 0 30 16" aria-hidden="true">{stroke}{mark}</svg>'
@@ -74,7 +74,7 @@ def _frame(stages: Sequence[str], wide: int) -> Frame:
 
 
 def _crowded(stages: Sequence[str], wide: float) -> bool:
-    """Whether the stages' names are too long to stand side by side."""
+    """Return whether the stages' names are too long to stand side by side."""
     return max(map(len, stages)) * NOTE * 0.6 * len(stages) > wide - RIGHT - LEFT
 
 

@@ -143,7 +143,7 @@ def examine(
 def _closer(
     module: nn.Module, backbone: Backbone, depth: int, found: Field, channels: Sequence[Channel]
 ) -> Field:
-    """A field that holds the boxes of all patches."""
+    """Return a field that holds the boxes of all patches."""
     if found.regular:
         return found
     places = sorted({patch.place for channel in channels for patch in channel.patches})
@@ -164,7 +164,7 @@ def _random(
     seed: int,
     clock: _Clock,
 ) -> tuple[list[Floats] | None, str]:
-    """What the same network with random weights gives for every task, or why it cannot be had."""
+    """Return what the same network with random weights gives for every task, or why not."""
     widths = [backbone.stages[depth].channels for depth in depths]
     some = _some(draws, counts)
     try:
@@ -188,7 +188,7 @@ def _tasks(
     drawn: int,
     seed: int,
 ) -> tuple[list[ProbedTask], str]:
-    """The curves of every task that there is, and why there is none of the images' classes."""
+    """Return the curves of every task, and why there is none of the images' classes."""
 
     def curves(
         n: int, labels: NDArray[np.intp], groups: NDArray[np.int64], keep: NDArray[np.intp]
@@ -217,7 +217,7 @@ def _tasks(
 
 
 def _classes(sample: Sample) -> tuple[NDArray[np.intp], NDArray[np.intp], str]:
-    """The images whose classes can be told apart, their labels, and why there are none."""
+    """Return the images whose classes can be told apart, their labels, and why there are none."""
     counts = np.bincount(sample.labels)
     keep = np.flatnonzero(counts[sample.labels] >= LEAST)
     names, labels = np.unique(sample.labels[keep], return_inverse=True)

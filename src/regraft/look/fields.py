@@ -77,7 +77,7 @@ class Field:
         return all(axis.start == 0 and axis.end == axis.size for axis in (self.rows, self.columns))
 
     def box(self, place: int) -> Box:
-        """What the unit at a place sees.
+        """Return what the unit at a place sees.
 
         Raises:
             KeyError: the fields are not regular, and this unit was not looked at.
@@ -89,7 +89,7 @@ class Field:
         return left, top, right, bottom
 
     def cell(self, place: int) -> Box:
-        """The unit's own share of the image, were it cut into as many cells as there are places."""
+        """Return the unit's own share of the image, were it cut into a cell for each place."""
         row, column = self.cells.at(place)
         high, wide = self.rows.size / self.cells.rows, self.columns.size / self.cells.columns
         left, top = round(column * wide), round(row * high)
@@ -97,7 +97,7 @@ class Field:
 
 
 def measure(trunk: Trunk, stages: Sequence[Stage], size: int, seed: int = 0) -> list[Field]:
-    """The fields of every stage of an unpooled trunk, for images of ``size`` px."""
+    """Return the fields of every stage of an unpooled trunk, for images of ``size`` px."""
     trunk = copy.deepcopy(trunk).requires_grad_(False)
     with torch.no_grad():
         values = trunk(_noise(1, size, seed))
@@ -116,7 +116,7 @@ def measure(trunk: Trunk, stages: Sequence[Stage], size: int, seed: int = 0) -> 
 def look_closer(
     trunk: Trunk, stage: Stage, field: Field, places: Sequence[int], seed: int = 0
 ) -> Field:
-    """An irregular field with the boxes of these places; a regular one as it is.
+    """Return an irregular field with the boxes of these places; a regular one as it is.
 
     ``trunk`` is an unpooled one that reads this stage alone.
     """
@@ -136,7 +136,7 @@ def _boxes(
     size: int,
     seed: int,
 ) -> list[dict[int, Box]]:
-    """What these places of each stage see: the smallest box around every pixel with a gradient.
+    """Return what these places of each stage see: the least box around pixels with a gradient.
 
     Each image of a batch asks for another place, so that one way back through the network serves
     them all.
@@ -172,7 +172,7 @@ def _noise(count: int, size: int, seed: int) -> Tensor:
 
 
 def _around(mask: Tensor) -> Box:
-    """The smallest box around what is true; an empty one where nothing is."""
+    """Return the smallest box around what is true; an empty one where nothing is."""
     rows, columns = mask.any(1).nonzero().flatten(), mask.any(0).nonzero().flatten()
     if not len(rows):
         return 0, 0, 0, 0
@@ -197,7 +197,7 @@ def _places(layout: Cells, units: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _field(layout: Cells, boxes: Mapping[int, Box], size: int) -> Field:
-    """The rule that the units at the ends follow, if the middle one follows it too."""
+    """Return the rule that the units at the ends follow, if the middle one follows it too."""
     ends = [boxes[place] for place in (_ends(layout)[0], _ends(layout)[-1])]
     near = [boxes.get(place, ends[0]) for place in _next_to_ends(layout)]
     if len(near) == 1:  # one unit, or two that are next to each other

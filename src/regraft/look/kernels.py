@@ -30,7 +30,7 @@ class Kernels:
 
 
 def first(module: nn.Module, backbone: Backbone) -> Kernels | None:
-    """The kernels of the first convolution that is called; None where there is none."""
+    """Return the kernels of the first convolution that is called; None where there is none."""
     for path in trunk.trace(module, backbone.name).calls:
         layer = module.get_submodule(path)
         if isinstance(layer, nn.Conv2d):

@@ -35,7 +35,10 @@ class Cells:
 
 
 def chosen(backbone: Backbone, most: int = MOST) -> tuple[int, ...]:
-    """The depths to show: all, or ``most`` evenly spaced ones with the first and the last."""
+    """Return the depths to show.
+
+    All, or ``most`` evenly spaced ones with the first and the last.
+    """
     count = len(backbone.stages)
     if count <= most:
         return tuple(range(count))
@@ -43,7 +46,7 @@ def chosen(backbone: Backbone, most: int = MOST) -> tuple[int, ...]:
 
 
 def unpooled(module: nn.Module, backbone: Backbone, depths: Sequence[int]) -> Trunk:
-    """A trunk whose taps are not averaged.
+    """Return a trunk whose taps are not averaged.
 
     Returns:
         ``forward(x [B, 3, S, S], normalised) -> the stages' own values``, as their layouts say.
@@ -58,7 +61,7 @@ def unpooled(module: nn.Module, backbone: Backbone, depths: Sequence[int]) -> Tr
 
 
 def flat(value: Tensor, stage: Stage) -> Tensor:
-    """A stage's values place by place: ``[B, ...] -> [B, places, C]``."""
+    """Return a stage's values place by place: ``[B, ...] -> [B, places, C]``."""
     match stage.layout:
         case "NCHW":
             return value.flatten(2).transpose(1, 2)
@@ -70,7 +73,7 @@ def flat(value: Tensor, stage: Stage) -> Tensor:
 
 
 def cells(value: Tensor, stage: Stage) -> Cells:
-    """How the places of :func:`flat` lie over the image."""
+    """Return how the places of :func:`flat` lie over the image."""
     match stage.layout:
         case "NCHW":
             return Cells(*value.shape[2:])

@@ -33,7 +33,7 @@ class _Block:
 
 
 def render(look: Look) -> str:
-    """The page as text."""
+    """Return the page as text."""
     names = [sight.stage.name for sight in look.sights]
     return (
         templates("look")
@@ -84,7 +84,7 @@ def _blocks(look: Look) -> list[_Block]:
 
 
 def _what(sight: Sight) -> str:
-    """The stage's channels and places, in words."""
+    """Return the stage's channels and places, in words."""
     channels, cells = f"{sight.stage.channels:,} channels", sight.field.cells
     if cells.count == 1:
         return f"{channels}, one value each an image"
@@ -94,7 +94,7 @@ def _what(sight: Sight) -> str:
 
 
 def sees(sight: Sight, size: int) -> str:
-    """How much of the image a unit sees, in words."""
+    """Return how much of the image a unit sees, in words."""
     field = sight.field
     if field.whole and field.cells.count == 1:
         return f"It sees the whole image ({size} × {size} px)."
@@ -114,7 +114,7 @@ def sees(sight: Sight, size: int) -> str:
 
 
 def _examples(look: Look) -> list[tuple[str, list[Shown]]]:
-    """A few pictures of each task."""
+    """Return a few pictures of each task."""
     size, sample = look.backbone.view.size, look.sample
 
     def drawn(task: Task) -> list[Shown]:

@@ -24,7 +24,7 @@ Draw = Callable[[int], Pixels]
 
 
 def engine(network: nn.Module, backbone: Backbone) -> Eager:
-    """What runs a network; as fast as torch alone can without rounding more."""
+    """Return what runs a network; as fast as torch alone can without rounding more."""
     # torch has no such order of channels for five dimensions, which some buffers have
     flat = all(tensor.ndim != 5 for tensor in [*network.parameters(), *network.buffers()])
     mode = "torch-fp32-channels-last" if flat else "torch-fp32"
@@ -77,7 +77,7 @@ def pooled(
     widths: Sequence[int],
     tell: Callable[[int], None] = lambda more: None,
 ) -> Floats:
-    """What every stage gives on average over the picture, side by side ``[count, sum(widths)]``."""
+    """Return every stage's mean over the picture, side by side ``[count, sum(widths)]``."""
     rows = np.zeros((count, sum(widths)), np.float32)
     for some, found in batches(run, draw, count, tell):
         rows[some] = np.concatenate(found, axis=1)

@@ -93,7 +93,7 @@ class Record:
         self.place = np.take_along_axis(places, order, 0)
 
     def strongest(self, most: int = CHANNELS) -> list[Channel]:
-        """The channels that stand out most, in the order of how far they do.
+        """Return the channels that stand out most, in the order of how far they do.
 
         All are measured by one standard deviation, the root mean square of the stage's: by its own,
         a channel that is next to silent stands out most. Left out are those whose patches do not

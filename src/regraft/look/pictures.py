@@ -31,24 +31,24 @@ class Shown:
 
 
 def uri(image: Image.Image, kind: str) -> str:
-    """A picture as a data URI."""
+    """Return a picture as a data URI."""
     buffer = io.BytesIO()
     image.save(buffer, kind, quality=80)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def pixels(square: Pixels, alt: str) -> Shown:
-    """A few pixels as they are, such as a kernel's."""
+    """Return a few pixels as they are, such as a kernel's."""
     return Shown(uri(Image.fromarray(square), "PNG"), alt, True)
 
 
 def whole(square: Pixels, alt: str, side: int = SIDE) -> Shown:
-    """A whole picture."""
+    """Return a whole picture."""
     return cut(square, (0, 0, square.shape[1], square.shape[0]), None, alt, side)
 
 
 def cut(square: Pixels, box: Box, cell: Box | None, alt: str, side: int = SIDE) -> Shown:
-    """A part of a picture; a ``cell`` in it, in px of the whole picture, is framed."""
+    """Return a part of a picture; a ``cell`` in it, in px of the whole picture, is framed."""
     image = Image.fromarray(square).crop(box)
     if max(image.size) <= COARSE and cell is None:
         return Shown(uri(image, "PNG"), alt, True)
@@ -63,7 +63,7 @@ def cut(square: Pixels, box: Box, cell: Box | None, alt: str, side: int = SIDE) 
 
 
 def _frame(image: Image.Image, corners: Sequence[float]) -> None:
-    """A white frame within a black one, to be seen on anything."""
+    """Draw a white frame within a black one, to be seen on anything."""
     left, top, right, bottom = (round(x) for x in corners)
     draw = ImageDraw.Draw(image)
     draw.rectangle((left - 1, top - 1, right, bottom), outline="black")
@@ -73,7 +73,7 @@ def _frame(image: Image.Image, corners: Sequence[float]) -> None:
 def patches(
     sample: Sample, stages: Sequence[tuple[Field, Sequence[Channel]]]
 ) -> list[list[list[Shown]]]:
-    """The patches of every stage's channels; each image is decoded once.
+    """Return the patches of every stage's channels; each image is decoded once.
 
     Where a field is more than half as wide or as high as the image, the unit's own place is framed
     in it.

@@ -93,7 +93,7 @@ def probe(
 
 
 def comparable(rows: Floats, widths: Sequence[int]) -> NDArray[np.float16]:
-    """The same values around 0, each stage at its own scale, so that float16 holds them.
+    """Return the same values around 0, each stage at its own scale, so that float16 holds them.
 
     Random weights may give very small or large ones. No label is used, and the heads standardise
     each channel anyway.

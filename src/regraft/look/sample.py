@@ -42,7 +42,7 @@ class Sample:
     square: Callable[[int], Pixels]
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.items)
 
     def remarks(self) -> list[str]:

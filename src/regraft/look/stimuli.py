@@ -36,7 +36,7 @@ class Task:
     draw: Callable[[int, int, int], Pixels]
 
     def label(self, number: int) -> int:
-        """The class of a picture: they take turns."""
+        """Return the class of a picture: they take turns."""
         return number % len(self.classes)
 
 
@@ -68,7 +68,7 @@ def _stripes(x: Floats, blur: float, random: np.random.Generator) -> Floats:
 
 
 def shape(number: int, size: int, seed: int) -> Pixels:
-    """A figure of one texture on a ground of another, of any size, place, rotation and colour."""
+    """Return a figure of one texture on a ground of another, of any size, place and colour."""
     random = np.random.default_rng([seed, 2, number])
     mask = _figure(number, size, random)[..., None]
     figure, ground, _ = _colours(random)
@@ -82,7 +82,7 @@ def figure(number: int, size: int, seed: int) -> Floats:
 
 
 def _figure(number: int, size: int, random: np.random.Generator) -> Floats:
-    """A shape that covers 6 to 16 % of the picture and lies in it whole.
+    """Return a shape that covers 6 to 16 % of the picture and lies in it whole.
 
     All shapes are placed as if they reached as far as the one that reaches farthest, so that the
     place tells nothing either.
@@ -119,7 +119,10 @@ def _colours(random: np.random.Generator) -> tuple[Floats, Floats, Floats]:
 
 
 def _textured(colour: Floats, size: int, random: np.random.Generator) -> Floats:
-    """A surface ``[size, size, 3]`` of this mean colour: plain, striped, chequered or cloudy."""
+    """Return a surface ``[size, size, 3]`` of this mean colour.
+
+    Plain, striped, chequered or cloudy.
+    """
     kind = random.integers(4)
     period, angle = random.uniform(0.06, 0.2), random.uniform(0, math.pi)
     depth, phase = random.uniform(8, 26), random.uniform(0, 2 * math.pi, 2)
@@ -139,7 +142,7 @@ def _textured(colour: Floats, size: int, random: np.random.Generator) -> Floats:
 
 
 def _enlarged(layer: NDArray[np.float64], size: int) -> Floats:
-    """A coarse grid of numbers as a smooth surface ``[size, size]`` around 0."""
+    """Return a coarse grid of numbers as a smooth surface ``[size, size]`` around 0."""
     image = Image.fromarray(layer.astype(np.float32))
     smooth = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
     centred: Floats = (smooth - smooth.mean()).astype(np.float32)
@@ -189,7 +192,7 @@ def _cross() -> Outline:
 
 
 def _crescent() -> Outline:
-    """A disc without the part of it that another one covers, 0.5 radii to the right."""
+    """Return a disc without the part of it that another one covers, 0.5 radii to the right."""
     bite, radius = 0.5, 0.85
     x = (1 - radius**2 + bite**2) / (2 * bite)  # where the two circles meet
     tip, inner = math.acos(x), math.atan2(math.sqrt(1 - x * x), x - bite)
@@ -204,7 +207,7 @@ def _area(outline: Outline) -> float:
 
 
 def _unit(*outlines: Outline) -> tuple[Outline, ...]:
-    """An outline, and perhaps a hole in it, at an area of 1 and with the middle at 0."""
+    """Return an outline, and perhaps a hole in it, at an area of 1 and with the middle at 0."""
     whole = outlines[0]
     area = _area(whole) - sum(_area(hole) for hole in outlines[1:])
     middle = (whole.min(0) + whole.max(0)) / 2

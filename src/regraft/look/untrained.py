@@ -19,7 +19,7 @@ _BATCH = 16
 def twin(
     module: nn.Module, backbone: Backbone, depths: Sequence[int], pictures: Pixels, seed: int
 ) -> Trunk:
-    """A trunk with weights drawn from a seed, which reads the given depths.
+    """Return a trunk with weights drawn from a seed, which reads the given depths.
 
     Its batch norm gets the statistics of these pictures ``[n, S, S, 3]``: those of no pictures at
     all would let values grow or vanish from layer to layer, which is not what random means.

@@ -25,7 +25,7 @@ class ProbedTask:
 
 
 def sentences(task: ProbedTask, stages: Sequence[str]) -> list[str]:
-    """What one task's curve shows."""
+    """Return what one task's curve shows."""
     curve = task.curve
     if not curve.told:
         return [
@@ -40,12 +40,12 @@ def sentences(task: ProbedTask, stages: Sequence[str]) -> list[str]:
 
 
 def percent(share: float) -> str:
-    """A share as people read it."""
+    """Return a share as people read it."""
     return f"{100 * share:.0f}\u00a0%"
 
 
 def chance(curve: Curve) -> str:
-    """The accuracy of guessing, which is often no whole number."""
+    """Return the accuracy of guessing, which is often no whole number."""
     return f"{100 * curve.chance:.3g}\u00a0%"
 
 
@@ -55,7 +55,7 @@ def spoken(stages: Sequence[str]) -> list[str]:
 
 
 def spread(interval: tuple[float, float]) -> str:
-    """An interval of shares."""
+    """Return an interval of shares."""
     return f"{100 * interval[0]:.0f} to {percent(interval[1])}"
 
 
@@ -68,7 +68,7 @@ def named(places: Sequence[int], stages: Sequence[str]) -> str:
 
 
 def _at(curve: Curve, stage: int, stages: Sequence[str]) -> str:
-    """A stage with its accuracy and interval."""
+    """Return a stage with its accuracy and interval."""
     return (
         f"{stages[stage]} ({percent(curve.accuracies[stage])}, 95\u00a0% interval "
         f"{spread(curve.intervals[stage])})"
@@ -86,7 +86,10 @@ def _plateau(curve: Curve, stages: Sequence[str]) -> str:
 
 
 def course(curve: Curve) -> str:
-    """How a curve runs: ``flat``, ``rises``, ``falls``, ``peaks`` between, ``dips`` between."""
+    """Return how a curve runs.
+
+    ``flat``, ``rises``, ``falls``, ``peaks`` between, ``dips`` between.
+    """
     last, plateau = len(curve.right) - 1, curve.plateau
     if len(plateau) == last + 1:
         return "flat"
@@ -124,7 +127,7 @@ def _course(curve: Curve, stages: Sequence[str]) -> list[str]:
 
 
 def _against(task: ProbedTask, stages: Sequence[str]) -> list[str]:
-    """The network as it is against random weights, each at its best stage."""
+    """Return the network as it is against random weights, each at its best stage."""
     assert task.untrained is not None
     other = task.untrained
     mean, low, high = gap(task.curve.right[task.curve.peak], other.right[other.peak])
@@ -149,7 +152,7 @@ def before(one: Curve, other: Curve) -> int:
 
 
 def verdict(tasks: Sequence[ProbedTask], stages: Sequence[str]) -> str:
-    """Whether edges come first, then shapes, then whole features, in this network."""
+    """Return whether edges come first, then shapes, then whole features, in this network."""
     told = [task for task in tasks if task.curve.told]
     if len(told) < 2 or len(stages) < 2:
         return "Which comes first cannot be said: it takes two stages, and two tasks that are told."
@@ -173,7 +176,7 @@ _ORDER = {
 
 
 def _outcome(orders: Sequence[int]) -> str:
-    """What the measured orders of neighbours make of the claim."""
+    """Return what the measured orders of neighbours make of the claim."""
     if -1 in orders:
         return "with these pictures this network does not show that."
     if all(orders):

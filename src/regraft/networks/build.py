@@ -39,7 +39,7 @@ __all__ = [
 
 
 def find(name: str, weights: Path | None = None, *, seed: int | None = None) -> Backbone:
-    """The record of a network by name: a bundled one, else any of timm's.
+    """Return the record of a network by name: a bundled one, else any of timm's.
 
     Args:
         name: such as ``efficientnet-lite0`` or ``resnet18``.
@@ -67,7 +67,7 @@ def load(
 
 
 def build(backbone: Backbone, weights_path: Path | None = None) -> nn.Module:
-    """The network of a record, with its weights, in evaluation mode.
+    """Return the network of a record, with its weights, in evaluation mode.
 
     Args:
         backbone: the record.
@@ -94,7 +94,7 @@ def build(backbone: Backbone, weights_path: Path | None = None) -> nn.Module:
 
 
 def architecture(backbone: Backbone) -> nn.Module:
-    """The network of a record with weights of no meaning, for a state to be loaded into.
+    """Return the network of a record with weights of no meaning, for a state to be loaded into.
 
     Raises:
         BackboneError: the record is one of a module in memory.
@@ -109,7 +109,7 @@ def refilled(
     taps: Sequence[int],
     module: nn.Module | None = None,
 ) -> nn.Module:
-    """The network of a record with a RUN's weights, in evaluation mode.
+    """Return the network of a record with a RUN's weights, in evaluation mode.
 
     Its head means nothing, nor do stages after the deepest tap, which a RUN does not keep.
 
@@ -141,7 +141,7 @@ def refilled(
 
 
 def describe_timm(name: str, weights: Path | None = None, *, seed: int | None = None) -> Backbone:
-    """The record of any of timm's models; see :func:`find`."""
+    """Return the record of any of timm's models; see :func:`find`."""
     return _load_timm(name, weights, seed)[0]
 
 
@@ -158,7 +158,7 @@ def describe_module(
     paper: str = "",
     source: str = "unknown",
 ) -> Backbone:
-    """The record of a module in memory.
+    """Return the record of a module in memory.
 
     Args:
         module: any network that torch.fx can trace; it is not touched.
@@ -195,7 +195,7 @@ def describe_module(
 
 
 def trunk(module: nn.Module, backbone: Backbone, taps: Sequence[int]) -> Trunk:
-    """A network in evaluation mode that ends at the deepest tap; its weights are the module's own.
+    """Return a network in evaluation mode that ends at the deepest tap, on the module's weights.
 
     Args:
         module: the whole network; it is not touched.
@@ -262,7 +262,7 @@ def _fill(module: nn.Module, name: str, state: Mapping[str, Tensor], what: str, 
 
 
 def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
-    """The record of a network of timm's, from what timm says of it and one look."""
+    """Return the record of a network of timm's, from what timm says of it and one look."""
     config, head = timm_models.config(module), timm_models.head_of(module)
     view, mean, std = timm_models.view_of(module)
     found = profile(
@@ -338,5 +338,5 @@ def _twice(stage: str, stages: Sequence[str]) -> bool:
 
 
 def _upper(paths: Iterable[str]) -> list[str]:
-    """The paths near the root, at most 40."""
+    """Return the paths near the root, at most 40."""
     return [path for path in paths if path.count(".") <= 1][:40]

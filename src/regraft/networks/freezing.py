@@ -45,7 +45,7 @@ class FrozenSet:
     stages: frozenset[str] = frozenset()
 
     def whole(self, group: Group) -> bool:
-        """Whether a kept group is frozen with all that is called for it."""
+        """Return whether a kept group is frozen with all that is called for it."""
         return group.name in self.stages or (
             bool(group.parameters) and self.parameters >= group.parameters.keys()
         )
@@ -73,7 +73,7 @@ def groups_of(traced: Traced, backbone: Backbone, taps: Sequence[int]) -> list[G
 
 
 def frozen_by(groups: Sequence[Group], frozen: Frozen, name: str) -> FrozenSet:
-    """What of the kept groups is frozen."""
+    """Return what of the kept groups is frozen."""
     kept = [group for group in groups if group.kept]
     everything = frozenset(parameter for group in kept for parameter in group.parameters)
     stages = frozenset(group.name for group in kept)

@@ -116,7 +116,7 @@ class _Meter(fx.Interpreter):
 
 
 def _run(traced: Traced, taps: Sequence[Tap], size: int, name: str) -> _Meter:
-    """The meter after one image of seeded noise, on the network's own device and type."""
+    """Return the meter after one image of seeded noise, on the network's own device and type."""
     like = next(iter(traced.module.parameters()), torch.empty(0))
     noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     meter = _Meter(traced, taps)
@@ -135,14 +135,14 @@ def _run(traced: Traced, taps: Sequence[Tap], size: int, name: str) -> _Meter:
 def _looks(
     traced: Traced, drafts: Sequence[Stage], taps: Sequence[Tap], meter: _Meter
 ) -> list[_Look]:
-    """The stages as found, those nearest the image first."""
+    """Return the stages as found, those nearest the image first."""
     place = {node: index for index, node in enumerate(traced.graph.nodes)}
     order = sorted(zip(taps, drafts, strict=True), key=lambda pair: place[pair[0].end])
     return [_look(traced, draft, tap, meter) for tap, draft in order]
 
 
 def _look(traced: Traced, draft: Stage, tap: Tap, meter: _Meter) -> _Look:
-    """A stage with its channels and layout, read off the value it gave for a square image."""
+    """Return a stage with its channels and layout, read off its value for a square image."""
     value = meter.values[tap.node]
     shape = tuple(value.shape) if isinstance(value, Tensor) else ()
     layout = layout_of(shape)
@@ -165,7 +165,7 @@ def _look(traced: Traced, draft: Stage, tap: Tap, meter: _Meter) -> _Look:
 
 
 def layout_of(shape: Sequence[int]) -> Layout | None:
-    """What the axes of a stage's value mean, when the image was square; None if nobody knows.
+    """Return what the axes of a stage's value mean for a square image; None if nobody knows.
 
     A map is taken for channels first, unless the two axes in the middle are equal and the last two
     are not.
@@ -203,13 +203,16 @@ def _parameters(traced: Traced, nodes: set[fx.Node]) -> int:
 
 
 def _same(stage: _Look, last: _Look) -> bool:
-    """Whether two stages read the same: nothing learned lies between, and the values agree."""
+    """Return whether two stages read the same.
+
+    Nothing learned lies between, and the values agree.
+    """
     return stage.parameters == last.parameters and (
         stage.value.shape == last.value.shape and torch.allclose(stage.value, last.value, atol=1e-5)
     )
 
 
 def _single(traced: Traced, path: str) -> bool:
-    """Whether a module is called and gives a single value."""
+    """Return whether a module is called and gives a single value."""
     call = traced.calls.get(path)
     return call is not None and call.out is not None

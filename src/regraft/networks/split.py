@@ -163,7 +163,7 @@ def _parts(graph: fx.Graph, module: str, inner: Sequence[int]) -> _Parts | None:
 
 
 def _moving(nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """The nodes that depend on the pixels; the others are the same for all images."""
+    """Return the nodes that depend on the pixels; the others are the same for all images."""
     moving: set[fx.Node] = set()
     for node in nodes:
         if node.op == "placeholder" or not moving.isdisjoint(node.all_input_nodes):
@@ -191,7 +191,7 @@ def _copied(
 
 
 def _spelled(graph: fx.Graph) -> list[tuple[Any, ...]]:
-    """What a graph does, without the names of its nodes."""
+    """Return what a graph does, without the names of its nodes."""
     places = {node: f"%{place}" for place, node in enumerate(graph.nodes)}
 
     def spelled(argument: Any) -> Any:
@@ -201,7 +201,7 @@ def _spelled(graph: fx.Graph) -> list[tuple[Any, ...]]:
 
 
 def _constant(network: TransferNetwork, graph: fx.Graph) -> bool:
-    """Whether nothing in a graph is trained, and nothing does otherwise in training mode."""
+    """Return whether nothing in a graph is trained, and nothing does otherwise in training mode."""
     for node in graph.nodes:
         target = str(node.target)
         if node.op == "get_attr":
@@ -218,7 +218,7 @@ def _constant(network: TransferNetwork, graph: fx.Graph) -> bool:
 
 
 def _same_always(module: nn.Module) -> bool:
-    """Whether a module is a plain function that has no training mode, such as a ReLU."""
+    """Return whether a module is a plain function that has no training mode, such as a ReLU."""
     keeps = any(True for _ in (*module.parameters(), *module.buffers()))
     random = isinstance(module, nn.modules.dropout._DropoutNd | nn.RReLU | nn.FractionalMaxPool2d)
     return not keeps and not random and type(module).__module__.startswith("torch.nn.")

@@ -130,7 +130,7 @@ def operate(
 
 
 def config(network: TransferNetwork, backbone: Backbone) -> dict[str, Any]:
-    """What :func:`restore` needs beside the state dict, as what a JSON document holds."""
+    """Return what :func:`restore` needs beside the state dict, as what a JSON document holds."""
     return {
         "backbone": backbone.to_json(),
         "taps": list(network.taps),
@@ -145,7 +145,7 @@ def restore(
     *,
     frozen: Frozen = True,
 ) -> TransferNetwork:
-    """A network again, from its :func:`config` and its state dict.
+    """Return a network again, from its :func:`config` and its state dict.
 
     No pretrained weights are read: all that is needed lies in the state.
 
@@ -180,7 +180,7 @@ def _trunk(
     taps: Sequence[int],
     eval_modules: frozenset[str],
 ) -> Trunk:
-    """The trunk, with weights of its own, and its way in training mode where it is trained."""
+    """Return the trunk, with weights of its own and, where it is trained, its way in training."""
     trunk = Trunk(traced, build.readings(traced, backbone, taps))
     if "" not in eval_modules:
         training = trace(module, backbone.name, lambda path: path not in eval_modules)
@@ -194,7 +194,10 @@ def _head(
     seed: int,
     given: tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]] | None,
 ) -> nn.Linear:
-    """A fully connected layer ``[B, width] -> [B, classes]``: torch's usual start, or the given."""
+    """Return a fully connected layer ``[B, width] -> [B, classes]``.
+
+    Torch's usual start, or the given.
+    """
     head: nn.Linear = nn.utils.skip_init(nn.Linear, width, len(classes))
     if given is None:
         generator = torch.Generator().manual_seed(seed)
@@ -207,7 +210,7 @@ def _head(
 
 
 def _redrawn(module: nn.Module, backbone: Backbone, seed: int) -> nn.Module:
-    """The same network with random weights; the state of torch's own generator stays."""
+    """Return the same network with random weights; the state of torch's own generator stays."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if backbone.architecture:

@@ -46,7 +46,7 @@ def check_name(name: str) -> None:
 
 
 def create(name: str) -> nn.Module:
-    """A network with random weights; the state of torch's own generator stays."""
+    """Return a network with random weights; the state of torch's own generator stays."""
     with torch.random.fork_rng(devices=[]):
         return _made(name).eval()
 
@@ -61,14 +61,14 @@ def _made(name: str) -> nn.Module:
 
 
 def seeded(name: str, seed: int) -> nn.Module:
-    """A network with weights drawn from a seed."""
+    """Return a network with weights drawn from a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return create(name)
 
 
 def fetch(name: str) -> nn.Module:
-    """A network with the weights that timm has or fetches for it."""
+    """Return a network with the weights that timm has or fetches for it."""
     import timm
 
     try:
@@ -88,7 +88,7 @@ def fetch(name: str) -> nn.Module:
 def converted(
     name: str, module: nn.Module, state: Mapping[str, Tensor]
 ) -> Mapping[str, Tensor] | None:
-    """A state of the original code's names as timm reads it for this network; None if it cannot.
+    """Return a state of the original code's names as timm reads it here; None if it cannot.
 
     Each of timm's networks may bring a conversion of checkpoints of the code it was published
     with. timm hands it on to its loader and keeps it nowhere, so it is caught there.
@@ -106,7 +106,7 @@ def converted(
 
 
 def _conversions(name: str) -> list[Any]:
-    """What timm would convert a checkpoint of this network with; at most one."""
+    """Return what timm would convert a checkpoint of this network with; at most one."""
     import timm
     from timm.models import _builder
 
@@ -123,7 +123,10 @@ def _conversions(name: str) -> list[Any]:
 
 
 def _of_two(convert: Any) -> Any:
-    """The conversion as a function of a state and the network; a few take the state alone."""
+    """Return the conversion as a function of a state and the network.
+
+    A few take the state alone.
+    """
     return convert if "model" in inspect.signature(convert).parameters else lambda s, _: convert(s)
 
 
@@ -139,7 +142,7 @@ def _swapped(module: Any, name: str, other: Any) -> Iterator[None]:
 
 
 def stage_paths(module: nn.Module) -> list[str]:
-    """The stages of one of timm's models: its feature modules, and their brothers between them.
+    """Return the stages of a timm model: its feature modules, and their brothers between them.
 
     timm names an EfficientNet's stages only where the resolution changes; the others are as good
     to cut after. Single layers in a row (VGG) are not stages.
@@ -156,7 +159,7 @@ def stage_paths(module: nn.Module) -> list[str]:
 
 
 def _parent_of(path: str) -> str:
-    """The container of a numbered module, or empty."""
+    """Return the container of a numbered module, or empty."""
     parent, _, last = path.rpartition(".")
     return parent if last.isdecimal() else ""
 
@@ -168,12 +171,12 @@ def head_of(module: nn.Module) -> str:
 
 
 def config(module: nn.Module) -> dict[str, Any]:
-    """What timm says of a model's weights."""
+    """Return what timm says of a model's weights."""
     return dict(getattr(module, "pretrained_cfg", {}) or {})
 
 
 def view_of(module: nn.Module) -> tuple[View, Triple, Triple]:
-    """The square that a model takes, and the mean and deviation of its normalised pixels."""
+    """Return the square that a model takes, and the mean and deviation of its normalised pixels."""
     from timm.data.config import resolve_data_config
 
     data = resolve_data_config({}, model=module)
@@ -184,7 +187,7 @@ def view_of(module: nn.Module) -> tuple[View, Triple, Triple]:
 
 
 def source(origin: Weights, tag: str) -> str:
-    """What the weights were trained on, as far as timm's tag says it."""
+    """Return what the weights were trained on, as far as timm's tag says it."""
     if origin.origin == "random":
         return "nothing (random weights)"
     if origin.origin == "file":

@@ -132,12 +132,12 @@ def trace(
 
 
 def needed(traced: Traced, tap: Tap) -> set[fx.Node]:
-    """The nodes that the value of a tap depends on, itself and what writes into it included."""
+    """Return the nodes that a tap's value depends on, with itself and what writes into it."""
     return needed_in(traced.graph, tap)
 
 
 def needed_in(graph: fx.Graph, tap: Tap) -> set[fx.Node]:
-    """The same in a graph of any kind."""
+    """Return the same in a graph of any kind."""
     wanted, reached = {tap.node}, False
     for node in reversed(graph.nodes):
         reached = reached or node is tap.end
@@ -217,7 +217,7 @@ class Trunk(nn.Module):
 
 
 def function(trunk: Trunk, graph: fx.Graph) -> Callable[..., Any]:
-    """A graph as a function of the trunk and of what it takes."""
+    """Return a graph as a function of the trunk and of what it takes."""
     return type(fx.GraphModule(trunk, copy.deepcopy(graph))).forward
 
 
@@ -234,7 +234,10 @@ def pool(value: Any, stage: Stage) -> Any:
 
 
 def _cut(traced: Traced, readings: Sequence[tuple[Tap, Stage]]) -> fx.Graph:
-    """A new graph of what the taps need; each is pooled before anything may write into it."""
+    """Return a new graph of what the taps need.
+
+    Each is pooled before anything may write into it.
+    """
     kept = set().union(*(needed(traced, tap) for tap, _ in readings))
     graph = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
@@ -291,12 +294,12 @@ def _hang(trunk: nn.Module, traced: Traced, target: str) -> None:
 
 
 def _writes(node: fx.Node) -> bool:
-    """Whether a node changes its first input in place (and perhaps returns nothing of use)."""
+    """Return whether a node changes its first input in place."""
     return node.op == "call_method" and str(node.target).endswith("_")
 
 
 def _passes(module: nn.Module) -> bool:
-    """Whether a module changes nothing outside training."""
+    """Return whether a module changes nothing outside training."""
     return isinstance(module, nn.Identity | nn.Dropout)
 
 
@@ -319,5 +322,5 @@ def _node(value: Any) -> fx.Node | None:
 
 
 def _inner(target: str) -> str:
-    """The path inside the network, of a target inside the wrapper."""
+    """Return the path inside the network, of a target inside the wrapper."""
     return target.removeprefix(_ROOT).removeprefix(".")

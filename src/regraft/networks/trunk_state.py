@@ -41,12 +41,12 @@ class TrunkState:
     tensors: Tensors
 
     def cut(self, taps: Sequence[int]) -> dict[str, NDArray[Any]]:
-        """The weights that a network of these taps keeps, as its state dict names them."""
+        """Return the weights that a network of these taps keeps, as its state dict names them."""
         names = dict.fromkeys(name for depth in taps for name in self.needs[depth])
         return {f"trunk.{name}": self.tensors[name] for name in names}
 
     def changes(self, backbone: Backbone, taps: Sequence[int]) -> list[Change]:
-        """What becomes of every stage when all that is kept is frozen."""
+        """Return what becomes of every stage when all that is kept is frozen."""
         changes = []
         for depth, (stage, count) in enumerate(zip(backbone.stages, self.parameters, strict=True)):
             kind: Kind = "frozen" if depth <= max(taps) else "dropped"
@@ -87,7 +87,7 @@ def save(folder: Path, state: TrunkState) -> None:
 
 
 def load(folder: Path) -> TrunkState | None:
-    """The state kept in a trunk's folder; None where it is absent or damaged."""
+    """Return the state kept in a trunk's folder; None where it is absent or damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -81,7 +81,7 @@ class Choices:
     near_copies: NearCopies = "group"
 
     def named(self) -> tuple[str, ...]:
-        """The choices that differ from the defaults, as they would be typed."""
+        """Return the choices that differ from the defaults, as they would be typed."""
         spelled = {
             "--case": self.case,
             "--cut": self.cut,
@@ -123,7 +123,7 @@ def spelled_out(verb: Verb) -> Verb:
 
 
 def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
-    """The taps the evidence may choose among under a person's choices.
+    """Return the taps the evidence may choose among under a person's choices.
 
     Raises:
         UsageError: a case or cut that does not exist, or that exclude each other.
@@ -188,7 +188,7 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
 
 
 def depth_of(backbone: Backbone, name: str, flag: str = "--cut") -> int:
-    """The depth of a stage given by its name or number.
+    """Return the depth of a stage given by its name or number.
 
     Raises:
         UsageError: no such stage; lists those there are.

@@ -54,7 +54,7 @@ def decide(
     speed: float | None = None,
     among: Sequence[Taps] = (),
 ) -> Plan:
-    """The plan that follows from the evidence and a person's choices.
+    """Return the plan that follows from the evidence and a person's choices.
 
     ``keeps``: whether a mirrored image stays of its class; ``speed``: images/s of training, needed
     under a budget; ``among``: the taps that the evidence chose among. Where ``split`` holds each
@@ -101,7 +101,7 @@ def decide(
 
 
 def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
-    """The case that is aimed at: the one asked for, else what the evidence says."""
+    """Return the case that is aimed at: the one asked for, else what the evidence says."""
     if choices.case is not None:
         return choices.case
     if choices.trainable_from is not None:
@@ -112,7 +112,7 @@ def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
 
 
 def worth_training(evidence: Evidence) -> bool:
-    """Whether training the network may win enough to be tried unasked.
+    """Return whether training the network may win enough to be tried unasked.
 
     On a large set where something is left to win; on a small one where the frozen network leaves
     much. On different images it won up to ten points at twenty images a class; on similar ones
@@ -129,14 +129,14 @@ def fewest(evidence: Evidence) -> int:
 
 
 def asked(choices: Choices) -> bool:
-    """Whether a person asked for the network to be trained."""
+    """Return whether a person asked for the network to be trained."""
     return choices.case in (3, 4) or choices.trainable_from is not None
 
 
 def trainings_of(
     backbone: Backbone, evidence: Evidence, choices: Choices, *, mirror: bool
 ) -> tuple[Training, ...]:
-    """The recipes of cases 3 and 4; none in cases 1 and 2."""
+    """Return the recipes of cases 3 and 4; none in cases 1 and 2."""
     case = case_of(backbone, evidence, choices)
     if case not in (3, 4):
         return ()
@@ -188,7 +188,7 @@ def _weighting(evidence: Evidence, choices: Choices) -> Weighting:
 def _affordable(
     trainings: tuple[Training, ...], images: int, choices: Choices, speed: float
 ) -> tuple[Training, ...]:
-    """What fits into the budget at the measured speed.
+    """Return what fits into the budget at the measured speed.
 
     Raises:
         UsageError: training was asked for, and not one epoch fits.
@@ -271,7 +271,7 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) ->
 
 
 def _cut_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
-    """What the frozen network's new layer reads; ``free``: the evidence alone chose it."""
+    """Return what the frozen network's new layer reads; ``free``: the evidence alone chose it."""
     chosen = evidence.probes[evidence.chosen]
     best = min(evidence.probes, key=lambda probe: probe.loss)
     fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
@@ -335,7 +335,7 @@ def _alternatives(backbone: Backbone, evidence: Evidence) -> tuple[Alternative, 
 
 
 def alternative(backbone: Backbone, evidence: Evidence, probe: Probe) -> Alternative:
-    """A probe of the evidence as something that could be done."""
+    """Return a probe of the evidence as something that could be done."""
     width = sum(backbone.stages[depth].channels for depth in probe.taps)
     kept = backbone.parameters_to[probe.taps[-1]] + (width + 1) * len(evidence.classes)
     name = stages_named(backbone, probe.taps)

@@ -74,7 +74,7 @@ class Evidence:
     """Of a head that reads that."""
 
     def temperature_of(self, taps: Taps) -> float:
-        """The temperature of a head on some depths."""
+        """Return the temperature of a head on some depths."""
         if self.whole is not None and self.probes[self.whole].taps == taps:
             return self.whole_temperature
         return self.temperature
@@ -179,7 +179,7 @@ def rightness(
 
 
 def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) -> list[Taps]:
-    """The taps to choose among, simplest first.
+    """Return the taps to choose among, simplest first.
 
     One depth is simpler than several, and a later one (less is thrown away) than an earlier one.
     Several are the upper half, the middle half, all of the depths and all but the last; of single
@@ -202,7 +202,7 @@ def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) 
 def choose(
     loss: NDArray[np.float32], tried: Sequence[Taps], allowed: Sequence[int]
 ) -> tuple[int, int]:
-    """The simplest allowed candidate within one standard error of the best, and its strength.
+    """Return the simplest allowed candidate within a standard error of the best, and its strength.
 
     ``loss`` is ``[candidates, strengths, images]``; ``allowed`` runs from simple to complex. The
     error is that of the *paired* difference, image by image, which is several times smaller than

@@ -85,7 +85,7 @@ class Training:
 
 
 def textbook(backbone: Backbone, *, init: Init, images: int, weighting: Weighting) -> Training:
-    """What the table says: a random new layer on the last stage, everything at one rate."""
+    """Return what the table says: a random new layer on the last stage, everything at one rate."""
     last = len(backbone.stages) - 1
     return Training(
         init=init,
@@ -122,7 +122,7 @@ def tuned(
     trainable_from: str | None = None,
     rate: float | None = None,
 ) -> Training:
-    """The recipe that is meant to win. ``similar``: whether the images are to the source."""
+    """Return the recipe that is meant to win. ``similar``: whether the images are to the source."""
     fresh = init == "random"
     last = len(backbone.stages) - 1
     usual = SCRATCH_RATES if fresh else RATES if similar else FAR_RATES
@@ -168,7 +168,7 @@ def batch_for(images: int) -> int:
 
 
 def steps_of(images: int, training: Training) -> int:
-    """Steps an epoch; the batches differ in size by one image at most."""
+    """Return the steps an epoch; the batches differ in size by one image at most."""
     return max(1, round(images / training.batch))
 
 
@@ -178,7 +178,7 @@ def least_batch(training: Training, images: int) -> int:
 
 
 def images_shown(training: Training, images: int, held: int = 0) -> int:
-    """How many images training passes forward and back, at most, over the whole race.
+    """Return how many images training passes forward and back, at most, over the whole race.
 
     ``held``: the validation images, which only the second training has too.
     """
@@ -197,7 +197,7 @@ def rung_of(training: Training) -> int:
 
 
 def within(training: Training, images: int, seconds: float, speed: float) -> Training | None:
-    """The same in so many seconds at ``speed`` images/s; None where not even one epoch fits.
+    """Return the same in so many seconds at ``speed`` images/s; None where not even one epoch fits.
 
     First the race and the second training are given up, then epochs.
     """

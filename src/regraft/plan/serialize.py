@@ -13,7 +13,7 @@ from regraft.plan.recipes import MODES, Training
 
 
 def dumps(plan: Plan) -> str:
-    """The plan as indented JSON; the same plan gives the same text."""
+    """Return the plan as indented JSON; the same plan gives the same text."""
     return json.dumps(dataclasses.asdict(plan), indent=1, ensure_ascii=False) + "\n"
 
 
@@ -53,7 +53,7 @@ def read(path: Path) -> Plan:
 
 
 def contradictions(plan: Plan) -> Iterator[str]:
-    """What is wrong in a plan whose fields all have the right types, sentence by sentence."""
+    """Yield what is wrong in a plan whose fields all have the right types, sentence by sentence."""
     last = len(plan.backbone.stages) - 1
     if not plan.taps:
         yield "taps: must name at least one depth, got none."
@@ -136,7 +136,7 @@ def parted_otherwise(plan: Plan, sides: Split) -> Iterator[str]:
 
 
 def _training(training: Training, plan: Plan) -> Iterator[str]:
-    """What is wrong in a recipe, sentence by sentence."""
+    """Yield what is wrong in a recipe, sentence by sentence."""
     names = [stage.name for stage in plan.backbone.stages]
     if training.trainable_from not in names:
         yield f"trainable_from: must be one of {', '.join(names)}, got {training.trainable_from!r}."

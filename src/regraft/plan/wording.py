@@ -18,7 +18,7 @@ NO_IMAGE = "no held-out image"
 
 
 def unchanged(plan: Plan) -> str:
-    """That a network was trained, and its weights are still those it began with."""
+    """Say that a network was trained, and its weights are still those it began with."""
     said = {
         "pretrained": "Fine-tuning was tried; no epoch was better than the start, so the weights "
         "are the pretrained ones under a new layer.",
@@ -29,12 +29,12 @@ def unchanged(plan: Plan) -> str:
 
 
 def unjudged(metrics: Metrics) -> list[str]:
-    """The classes without a held-out image, of which no figure is known."""
+    """Return the classes without a held-out image, of which no figure is known."""
     return [name for name, one in metrics["per_class"].items() if not one["n"]]
 
 
 def once(plan: Plan) -> str:
-    """What was chosen once, and not anew without each of the images that judge the network."""
+    """Return what was chosen once, not anew without each image that judges the network."""
     by = max((reason.once for reason in plan.reasons), default=0)
     found = []
     if by:
@@ -47,7 +47,7 @@ def once(plan: Plan) -> str:
 
 
 def remarks(plan: Plan, metrics: Metrics) -> list[str]:
-    """What a page that shows a run says beside its figures."""
+    """Return what a page that shows a run says beside its figures."""
     found = (unchanged(plan), surprise(plan, metrics), overrun(metrics))
     return [said for said in found if said]
 
@@ -55,7 +55,7 @@ def remarks(plan: Plan, metrics: Metrics) -> list[str]:
 def looking(
     *, images: int, recalled: int, seconds: float, choosing: float, engine: str, speed: float
 ) -> str:
-    """What looking at the images took: of the cache, of the engine, and of its choice.
+    """Return what looking at the images took: of the cache, of the engine, and of its choice.
 
     Args:
         images: how many there are.
@@ -77,7 +77,7 @@ def looking(
 
 
 def spent(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
-    """What the time of a run went into: names, and seconds that add up to its ``total``."""
+    """Return what the time of a run went into: names, and seconds that add up to its ``total``."""
     named = {
         "audit": "audit",
         "engine": "choosing an engine",
@@ -91,7 +91,7 @@ def spent(seconds: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def overrun(metrics: Metrics) -> str:
-    """That the run took longer than it was to."""
+    """Say that the run took longer than it was to."""
     over, total = metrics.get("over_budget", 0.0), metrics["seconds"]["total"]
     if not over > 0:
         return ""
@@ -99,7 +99,7 @@ def overrun(metrics: Metrics) -> str:
 
 
 def surprise(plan: Plan, metrics: Metrics) -> str:
-    """That the held-out images are not what cross-validation led to expect.
+    """Say that the held-out images are not what cross-validation led to expect.
 
     That is an expectation of the frozen network: a trained one may well do better.
     """
@@ -121,7 +121,7 @@ def surprise(plan: Plan, metrics: Metrics) -> str:
 
 
 def by_loss(plan: Plan) -> str:
-    """That another depth is more accurate than the one that is read, and why it is not read."""
+    """Say that another depth is more accurate than the one that is read, and why it is not read."""
     evidence, backbone = plan.evidence, plan.backbone
     chosen = evidence.probes[evidence.chosen]
     best = max(_choice(plan), key=lambda probe: probe.accuracy)
@@ -141,7 +141,10 @@ def by_loss(plan: Plan) -> str:
 
 
 def _choice(plan: Plan) -> Sequence[Probe]:
-    """The probes that were to be had: all of them, or those that what was asked for leaves."""
+    """Return the probes that were to be had.
+
+    All of them, or those that what was asked for leaves.
+    """
     evidence, backbone = plan.evidence, plan.backbone
     chosen = evidence.probes[evidence.chosen].taps
     found = list(evidence.probes)

@@ -81,7 +81,7 @@ def report(
 def page(
     result: Result, card: str, dataset: Dataset | None = None, *, heat_maps: bool | None = None
 ) -> str:
-    """The page of a run.
+    """Return the page of a run.
 
     Args:
         result: with its predictions, log and audit.
@@ -96,14 +96,14 @@ def page(
 
 
 def of_comparison(document: Mapping[str, Any]) -> str:
-    """The page of a comparison, from what its ``comparison.json`` holds."""
+    """Return the page of a comparison, from what its ``comparison.json`` holds."""
     from regraft.report import sides
 
     return sides.render(document)
 
 
 def _opened(run: str | os.PathLike[str] | Result) -> tuple[Result, str]:
-    """The result with its tables, and the text of its card."""
+    """Return the result with its tables, and the text of its card."""
     result = run if isinstance(run, Result) else load(run)
     folder = result.folder
     if folder is None:
@@ -118,7 +118,7 @@ def _images(
     data: str | os.PathLike[str] | Dataset | None,
     tell: Callable[[str], None],
 ) -> Dataset | None:
-    """The images that are named, or those where the plan says, if they are still there."""
+    """Return the images that are named, or those where the plan says, if they are still there."""
     if data is not None:
         return Dataset.open(data)
     folder, place = result.folder, result.plan.data

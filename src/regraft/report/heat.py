@@ -48,7 +48,7 @@ class Heat:
 
 
 def can_be_drawn() -> bool:
-    """Whether the package that draws them is installed."""
+    """Return whether the package that draws them is installed."""
     return find_spec("captum") is not None
 
 
@@ -124,7 +124,7 @@ RAMP = np.array([(60, 0, 110), (215, 60, 60), (255, 236, 90)], np.float32)
 
 
 def overlay(square: Pixels, heat: Map) -> Pixels:
-    """The picture in grey under its heat ``[h, w]`` of 0 to 1."""
+    """Return the picture in grey under its heat ``[h, w]`` of 0 to 1."""
     grey = Image.fromarray(_small(square)).convert("L").convert("RGB")
     size = (SIDE, SIDE)
     wide = Image.fromarray(np.asarray(heat, np.float32)).resize(size, Image.Resampling.BICUBIC)

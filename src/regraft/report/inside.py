@@ -31,7 +31,7 @@ class Window(nn.Module):
         self.layout, self.skip = layout, skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same value; copies of it, since the next layer may write into its input."""
+        """Return the same value; copies of it, since the next layer may write into its input."""
         if self.layout == "NCHW":
             plain: Tensor = self.map(x.clone())
             return plain.clone()
@@ -67,7 +67,7 @@ class Seen(nn.Module):
 
 
 def opened(result: Result, x: Tensor) -> Seen | None:
-    """The network with a window at the last value in which places speak for a class; or None.
+    """Return the network with a window at its last value whose places speak for a class, or None.
 
     ``x``: an image ``[1, 3, S, S]`` that tells whether they do. A class token reads nothing of the
     other tokens after the last layer, for example.
@@ -88,7 +88,7 @@ def opened(result: Result, x: Tensor) -> Seen | None:
 
 
 def spoke(seen: Seen, x: Tensor, target: int, *, signed: bool = False) -> NDArray[np.float32]:
-    """How much each place of the map spoke for a class, ``[h, w]``, 0 where it did not."""
+    """Return how much each place of the map spoke for a class, ``[h, w]``, 0 where it did not."""
     cam = LayerGradCam(seen, seen.window.map)
     found: Any = cam.attribute(
         x.clone().requires_grad_(), target=target, relu_attributions=not signed
@@ -122,14 +122,14 @@ def _candidates(
 
 
 def _is_map(shape: tuple[int, ...], stage: Stage) -> bool:
-    """Whether a value has several places, in a square where they are tokens."""
+    """Return whether a value has several places, in a square where they are tokens."""
     if stage.layout != "NLC":
         return len(shape) == 4
     return len(shape) == 3 and round((shape[1] - stage.skip) ** 0.5) ** 2 == shape[1] - stage.skip
 
 
 def _with_window(result: Result, trunk: Trunk, graph: fx.Graph, name: str, stage: Stage) -> Seen:
-    """The network with a window after the node of that name."""
+    """Return the network with a window after the node of that name."""
     window = Window(stage.layout, stage.skip)
     setattr(trunk, WINDOW, window)
     copied = copy.deepcopy(graph)

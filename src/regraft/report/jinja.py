@@ -7,7 +7,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 @cache
 def templates(room: str) -> Environment:
-    """The templates of a room: whatever they are given is escaped, and what is missing an error."""
+    """Return the templates of a room.
+
+    Whatever they are given is escaped, and what is missing an error.
+    """
     made = Environment(
         loader=PackageLoader("regraft", room),
         autoescape=True,

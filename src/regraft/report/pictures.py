@@ -86,7 +86,10 @@ def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
 
 
 def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
-    """The same with their pictures: what the network sees, small. Each image is decoded once."""
+    """Return the same with their pictures: what the network sees, small.
+
+    Each image is decoded once.
+    """
     small = replace(view, size=SIDE)
     rows = list({shot.row: shot for shot in shots}.values())
     with ThreadPoolExecutor(cores()) as pool:
@@ -100,7 +103,7 @@ def _seen(shot: Shot, find: Find, view: View) -> Shot:
 
 
 def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:
-    """The square that a network sees of an image; or None, and why."""
+    """Return the square that a network sees of an image; or None, and why."""
     try:
         data = find(path)
     except OSError as error:
@@ -110,7 +113,10 @@ def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:
 
 
 def uri(square: Pixels) -> str:
-    """A picture as a data URI; drawn anew from its pixels, so nothing else of the file is in it."""
+    """Return a picture as a data URI.
+
+    Drawn anew from its pixels, so nothing else of the file is in it.
+    """
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, "WEBP", quality=78, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

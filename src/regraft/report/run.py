@@ -42,7 +42,7 @@ class _Training:
 
 
 def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None) -> str:
-    """The page as text; see :func:`regraft.report.page`."""
+    """Return the page as text; see :func:`regraft.report.page`."""
     plan, metrics, found = result.plan, result.metrics, result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
     training = _training(result.log)
@@ -128,7 +128,7 @@ def _training(log: Sequence[LogRow]) -> _Training | None:
 
 
 def _read(plan: Plan) -> list[dict[str, Any]]:
-    """What the new layer could have read, the most accurate first."""
+    """Return what the new layer could have read, the most accurate first."""
     evidence, work = plan.evidence, plan.backbone.multiply_adds_to
     chosen = evidence.probes[evidence.chosen]
     found = []
@@ -159,7 +159,7 @@ def _map(result: Result) -> str:
 
 
 def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
-    """The classes, in their order; of very many, those first that are found least often."""
+    """Return the classes, in their order; of very many, those first that are found least often."""
     trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
     rows = [
         dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
@@ -171,7 +171,7 @@ def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
 
 
 def _shots(result: Result, find: pictures.Find) -> tuple[list[Shot], list[Shot]]:
-    """The most confident mistakes and the least sure images, with their pictures."""
+    """Return the most confident mistakes and the least sure images, with their pictures."""
     assert result.predictions is not None
     wrong = pictures.mistakes(result.predictions, result.classes)
     unsure = pictures.unsure(result.predictions, result.classes)

@@ -15,7 +15,7 @@ from regraft.report.words import seconds
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The page as text."""
+    """Return the page as text."""
     rows = [
         (
             f"{one['case']}: {one['name']}",
@@ -40,7 +40,7 @@ def render(document: Mapping[str, Any]) -> str:
 
 
 def _picture(document: Mapping[str, Any]) -> str:
-    """What each case did to a bundled network; of another one there is no record at hand."""
+    """Return what each case did to a bundled network; of another one there is no record at hand."""
     if document["backbone"] not in backbones.names() or not document.get("classes"):
         return ""
     record = backbones.get(document["backbone"])
@@ -49,7 +49,7 @@ def _picture(document: Mapping[str, Any]) -> str:
 
 
 def _scene(record: Backbone, document: Mapping[str, Any], one: Mapping[str, Any]) -> Scene:
-    """What one case did to the network, with the figures it got and no other word about them."""
+    """Return what one case did to the network, with the figures it got alone."""
     case, start = one["case"], "random" if one["case"] == 4 else "pretrained"
     still = one.get("unchanged", False) and start == "pretrained"
     scene = diagram.of_case(

@@ -18,7 +18,7 @@ PACKAGES = ("regraft", "numpy", "torch", "openvino", "timm", "pillow")
 
 
 def render(name: str, **given: object) -> str:
-    """A page from its template; whatever is given is escaped."""
+    """Return a page from its template; whatever is given is escaped."""
     text = (
         templates("report")
         .get_template(name)
@@ -30,12 +30,12 @@ def render(name: str, **given: object) -> str:
 
 @cache
 def script() -> str:
-    """What makes tables sortable; the page is read without it."""
+    """Return what makes tables sortable; the page is read without it."""
     return resources.files("regraft.report").joinpath("sort.js").read_text("utf-8")
 
 
 def policy() -> str:
-    """What a browser may load for the page: nothing; and run: its own script."""
+    """Return what a browser may load for the page: nothing; and run: its own script."""
     digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
     own = f"script-src 'sha256-{digest}'"
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {own}"

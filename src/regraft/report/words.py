@@ -34,7 +34,7 @@ def cut(plan: Plan) -> str:
 
 
 def against(metrics: Metrics) -> str:
-    """What the accuracy is worth, against always naming the commonest class."""
+    """Return what the accuracy is worth, against always naming the commonest class."""
     accuracy, guess = metrics["accuracy"], metrics["guess"]
     most = max(one["n"] for one in metrics["per_class"].values())
     commonest = [name for name, one in metrics["per_class"].items() if one["n"] == most]
@@ -47,7 +47,7 @@ def against(metrics: Metrics) -> str:
 
 
 def start(plan: Plan) -> str:
-    """The command that makes this run again."""
+    """Return the command that makes this run again."""
     name = plan.backbone.name
     named = [re.sub(r"^--add \(.*", "--add FILE", choice) for choice in plan.overrides]
     choices = [f"-b {name}", *named, f"--seed {plan.seed}"]
@@ -59,7 +59,7 @@ def start(plan: Plan) -> str:
 
 
 def snippets(card: str) -> list[Snippet]:
-    """The pieces of code of a model card's section *Use*."""
+    """Return the pieces of code of a model card's section *Use*."""
     _, _, after = card.partition("\n## Use\n")
     section = after.partition("\n## ")[0]
     found = re.findall(r"^```(\w*)\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
@@ -73,7 +73,10 @@ def _titled(kind: str, code: str) -> str:
 
 
 def speed(metrics: Metrics) -> str:
-    """How fast the network runs; '' for a run of an earlier version, which told the cache's too."""
+    """Return how fast the network runs.
+
+    '' for a run of an earlier version, which told the cache's too.
+    """
     if "images_from_cache" not in metrics:
         return ""
     pace, known = f"{metrics['images_per_second']:,.0f} images/s", metrics["images_from_cache"]
@@ -84,7 +87,7 @@ def speed(metrics: Metrics) -> str:
 
 
 def seconds(value: float) -> str:
-    """A time as people say it."""
+    """Return a time as people say it."""
     if value < 10:
         return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} minutes"

@@ -165,7 +165,7 @@ def _renamed(source: Path, target: Path) -> bool:
 
 
 def _replaceable(target: Path, objections: Objections) -> bool:
-    """Whether there is something that may be replaced.
+    """Return whether there is something that may be replaced.
 
     Raises:
         RunError: there is something that may not.

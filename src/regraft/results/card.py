@@ -125,7 +125,7 @@ def _data(plan: Plan, metrics: Metrics) -> str:
 
 
 def _data_of_all(plan: Plan, rows: Sequence[tuple[str, int]]) -> str:
-    """The data of a set that is too small to spare a part of it for judging alone."""
+    """Return the data of a set that is too small to spare a part of it for judging alone."""
     said = (
         f"## Data\n\nIt is made of {plan.train:,} images ({plan.left_out:,} were left out). For "
         f"the figures {plan.test:,} of them were held out once each, in turn, copies together, "
@@ -154,7 +154,7 @@ def _surgery(plan: Plan) -> str:
 
 
 def _frozen(plan: Plan) -> str:
-    """What of the kept stages was frozen, and what was trained."""
+    """Return what of the kept stages was frozen, and what was trained."""
     frozen = plan.frozen
     kept = f"Kept and frozen: {_listed(frozen)}. " if frozen else ""
     if plan.unchanged:
@@ -225,7 +225,7 @@ def _is_timms(plan: Plan) -> bool:
 
 
 def _is_whole(plan: Plan) -> bool:
-    """Whether the surgery left a whole network of timm's: only the head is another."""
+    """Return whether the surgery left a whole network of timm's: only the head is another."""
     return _is_timms(plan) and plan.taps == (len(plan.backbone.stages) - 1,)
 
 

@@ -204,7 +204,7 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder bears the stamp of a run, whole or damaged."""
+    """Return whether a folder bears the stamp of a run, whole or damaged."""
     config = read_json(folder / "config.json", [])
     return config is not None and config.get("format") == FORMAT
 

@@ -51,7 +51,7 @@ def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
 
 
 def written(text: str) -> str:
-    """A name as the tables have it: UTF-8, whatever the file system's names are."""
+    """Return a name as the tables have it: UTF-8, whatever the file system's names are."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

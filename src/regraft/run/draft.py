@@ -32,13 +32,13 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
 
 
 def _may_train(measured: Measured, choices: Choices) -> bool:
-    """Whether evidence that leaves a fifth out could speak for training, so that it is gathered."""
+    """Return whether evidence that leaves a fifth out could speak for training."""
     free = choices.case is None and choices.cut is None
     return free and len(measured.split.train) >= FEWEST
 
 
 def _planned(measured: Measured, choices: Choices) -> Plan:
-    """The plan that follows from the images on the training side."""
+    """Return the plan that follows from the images on the training side."""
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
     counts = np.bincount(labels, minlength=len(measured.classes))

@@ -133,7 +133,7 @@ class RunState:
         self.on_event(row)
 
     def needed_head(self) -> Head:
-        """The head, which the step before has made."""
+        """Return the head, which the step before has made."""
         assert self.head is not None, "the head is fitted before it is used"
         return self.head
 
@@ -222,7 +222,7 @@ def _choose(work: RunState) -> None:
 
 
 def _prove_by_all(work: RunState) -> None:
-    """The frozen network of a small set: fitted on all of its images, judged by each of them."""
+    """Fit the frozen network of a small set on all of its images, and judge it by each."""
     work.measured = work.measured.parted(EACH_ONCE)
     sides = work.measured.split
     work.plan = replace(work.plan, split=sides.origin, train=len(sides.train), test=len(sides.test))
@@ -230,7 +230,7 @@ def _prove_by_all(work: RunState) -> None:
 
 
 def _as_it_ended(change: Change, plan: Plan) -> Change:
-    """What training was to change and did not is as it was pretrained."""
+    """Return what training was to change and did not is as it was pretrained."""
     if plan.unchanged == "pretrained" and change.kind == "kept":
         return replace(change, kind="frozen")
     return change
@@ -288,7 +288,7 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
 
 
 def _trained_network(work: RunState) -> "Callable[[], nn.Module]":
-    """A way to build the network that training left."""
+    """Return a way to build the network that training left."""
     plan, measured, tensors = work.plan, work.measured, work.tensors
 
     def network() -> "nn.Module":
@@ -325,7 +325,7 @@ def execute(work: RunState) -> Result:
 
 
 def result_of(work: RunState) -> Result:
-    """The result of a run whose steps are all done."""
+    """Return the result of a run whose steps are all done."""
     plan, measured, head = work.plan, work.measured, work.needed_head()
     assert work.probabilities is not None, "a plan ends with the held-out images"
     truth = measured.labels[measured.split.test]
@@ -359,7 +359,10 @@ def result_of(work: RunState) -> Result:
 
 
 def _facts(work: RunState) -> dict[str, Any]:
-    """What ``metrics.json`` holds beside the scores: how much of it is this run's own work."""
+    """Return what ``metrics.json`` holds beside the scores.
+
+    How much of it is this run's own work.
+    """
     plan, measured, found = work.plan, work.measured, dict[str, Any]()
     found["images_from_cache"] = measured.recalled
     found["trained"] = work.hands_over_trained and plan.unchanged is None

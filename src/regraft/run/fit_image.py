@@ -93,7 +93,7 @@ def _rightness(
 
 
 def scaled(view: View, facts: Sequence[Facts]) -> View:
-    """The view with the scales of the deep pictures among these images."""
+    """Return the view with the scales of the deep pictures among these images."""
     found = [one for one in facts if one.levels and not one.problem]
     spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for one in found:
@@ -106,7 +106,7 @@ def scaled(view: View, facts: Sequence[Facts]) -> View:
 
 
 def lengths(facts: Sequence[Facts]) -> NDArray[np.float64]:
-    """How many times as long as wide each of these images is."""
+    """Return how many times as long as wide each of these images is."""
     sides = np.array([(one.width, one.height) for one in facts], np.float64)
     longer, shorter = sides.max(axis=1), sides.min(axis=1)
     times: NDArray[np.float64] = longer / shorter
@@ -114,12 +114,12 @@ def lengths(facts: Sequence[Facts]) -> NDArray[np.float64]:
 
 
 def are_long(long: NDArray[np.float64]) -> bool:
-    """Whether so much of these images lies outside their middle squares that it matters."""
+    """Return whether so much of these images lies outside their middle squares that it matters."""
     return float(np.median(long)) > LONG or float((long > 2).mean()) > FEW
 
 
 def is_better(padded: Right, cropped: Right) -> bool:
-    """Whether more images come out right when they are padded, by more than noise."""
+    """Return whether more images come out right when they are padded, by more than noise."""
     gain, error = paired(padded.astype(float), cropped)
     return gain > CLEAR * error
 

@@ -81,7 +81,10 @@ class Measured:
     """Images whose features the cache knew."""
 
     def parted(self, origin: str) -> "Measured":
-        """The same with the sides that a plan speaks of: ``split``, or those of a small set."""
+        """Return the same with the sides that a plan speaks of.
+
+        ``split``, or those of a small set.
+        """
         if origin == EACH_ONCE and self.small is not None:
             return replace(self, split=self.small)
         return self
@@ -191,12 +194,12 @@ def speed_of(looked: Extraction, engine: str, backbone: Backbone, folder: Path) 
 
 
 def seeing(network: Pretrained, view: View) -> Pretrained:
-    """The same network with another view of the images."""
+    """Return the same network with another view of the images."""
     return replace(network, backbone=replace(network.backbone, view=view))
 
 
 def as_chosen(network: Pretrained, choices: Choices) -> Pretrained:
-    """The network with the view of the plan that is followed, or with the fit that is asked for."""
+    """Return the network with the view of the plan followed, or with the fit asked for."""
     if choices.view is not None:
         return seeing(network, choices.view)
     if choices.fit_image == "auto":
@@ -212,7 +215,7 @@ def look_at(
     progress: Progress,
     asked: Asked = ANY,
 ) -> tuple[Extraction, str]:
-    """The pass over the images in one process, and the name of the engine that ran it."""
+    """Return the pass over the images in one process, and the name of the engine that ran it."""
     record, folder = network.backbone, store.folder
     known = engines.remembered(record, folder, build=network.build, **asked.words)
     chosen: list[Engine] = [known[0]] if known else []
@@ -264,7 +267,7 @@ def _look_together(
     progress: Progress,
     asked: Asked = ANY,
 ) -> tuple[Extraction, str]:
-    """The pass shared by all processes, and the name of the engine that ran it."""
+    """Return the pass shared by all processes, and the name of the engine that ran it."""
     record, build, start = network.backbone, network.build, time.perf_counter()
     engine = same_engine(dataset, record, build, store.folder, asked=asked)
     choosing = time.perf_counter() - start
@@ -328,7 +331,7 @@ def shared_survey(
 
 
 def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
-    """Some of the kept images as a data set of their own."""
+    """Return some of the kept images as a data set of their own."""
     whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
     items = tuple(whole.items[i] for i in picked)
     return Dataset(whole.name, items, (), lambda i: whole.read(picked[i]))

@@ -16,7 +16,7 @@ MIRRORED = 1_000
 
 
 def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether mirrored training images lower the cross-validated loss by more than its error."""
+    """Return whether mirrored images lower the cross-validated loss by more than its error."""
     if measured.mirrored is None:
         return False
     train = measured.split.train
@@ -26,7 +26,7 @@ def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> 
 
 
 def keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> bool:
-    """Whether a mirrored image stays of its class: a head that learns from both loses nothing.
+    """Return whether a mirrored image stays of its class: a head of both loses nothing.
 
     Asked of what training reads, whatever the frozen network does.
     """

@@ -24,7 +24,7 @@ class Pretrained:
 def open_network(
     backbone: str | Pretrained, weights: str | os.PathLike[str] | None = None
 ) -> Pretrained:
-    """A backbone by name. A bundled one is not built before something needs it.
+    """Return a backbone by name. A bundled one is not built before something needs it.
 
     Raises:
         BackboneError: there is none of that name, or its weights cannot be had.

@@ -72,7 +72,7 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
 def head_on(
     plan: Plan, measured: Measured, rows: NDArray[np.intp], taps: Taps, strength: float
 ) -> Head:
-    """The new layer, fitted on the cached features of some images as the plan's recipe says."""
+    """Return the new layer, fitted on some images' cached features as the recipe says."""
     x, y = measured.features, measured.labels[rows]
     if plan.mirror and measured.mirrored is not None:
         x, y = np.concatenate([x[rows], measured.mirrored[rows]]), np.concatenate([y, y])

@@ -46,7 +46,7 @@ def check_resume(run: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
-    """The folder for the checkpoints of a run, with its plan in it.
+    """Return the folder for the checkpoints of a run, with its plan in it.
 
     Raises:
         RunError: what lies there is of another plan, or damaged, or it cannot be written.

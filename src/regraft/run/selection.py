@@ -78,7 +78,7 @@ class ValidationSet:
         return self.measured.audit.groups[self.rows[self.val]]
 
     def head(self, some: NDArray[np.intp], taps: Taps) -> Head:
-        """A head on some of the training images, calibrated as cross-validation says.
+        """Return a head on some of the training images, calibrated as cross-validation says.
 
         It is the same whatever the frozen network reads, so that a training begins from the same
         weights whether it was asked for, follows from the evidence, or is one of a comparison.
@@ -98,7 +98,7 @@ class ValidationSet:
 
 
 def frozen(setting: ValidationSet) -> Candidate:
-    """The frozen network, its head fitted without the validation images."""
+    """Return the frozen network, its head fitted without the validation images."""
     start, plan, measured = time.perf_counter(), setting.plan, setting.measured
     head = setting.head(setting.train, plan.taps)
     own = ridge.columns(plan.backbone.widths, plan.taps)
@@ -108,7 +108,7 @@ def frozen(setting: ValidationSet) -> Candidate:
 
 
 def trained(setting: ValidationSet, training: Training) -> Candidate:
-    """The network trained by a recipe."""
+    """Return the network trained by a recipe."""
     from regraft import finetune
 
     plan, measured = setting.plan, setting.measured
@@ -145,7 +145,7 @@ def _later(setting: ValidationSet, training: Training) -> int:
 
 
 def beats(entry: Candidate, other: Candidate, truth: NDArray[np.intp]) -> bool:
-    """Whether an entry is better than another on the validation images by more than noise.
+    """Return whether an entry is better than another on the validation images by more than noise.
 
     A training that came to nothing beats none.
     """
@@ -155,7 +155,7 @@ def beats(entry: Candidate, other: Candidate, truth: NDArray[np.intp]) -> bool:
 
 
 def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
-    """Whether what is right in ``own`` is more than in ``its`` by more than noise, bools ``[n]``.
+    """Return whether ``own`` is right more often than ``its`` by more than noise, bools ``[n]``.
 
     The noise is one standard error of the difference: of ``d`` images on which one of the two is
     right and the other wrong, the better one must have more than the root of ``d`` to spare (the
@@ -169,7 +169,7 @@ def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
 def select(
     entries: Sequence[Candidate], truth: NDArray[np.intp], *, insists: bool
 ) -> tuple[Candidate, str]:
-    """The entry to hand over, and why. ``entries`` run from cheap to dear."""
+    """Return the entry to hand over, and why. ``entries`` run from cheap to dear."""
     best = entries[0]
     for entry in entries[1:]:
         if beats(entry, best, truth):
@@ -205,7 +205,10 @@ def record(
     truth: NDArray[np.intp],
     groups: NDArray[np.int64],
 ) -> tuple[Ran, ...]:
-    """What ran, for the plan; ``truth`` and ``groups`` are those of the validation images."""
+    """Return what ran, for the plan.
+
+    ``truth`` and ``groups`` are those of the validation images.
+    """
     return tuple(
         Ran(
             name=entry.name,

@@ -72,7 +72,7 @@ def application(
     batching: Batching | None = None,
     token: str | None = None,
 ) -> ASGIApp:
-    """The ASGI application around a model that is ready."""
+    """Return the ASGI application around a model that is ready."""
     limits = limits or Limits()
     counts = metrics.Metrics()
     desk = Desk(model, limits, batching or Batching(), counts)
@@ -132,7 +132,7 @@ class Desk:
         return JSONResponse({"images": found}, _status(found))
 
     async def _one(self, upload: body.Upload, top: int) -> dict[str, Any]:
-        """What is told of one image."""
+        """Return what is told of one image."""
         loop = asyncio.get_running_loop()
         found = upload.problem
         if found is None:

@@ -99,7 +99,7 @@ class Batcher:
 
     @contextmanager
     def coming(self) -> Iterator[None]:
-        """An image is being decoded and will soon be in the queue."""
+        """Return an image is being decoded and will soon be in the queue."""
         self._coming += 1
         try:
             yield
@@ -107,7 +107,7 @@ class Batcher:
             self._coming -= 1
 
     async def shares(self, pixels: Pixels) -> Shares:
-        """What the network makes of one image ``[S, S, 3]``."""
+        """Return what the network makes of one image ``[S, S, 3]``."""
         answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Item(pixels, answer))
         return await answer

@@ -45,7 +45,7 @@ class Stream:
         self.type, self.options = parse_options_header(request.headers.get("content-type", ""))
 
     async def pieces(self, most: int) -> AsyncIterator[bytes]:
-        """The body, piece by piece.
+        """Yield the body, piece by piece.
 
         Raises:
             Refused: it has more than ``most`` bytes, or comes too slowly.
@@ -89,7 +89,7 @@ def _too_large(most: int, found: str) -> Refused:
 
 
 async def read(stream: Stream, share: Share) -> list[Upload]:
-    """The images of a request, in their order; at least one.
+    """Return the images of a request, in their order; at least one.
 
     Raises:
         Refused: there are none, too many or too much, or the body is none of those taken.
@@ -110,7 +110,7 @@ async def read(stream: Stream, share: Share) -> list[Upload]:
 
 
 async def _read_whole(stream: Stream, share: Share) -> list[Upload]:
-    """The body is one image."""
+    """Return the body is one image."""
     pieces = []
     async for piece in stream.pieces(min(stream.limits.file_bytes, stream.limits.body_bytes)):
         share.take(len(piece))
@@ -122,7 +122,7 @@ async def _read_whole(stream: Stream, share: Share) -> list[Upload]:
 
 
 async def _read_parts(stream: Stream, share: Share) -> list[Upload]:
-    """The body is a form."""
+    """Return the body is a form."""
     parts = _Parts(stream.limits, share)
     try:
         parser = MultipartParser(stream.options.get(b"boundary", b""), parts.callbacks())

@@ -35,7 +35,7 @@ class Decoder:
     _large: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __call__(self, data: bytes) -> DecodedImage | Problem:
-        """What the network sees of it, or what is wrong."""
+        """Return what the network sees of it, or what is wrong."""
         try:
             return self._bounded(data)
         except MemoryError:

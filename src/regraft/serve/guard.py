@@ -53,7 +53,7 @@ class Guard:
         await app(scope, receive, told)
 
     def _may(self, scope: Scope) -> bool:
-        """Whether the token is right, compared in a time that does not tell how nearly."""
+        """Return whether the token is right, compared in a time that does not tell how nearly."""
         if self._token is None or scope["path"] in self._open:
             return True
         given = Headers(scope=scope).get("authorization", "")
@@ -94,14 +94,14 @@ async def _more(receive: Receive) -> bool:
 def trouble(
     problem: Problem, *, unread: bool, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer to a request that gets none; ``unread``: its body may still be coming."""
+    """Return the answer to a request that gets none; ``unread``: its body may still be coming."""
     content: dict[str, Any] = {"problem": problem.code, "detail": problem.detail}
     kind = Leaving if unread else JSONResponse
     return kind(content, problem.status, headers)
 
 
 def refusal(refused: Refused, *, unread: bool) -> Response:
-    """The answer to a refused request."""
+    """Return the answer to a refused request."""
     retry = {} if refused.retry is None else {"retry-after": str(refused.retry)}
     return trouble(refused.problem, unread=unread, headers=retry)
 

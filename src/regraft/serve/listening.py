@@ -23,7 +23,7 @@ _GRACE: Final = 90  # s to finish what was taken: more than a body may take to a
 
 @contextmanager
 def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket at an address; nothing can connect to it before it listens.
+    """Return a socket at an address; nothing can connect to it before it listens.
 
     Raises:
         RunError: the address is none of this machine, or is taken.
@@ -56,7 +56,7 @@ def address(place: socket.socket) -> str:
 
 
 def is_private(place: socket.socket) -> bool:
-    """Whether only this machine can connect to it."""
+    """Return whether only this machine can connect to it."""
     return ipaddress.ip_address(place.getsockname()[0].partition("%")[0]).is_loopback
 
 

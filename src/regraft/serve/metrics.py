@@ -37,15 +37,15 @@ class Metrics:
         )
 
     def answered(self, status: int) -> None:
-        """A request was answered."""
+        """Count a request that was answered."""
         self._requests.labels(str(status)).inc()
 
     def image(self, outcome: str) -> None:
-        """An image was classified, or had a problem of this code."""
+        """Count an image that was classified, or had a problem of this code."""
         self._images.labels(outcome).inc()
 
     def predicted(self, seconds: float) -> None:
-        """A request for a prediction took so long."""
+        """Note how long a request for a prediction took."""
         self._seconds.observe(seconds)
 
     def batch(self, size: int) -> None:

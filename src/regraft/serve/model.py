@@ -45,7 +45,7 @@ class Model:
         return [softmax(self.head.logits(rows[n : n + 1]))[0] for n in range(len(rows))]
 
     def top(self, shares: Shares, count: int) -> list[tuple[str, float]]:
-        """The likeliest classes, most likely first."""
+        """Return the likeliest classes, most likely first."""
         best = np.argsort(-shares, kind="stable")[:count]
         return [(self.classes[k], float(shares[k])) for k in best]
 
@@ -59,7 +59,7 @@ def ready(result: Result) -> Model:
 
 
 def description(model: Model) -> dict[str, Any]:
-    """What ``GET /model`` answers, but for the server's own limits."""
+    """Return what ``GET /model`` answers, but for the server's own limits."""
     plan, metrics = model.result.plan, model.result.metrics
     kept, frozen = set(plan.kept), set(plan.frozen) if plan.case in (3, 4) else set(plan.kept)
     return {
@@ -97,7 +97,7 @@ def description(model: Model) -> dict[str, Any]:
 
 
 def _card(result: Result) -> str:
-    """The run's README.md, as it lies there."""
+    """Return the run's README.md, as it lies there."""
     path = result.folder / "README.md" if result.folder else None
     if path is not None and path.is_file():
         return path.read_text("utf-8", errors="replace")

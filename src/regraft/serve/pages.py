@@ -42,7 +42,7 @@ def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
 
 
 def _explained(document: dict[str, Any], address: str) -> str:
-    """An OpenAPI document as a page; ``address``: where the server was asked for it."""
+    """Return an OpenAPI document as a page; ``address``: where the server was asked for it."""
     schemas = document["components"]["schemas"]
     return (
         templates("serve")
@@ -78,7 +78,7 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _answer(answer: dict[str, Any]) -> str:
-    """The name of the schema of an answer, or its media type."""
+    """Return the name of the schema of an answer, or its media type."""
     for kind, content in answer.get("content", {}).items():
         return _type(content["schema"]) if content.get("schema") else str(kind)
     return ""
@@ -89,7 +89,7 @@ def _fields(schema: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A schema's type in words."""
+    """Return a schema's type in words."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

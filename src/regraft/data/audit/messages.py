@@ -36,7 +36,7 @@ def check(dataset: Dataset, kept: Sequence[int], left_out: Sequence[LeftOut], st
 
 
 def _account(dataset: Dataset, left_out: Sequence[LeftOut]) -> list[str]:
-    """What was found of each class, and the first images left out for each reason."""
+    """Return what was found of each class, and the first images left out for each reason."""
     there = Counter(item.label for item in dataset.items)
     label_of = {item.path: item.label for item in dataset.items}
     lost = Counter(label_of[entry.path] for entry in left_out if entry.path in label_of)
@@ -61,7 +61,7 @@ def by_class_and_split(dataset: Dataset, kept: Iterable[int]) -> dict[str, dict[
 
 
 def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
-    """What a person should know, though nothing is left out for it."""
+    """Yield what a person should know, though nothing is left out for it."""
     yield from dataset.notes
     kept = found.kept
     by_class = by_class_and_split(dataset, kept)
@@ -104,7 +104,7 @@ def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
 
 
 def _to_the_eye(label: str) -> str:
-    """The same for names that differ in capitals, width, ligatures, spaces and lines alone."""
+    """Return one key for names that differ in capitals, width, ligatures and spaces alone."""
     return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", label).casefold())
 
 
@@ -129,7 +129,7 @@ def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64
 
 
 def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
-    """How many groups people know of, and those that their own split puts on both sides."""
+    """Yield how many groups people know of, and those that their own split puts on both sides."""
     sides: dict[str, set[bool]] = defaultdict(set)
     for i in found.kept:
         item = dataset.items[i]

@@ -209,7 +209,7 @@ def _leave_out_all_but_one(state: _State, groups: NDArray[np.int64]) -> None:
 
 
 def _alike(state: _State) -> Likeness:
-    """What looks alike among the items; what is left out already is like nothing."""
+    """Return what looks alike among the items; what is left out already is like nothing."""
     kept = state.kept()
     names = sorted({item.label for item in state.items})
     place = {name: number for number, name in enumerate(names)}
@@ -233,7 +233,7 @@ def _leave_out_small_classes(state: _State) -> None:
 
 
 def _skipped(dataset: Dataset) -> Iterable[LeftOut]:
-    """What the reader found beside the images."""
+    """Yield what the reader found beside the images."""
     for path, why in dataset.skipped:
         reason = next((code for start, code in _SKIPPED.items() if why.startswith(start)), "")
         yield LeftOut(path, reason or NOT_BY_NAME, why)

@@ -25,7 +25,7 @@ _EACH: Final = 200  # images of a class that are compared
 
 
 def proposed(dataset: Dataset, kept: Sequence[int], facts: Sequence[Facts]) -> Iterator[str]:
-    """A sentence where names form series whose members are alike, with the pattern that parts them.
+    """Yield a sentence where names form series of alike members, with the pattern that parts them.
 
     Not where groups are known already, nor where the images of each class are merely numbered.
     """
@@ -43,7 +43,7 @@ def proposed(dataset: Dataset, kept: Sequence[int], facts: Sequence[Facts]) -> I
 
 
 def _groups(dataset: Dataset, kept: Sequence[int], pattern: str) -> list[str]:
-    """What ``--group-by pattern`` would give; '' where it finds nothing."""
+    """Return what ``--group-by pattern`` would give; '' where it finds nothing."""
     try:
         items = with_groups(dataset, pattern).items
     except RegraftError:  # it finds nothing, or one group only
@@ -52,7 +52,7 @@ def _groups(dataset: Dataset, kept: Sequence[int], pattern: str) -> list[str]:
 
 
 def _series(groups: Sequence[str], labels: Sequence[str], *, shared: bool) -> dict[str, int]:
-    """The series and their sizes; none where they part too little.
+    """Return the series and their sizes; none where they part too little.
 
     They have to be in classes with several, none of which is most of its class, to cover half of
     the images, and (``shared``) to be in several classes.
@@ -84,7 +84,7 @@ def _alike(
     thumbs: Sequence[bytes],
     series: Mapping[str, int],
 ) -> bool:
-    """Whether members are more alike than others of their class, in most classes and clearly."""
+    """Return whether members are clearly more alike than others of their class, in most classes."""
     rows: dict[str, list[int]] = defaultdict(list)
     for i, (group, label) in enumerate(zip(groups, labels, strict=True)):
         if group in series and thumbs[i] and len(rows[label]) < _EACH:

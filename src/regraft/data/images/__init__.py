@@ -77,7 +77,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
-        """The facts that :meth:`to_json` wrote."""
+        """Return the facts that :meth:`to_json` wrote."""
         values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
         values |= {name: tuple(values[name]) for name in ("notes", "levels")}
         values |= {name: b64decode(values[name]) for name in _BYTES}
@@ -85,17 +85,17 @@ class Facts:
 
 
 def digest(data: bytes) -> str:
-    """The name of a content: BLAKE2b over the file's bytes, 16 bytes, in hex."""
+    """Return the name of a content: BLAKE2b over the file's bytes, 16 bytes, in hex."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def absent(reason: object) -> Facts:
-    """The facts of a file that could not be read at all; ``reason`` is the error it gave."""
+    """Return the facts of a file that could not be read at all; ``reason`` is the error it gave."""
     return Facts(digest="", problem="missing", detail=str(reason))
 
 
 def facts_key(views: Sequence[View]) -> str:
-    """A name for the facts that :func:`inspect` finds when it makes these views.
+    """Return a name for the facts that :func:`inspect` finds when it makes these views.
 
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
     depend on that: only facts found under the same key are the same on every run.
@@ -149,7 +149,7 @@ def alike(facts: Sequence[Facts], labels: NDArray[np.int64] | None = None) -> li
 
 
 def _halves(facts: Sequence[Facts]) -> likeness.Halves | None:
-    """The small pictures at half their size, if another one is that much smaller."""
+    """Return the small pictures at half their size, if another one is that much smaller."""
     sides = np.array([min(one.width, one.height) for one in facts], np.int64)
     largest = max((side for side, one in zip(sides, facts, strict=True) if one.half), default=0)
     if not len(sides) or sides.min() > likeness.SMALLER * largest:
@@ -175,7 +175,7 @@ class _Picture:
 
 
 def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
-    """What was decoded, and notes on its colours."""
+    """Return what was decoded, and notes on its colours."""
     values, floats = deep.values_of(file), file.mode == "F"
     if values is None:
         image, notes = colours.plain(file)
@@ -185,7 +185,7 @@ def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
 
 
 def _check_header(facts: Facts, image: ImageFile.ImageFile, turn: int) -> Facts:
-    """What the header alone tells, and whether it rules the image out."""
+    """Return what the header alone tells, and whether it rules the image out."""
     width, height = image.size[::-1] if turn >= 5 else image.size
     problem, detail = _header_problem(image)
     return replace(
@@ -217,7 +217,7 @@ def _header_problem(image: ImageFile.ImageFile) -> tuple[str, str]:
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
-    """Whether a pixel has more than 8 bits a channel (Pillow decodes colour to 8 by itself)."""
+    """Return whether a pixel has more than 8 bits a channel (Pillow decodes colour to 8)."""
     return image.mode.startswith(("I", "F")) or any(";16" in str(t[3]) for t in image.tile)
 
 
@@ -237,7 +237,7 @@ def _decode(image: ImageFile.ImageFile, need: int) -> tuple[float, float]:
 
 
 def _miniature(image: Image.Image) -> NDArray[np.float64]:
-    """The whole picture as [32, 32] grey levels.
+    """Return the whole picture as [32, 32] grey levels.
 
     A smooth filter, so that a picture and its rescaled copy become the same to a third of a level;
     averages of whole pixels differ by 5.

@@ -11,7 +11,7 @@ _ONE_COLOUR: Final = 8  # levels between which a picture shows nothing but noise
 
 
 def plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The image as 8-bit grey or RGB, and notes on what it was."""
+    """Return the image as 8-bit grey or RGB, and notes on what it was."""
     mode = image.mode
     if image.has_transparency_data:
         return on_ground(image)
@@ -37,7 +37,7 @@ def on_ground(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _is_white(rgba: Image.Image) -> bool:
-    """Whether what is visible would vanish on white."""
+    """Return whether what is visible would vanish on white."""
     small = rgba.reduce(max(1, min(rgba.size) // 128))  # weighs colours by their opacity
     pixels = np.asarray(small, dtype=np.float64)
     weight = pixels[..., 3]
@@ -47,7 +47,10 @@ def _is_white(rgba: Image.Image) -> bool:
 
 
 def is_blank(image: Image.Image, grey: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> bool:
-    """Whether a picture shows nothing: one colour, but for noise. ``grey``: its miniature."""
+    """Return whether a picture shows nothing: one colour, but for noise.
+
+    ``grey``: its miniature.
+    """
     if np.ptp(grey) > _ONE_COLOUR:
         return False
     small = image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -28,7 +28,7 @@ _TOLERATED: Final = 0.05  # of a scale that a picture may pass it by without a w
 
 
 def values_of(image: Image.Image) -> Values | None:
-    """The pixels ``[height, width]`` of a grey picture with more than 8 bits; None for others.
+    """Return the pixels ``[height, width]`` of a grey picture of more than 8 bits, else None.
 
     Raises:
         ValueError: there are pixels that are no finite numbers.
@@ -42,7 +42,7 @@ def values_of(image: Image.Image) -> Values | None:
 
 
 def limits(values: Values) -> Range:
-    """The lowest and highest value, a thousandth of the pixels at either end aside."""
+    """Return the lowest and highest value, a thousandth of the pixels at either end aside."""
     flat = values.ravel()[:: max(values.size // _MEASURED, 1)]
     outside = int(len(flat) * _OUTSIDE)
     ordered = np.partition(flat, [outside, len(flat) - 1 - outside])
@@ -67,7 +67,10 @@ def scale_of(pictures: Sequence[Range], *, floats: bool) -> Range | None:
 
 
 def to_8_bit(values: Values, view: View | None, *, floats: bool) -> Pixels:
-    """The levels of a picture, ``[height, width]`` in 0..255; what lies outside is cut there."""
+    """Return the levels of a picture, ``[height, width]`` in 0..255.
+
+    What lies outside is cut there.
+    """
     scale = None if view is None else view.floats if floats else view.integers
     if scale is None:
         return _by_itself(values, floats=floats)
@@ -77,7 +80,10 @@ def to_8_bit(values: Values, view: View | None, *, floats: bool) -> Pixels:
 
 
 def _by_itself(values: Values, *, floats: bool) -> Pixels:
-    """The upper 8 of the 16, 12 or 8 bits that are in use; floats in 0..1 stretched to 0..255."""
+    """Return the upper 8 of the 16, 12 or 8 bits that are in use.
+
+    Floats in 0..1 stretched to 0..255.
+    """
     top = float(values.max())
     if floats and top <= 1:
         unit = 1 / 255
@@ -103,7 +109,7 @@ def outside(levels: Sequence[float], view: View, *, floats: bool) -> str:
 
 
 def in_words(view: View) -> Iterable[str]:
-    """The scales of a view, a clause each."""
+    """Yield the scales of a view, a clause each."""
     for what, scale in (("whole numbers", view.integers), ("floats", view.floats)):
         if scale is not None:
             yield f"{what} from {scale[0]:,g} (black) to {scale[1]:,g} (white)"

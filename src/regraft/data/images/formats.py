@@ -73,7 +73,7 @@ _STARTS: Final[tuple[tuple[bytes, str, Any], ...]] = (
 
 
 def kind(data: bytes) -> str:
-    """The format that the first bytes announce; empty where regraft reads none such."""
+    """Return the format that the first bytes announce; empty where regraft reads none such."""
     return _reader(data)[0]
 
 
@@ -102,7 +102,10 @@ def _reader(data: bytes) -> tuple[str, Any]:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """What a file of the ISO media kind says that it is: its first brand and those it fits."""
+    """Return what a file of the ISO media kind says that it is.
+
+    Its first brand and those it fits.
+    """
     if data[4:8] != b"ftyp":
         return set()
     head = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
@@ -111,7 +114,7 @@ def _brands(data: bytes) -> set[bytes]:
 
 @cache
 def heif_reader() -> Any:
-    """What opens HEIC and HEIF; None where the package for it is not installed."""
+    """Return what opens HEIC and HEIF; None where the package for it is not installed."""
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
@@ -120,7 +123,7 @@ def heif_reader() -> Any:
 
 
 def frames(image: ImageFile.ImageFile) -> int:
-    """How many pictures follow each other in the file.
+    """Return how many pictures follow each other in the file.
 
     A JPEG or HEIC that carries more (a phone's depth map, a preview) is still one photo, and so is
     a TIFF whose other pages are small copies of the first.
@@ -134,7 +137,7 @@ def frames(image: ImageFile.ImageFile) -> int:
 
 
 def _pages(image: TiffImagePlugin.TiffImageFile) -> int:
-    """The pages of a TIFF, without previews of the first one, which is then the current again."""
+    """Return the pages of a TIFF, without previews of the first, and make that current again."""
     width, height = image.size
     count = 1
     for number in range(1, image.n_frames):
@@ -155,12 +158,12 @@ def orientation(image: ImageFile.ImageFile) -> int:
 
 
 def turns_itself(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow applies the orientation of this file, to its size and when it is decoded."""
+    """Return whether Pillow applies this file's orientation, to its size and in decoding."""
     return isinstance(image, TiffImagePlugin.TiffImageFile)
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The tag in the first directory of a block; 1 where there is none or the block is damaged.
+    """Return the tag in a block's first directory; 1 where there is none or it is damaged.
 
     Read here, because Pillow parses every tag for it and warns of each damaged one.
     """
@@ -192,7 +195,7 @@ def diagnose(data: bytes, error: Exception) -> tuple[str, str]:
 
 
 def _ends_early(name: str, data: bytes) -> bool:
-    """Whether the end that the format prescribes is missing."""
+    """Return whether the end that the format prescribes is missing."""
     if name == "WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
     end = {"JPEG": b"\xff\xd9", "PNG": b"IEND", "GIF": b";"}.get(name)
@@ -200,7 +203,7 @@ def _ends_early(name: str, data: bytes) -> bool:
 
 
 def _guess(data: bytes) -> str:
-    """What a file that is no readable image seems to be."""
+    """Return what a file that is no readable image seems to be."""
     if _brands(data) & _HEIF:
         return "a HEIC photo, which needs a package: pip install 'regraft[heic]'"
     start = data[:256].lstrip(b"\xef\xbb\xbf \r\n\t").lower()

@@ -63,7 +63,10 @@ class Likeness:
 
 
 def near_groups(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A group number for each of ``hashes`` [n] and ``thumbs`` [n, 256]: near copies share one."""
+    """Return a group number for each of ``hashes`` [n] and ``thumbs`` [n, 256].
+
+    Near copies share one.
+    """
     return likeness(hashes, thumbs).groups
 
 
@@ -118,7 +121,10 @@ def likeness(
 
 
 def _crowded(near: NDArray[np.bool_], label: NDArray[np.int64]) -> frozenset[int]:
-    """The classes of which too many pictures have near ones; all where that is so of the set."""
+    """Return the classes of which too many pictures have near ones.
+
+    All where that is so of the set.
+    """
     sizes, alike = np.bincount(label), np.bincount(label, weights=near)
     if near.sum() > max(SHARE * len(near), 2):
         return frozenset(np.flatnonzero(sizes).tolist())
@@ -205,7 +211,7 @@ def _neighbours(
 def _apart(
     row: int, others: NDArray[np.int64], away: NDArray[np.float32], limit: int
 ) -> tuple[NDArray[np.int64], float]:
-    """The largest group around a picture that is apart from the rest, and how wide it is."""
+    """Return the largest group around a picture that is apart from the rest, and how wide it is."""
     beyond = np.append(away[1:], np.inf)
     good = (away < LOSS) & (beyond >= APART * np.maximum(away, LEAST))
     good[limit - 1 :] = False
@@ -342,19 +348,19 @@ class _Pictures:
 
 
 def _rowwise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The products of rows with one another."""
+    """Return the products of rows with one another."""
     made: NDArray[np.float32] = np.einsum("nd,nd->n", a, b)
     return made
 
 
 def _crosswise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The products of each row of ``a`` with each of ``b``."""
+    """Return the products of each row of ``a`` with each of ``b``."""
     made: NDArray[np.float32] = a @ b.T
     return made
 
 
 def _contrasted(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Comparable thumbnails, those without contrast all 0."""
+    """Return comparable thumbnails, those without contrast all 0."""
     unit, _, spread = _comparable(thumbs)
     unit[spread < CONTRAST] = 0
     return unit

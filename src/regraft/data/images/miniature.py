@@ -34,7 +34,7 @@ class Fingerprint:
 
 
 def describe(grey: Grey, width: int, height: int) -> Fingerprint:
-    """What [32, 32] grey levels in 0..255 of a picture of ``width`` x ``height`` px look like.
+    """Return what [32, 32] grey levels of a picture of ``width`` x ``height`` px look like.
 
     The middle is taken from the 32 x 32, not from the thumbnail: at 16 x 16 resampling alone costs
     ten times the distance of a cropped copy.
@@ -97,7 +97,7 @@ def _phash(grey: Grey) -> int:
 
 @cache
 def _frequencies() -> tuple[Grey, NDArray[np.intp]]:
-    """The orthonormal DCT-II of ten frequencies, [10, 32], and the 64 lowest of the 10 x 10."""
+    """Return the orthonormal DCT-II of ten frequencies, [10, 32], and its 64 lowest pairs."""
     u = np.arange(10)
     basis = np.cos(np.pi * u[:, None] * (2 * np.arange(32) + 1) / 64) * np.sqrt(2 / 32)
     basis[0] /= np.sqrt(2)

@@ -95,7 +95,7 @@ def _ascends(limits: Range | None) -> bool:
 
 
 def square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
-    """What a view shows of a picture, whose width and height in the image's px are ``box``.
+    """Return what a view shows of a picture, whose width and height in the image's px are ``box``.
 
     In one pass over the pixels that are needed.
     """

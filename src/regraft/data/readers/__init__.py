@@ -24,7 +24,7 @@ _KINDS: Final = (
 
 
 def open_source(source: str | os.PathLike[str]) -> Dataset:
-    """The data set in a folder, a CSV or Parquet table, a zip or a tar.
+    """Return the data set in a folder, a CSV or Parquet table, a zip or a tar.
 
     Raises:
         DataError: it is not there, it is none of these, or something is wrong inside.
@@ -45,7 +45,7 @@ def open_source(source: str | os.PathLike[str]) -> Dataset:
 
 
 def _opener(path: Path) -> Callable[[Path], Dataset]:
-    """What opens a file of this name."""
+    """Return what opens a file of this name."""
     for endings, opener in _BY_NAME:
         if path.name.lower().endswith(endings):
             return opener
@@ -56,7 +56,7 @@ def _opener(path: Path) -> Callable[[Path], Dataset]:
 
 
 def _not_there(path: Path) -> DataError:
-    """The error for a path that leads nowhere, with how far it leads."""
+    """Return the error for a path that leads nowhere, with how far it leads."""
     parent = next((parent for parent in path.absolute().parents if parent.exists()), None)
     if path.exists() or parent is None:
         return DataError(f"'{path}' is neither a folder nor a file.", [f"DATA must be {_KINDS}"])

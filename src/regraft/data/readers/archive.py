@@ -60,7 +60,7 @@ class _Listing:
 
 
 def open_zip(path: Path) -> Dataset:
-    """A zip of a folder of class folders.
+    """Return a zip of a folder of class folders.
 
     Raises:
         DataError: damaged, encrypted, a bomb, or with members that lead out of it.
@@ -83,7 +83,7 @@ def open_zip(path: Path) -> Dataset:
 
 
 def open_tar(path: Path) -> Dataset:
-    """A tar of a folder of class folders, compressed or not.
+    """Return a tar of a folder of class folders, compressed or not.
 
     Raises:
         DataError: damaged, a bomb, or with members that lead out of it.
@@ -101,7 +101,7 @@ def open_tar(path: Path) -> Dataset:
 
 
 def _dataset(path: Path, listing: _Listing, file: "_OnDisk | _Unpacked") -> Dataset:
-    """The data set of a listing that has no problems."""
+    """Return the data set of a listing that has no problems."""
     if listing.problems:
         raise DataError(f"'{path}' is refused.", some(listing.problems))
     members = list(listing.files.values())
@@ -164,7 +164,7 @@ class _Members:
 
 
 def _local_header(header: bytes) -> int:
-    """How many bytes follow the fixed part of a zip's local header, before the member's own."""
+    """Return how many bytes lie between a zip's local header and the member's own."""
     if len(header) < 30 or header[:4] != b"PK\3\4":
         raise OSError("damaged in the zip: no header where it should be")
     name, extra = struct.unpack_from("<HH", header, 26)
@@ -172,7 +172,7 @@ def _local_header(header: bytes) -> int:
 
 
 def _unzip(data: bytes, member: Member) -> bytes:
-    """A member's bytes, never more than the zip says, and checked."""
+    """Return a member's bytes, never more than the zip says, and checked."""
     if member.method == _DEFLATED:
         try:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
@@ -184,7 +184,7 @@ def _unzip(data: bytes, member: Member) -> bytes:
 
 
 def _decompressed(path: Path) -> _OnDisk | _Unpacked:
-    """The plain tar: the file itself, or what comes out of it, within bounds."""
+    """Return the plain tar: the file itself, or what comes out of it, within bounds."""
     with open(path, "rb") as file:
         start = file.read(6)
     openers: dict[bytes, Callable[..., Any]] = {
@@ -231,7 +231,7 @@ def _copy(source: BinaryIO, target: BinaryIO, path: Path, limit: int, space: int
 
 
 def _list_zip(infos: Sequence[zipfile.ZipInfo]) -> _Listing:
-    """The members of a zip."""
+    """Return the members of a zip."""
     names, notes = zip_names(infos)
     listing = _Listing(notes=notes)
     for info, name in zip(infos, names, strict=True):
@@ -254,7 +254,7 @@ def _list_zip(infos: Sequence[zipfile.ZipInfo]) -> _Listing:
 
 
 def _list_tar(archive: tarfile.TarFile) -> _Listing:
-    """The members of a tar."""
+    """Return the members of a tar."""
     listing, names = _Listing(), list[str]()
     while (info := archive.next()) is not None:
         archive.members.clear()  # type: ignore[attr-defined]  # else it keeps every one
@@ -290,7 +290,7 @@ def _add_file(listing: _Listing, member: Member) -> None:
 
 
 def _inside(listing: _Listing, raw: str) -> str:
-    """A member's name as a relative posix path; '' and a problem where it leads out."""
+    """Return a member's name as a relative posix path; '' and a problem where it leads out."""
     name = raw.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in parts:
@@ -300,7 +300,7 @@ def _inside(listing: _Listing, raw: str) -> str:
 
 
 def _hidden(listing: _Listing, name: str, *, folder: bool) -> bool:
-    """Whether a member is hidden, or in a hidden folder; the hidden thing is noted once."""
+    """Return whether a member is hidden, or in a hidden folder; the hidden thing is noted once."""
     parts = name.split("/")
     depth = next((depth for depth, part in enumerate(parts) if is_hidden(part)), -1)
     if depth < 0:

@@ -100,12 +100,12 @@ def columns_of(path: Path, names: Sequence[str]) -> Columns:
 
 
 def plain(name: str) -> str:
-    """A column's name as it is compared."""
+    """Return a column's name as it is compared."""
     return "".join(sign for sign in name.casefold() if sign.isalnum())
 
 
 def _numbers(name: str) -> bool:
-    """Whether a column is the row numbers that pandas writes."""
+    """Return whether a column is the row numbers that pandas writes."""
     return plain(name) in ("", "unnamed0", "indexlevel0")
 
 
@@ -115,7 +115,7 @@ def splits_by_columns(
     cells: Sequence[tuple[str, ...]],
     others: Mapping[str, Iterable[str]],
 ) -> Splits:
-    """The split of each row, of its cells in ``columns.splits``.
+    """Return the split of each row, of its cells in ``columns.splits``.
 
     ``numbers``: the rows', as people count. ``others``: the values of the other columns that have
     few of them. A column called split counts before all others; of those no two may disagree.
@@ -142,7 +142,10 @@ def splits_by_columns(
 def _by_words(
     by_name: Mapping[str, Sequence[str]], numbers: Sequence[int], problems: list[str]
 ) -> Iterator[_Told]:
-    """The columns that hold names of splits. A column of none of them, such as k folds, is none."""
+    """Yield the columns that hold names of splits.
+
+    A column of none of them, such as k folds, is none.
+    """
     for name, cells in by_name.items():
         known = splits_of({cell for cell in cells if cell})
         if plain(name) in _FLAGS or not (known or (plain(name) == _SPLIT and any(cells))):
@@ -161,7 +164,7 @@ def _by_words(
 def _by_flags(
     by_name: Mapping[str, Sequence[str]], numbers: Sequence[int], problems: list[str]
 ) -> Iterator[_Told]:
-    """The columns is_train, is_valid, is_test together, as far as they hold yes and no."""
+    """Yield the columns is_train, is_valid, is_test together, as far as they hold yes and no."""
     flags: dict[str, list[bool | None]] = {}
     for name, cells in by_name.items():
         if plain(name) not in _FLAGS or not any(cell.lower() in _YES_NO for cell in cells):
@@ -185,7 +188,10 @@ def _by_flags(
 
 
 def _of_flags(kinds: Sequence[str], row: Sequence[bool | None]) -> str | None:
-    """The split that a row's flags of these kinds say; '' where all are empty, None for several."""
+    """Return the split that a row's flags of these kinds say.
+
+    '' where all are empty, None for several.
+    """
     if all(flag is None for flag in row):
         return ""
     true = {kind for kind, flag in zip(kinds, row, strict=True) if flag}
@@ -202,7 +208,7 @@ def _different(one: _Told, other: _Told, numbers: Sequence[int]) -> Iterator[str
 
 
 def _read_as(one: _Told) -> str:
-    """A sentence on what a column of another name than split was read as."""
+    """Return a sentence on what a column of another name than split was read as."""
     counted = Counter(one.rows)
     counts = [f"{counted[split]:,} {split}" for split in ("train", "val", "test") if counted[split]]
     return f"{one.title} {_is(one)} read as the split: {', '.join(counts)}."

@@ -19,7 +19,7 @@ class Files:
     paths: tuple[str, ...]
 
     def __call__(self, index: int) -> bytes:
-        """The bytes of file ``index``."""
+        """Return the bytes of file ``index``."""
         return read_file(os.path.join(self.root, self.paths[index]))
 
 
@@ -36,7 +36,7 @@ class _Walk:
 
 
 def open_folder(path: Path) -> Dataset:
-    """A folder of class folders, with or without train, val and test above them."""
+    """Return a folder of class folders, with or without train, val and test above them."""
     root = os.path.abspath(path)
     walk = _walk(root)
     if walk.closed:
@@ -52,7 +52,7 @@ def open_folder(path: Path) -> Dataset:
 
 
 def _same(path: str, name: str) -> str:
-    """The path; as the very same object where it is shown as it is, which halves the index."""
+    """Return the path, as the very same object where it is shown as it is: half the index."""
     return name if path == name else path
 
 
@@ -73,18 +73,21 @@ def images_below(path: str) -> tuple[list[str], list[str]]:
 
 
 def _ways(file: str) -> list[str]:
-    """The folders on the way to a file, then the file: a, a/b, a/b/c.jpg."""
+    """Return the folders on the way to a file, then the file: a, a/b, a/b/c.jpg."""
     parts = file.split("/")
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
 
 
 def readable(name: str) -> str:
-    """A file's name as text that any output can hold: bytes that are no UTF-8 become escapes."""
+    """Return a file's name as text that any output can hold.
+
+    Bytes that are no UTF-8 become escapes.
+    """
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def in_no_utf8(names: Iterable[str]) -> list[str]:
-    """A sentence where names of files are bytes that are no UTF-8."""
+    """Return a sentence where names of files are bytes that are no UTF-8."""
     first = next((name for name in names if readable(name) != name), None)
     if first is None:
         return []
@@ -109,7 +112,7 @@ def _walk(root: str) -> _Walk:
 
 
 def _is_above(link: str, root: str) -> bool:
-    """Whether a link leads out of ``root``, to a folder around it."""
+    """Return whether a link leads out of ``root``, to a folder around it."""
     target, inner = os.path.realpath(link), os.path.realpath(root)
     return target != inner and inner.startswith(os.path.join(target, ""))
 
@@ -155,7 +158,7 @@ def _sort(walk: _Walk, folder: str, entry: "os.DirEntry[str]") -> str:
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    """Whether this is a folder, or a link to one; a link to itself is none."""
+    """Return whether this is a folder, or a link to one; a link to itself is none."""
     try:
         return entry.is_dir()
     except OSError:

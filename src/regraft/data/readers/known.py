@@ -24,7 +24,7 @@ NONE: Final = "none"
 
 
 def with_groups(dataset: Dataset, by: str | None) -> Dataset:
-    """The data set with the groups that people know, and a sentence about them in its notes.
+    """Return the data set with the groups that people know, and a sentence about them in its notes.
 
     ``by``: a column of the table, ``folder`` (the one below the class folder that holds the image),
     or a regular expression whose first group, or all that it matches, is the group's name: looked
@@ -73,7 +73,10 @@ def _by_usual_column(dataset: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def _parts_classes(dataset: Dataset, groups: Sequence[str]) -> bool:
-    """Whether every class has two groups or more; an image without one is a group of its own."""
+    """Return whether every class has two groups or more.
+
+    An image without one is a group of its own.
+    """
     inside: dict[str, set[str]] = {}
     for item, group in zip(dataset.items, groups, strict=True):
         inside.setdefault(item.label, set()).add(group or item.path)
@@ -111,14 +114,14 @@ def _grouped(dataset: Dataset, groups: Sequence[str], what: str) -> Dataset:
 
 
 def _folder(path: str, label: str) -> str:
-    """The folders between the class folder and the image; '' where there are none."""
+    """Return the folders between the class folder and the image; '' where there are none."""
     above = path.split("/")[:-1]
     places = [n for n, name in enumerate(above) if clean_label(name) == label]
     return "/".join(above[places[-1] + 1 :] if places else above[-1:])
 
 
 def _matched(dataset: Dataset, pattern: str, names: Sequence[str]) -> list[str]:
-    """What the pattern finds in each path or file name; '' where it finds nothing."""
+    """Return what the pattern finds in each path or file name; '' where it finds nothing."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -146,7 +149,7 @@ def _file(path: str) -> str:
 
 
 def header(table: Path) -> list[str]:
-    """The names of a table's columns."""
+    """Return the names of a table's columns."""
     if table.suffix.lower() in (".parquet", ".pq"):
         from pyarrow import parquet
 
@@ -155,7 +158,7 @@ def header(table: Path) -> list[str]:
 
 
 def _cells(dataset: Dataset, column: str) -> list[str]:
-    """The cell of each image in a column; '' where its row has none.
+    """Return the cell of each image in a column; '' where its row has none.
 
     Raises:
         DataError: rows that give one image several groups; each is named.
@@ -173,13 +176,13 @@ def _cells(dataset: Dataset, column: str) -> list[str]:
 
 
 def _paths(table: Path, place: Callable[[str], str]) -> list[str]:
-    """The item of each row: by the column in which the most cells are paths of items."""
+    """Return the item of each row: by the column in which the most cells are paths of items."""
     columns = ([place(cell) for cell in _column(table, name)] for name in header(table))
     return max(columns, key=lambda found: sum(map(bool, found)))
 
 
 def _placer(dataset: Dataset, root: str) -> Callable[[str], str]:
-    """Gives the item that a cell stands for, as the table's reader does; '' where there is none."""
+    """Return the item that a cell stands for, as the table's reader does; '' for none."""
     own = {item.path for item in dataset.items}
 
     def place(cell: str) -> str:
@@ -193,7 +196,7 @@ def _placer(dataset: Dataset, root: str) -> Callable[[str], str]:
 
 
 def _column(table: Path, name: str) -> list[str]:
-    """The cells of a column as text, in rows that hold anything."""
+    """Return the cells of a column as text, in rows that hold anything."""
     if table.suffix.lower() in (".parquet", ".pq"):
         from pyarrow import parquet
 
@@ -205,7 +208,7 @@ def _column(table: Path, name: str) -> list[str]:
 
 
 def _lines(table: Path) -> Iterator[list[str]]:
-    """The lines of a text table, which was read once before."""
+    """Return the lines of a text table, which was read once before."""
     with open(table, encoding="utf-8-sig", newline="") as file:
         text = file.read().splitlines(keepends=True)
     delimiter = max(",;\t", key=(text or [""])[0].count)

@@ -51,26 +51,26 @@ class _Shape:
     below: bool = False
 
     def level(self, parts: Parts) -> int:
-        """The place of a path's class folder; beyond its end where it lies in none."""
+        """Return the place of a path's class folder; beyond its end where it lies in none."""
         return self.levels.get(parts[self.depth], len(parts))
 
     def split(self, parts: Parts) -> str:
-        """The split of an image in a class folder."""
+        """Return the split of an image in a class folder."""
         return self.splits.get(parts[self.depth + self.below], "")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or the system's own."""
+    """Return whether a file or folder of this name is hidden, or the system's own."""
     return name.startswith(".") or name in _SYSTEM
 
 
 def is_image(name: str) -> bool:
-    """Whether a file has the name of an image."""
+    """Return whether a file has the name of an image."""
     return suffix(name) in READ or suffix(name) in UNREAD
 
 
 def suffix(name: str) -> str:
-    """The last part of a file's name, in small letters, without the point."""
+    """Return the last part of a file's name, in small letters, without the point."""
     return PurePosixPath(name).suffix.lower().removeprefix(".")
 
 
@@ -111,7 +111,7 @@ def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrange
 
 
 def _labels(where: str, folders: Iterable[str]) -> dict[str, str]:
-    """The label of each class folder."""
+    """Return the label of each class folder."""
     labels = {name: clean_label(name) for name in sorted(folders)}
     empty = [f"a class folder is called {name!a}" for name, label in labels.items() if not label]
     if empty:
@@ -120,7 +120,10 @@ def _labels(where: str, folders: Iterable[str]) -> dict[str, str]:
 
 
 def _start(images: Sequence[Parts]) -> int:
-    """How many folders to step over: those that hold one other folder level and nothing else."""
+    """Return how many folders to step over.
+
+    Those that hold one other folder level and nothing else.
+    """
     depth = 0
     while len({parts[depth] for parts in images}) == 1 and all(len(p) > depth + 2 for p in images):
         depth += 1
@@ -146,7 +149,7 @@ def _shape(where: str, images: Sequence[Parts]) -> _Shape:
 
 
 def _splits(where: str, inside: Mapping[str, Sequence[Parts]], depth: int) -> dict[str, str]:
-    """The splits of the folders at the top; none where those are the classes.
+    """Return the splits of the folders at the top; none where those are the classes.
 
     Raises:
         DataError: some are and some are not, or there is none to train on.
@@ -194,7 +197,10 @@ def _class_level(top: str, inside: Mapping[str, Sequence[Parts]], level: int) ->
 
 
 def _splits_below(where: str, inside: Mapping[str, Sequence[Parts]], depth: int) -> dict[str, str]:
-    """The splits of the folders in each class folder (cat/train, cat/test); none as a rule."""
+    """Return the splits of the folders in each class folder (cat/train, cat/test).
+
+    None as a rule.
+    """
     below = {
         top: {parts[depth + 1] if len(parts) > depth + 2 else "" for parts in images}
         for top, images in inside.items()
@@ -219,7 +225,7 @@ def _splits_below(where: str, inside: Mapping[str, Sequence[Parts]], depth: int)
 
 
 def _understood(shape: _Shape) -> list[str]:
-    """A sentence on split folders, where it took more than their being called train or test."""
+    """Return a sentence on split folders, where their names are not just train or test."""
     names = sorted(shape.splits)
     taken = [f"{name} as {shape.splits[name]}" for name in names]
     if shape.below:
@@ -233,7 +239,7 @@ def _understood(shape: _Shape) -> list[str]:
 
 
 def _repeats(where: str, images: Sequence[Parts], shape: _Shape) -> list[str]:
-    """A sentence where several classes have folders of the same names.
+    """Return a sentence where several classes have folders of the same names.
 
     Raises:
         DataError: all of them have the same: then those may be the classes, as well.
@@ -267,7 +273,7 @@ def _repeats(where: str, images: Sequence[Parts], shape: _Shape) -> list[str]:
 
 
 def _empty(folders: Iterable[str], images: Iterable[Parts], shape: _Shape) -> list[str]:
-    """The folders at the classes' level, beside some with images, that have none themselves."""
+    """Return the folders at the classes' level, beside some with images, that have none."""
     full = {parts[: shape.level(parts) + 1] for parts in images}
     beside = {parts[:-1] for parts in full}
     above = bool(shape.splits) and not shape.below

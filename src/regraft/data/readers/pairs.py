@@ -36,7 +36,7 @@ class _Pairs:
         return bytes_of(self.source[index][self.keys[0]])
 
     def label(self, index: int) -> object:
-        """The label of an item."""
+        """Return the label of an item."""
         return self.source[index][self.keys[1]]
 
 
@@ -63,7 +63,7 @@ def from_torch(torch_dataset: Any, classes: Sequence[str] | None) -> Dataset:
 
 
 def _first(source: Any) -> Any:
-    """The first item. DataError where there is none, or items cannot be had by number."""
+    """Return the first item. DataError where there is none, or items cannot be had by number."""
     kind = type(source)
     if hasattr(kind, "__getitem__") and hasattr(kind, "__len__"):
         if not len(source):
@@ -105,7 +105,7 @@ def _keys(item: Any) -> tuple[Any, Any]:
 
 
 def _fields(item: Any) -> list[str]:
-    """A sentence where items hold more than a picture and a label."""
+    """Return a sentence where items hold more than a picture and a label."""
     if not isinstance(item, tuple | list) or len(item) == 2:
         return []
     return [f"Items have {len(item)} fields: the first is the picture, the second the label."]
@@ -115,7 +115,7 @@ def _fields(item: Any) -> list[str]:
 
 
 def _labels(pairs: _Pairs, places: Sequence[int]) -> tuple[list[object], bool]:
-    """The label of each item, and whether they are those that the set's own names count."""
+    """Return the label of each item, and whether they are those that the set's own names count."""
     listed, known = _listed(pairs.source, pairs.keys[1])
     if listed is not None and known and _agree(pairs, listed, places):
         return listed, True
@@ -126,7 +126,7 @@ def _labels(pairs: _Pairs, places: Sequence[int]) -> tuple[list[object], bool]:
 
 
 def _listed(source: Any, key: Any) -> tuple[list[object] | None, bool]:
-    """A list of labels beside the items, and whether the kind of set is known to keep to it."""
+    """Return the labels beside the items, and whether such a set is known to keep to them."""
     module, transform = type(source).__module__, getattr(source, "target_transform", None)
     if module.startswith("torch.utils.data") and hasattr(source, "indices"):  # a Subset
         whole, known = _listed(source.dataset, key)
@@ -149,7 +149,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def _class_names(pairs: _Pairs, classes: Sequence[str] | None) -> list[str] | None:
-    """The names that numbered labels are places in; None where there are none."""
+    """Return the names that numbered labels are places in; None where there are none."""
     found = classes if classes is not None else _own_names(pairs.source, pairs.keys[1])
     if found is None:
         return None
@@ -161,7 +161,7 @@ def _class_names(pairs: _Pairs, classes: Sequence[str] | None) -> list[str] | No
 
 
 def _own_names(source: Any, key: Any) -> Sequence[str] | None:
-    """The names that a set has for its labels."""
+    """Return the names that a set has for its labels."""
     features = getattr(source, "features", None)
     if isinstance(features, Mapping):  # of the library datasets
         return getattr(features.get(key), "names", None)
@@ -171,7 +171,7 @@ def _own_names(source: Any, key: Any) -> Sequence[str] | None:
 
 
 def _placed(labels: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The names at these places; a label that is itself one of the names stays."""
+    """Return the names at these places; a label that is itself one of the names stays."""
     places = {str(i): name for i, name in enumerate(names)} | {name: name for name in names}
     wrong = [
         f"label {i} must be 0 to {len(names) - 1}, or one of the {len(names)} names, got {label!r}"
@@ -208,7 +208,7 @@ def _random(what: str) -> DataError:
 
 
 def _read(pairs: _Pairs, place: int) -> bytes:
-    """A picture; of those that cannot be used, but for the first, the audit speaks."""
+    """Return a picture; of those that cannot be used, but for the first, the audit speaks."""
     try:
         return pairs(place)
     except OSError as error:

@@ -26,7 +26,7 @@ _SAME: Final = {"RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
 
 
 def bytes_of(picture: Any, *, wide: bool = False) -> bytes:
-    """A picture as the bytes of a file: a path, a file's bytes, or anything that is in memory.
+    """Return a picture as the bytes of a file: of a path, bytes, or anything in memory.
 
     ``wide``: whole numbers are a part of more than 0..255, however small these are.
 
@@ -60,7 +60,7 @@ def objection(picture: Any) -> str:
 
 
 def several(images: Any) -> Sequence[Any]:
-    """The pictures in what may be one or many; one alone is a list of one.
+    """Return the pictures in what may be one or many; one alone is a list of one.
 
     An array is one picture where it has two axes, or three of which the last is of channels; a
     tensor where the first is. Other arrays of three axes are grey pictures ``[n, height, width]``.
@@ -92,7 +92,7 @@ def _shape(images: Any) -> tuple[int, ...]:
 
 
 def are_wide(pictures: Iterable[Any]) -> bool:
-    """Whether there are whole numbers beyond 0..255 in arrays that could hold them."""
+    """Return whether there are whole numbers beyond 0..255 in arrays that could hold them."""
     return any(_is_wide(_array(picture)) for picture in pictures if _is_array(picture))
 
 
@@ -110,7 +110,7 @@ def _is_wide(array: Array) -> bool:
 
 
 def _array(picture: Any) -> Array:
-    """A picture ``[height, width]`` or with channels last, as far as it is one."""
+    """Return a picture ``[height, width]`` or with channels last, as far as it is one."""
     tensor = hasattr(picture, "numpy")
     array = _of_tensor(picture) if tensor else np.asarray(picture)
     if array.ndim != 3:
@@ -122,7 +122,7 @@ def _array(picture: Any) -> Array:
 
 
 def _of_tensor(tensor: Any) -> Array:
-    """The values of a tensor, wherever it lives, torch itself not needed."""
+    """Return the values of a tensor, wherever it lives, torch itself not needed."""
     for step in ("detach", "cpu"):
         tensor = getattr(tensor, step)() if hasattr(tensor, step) else tensor
     try:
@@ -132,7 +132,7 @@ def _of_tensor(tensor: Any) -> Array:
 
 
 def _drawn(picture: Any, wide: bool) -> Image.Image:
-    """An array as an image. ValueError says why it is none."""
+    """Return an array as an image. ValueError says why it is none."""
     array = _array(picture)
     problem = _objection(array)
     if problem:
@@ -170,7 +170,7 @@ def _objection(array: Array) -> str:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The picture as its EXIF tag says, which is read as it is read of files."""
+    """Return the picture as its EXIF tag says, which is read as it is read of files."""
     image.load()
     if isinstance(image, TiffImagePlugin.TiffImageFile):  # loading has turned it
         return image
@@ -190,7 +190,7 @@ _TURNS: Final = {
 
 
 def _saved(image: Image.Image) -> bytes:
-    """The bytes of a file that holds the image without loss, and without any EXIF tag."""
+    """Return the bytes of a file that holds the image without loss, and without any EXIF tag."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.mode not in (*_KEPT, *_DEEP):

@@ -45,7 +45,7 @@ class _Table:
 
 
 def open_table(path: Path) -> Dataset:
-    """A table with the columns path and label, and perhaps split; paths from the table's folder.
+    """Return the set of a table with columns path, label and perhaps split.
 
     A row that repeats another is skipped and named. Files that are missing stay, to be named by
     the audit, unless all are.
@@ -81,12 +81,12 @@ def open_table(path: Path) -> Dataset:
 
 
 def _read(path: Path) -> _Table:
-    """The table in a file."""
+    """Return the table in a file."""
     return _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
 
 
 def pairs_of(path: Path) -> list[tuple[str, str]]:
-    """The paths of a table as they stand in it, with their labels.
+    """Return the paths of a table as they stand in it, with their labels.
 
     Raises:
         DataError: it is not there or cannot be read, or a row lacks its path or label.
@@ -104,7 +104,7 @@ def pairs_of(path: Path) -> list[tuple[str, str]]:
 
 
 def _csv(path: Path) -> _Table:
-    """A text table with commas, semicolons or tabs between the cells."""
+    """Return a text table with commas, semicolons or tabs between the cells."""
     number = 1
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -134,18 +134,18 @@ def _csv(path: Path) -> _Table:
 
 
 def _empty(path: Path, names: Sequence[str]) -> _Table:
-    """A table of these columns, without rows yet."""
+    """Return a table of these columns, without rows yet."""
     columns = columns_of(path, names)
     return _Table(columns, values={name: set() for name in columns.others})
 
 
 def _needed(columns: Columns) -> list[str]:
-    """The columns whose cells are kept."""
+    """Return the columns whose cells are kept."""
     return [columns.path, columns.label, *columns.splits]
 
 
 def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -> _Row:
-    """The row of these cells; those that are missing at its end are empty."""
+    """Return the row of these cells; those that are missing at its end are empty."""
     padded = [*cells, *[""] * (width - len(cells))]
     surplus = sum(cell != "" for cell in cells[width:])
     path, label, *splits = (padded[place].strip() for place in places)
@@ -153,7 +153,10 @@ def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -
 
 
 def _parquet(path: Path) -> _Table:
-    """A Parquet table; only the columns that are needed are read, and other short ones of text."""
+    """Return a Parquet table.
+
+    Only the columns that are needed are read, and other short ones of text.
+    """
     try:
         import pyarrow
         from pyarrow import parquet
@@ -181,7 +184,7 @@ def _parquet(path: Path) -> _Table:
 
 
 def _text(cell: Any, path: Path, column: str) -> str:
-    """A cell as text."""
+    """Return a cell as text."""
     if isinstance(cell, bytes | dict | list):
         raise DataError(
             f"'{path}' has a column that cannot be used.",
@@ -201,7 +204,10 @@ def _without_fractions(rows: Sequence[_Row]) -> Sequence[_Row]:
 
 
 def _located(row: _Row, root: str) -> _Row:
-    """The path as it is shown and read: posix, and relative where it lies in the table's folder."""
+    """Return the path as it is shown and read.
+
+    Posix, and relative where it lies in the table's folder.
+    """
     path = row.path
     if not path or not os.path.exists(os.path.join(root, path)):
         path = path.replace("\\", "/")  # written on Windows
@@ -217,7 +223,7 @@ def _located(row: _Row, root: str) -> _Row:
 
 
 def _first_rows(rows: Sequence[_Row]) -> dict[str, _Row]:
-    """The first row of each path."""
+    """Return the first row of each path."""
     first: dict[str, _Row] = {}
     for row in rows:
         first.setdefault(row.path, row)

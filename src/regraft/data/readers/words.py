@@ -26,7 +26,7 @@ _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 
 def _one_of(words: Iterable[str]) -> str:
-    """A pattern for any of these words, the longest first."""
+    """Return a pattern for any of these words, the longest first."""
     return "|".join(sorted(words, key=len, reverse=True))
 
 
@@ -34,7 +34,7 @@ _GLUED: Final = re.compile(rf"(?:{_one_of(_FILLERS)})*({_one_of(_KINDS)})?(?:{_o
 
 
 def splits_of(names: Iterable[str]) -> dict[str, str]:
-    """The split that each of these names, which stand beside each other, is called after.
+    """Return the split that each of these names, which stand beside each other, is called after.
 
     Names of something else are not in it.
     """
@@ -48,12 +48,15 @@ def splits_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def without_labels(name: str) -> bool:
-    """Whether a folder is called after images that have no labels (seg_pred, unlabeled)."""
+    """Return whether a folder is called after images that have no labels (seg_pred, unlabeled)."""
     return _read(name) == ("aside", frozenset())
 
 
 def says_nothing(name: str) -> bool:
-    """Whether a folder is no class by its name: ``images``, ``train``, ``the_data`` is one."""
+    """Return whether a folder is no class by its name.
+
+    ``images``, ``train``, ``the_data`` is one.
+    """
     words = _words(name)
     return bool(words) and not _read(name)[1]
 
@@ -64,7 +67,7 @@ def _words(name: str) -> list[str]:
 
 
 def _read(name: str) -> tuple[str, frozenset[str]]:
-    """What a name is called after ('' for nothing, or several things), and its other words."""
+    """Return what a name is called after ('' for nothing, or several), and its other words."""
     kinds, rest = set(), set()
     for word in _words(name):
         if match := _GLUED.fullmatch(word):

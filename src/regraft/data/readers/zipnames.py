@@ -10,7 +10,7 @@ _UNICODE_PATH: Final = 0x7075  # the extra field of Info-ZIP with a second name,
 
 
 def zip_names(infos: Sequence[zipfile.ZipInfo]) -> tuple[list[str], list[str]]:
-    """The members' names, and a sentence where their encoding is a guess.
+    """Return the members' names, and a sentence where their encoding is a guess.
 
     A name is in UTF-8 where the zip says so or a field of the member's holds that. The others are,
     where all of them can be; else in code page 437, as the standard has it.
@@ -32,7 +32,7 @@ def zip_names(infos: Sequence[zipfile.ZipInfo]) -> tuple[list[str], list[str]]:
 
 
 def _guessed(name: bytes) -> str:
-    """A name as code page 437.
+    """Return a name as code page 437.
 
     In Chinese and Japanese ones a back slash may be half of a sign, so that it parts no folders
     where slashes do.
@@ -42,7 +42,7 @@ def _guessed(name: bytes) -> str:
 
 
 def _declared(info: zipfile.ZipInfo) -> str:
-    """A name whose encoding is told; '' for others."""
+    """Return a name whose encoding is told; '' for others."""
     if info.flag_bits & _IS_UTF8:
         return info.filename
     extra = info.extra
@@ -56,5 +56,5 @@ def _declared(info: zipfile.ZipInfo) -> str:
 
 
 def _raw(info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a name, which zipfile takes for code page 437."""
+    """Return the bytes of a name, which zipfile takes for code page 437."""
     return info.orig_filename.split("\0")[0].encode("cp437")

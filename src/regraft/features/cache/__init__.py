@@ -111,7 +111,7 @@ class Store:
     # --- values ----------------------------------------------------------------------------------
 
     def facts(self, space: str, digests: Sequence[str]) -> dict[str, str]:
-        """The texts known for these digests; those not known are left out."""
+        """Return the texts known for these digests; those not known are left out."""
         return {digest: data.decode() for digest, data in self._get(space, digests)}
 
     def put_facts(self, space: str, facts: Mapping[str, str]) -> None:
@@ -119,7 +119,7 @@ class Store:
         self._put(space, ((digest, text.encode()) for digest, text in facts.items()))
 
     def features(self, space: str, digests: Sequence[str]) -> dict[str, Features]:
-        """The float16 vectors known for these digests; those not known are left out."""
+        """Return the float16 vectors known for these digests; those not known are left out."""
         return {
             digest: np.frombuffer(data, np.float16)
             for digest, data in self._get(space, digests)
@@ -150,7 +150,7 @@ class Store:
     # --- housekeeping ----------------------------------------------------------------------------
 
     def entries(self) -> list[CacheEntry]:
-        """What the cache holds, the last used first."""
+        """Return what the cache holds, the last used first."""
         none: list[tuple[str, int, int, int]] = []
         found = [CacheEntry("images", *row) for row in self._guarded(sqlite.spaces, none)]
         found += [CacheEntry("trunk", t.name, 1, t.bytes, t.used) for t in disk.trunks(self.folder)]

@@ -23,7 +23,7 @@ class StoredTrunk:
 
 
 def inode(path: Path) -> int:
-    """What tells a file from another that took its name; 0 where there is none."""
+    """Return what tells a file from another that took its name; 0 where there is none."""
     try:
         return path.stat().st_ino
     except OSError:
@@ -41,7 +41,7 @@ def bytes_under(folder: Path) -> int:
 
 
 def trunks(folder: Path) -> Iterator[StoredTrunk]:
-    """The converted networks. A trunk's folder carries the time of its last use."""
+    """Yield the converted networks. A trunk's folder carries the time of its last use."""
     with suppress(OSError):
         for path in sorted((folder / TRUNKS).iterdir()):
             with suppress(OSError):

@@ -60,7 +60,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def damaged(error: Exception) -> bool:
-    """Whether the file itself is at fault."""
+    """Return whether the file itself is at fault."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 

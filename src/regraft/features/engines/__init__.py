@@ -83,7 +83,7 @@ def choose(
     labels: Sequence[int] | None = None,
     taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration]:
-    """The engine for a backbone: the remembered one, else that of a calibration.
+    """Return the engine for a backbone: the remembered one, else that of a calibration.
 
     One that was remembered without images (:func:`exact`) is measured anew.
 
@@ -130,7 +130,7 @@ def remembered(
     wish: str = "",
     taps: Sequence[int] | None = None,
 ) -> tuple[Engine, Calibration] | None:
-    """The engine that an earlier calibration chose (or measured, with ``only`` or ``wish``).
+    """Return the engine that an earlier calibration chose (or measured, with ``only`` or ``wish``).
 
     It gives the depths ``taps``, all of them unless named. Neither torch nor OpenVINO is imported
     before it is called. None where nothing is remembered, or the one asked for was not measured.
@@ -151,7 +151,7 @@ def remembered(
 
 
 def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build) -> Engine:
-    """The engine for some depths where there are no images to choose it with.
+    """Return the engine for some depths where there are no images to choose it with.
 
     The remembered one, else one of those that calculate in float32, which is remembered.
     """
@@ -167,14 +167,14 @@ def exact(backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build
 
 
 def reference(backbone: Backbone, taps: Sequence[int], *, build: Build) -> Engine:
-    """The engine for some depths that every machine has."""
+    """Return the engine for some depths that every machine has."""
     return _engine(REFERENCE, backbone, Path(), taps, build)
 
 
 def open_engine(
     backbone: Backbone, taps: Sequence[int], folder: Path, *, build: Build, wish: str = ""
 ) -> Engine:
-    """The engine for some depths, to predict with: as calibrated, else the reference.
+    """Return the engine for some depths, to predict with: as calibrated, else the reference.
 
     Its features are those of the engine for all depths, bit for bit.
 
@@ -197,7 +197,7 @@ def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], buil
 
 
 def _opened(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
-    """An engine that is open, so that it outlives its files."""
+    """Return an engine that is open, so that it outlives its files."""
     engine, side = _engine(name, backbone, path, taps, build), backbone.view.size
     engine(np.zeros((1, side, side, 3), np.uint8))
     return engine
@@ -219,14 +219,14 @@ def objection(backbone: Backbone, folder: Path, name: str) -> str:
 
 
 def _remembered_name(known: Calibration, only: str | None, wish: str) -> str:
-    """What of that which is remembered is asked for, usable or not."""
+    """Return what of that which is remembered is asked for, usable or not."""
     if only or not wish:
         return only or known.chosen
     return known.chosen if known.objection(wish) else wish
 
 
 def _named(backbone: Backbone, made: Calibration, only: str | None, wish: str) -> str:
-    """The engine to use of those measured."""
+    """Return the engine to use of those measured."""
     asked = only or wish
     if not asked or made.usable(asked):
         return asked or made.chosen

@@ -66,7 +66,7 @@ def _cosines(a: Features, b: Features) -> NDArray[np.float64]:
 def _same_predictions(
     reference: Features, other: Features, widths: Sequence[int], labels: NDArray[np.intp]
 ) -> float:
-    """The share of predictions that do not change, over all probes and images."""
+    """Return the share of predictions that do not change, over all probes and images."""
     every = tuple(range(len(widths)))
     same = []
     for taps in [*((d,) for d in every), every]:
@@ -80,7 +80,10 @@ def _same_predictions(
 def _classes(
     reference: Features, widths: Sequence[int], labels: Sequence[int] | None
 ) -> NDArray[np.intp]:
-    """The images' labels, numbered from 0; made up from the deepest features where all are one."""
+    """Return the images' labels, numbered from 0.
+
+    Made up from the deepest features where all are one.
+    """
     if labels is not None and len(set(labels)) > 1:
         return np.unique(labels, return_inverse=True)[1]
     x = reference[:, -widths[-1] :].astype(np.float32)

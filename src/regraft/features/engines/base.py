@@ -89,7 +89,7 @@ class Calibration:
     provisional: bool = False
 
     def usable(self, name: str) -> bool:
-        """Whether this engine was measured and agreed."""
+        """Return whether this engine was measured and agreed."""
         return any(one.name == name and not one.refused for one in self.candidates)
 
     def objection(self, name: str) -> str | None:
@@ -98,12 +98,15 @@ class Calibration:
         return tried[0].refused if tried else None
 
     def to_json(self) -> dict[str, Any]:
-        """The calibration as what a JSON document holds."""
+        """Return the calibration as what a JSON document holds."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """The calibration that :meth:`to_json` gave; KeyError or TypeError where it is not one."""
+        """Return the calibration that :meth:`to_json` gave.
+
+        KeyError or TypeError where it is not one.
+        """
         fields = {**raw, "candidates": tuple(_measured(one) for one in raw["candidates"])}
         return cls(**fields)
 

@@ -117,7 +117,7 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
 
 
 def _confirmed(trial: _Trial, measured: Sequence[EngineTrial]) -> list[EngineTrial]:
-    """The same, measured again where the first in order would not be chosen.
+    """Return the same, measured again where the first in order would not be chosen.
 
     Other programs can only slow an engine down, so the highest of its speeds is the true one.
     """
@@ -137,7 +137,7 @@ def _again(one: EngineTrial, trial: _Trial) -> EngineTrial:
 
 
 def _enough(backbone: Backbone) -> int:
-    """The images that the reference runs: the same number in every calibration."""
+    """Return the images that the reference runs: the same number in every calibration."""
     return max(_LEAST, int(_WORK / max(backbone.multiply_adds_to[-1], 1)))
 
 
@@ -162,7 +162,7 @@ def _measure_cpu(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTri
 
 
 def _measure_wanted(trial: _Trial, before: Sequence[EngineTrial]) -> list[EngineTrial]:
-    """The one that is asked for, where the search went past it."""
+    """Return the one that is asked for, where the search went past it."""
     if trial.only is None or any(one.name == trial.only for one in before):
         return []
     return [_measure(trial.only, trial, before)]
@@ -194,7 +194,7 @@ def _measure_graphs(trial: _Trial, before: Sequence[EngineTrial]) -> list[Engine
 
 
 def _with_more_images(trial: _Trial, full: EngineTrial) -> _Trial:
-    """The trial on the whole sample: OpenVINO in float32 stands in for the reference.
+    """Return the trial on the whole sample: OpenVINO in float32 stands in for the reference.
 
     Only where it gives the same features on the images that the reference ran.
     """
@@ -264,6 +264,6 @@ def _blocks(engine: Engine, pixels: Pixels) -> Iterator[tuple[float, Features]]:
 
 
 def _in_words(error: Exception) -> str:
-    """The last line of an error, which libraries that explain at length put last, and its kind."""
+    """Return an error's kind and last line, where libraries that explain put the point."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]

@@ -94,7 +94,7 @@ def objection(name: str) -> str:
 
 @cache
 def _has_bfloat16() -> bool:
-    """Whether the CPU calculates in bfloat16, and may.
+    """Return whether the CPU calculates in bfloat16, and may.
 
     A layer is tried: ``ONEDNN_MAX_CPU_ISA`` can forbid what the processor is said to be able to do.
     """
@@ -146,7 +146,7 @@ def _simplify(model: Any) -> None:
 
 
 def _from_pixels(ov: Any, model: Any, backbone: "Backbone") -> Any:
-    """The model with uint8 ``[1, S, S, 3]`` in place of normalised float ``[1, 3, S, S]``."""
+    """Return the model taking uint8 ``[1, S, S, 3]``, not normalised float ``[1, 3, S, S]``."""
     from openvino.preprocess import PrePostProcessor
 
     steps = PrePostProcessor(model)
@@ -160,7 +160,7 @@ def _from_pixels(ov: Any, model: Any, backbone: "Backbone") -> Any:
 
 
 def _cut(ov: Any, model: Any, deepest: int) -> tuple[Any, list[int]]:
-    """The model up to a depth, all its depths side by side in one output; and their widths.
+    """Return the model up to a depth, all its depths side by side in one output; and their widths.
 
     The depths before the deepest are kept even where nobody reads them. Without them neighbouring
     layers melt into one and round elsewhere: in bfloat16 the cut network would give features half
@@ -175,7 +175,7 @@ def _cut(ov: Any, model: Any, deepest: int) -> tuple[Any, list[int]]:
 
 
 def _read(core: Any, path: Path, name: str) -> Any:
-    """The converted trunk, with the layers marked that must calculate in float32."""
+    """Return the converted trunk, with the layers marked that must calculate in float32."""
     model = core.read_model(path)
     if exact_to(name) < 0:
         return model
@@ -184,7 +184,7 @@ def _read(core: Any, path: Path, name: str) -> Any:
 
 
 def _needed(node: Any) -> set[str]:
-    """The names of a node and of all that it depends on."""
+    """Return the names of a node and of all that it depends on."""
     names: set[str] = set()
     waiting = [node]
     while waiting:
@@ -196,7 +196,10 @@ def _needed(node: Any) -> set[str]:
 
 
 def _marked(document: bytes, names: set[str]) -> bytes:
-    """A model's XML with these layers marked as precise: OpenVINO then leaves them in float32."""
+    """Return a model's XML with these layers marked as precise.
+
+    OpenVINO then leaves them in float32.
+    """
     tree = ElementTree.fromstring(document)
     for layer in tree.iterfind("layers/layer"):
         if layer.get("name") in names and layer.get("type") not in ("Const", "Parameter"):

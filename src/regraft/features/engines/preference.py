@@ -30,23 +30,23 @@ torch as against OpenVINO between a fifth and the same (``docs/reproducible.md``
 
 
 def name_of(depth: int) -> str:
-    """The engine that calculates in float32 up to a depth, in bfloat16 after it."""
+    """Return the engine that calculates in float32 up to a depth, in bfloat16 after it."""
     return f"{HALF}-after-{depth}"
 
 
 def exact_to(name: str) -> int:
-    """The depth up to which an engine calculates in float32 (-1: not at all)."""
+    """Return the depth up to which an engine calculates in float32 (-1: not at all)."""
     head, _, depth = name.rpartition("-after-")
     return int(depth) if head == HALF and depth.isdecimal() else -1
 
 
 def is_graph(name: str) -> bool:
-    """Whether the engine runs a converted trunk."""
+    """Return whether the engine runs a converted trunk."""
     return name in (FULL, HALF) or exact_to(name) >= 0
 
 
 def is_known(name: str) -> bool:
-    """Whether there is an engine of that name, here or elsewhere."""
+    """Return whether there is an engine of that name, here or elsewhere."""
     return name in ORDER or is_graph(name)
 
 
@@ -58,19 +58,19 @@ def check_name(name: str) -> None:
 
 
 def best(measured: Sequence[EngineTrial]) -> EngineTrial:
-    """The first in order among those that may be used, unless another is clearly faster."""
+    """Return the first in order among those that may be used, unless another is clearly faster."""
     usable = sorted((one for one in measured if not one.refused), key=_rank)
     fastest = max(one.images_per_second for one in usable)
     return next(one for one in usable if one.images_per_second * MARGIN >= fastest)
 
 
 def contested(measured: Sequence[EngineTrial]) -> bool:
-    """Whether another than the first in order would be chosen, which a disturbance could cause."""
+    """Return whether another than the first in order would be chosen, perhaps by a disturbance."""
     return best(measured).name != min((m for m in measured if not m.refused), key=_rank).name
 
 
 def hopeless(name: str, before: Sequence[EngineTrial]) -> float:
-    """The images/s below which an engine need not be measured to the end.
+    """Return the images/s below which an engine need not be measured to the end.
 
     Half of what one has that is preferred to it: a fourth of what it would be chosen with. 0 where
     it is the preferred one.

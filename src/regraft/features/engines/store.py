@@ -35,7 +35,7 @@ _UNIMPORTANT = ("name", "licence", "paper", "source")  # of a record: they chang
 
 
 def key(backbone: Backbone) -> str:
-    """A name for all that the features depend on beside the image, the view and the engine."""
+    """Return a name for all that features depend on beside image, view and engine."""
     record = {k: v for k, v in backbone.to_json().items() if k not in _UNIMPORTANT}
     record |= {"view": backbone.view.size, "weights": backbone.weights.sha256}
     text = json.dumps([_FORMAT, record, _versions(), _machine()], sort_keys=True)
@@ -43,7 +43,7 @@ def key(backbone: Backbone) -> str:
 
 
 def space(backbone: Backbone, view: View, engine: str) -> str:
-    """The cache's name for this backbone's features of such views, computed by that engine."""
+    """Return the cache's name for this backbone's features of such views by that engine."""
     return f"{key(backbone)}-{view.key}-{engine}"
 
 
@@ -53,7 +53,7 @@ def home(folder: Path, backbone: Backbone) -> Path:
 
 
 def recall(path: Path) -> Calibration | None:
-    """The calibration kept in a trunk's folder; None where it is absent or damaged."""
+    """Return the calibration kept in a trunk's folder; None where it is absent or damaged."""
     try:
         meta = json.loads((path / META).read_text("utf-8"))
         whole = all((path / name).stat().st_size == size for name, size in meta["files"].items())
@@ -82,7 +82,10 @@ def write_meta(path: Path, backbone: Backbone, calibration: Calibration) -> None
 
 @contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
-    """A new folder beside the trunks, or in the system's temporary folder; gone in the end."""
+    """Return a new folder beside the trunks, or in the system's temporary folder.
+
+    Gone in the end.
+    """
     parent: Path | None = folder / TRUNKS
     try:
         (folder / TRUNKS).mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,7 @@ def _versions() -> dict[str, str]:
 
 @cache
 def _machine() -> str:
-    """The processor, with all that it can do, and which NVIDIA devices can be used."""
+    """Return the processor, with all that it can do, and which NVIDIA devices can be used."""
     lines = []
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()

@@ -53,7 +53,7 @@ def objection(name: str) -> str:
 
 @cache
 def has_bfloat16() -> bool:
-    """Whether the CPU calculates in bfloat16, and may: a layer is tried.
+    """Return whether the CPU calculates in bfloat16, and may: a layer is tried.
 
     torch can on any CPU, but where the CPU cannot it is slower than in float32: a fifth of the
     images a second with the demonstration network, a tenth with EfficientNet-Lite0. Limits that a

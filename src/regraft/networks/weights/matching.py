@@ -112,7 +112,7 @@ def _check_numbers(own: Mapping[str, Tensor], found: Mapping[str, Tensor], what:
 
 
 def _not_finite(tensor: Tensor) -> int:
-    """How many values are no finite numbers, as float32."""
+    """Return how many values are no finite numbers, as float32."""
     return int((~torch.isfinite(tensor.float())).sum())
 
 
@@ -122,7 +122,7 @@ def _not_finite(tensor: Tensor) -> int:
 def _by_name(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], head: str, what: str
 ) -> _Fitted | list[str]:
-    """What fits by name under one prefix, or the mismatches."""
+    """Return what fits by name under one prefix, or the mismatches."""
     mine = _without(own, head)
     prefix, others = _prefixes(mine, state, what)
     outside = [name for name in state if _is_outside(name, prefix, others)]
@@ -142,7 +142,7 @@ def _by_name(
 def _prefixes(
     mine: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str
 ) -> tuple[str, list[str]]:
-    """The prefix under which the network lies, and those under which it lies too.
+    """Return the prefix under which the network lies, and those under which it lies too.
 
     Where it lies whole under none, the prefix that finds most of it.
     """
@@ -168,7 +168,7 @@ def _prefixes(
 
 
 def _top(prefix: str) -> str:
-    """The first part of a prefix, with its point."""
+    """Return the first part of a prefix, with its point."""
     first, point, _ = prefix.partition(".")
     return first + point
 
@@ -179,7 +179,7 @@ def _is_outside(name: str, prefix: str, others: list[str]) -> bool:
 
 
 def _is_behind(name: str, mine: Mapping[str, Tensor]) -> bool:
-    """Whether a tensor lies behind the trunk: its head under another name, or a decoder."""
+    """Return whether a tensor lies behind the trunk: its head under another name, or a decoder."""
     first = name.split(".")[0]
     known = first in HEADS or first.startswith("decoder_")
     return known and not any(n.split(".")[0] == first for n in mine)
@@ -202,7 +202,7 @@ def _without(state: Mapping[str, Tensor], head: str) -> State:
 def _converted(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], head: str, what: str, convert: Convert
 ) -> _Fitted | None:
-    """What fits by name once it is converted, under one of the prefixes that most names share."""
+    """Return what fits by name once converted, under one of the prefixes that most names share."""
     for prefix in _roots(state):
         plain = {n[len(prefix) :]: t for n, t in state.items() if n.startswith(prefix)}
         new = convert(plain)
@@ -228,7 +228,7 @@ def _roots(state: Mapping[str, Tensor]) -> list[str]:
 def _by_order(
     own: Mapping[str, Tensor], state: Mapping[str, Tensor], head: str
 ) -> _Fitted | list[str]:
-    """What fits by order, or, where the shapes alone do, the names that speak against it."""
+    """Return what fits by order, or, where the shapes alone do, the names that speak against it."""
     counted = len(state) == len(own)
     mine = {n: t for n, t in own.items() if counted or not n.endswith(COUNTER)}
     trunk = _without(mine, head)
@@ -256,7 +256,7 @@ def _last(name: str) -> str:
 
 
 def _mismatches(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
-    """What does not agree, in words; nothing where everything does."""
+    """Yield what does not agree, in words; nothing where everything does."""
     both = [name for name in own if name in found]
     kinds = {
         "missing": [f"{name} {_shape(own[name])}" for name in own if name not in found],

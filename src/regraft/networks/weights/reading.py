@@ -79,7 +79,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What lies beside the tensors of many checkpoints: values, nothing that runs code.
+    """Return what lies beside the tensors of many checkpoints: values, nothing that runs code.
 
     Options of the training, the best accuracy as a number of NumPy's, paths. The names are those
     that a file spells; NumPy 2 and Python 3.13 call some by other names than older ones.
@@ -97,14 +97,17 @@ def _harmless() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
 
 
 def _numpy_makers() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What NumPy's own pickles name as the makers of a scalar and of an array."""
+    """Return what NumPy's own pickles name as the makers of a scalar and of an array."""
     scalar: Any = np.float64(0).__reduce__()[0]
     array: Any = np.zeros(0).__reduce__()[0]
     return scalar, array
 
 
 def _why(said: str) -> tuple[str] | tuple[str, str]:
-    """What a reader says, in a line: without its advice, which is for programmers, and colours."""
+    """Return what a reader says, in a line.
+
+    Without its advice, which is for programmers, and colours.
+    """
     said = re.sub(r"\x1b\[[0-9;]*m", "", said)
     if named := re.findall(r"(?:GLOBAL |class '|instantiate )([\w.]+\.\w+)", said):
         return (f"it holds {named[0]}, which is code and not a tensor; code is never run.",)
@@ -121,7 +124,7 @@ def _why(said: str) -> tuple[str] | tuple[str, str]:
 
 
 def _tensors(raw: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict in what a file holds, out of the usual wrappings."""
+    """Return the state dict in what a file holds, out of the usual wrappings."""
     kind = type(raw).__name__
     while isinstance(raw, Mapping) and (inside := _wrapped(raw)):
         if len(inside) > 1:
@@ -136,7 +139,7 @@ def _tensors(raw: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _wrapped(raw: Mapping[Any, Any]) -> list[str]:
-    """The keys under which networks lie, the one to read first."""
+    """Return the keys under which networks lie, the one to read first."""
     known = [name for name in WRAPPINGS if name in raw and _holds_network(raw[name])]
     if known or any(isinstance(value, Tensor) for value in raw.values()):
         return known
@@ -144,7 +147,10 @@ def _wrapped(raw: Mapping[Any, Any]) -> list[str]:
 
 
 def _holds_network(value: Any) -> bool:
-    """Whether a network lies in it; what an optimizer remembers has no points in its names."""
+    """Return whether a network lies in it.
+
+    What an optimizer remembers has no points in its names.
+    """
     if not isinstance(value, Mapping):
         return False
     return any("." in name for name, _ in _named(value)) or bool(_wrapped(value))

@@ -31,7 +31,7 @@ class Cell:
 
 
 def cells(matrix: Matrix) -> list[list[Cell]]:
-    """The table, row by row."""
+    """Return the table, row by row."""
     return [
         [Cell(n, round(100 * n / max(sum(row), 1)), t == p) for p, n in enumerate(row)]
         for t, row in enumerate(matrix)
@@ -39,7 +39,7 @@ def cells(matrix: Matrix) -> list[list[Cell]]:
 
 
 def pairs(matrix: Matrix, classes: Sequence[str]) -> list[tuple[str, str, int, int]]:
-    """True class, predicted class, images, and images of the true class: most images first."""
+    """Return true class, predicted class, images, images of the true class; most images first."""
     wrong = [
         (classes[t], classes[p], n, sum(row))
         for t, row in enumerate(matrix)
@@ -50,7 +50,7 @@ def pairs(matrix: Matrix, classes: Sequence[str]) -> list[tuple[str, str, int, i
 
 
 def chart(matrix: Matrix, classes: Sequence[str]) -> str:
-    """The map: a square for each pair that occurs, darker the larger its share of the row.
+    """Return the map: a square for each pair that occurs, darker the larger its share of the row.
 
     Squares of a shade are one path, so that a hundred classes take a few kilobytes.
     """

@@ -29,7 +29,7 @@ STYLES = ("t0", "t1", "t2", "t3")
 
 
 def percent(share: float) -> str:
-    """A tick's share."""
+    """Return a tick's share."""
     return f"{share:.0%}"
 
 
@@ -59,7 +59,7 @@ def depth_curve(plan: Plan) -> str:
 
 
 def _staged(names: Sequence[str], ys: tuple[float, float]) -> Frame:
-    """A frame with stages along x; long names are turned and need more room below."""
+    """Return a frame with stages along x; long names are turned and need more room below."""
     wide = max(460, 62 + 34 * len(names))
     longest = max(len(name) for name in names)
     slanted = longest * LETTER * len(names) > wide - 82
@@ -97,7 +97,7 @@ class TrainingCurve:
 
 
 def trained(log: Sequence[LogRow]) -> list[TrainingCurve]:
-    """The candidates that a log tells of, in the order in which they began."""
+    """Return the candidates that a log tells of, in the order in which they began."""
     rows: dict[str, dict[int, Epoch]] = {}
     for row in log:
         if isinstance(row, Epoch):
@@ -166,7 +166,7 @@ def _curves(
 
 
 def swatch(number: int) -> str:
-    """A candidate's line for the legend."""
+    """Return a candidate's line for the legend."""
     style = f"{STYLES[number % len(STYLES)]} dash{number // len(STYLES) % 3}"
     return (
         '<svg class="swatch" viewBox="0 0 30 16" aria-hidden="true">'
@@ -188,7 +188,7 @@ class Bin:
 
 
 def bins(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> list[Bin]:
-    """The bins of the calibration error, those without an image left out."""
+    """Return the bins of the calibration error, those without an image left out."""
     confidence = np.asarray(probabilities, np.float64).max(1)
     right = probabilities.argmax(1) == truth
     where = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)

@@ -45,7 +45,7 @@ def _between(ends: Interval, value: float, low: float, high: float) -> float:
 
 
 def svg(frame: Frame, title: str, parts: Sequence[str], how: str = "") -> str:
-    """The chart; ``title`` says in words what it shows, ``how`` is a class more of it."""
+    """Return the chart; ``title`` says in words what it shows, ``how`` is a class more of it."""
     style, box = f"chart {how}".rstrip(), f"0 0 {frame.wide:g} {frame.high:g}"
     return (
         f'<svg class="{style}" viewBox="{box}" role="img" '
@@ -68,7 +68,7 @@ def turned(x: float, y: float, words: str, degrees: int = 38) -> str:
 
 
 def upright(frame: Frame, words: str) -> str:
-    """What the axis at the left means, from below to above along it."""
+    """Return what the axis at the left means, from below to above along it."""
     middle = (frame.top + frame.floor) / 2
     return (
         f'<text class="axis" x="13" y="{middle:.1f}" text-anchor="middle" '
@@ -77,12 +77,12 @@ def upright(frame: Frame, words: str) -> str:
 
 
 def line(x1: float, y1: float, x2: float, y2: float, how: str) -> str:
-    """A straight line."""
+    """Return a straight line."""
     return f'<line class="{how}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def rules(frame: Frame, values: Sequence[float], label: Callable[[float], str]) -> list[str]:
-    """A line across at each value, with its label at the left."""
+    """Return a line across at each value, with its label at the left."""
     found = []
     for value in values:
         y = frame.y(value)
@@ -92,13 +92,13 @@ def rules(frame: Frame, values: Sequence[float], label: Callable[[float], str]) 
 
 
 def path(frame: Frame, points: Sequence[tuple[float, float]], how: str) -> str:
-    """A line through points."""
+    """Return a line through points."""
     places = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y in points)
     return f'<path class="line {how}" d="M{places}"/>' if places else ""
 
 
 def band(frame: Frame, xs: Sequence[float], intervals: Sequence[Interval], how: str = "t0") -> str:
-    """The area between the ends of intervals."""
+    """Return the area between the ends of intervals."""
     upper = [
         f"{frame.x(x):.1f} {frame.y(high):.1f}" for x, (_, high) in zip(xs, intervals, strict=True)
     ]
@@ -109,7 +109,7 @@ def band(frame: Frame, xs: Sequence[float], intervals: Sequence[Interval], how: 
 
 
 def dot(x: float, y: float, how: str, size: float = 4, title: str = "") -> str:
-    """A round mark; ``title`` shows where a pointer rests on it."""
+    """Return a round mark; ``title`` shows where a pointer rests on it."""
     inside = f"<title>{escape(title)}</title>" if title else ""
     return f'<circle class="mark {how}" cx="{x:.1f}" cy="{y:.1f}" r="{size:g}">{inside}</circle>'
 
@@ -124,6 +124,6 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
 
 
 def short(name: str, most: int = 18) -> str:
-    """A name of at most so many letters; of a longer one the beginning and the end."""
+    """Return a name of at most so many letters; of a longer one the beginning and the end."""
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

@@ -49,7 +49,7 @@ def _scale(images: float) -> float:
 
 
 def _ground(frame: Frame, corners: Sequence[Box]) -> list[str]:
-    """The quarters, shaded where cases 1 and 4 lie, with their names in these corners."""
+    """Return the quarters, shaded where cases 1 and 4 lie, with their names in these corners."""
     x, y = frame.x(LARGE), frame.y(SIMILAR)
     right = frame.wide - frame.right
     found = [
@@ -116,7 +116,10 @@ def _around(x: float, y: float) -> Box:
 
 
 def _corners(frame: Frame, here: tuple[float, float]) -> list[Box]:
-    """What the quarters' names take: outer corners, or inner ones where the set lies there."""
+    """Return what the quarters' names take.
+
+    Outer corners, or inner ones where the set lies there.
+    """
     found, right, middle = [], frame.wide - frame.right, frame.y(SIMILAR)
     for case, across, up, words in QUARTERS:
         wide = 7.2 * len(f"Case {case}: {words}") + 12
