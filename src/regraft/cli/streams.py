@@ -32,7 +32,7 @@ def adapt() -> None:
 
 
 def for_tables() -> TextIO:
-    """Open standard output for another program: UTF-8 in a file or pipe, whatever the terminal speaks.
+    """Open standard output for another program: UTF-8 in a file or pipe, whatever a terminal has.
 
     A file name that is no UTF-8 comes out as its own bytes, so that every name can be read back.
     """

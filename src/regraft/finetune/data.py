@@ -57,7 +57,7 @@ class ImageBuffer:
 
 
 def _gone(number: int, why: str) -> DataError:
-    """Raise DataError for an image that could be read a moment ago."""
+    """Return the error of an image that could be read a moment ago."""
     return DataError(
         f"Image number {number + 1:,} can no longer be read: {why}.",
         ["Leave the images where they are and as they are while the network is trained."],

@@ -49,7 +49,7 @@ class Shot:
 
 
 def finder(dataset: Dataset | None) -> Find:
-    """Reads held-out images by the paths that they have in ``predictions.csv``."""
+    """Read held-out images by the paths that they have in ``predictions.csv``."""
     places = {written(item.path): n for n, item in enumerate(dataset.items if dataset else ())}
 
     def find(path: str) -> bytes:
