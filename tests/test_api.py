@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,9 +15,11 @@ import pytest
 import regraft
 import smallnet
 from pictures import lay_out
+from regraft.compare import Omitted, Outcome
 from regraft.errors import RunError, UsageError
 from regraft.plan.choices import ChoiceWords, chosen
 from regraft.serve import Listening
+from reported import Reader
 from scenes import each, scene, scenes
 
 CHOSEN = {field.name for field in fields(regraft.Choices)} - {"view"}
@@ -196,7 +198,7 @@ def test_draw(run: Path) -> None:
     drawn = regraft.draw(plan, out=run.parent / "plan.svg")
     assert (run.parent / "plan.svg").read_text("utf-8") == drawn.svg()
     assert plan.dataset in str(drawn)
-    assert drawn._repr_html_() == plan._repr_html_()
+    assert drawn._repr_html_() in plan._repr_html_()
     assert len(regraft.draw("demonstration").scenes) == 5
     assert regraft.draw(plan.backbone, case=2, cut="conv2").scenes[0].cut == "conv2"
     with pytest.raises(UsageError, match="without case and cut"):
@@ -209,3 +211,92 @@ def test_look(data: Path) -> None:
     said = repr(found).splitlines()
     assert said[0] == "Look: demonstration on 20 images of scenes"
     assert len(said) == 2
+
+
+# ---- what a terminal and a notebook show
+
+HOSTILE = '<script>alert("1")</script>&amp;<img src=x onerror=alert(1)>'
+
+
+def test_a_result_says_what_it_is_in_a_few_lines(data: Path, run: Path) -> None:
+    loaded = regraft.load(run)
+    said = repr(loaded).splitlines()
+    assert len(said) == 4
+    assert said[0].startswith("Result of scenes: case 1, demonstration kept whole, reads ")
+    low, high = loaded.metrics["accuracy_interval"]
+    figures = f"{loaded.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %)"
+    assert said[1:] == [
+        f"  accuracy: {figures} of 36 images that were each held out once",
+        "  3 classes: rings, squares, stripes",
+        f"  folder: {run}",
+    ]
+    cut = replace(loaded.plan, taps=(1,))
+    many = (*(f"kind {n}" for n in range(12)), "new\nline")
+    other = repr(replace(loaded, plan=cut, classes=many, folder=None)).splitlines()
+    assert "demonstration cut after conv2, reads conv2" in other[0]
+    assert other[2].startswith("  13 classes: kind 0, ")
+    assert other[2].endswith("kind 9 and 3 more")
+    assert other[3] == "  folder: none, it is not saved"
+
+
+def test_a_notebook_shows_accuracy_and_reasons(run: Path) -> None:
+    result = regraft.load(run)
+    plan, metrics = result.plan, result.metrics
+    for shown, accuracy, interval in (
+        (plan, plan.evidence.expected, plan.evidence.expected_interval),
+        (result, metrics["accuracy"], metrics["accuracy_interval"]),
+    ):
+        page = Reader(shown._repr_html_())
+        assert f"{accuracy:.1%}" in page.text
+        assert "{:.1%} to {:.1%}".format(*interval) in page.text
+        assert all(one.fact in page.text and one.source in page.text for one in plan.reasons)
+        assert all(step.sentence in page.text for step in plan.steps())
+        assert len(page.all("svg")) >= 1
+    assert str(run) in page.text
+
+
+def test_a_notebook_takes_names_as_text(run: Path) -> None:
+    result = regraft.load(run)
+    evidence = replace(result.plan.evidence, classes=(HOSTILE, "b", "c"))
+    reasons = (replace(result.plan.reasons[0], rule=HOSTILE, fact=HOSTILE, source=HOSTILE),)
+    backbone = replace(result.plan.backbone, name=HOSTILE, source=HOSTILE)
+    plan = replace(
+        result.plan,
+        dataset=HOSTILE,
+        why=HOSTILE,
+        evidence=evidence,
+        reasons=reasons,
+        backbone=backbone,
+    )
+    hostile = replace(result, plan=plan, classes=evidence.classes, folder=Path(HOSTILE))
+    outcome = Outcome(
+        *(1, HOSTILE, (0,), 0.5, (0.4, 0.6), 0.5, 1.0, 0.1, 0.5, 10, 1.0, 9.0, HOSTILE),
+        brief=HOSTILE,
+        note=HOSTILE,
+    )
+    found = regraft.Comparison(
+        *(HOSTILE, HOSTILE, 0, 10, 10, (outcome,), (Omitted(2, HOSTILE),), 1, 1, HOSTILE),
+        seconds={},
+        classes=3,
+        recipe="tuned",
+        options=(HOSTILE,),
+    )
+    for shown in (plan, hostile, found):
+        page = Reader(shown._repr_html_())
+        assert HOSTILE in page.text
+        assert page.all("script") == page.all("img") == []
+        assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+    assert repr(found).startswith("Comparison of <script>")
+
+
+def test_a_notebook_shows_the_cases_side_by_side(data: Path) -> None:
+    network = regraft.Pretrained(smallnet.record(), smallnet.small)
+    found = regraft.compare(data, network, quick=True, seed=3)
+    page = Reader(found._repr_html_())
+    assert found.verdict in page.text
+    for one in found.cases:
+        assert f"{one.accuracy:.1%}" in page.text
+        assert f"Case {one.case}: {one.note}" in page.text
+    assert all(one.why in page.text for one in found.omitted)
+    assert len(page.all("tr")) == 1 + len(found.cases)
+    assert len(repr(found).splitlines()) == 1 + len(found.cases)

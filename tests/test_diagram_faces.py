@@ -226,7 +226,7 @@ def test_a_plan_shows_its_surgery(depth: int) -> None:
     assert [depth for depth, block in enumerate(scene.blocks) if block.read] == list(plan.taps)
     assert scene.new is not None
     assert (scene.new.inputs, scene.new.classes) == (plan.inputs, ("ant", "bee", "wasp"))
-    assert plan._repr_html_() == diagram.html(scene)
+    assert diagram.html(scene) in plan._repr_html_()
     assert plan.title in " ".join(diagram.svg(scene).split())
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.dataset import listed
+from regraft.diagram.summary import rows, summary
 from regraft.heads.ridge import Taps
 from regraft.metrics import Interval
 from regraft.report import of_comparison
@@ -84,6 +85,45 @@ class Comparison:
     recipe: str
     options: tuple[str, ...]
     """What was asked for beside data, backbone and seed, as it would be typed."""
+
+    def __repr__(self) -> str:
+        got = [
+            f"  case {one.case} ({one.name}): {one.accuracy:.1%} "
+            f"({one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}, 95 %)"
+            for one in self.cases
+        ]
+        return "\n".join([f"Comparison of {self.dataset}: {self.verdict}", *got])
+
+    def _repr_html_(self) -> str:
+        """What each case got and how it came about, for a notebook."""
+        head = ("case", "what", "accuracy", "95% interval", "log loss")
+        body = [
+            (
+                str(one.case),
+                f"{one.name}{' ← fit' if one.case == self.chosen else ''}",
+                f"{one.accuracy:.1%}",
+                f"{one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}",
+                f"{one.log_loss:.3f}",
+                f"{one.parameters:,}",
+                f"{one.seconds:,.1f}",
+                f"{one.images_per_second:,.0f}",
+            )
+            for one in self.cases
+        ]
+        chosen = [one.case for one in self.cases].index(self.chosen)
+        brief = [f"trained briefly: {one.brief}" if one.brief else "" for one in self.cases]
+        notes = [
+            f"Case {one.case}: {'; '.join(filter(None, (one.note, short)))}."
+            for one, short in zip(self.cases, brief, strict=True)
+        ]
+        absent = [f"Case {one.case} is left out: {one.why}." for one in self.omitted]
+        return summary(
+            f"{self.dataset}: the cases side by side",
+            about=f"{self.backbone}; {self.train:,} images to train on, {self.test:,} held out.",
+            said=[self.verdict],
+            table=rows((*head, "parameters", "seconds", "images/s"), body, chosen),
+            lists={"How each came about": [*notes, *absent]},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What ``comparison.json`` holds."""

@@ -1,9 +1,12 @@
-"""Plan -> Scene."""
+"""Plan -> Scene, and what a notebook shows of a plan."""
 
 from dataclasses import replace
 
+from regraft.data.splits import EACH_ONCE
 from regraft.diagram.scene import Scene, of_case
+from regraft.diagram.summary import Figure, summary
 from regraft.plan.definition import Plan
+from regraft.plan.evidence import LARGE, SIMILAR
 from regraft.plan.recipes import Init
 
 
@@ -23,6 +26,40 @@ def of_plan(plan: Plan) -> Scene:
         fitted=training.fitted if training else plan.recipe == "tuned",
     )
     return replace(scene, case=plan.case, title=plan.dataset, caption=f"{plan.title}.")
+
+
+def summary_of(plan: Plan) -> str:
+    """What is expected of a plan on images never seen, its surgery, its steps and its reasons."""
+    evidence = plan.evidence
+    low, high = evidence.expected_interval
+    return summary(
+        f"{plan.dataset}: {len(evidence.classes):,} classes",
+        about=about(plan),
+        figures=[
+            Figure(
+                f"expected accuracy{' of the frozen network' if plan.trainings else ''}",
+                f"{evidence.expected:.1%}",
+                f"{low:.1%} to {high:.1%} (95% interval, cross-validated)",
+            ),
+            Figure("guessing", f"{evidence.guess:.1%}", "the commonest class, always"),
+            Figure("similarity", f"{evidence.similarity:.2f}", f"similar from {SIMILAR}"),
+            Figure("size", f"{evidence.size:.2f}", f"large from {LARGE}"),
+        ],
+        picture=of_plan(plan),
+        lists={"What is done": [step.sentence for step in plan.steps()], "Why": reasons(plan)},
+    )
+
+
+def about(plan: Plan) -> str:
+    """The network of a plan, and how many images it is fitted on and judged by."""
+    turns = " once, in turn" if plan.split == EACH_ONCE else ""
+    images = f"{plan.train:,} images to train on, {plan.test:,} held out{turns}"
+    return f"{plan.backbone.name}, trained on {plan.backbone.source}; {images}."
+
+
+def reasons(plan: Plan) -> list[str]:
+    """The reasons of a plan, a sentence each with its source."""
+    return [f"{reason.rule} {reason.fact} [{reason.source}]" for reason in plan.reasons]
 
 
 def _start(plan: Plan) -> Init | None:

@@ -241,10 +241,10 @@ class Plan:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The picture of the surgery, for a notebook."""
-        from regraft import diagram
+        """What is expected, the picture of the surgery, and why, for a notebook."""
+        from regraft.diagram.planned import summary_of
 
-        return diagram.html(diagram.of_plan(self))
+        return summary_of(self)
 
 
 def _training_in_words(plan: Plan) -> str:

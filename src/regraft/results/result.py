@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regraft.backbones import Backbone, Weights
-from regraft.data.dataset import some
+from regraft.data.dataset import listed, some
 from regraft.data.images import Facts, View, deep
 from regraft.data.readers.pictures import bytes_of, several
+from regraft.diagram.planned import about, of_plan, reasons
+from regraft.diagram.summary import Figure, summary
 from regraft.errors import RunError
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
@@ -24,8 +26,8 @@ from regraft.features.extract import Extraction, extract
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
-from regraft.plan import serialize
-from regraft.plan.definition import Plan
+from regraft.plan import serialize, wording
+from regraft.plan.definition import Plan, stages_named
 from regraft.plan.events import LogRow
 from regraft.results.card import model_card
 from regraft.results.folder import write_run
@@ -79,16 +81,64 @@ class Result:
     metrics: Mapping[str, Any]
     tensors: Mapping[str, NDArray[Any]]
     changes: tuple[Change, ...]
-    predictions: Predictions | None = field(repr=False)
-    log: tuple[LogRow, ...] = field(repr=False)
-    audit: tuple[tuple[str, str, str], ...] = field(repr=False)
+    predictions: Predictions | None
+    log: tuple[LogRow, ...]
+    audit: tuple[tuple[str, str, str], ...]
     cache: Path
-    network: "Callable[[], nn.Module]" = field(repr=False)
+    network: "Callable[[], nn.Module]"
     """Builds the network with torch, with the weights that it has now, for engines that need it.
     Its head, and what comes after the deepest tap, need not mean anything."""
     folder: Path | None = None
-    draw: "Callable[[Result, str], str] | None" = field(default=None, repr=False)
+    draw: "Callable[[Result, str], str] | None" = None
     """Draws the report, given the model card's text; where there is none, none is written."""
+
+    def __repr__(self) -> str:
+        plan, metrics = self.plan, self.metrics
+        low, high = metrics["accuracy_interval"]
+        cut = f"cut after {plan.kept[-1]}" if plan.dropped else "kept whole"
+        names = [name if name.isprintable() else repr(name) for name in self.classes]
+        return "\n".join(
+            [
+                f"Result of {plan.dataset}: case {plan.case}, {plan.backbone.name} {cut}, "
+                f"reads {stages_named(plan.backbone, plan.taps)}",
+                f"  accuracy: {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %) of "
+                f"{metrics['n']:,} {plan.judged}",
+                f"  {len(names):,} classes: {listed(names, 10, ' and {:,} more')}",
+                f"  folder: {self.folder or 'none, it is not saved'}",
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        """What it got, the picture of the surgery, and why, for a notebook."""
+        plan, metrics = self.plan, self.metrics
+        low, high = metrics["accuracy_interval"]
+        return summary(
+            f"{plan.dataset}: {len(self.classes):,} classes",
+            about=f"{about(plan)} RUN: {self.folder or 'none, it is not saved'}.",
+            figures=[
+                Figure(
+                    "accuracy",
+                    f"{metrics['accuracy']:.1%}",
+                    f"{low:.1%} to {high:.1%} (95% interval)",
+                ),
+                Figure(
+                    "balanced accuracy",
+                    f"{metrics['balanced_accuracy']:.1%}",
+                    "every class counts the same",
+                ),
+                Figure("calibration error", f"{metrics['ece']:.1%}", "confidence from accuracy"),
+                Figure("guessing", f"{metrics['guess']:.1%}", "the commonest class, always"),
+            ],
+            said=[
+                plan.why and f"What was handed over: {plan.why}",
+                *wording.remarks(plan, metrics),
+            ],
+            picture=of_plan(plan),
+            lists={
+                "What was done": [step.sentence for step in plan.steps()],
+                "Why": reasons(plan),
+            },
+        )
 
     @property
     def head(self) -> Head:

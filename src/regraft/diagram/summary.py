@@ -1,0 +1,99 @@
+"""A record in a notebook: its figures, its picture and its reasons. Every text is escaped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from regraft.diagram.notebook import html
+from regraft.diagram.scene import Scene
+
+
+class Figure(NamedTuple):
+    """One number with its name, and what is to be known beside it."""
+
+    name: str
+    value: str
+    beside: str = ""
+
+
+# Styles stand in the elements, for a notebook may drop a sheet; colours are the notebook's own.
+_ROW = Markup(
+    '<div><div style="opacity:.75">{}</div>'
+    '<div style="font-size:1.6em;font-weight:600;line-height:1.3">{}</div>'
+    '<div style="opacity:.75;font-size:.9em">{}</div></div>'
+)
+_CELL = 'style="padding:.25em .7em;text-align:{}{}"'
+
+
+def summary(
+    title: str,
+    *,
+    about: str = "",
+    figures: Sequence[Figure] = (),
+    said: Iterable[str] = (),
+    table: Markup | None = None,
+    picture: Scene | None = None,
+    lists: Mapping[str, Sequence[str]],
+) -> str:
+    """Return a piece of HTML that needs nothing else.
+
+    Args:
+        title: of the record.
+        about: a line under it.
+        figures: side by side under that.
+        said: paragraphs under them.
+        table: what :func:`rows` made.
+        picture: the surgery.
+        lists: what can be folded away, by its heading; the last one is open.
+    """
+    parts = [
+        Markup('<p style="font-size:1.25em;font-weight:600;margin:.3em 0">{}</p>').format(title)
+    ]
+    if about:
+        parts.append(Markup('<p style="margin:.3em 0 .6em;opacity:.75">{}</p>').format(about))
+    if figures:
+        row = Markup("").join(_ROW.format(*figure) for figure in figures)
+        parts.append(
+            Markup('<div style="display:flex;flex-wrap:wrap;gap:.6em 2.2em">{}</div>').format(row)
+        )
+    parts += [Markup('<p style="margin:.6em 0">{}</p>').format(one) for one in said if one]
+    if table is not None:
+        parts.append(table)
+    if picture is not None:
+        parts.append(Markup('<div style="margin:.8em 0">{}</div>').format(Markup(html(picture))))
+    named = [(heading, points) for heading, points in lists.items() if points]
+    parts += [_folded(*one, is_open=one == named[-1]) for one in named]
+    frame = '<div class="regraft-summary" style="max-width:1100px;line-height:1.45">{}</div>'
+    return str(Markup(frame).format(Markup("").join(parts)))
+
+
+def rows(head: Sequence[str], body: Iterable[Sequence[str]], marked: int | None = None) -> Markup:
+    """Return a table: its second column is text, the others are numbers; one row is marked."""
+    parts = [_row("th", head, "")]
+    parts += [
+        _row("td", cells, f";white-space:nowrap{';font-weight:700' if number == marked else ''}")
+        for number, cells in enumerate(body)
+    ]
+    return Markup(
+        '<div style="overflow-x:auto;margin:.6em 0">'
+        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">{}</table></div>'
+    ).format(Markup("").join(parts))
+
+
+def _row(tag: str, cells: Sequence[str], style: str) -> Markup:
+    made = Markup("").join(
+        Markup(f"<{tag} {_CELL.format('left' if place == 1 else 'right', style)}>{{}}</{tag}>")
+        .format(cell)
+        for place, cell in enumerate(cells)
+    )  # fmt: skip
+    return Markup("<tr>{}</tr>").format(made)
+
+
+def _folded(heading: str, points: Sequence[str], *, is_open: bool) -> Markup:
+    items = Markup("").join(Markup('<li style="margin:.2em 0">{}</li>').format(p) for p in points)
+    unfolded = Markup(" open") if is_open else Markup("")
+    return Markup(
+        '<details style="margin:.5em 0"{}><summary style="font-weight:600;cursor:pointer">{}'
+        '</summary><ul style="margin:.3em 0">{}</ul></details>'
+    ).format(unfolded, heading, items)
