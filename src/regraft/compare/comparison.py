@@ -95,7 +95,7 @@ class Comparison:
         return "\n".join([f"Comparison of {self.dataset}: {self.verdict}", *got])
 
     def _repr_html_(self) -> str:
-        """What each case got and how it came about, for a notebook."""
+        """Show what each case got and how it came about, in a notebook."""
         head = ("case", "what", "accuracy", "95% interval", "log loss")
         body = [
             (

@@ -29,7 +29,7 @@ def of_plan(plan: Plan) -> Scene:
 
 
 def summary_of(plan: Plan) -> str:
-    """What is expected of a plan on images never seen, its surgery, its steps and its reasons."""
+    """Show what is expected of a plan on images never seen, its surgery, steps and reasons."""
     evidence = plan.evidence
     low, high = evidence.expected_interval
     return summary(
@@ -51,14 +51,14 @@ def summary_of(plan: Plan) -> str:
 
 
 def about(plan: Plan) -> str:
-    """The network of a plan, and how many images it is fitted on and judged by."""
+    """Name the network of a plan, and how many images it is fitted on and judged by."""
     turns = " once, in turn" if plan.split == EACH_ONCE else ""
     images = f"{plan.train:,} images to train on, {plan.test:,} held out{turns}"
     return f"{plan.backbone.name}, trained on {plan.backbone.source}; {images}."
 
 
 def reasons(plan: Plan) -> list[str]:
-    """The reasons of a plan, a sentence each with its source."""
+    """Return the reasons of a plan, a sentence each with its source."""
     return [f"{reason.rule} {reason.fact} [{reason.source}]" for reason in plan.reasons]
 
 

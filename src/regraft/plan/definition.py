@@ -241,7 +241,7 @@ class Plan:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """What is expected, the picture of the surgery, and why, for a notebook."""
+        """Show what is expected, the surgery, and why, in a notebook."""
         from regraft.diagram.planned import summary_of
 
         return summary_of(self)

@@ -109,7 +109,7 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
-        """What it got, the picture of the surgery, and why, for a notebook."""
+        """Show what it got, the surgery, and why, in a notebook."""
         plan, metrics = self.plan, self.metrics
         low, high = metrics["accuracy_interval"]
         return summary(
