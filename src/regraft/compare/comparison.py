@@ -126,7 +126,7 @@ class Comparison:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What ``comparison.json`` holds."""
+        """Return what ``comparison.json`` holds."""
         return {"format": FORMAT, "version": VERSION} | asdict(self)
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -212,7 +212,7 @@ class Plan:
         return self.engine if f"--engine {self.engine}" in self.overrides else ""
 
     def without_training(self) -> "Plan":
-        """The same for the frozen network alone."""
+        """Return the same for the frozen network alone."""
         case = frozen_case(self.backbone, self.taps)
         return dataclasses.replace(
             self, case=case, indicated=case, trainings=(), validation=0, insists=False
@@ -229,11 +229,11 @@ class Plan:
         return f"{set_}{_although(self)}: {SURGERY[self.case]}"
 
     def steps(self) -> tuple[Step, ...]:
-        """What is done, in order. Both the explanation and the run walk this list."""
+        """Return what is done, in order. Both the explanation and the run walk this list."""
         return _steps(self)
 
     def explain(self) -> str:
-        """The plan in plain sentences."""
+        """Return the plan in plain sentences."""
         lines = [f"{self.title}."]
         lines += [f"{n}. {step.sentence}" for n, step in enumerate(self.steps(), 1)]
         lines += ["Because:"]
@@ -248,7 +248,7 @@ class Plan:
 
 
 def _training_in_words(plan: Plan) -> str:
-    """What is done in cases 3 and 4; in a RUN, what came of it."""
+    """Return what is done in cases 3 and 4; in a RUN, what came of it."""
     if plan.unchanged:
         return (
             f"new last layer, all other weights {STARTS[plan.unchanged]}, for no epoch of training "
@@ -288,7 +288,7 @@ SURGERY: Mapping[int, str] = {
 
 
 def frozen_case(backbone: Backbone, taps: Taps) -> int:
-    """The case of a frozen network read at these depths: 1 with the last one, else 2."""
+    """Return the case of a frozen network read at these depths: 1 with the last one, else 2."""
     return 1 if taps[-1] == len(backbone.stages) - 1 else 2
 
 
@@ -390,5 +390,5 @@ def _choosing(plan: Plan) -> str:
 
 
 def with_data(plan: Plan, data: str) -> Plan:
-    """The plan with the place of its images, relative to the file it is written to."""
+    """Return the plan with the place of its images, relative to the file it is written to."""
     return dataclasses.replace(plan, data=data)

@@ -193,7 +193,7 @@ class Result:
         )
 
     def _config(self) -> dict[str, Any]:
-        """What is needed beside the weights to build and feed the network."""
+        """Return what is needed beside the weights to build and feed the network."""
         changed = [
             {"kind": c.kind, "name": c.name, "parameters": c.parameters} for c in self.changes
         ]
@@ -205,7 +205,7 @@ class Result:
         }
 
     def trunk(self) -> "nn.Module":
-        """The trunk that reads the taps, built with torch."""
+        """Return the trunk that reads the taps, built with torch."""
         from regraft.networks.build import trunk
 
         return trunk(self.network(), self.plan.backbone, self.plan.taps)
@@ -216,11 +216,11 @@ class Result:
         return retrained(self.plan.backbone, self.tensors, self.plan.cut)
 
     def engine(self) -> Engine:
-        """What runs the trunk: what this machine knows, else the reference."""
+        """Return what runs the trunk: what this machine knows, else the reference."""
         return self._found()[0]
 
     def exact_engine(self) -> Engine:
-        """The same, for a long use.
+        """Return the same, for a long use.
 
         Where this machine does not know the network, OpenVINO in float32 is made ready, which takes
         some seconds; the reference where that is not faster.
@@ -251,13 +251,16 @@ class Result:
         return name if engines.is_known(name) else ""
 
     def _chosen(self, pixels: Pixels) -> Engine:
-        """An engine for the network as it is now: that of the report, if this machine has it."""
+        """Return an engine for the network as it is now.
+
+        That of the report, if this machine has it.
+        """
         taps, build, wish = self.plan.taps, self.network, self._own
         record, cache = self.record, self.cache
         return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
 
     def _look(self, images: Sequence[Picture]) -> Extraction:
-        """The features of the images. Many of them pay for a choice of the engine."""
+        """Return the features of the images. Many of them pay for a choice of the engine."""
         engine, known = self._found()
         settled = known is not None and not known.provisional
         view = self.plan.backbone.view
@@ -297,7 +300,7 @@ def folder_of(run: str | os.PathLike[str] | Result) -> Path:
 
 
 def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int) -> Backbone:
-    """The record of a network that was cut or trained, as far as its trunk goes.
+    """Return the record of a network that was cut or trained, as far as its trunk goes.
 
     ``tensors``: its weights by name; ``cut``: its deepest stage.
     """
@@ -309,7 +312,7 @@ def retrained(backbone: Backbone, tensors: Mapping[str, NDArray[Any]], cut: int)
 
 
 def with_tables(result: Result, folder: Path) -> Result:
-    """A loaded result with its predictions, log and audit.
+    """Return a loaded result with its predictions, log and audit.
 
     Raises:
         RunError: a table that is damaged, or that does not fit the run.
