@@ -231,7 +231,7 @@ class Result:
         return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
 
     def _found(self) -> tuple[Engine, Calibration | None]:
-        """The engine, and how it was chosen; None for the reference, where nothing is remembered.
+        """Return the engine, and how it was chosen, None for the reference: it is not remembered.
 
         What is remembered of the backbone counts where nothing was trained.
         """
