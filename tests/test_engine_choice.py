@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import regraft
 from calibrated import one_thread, pixels, record
@@ -221,6 +222,23 @@ def test_a_mode_of_training_is_chosen_so_too(
     assert light == (chosen if bfloat16 else "32-true-channels-last")
     assert heavy == ("bf16-mixed-channels-last" if bfloat16 else "32-true-channels-last")
     assert modes.find(network, 8, 32, 1e9, only="32-true").name == "32-true"
+
+
+def test_a_busy_machine_slows_no_mode_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the timed steps the fastest counts: nine of ten are disturbed here."""
+    clock, took = [0.0], iter([5.0, *(0.02, 0.02, 0.01, 0.02, 0.02), *[0.02] * 5])
+    begun: list[bool] = []
+
+    def now() -> float:
+        clock[0] += next(took) if len(begun) % 2 else 0.0
+        begun.append(True)
+        return clock[0]
+
+    monkeypatch.setattr(time, "perf_counter", now)
+    network: Any = nn.Conv2d(3, 1, 1)
+    speed = modes._speed(network, "32-true", False, 8, 4, torch.device("cpu"))
+    assert speed == pytest.approx(8 / 0.01)
+    assert len(begun) == 2 * (modes.STEPS + 1)
 
 
 # --- the engine in the plan ----------------------------------------------------------------------
