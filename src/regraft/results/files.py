@@ -4,7 +4,6 @@ Checks give problems as sentences, so that a reader can name all of them at once
 """
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.backbones import sha256_of
 from regraft.data.dataset import few
 
 FORMAT, VERSION = "regraft run", 1
@@ -110,8 +110,7 @@ def weights_problems(config: Mapping[str, Any], path: Path) -> list[str]:
     """Say so where the weights are not those that the run was written with, as far as it tells."""
     if DIGEST not in config:
         return []
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if config[DIGEST] == found:
         return []
     return [

@@ -15,7 +15,7 @@ from PIL import Image
 
 from regraft.backbones import Backbone, Weights
 from regraft.data.dataset import listed, some
-from regraft.data.images import Facts, View, deep
+from regraft.data.images import Facts, View
 from regraft.data.readers.pictures import bytes_of, several
 from regraft.diagram.planned import about, of_plan, reasons
 from regraft.diagram.summary import Figure, summary
@@ -330,7 +330,7 @@ def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View
     found = [
         f"{_name(image, n)}: {why}"
         for n, (image, one) in enumerate(zip(images, facts, strict=True))
-        if (why := deep.outside(one.levels, view, floats=one.mode == "F"))
+        if (why := one.outside(view))
     ]
     for line in some(found):
         log.warning("%s", line)

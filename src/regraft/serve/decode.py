@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from regraft.data.images import View, deep, formats, inspect
+from regraft.data.images import View, formats, inspect
 from regraft.features.engines import Pixels
 from regraft.serve.limits import Limits, Problem
 
@@ -74,8 +74,7 @@ class Decoder:
         facts, squares = inspect(data, [self.view])
         if squares is None:
             return _bad(facts.problem, facts.detail)
-        floats = facts.mode == "F"
-        return DecodedImage(squares[0], deep.outside(facts.levels, self.view, floats=floats))
+        return DecodedImage(squares[0], facts.outside(self.view))
 
 
 def _bad(code: str, detail: str) -> Problem:

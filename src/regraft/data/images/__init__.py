@@ -69,6 +69,10 @@ class Facts:
     half_hash: int = 0
     half: bytes = b""
 
+    def outside(self, view: View) -> str:
+        """Say in words that its values go beyond the scale of a view; '' if they do not."""
+        return deep.outside(self.levels, view, floats=self.mode == "F")
+
     def to_json(self) -> str:
         """One compact line of JSON."""
         coded = {name: b64encode(getattr(self, name)).decode() for name in _BYTES}
