@@ -42,10 +42,10 @@ def fitted(data: Path) -> Path:
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking at the images fails the test."""
 
-    def survey(*_: object, **__: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         pytest.fail("it looked at the images")
 
-    monkeypatch.setattr(measure, "extract", survey)
+    monkeypatch.setattr(measure, "extract", stopped)
 
 
 # ---- help, version, usage

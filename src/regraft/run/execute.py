@@ -28,7 +28,7 @@ from regraft.report import page
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
 from regraft.results.tables import Predictions
-from regraft.run.measure import Measured, part, shared_survey, speed_of
+from regraft.run.measure import Measured, extract_together, part, speed_of
 from regraft.run.proof import each_held_out, head_on
 from regraft.run.selection import (
     Candidate,
@@ -275,7 +275,7 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
     items = [measured.audit.kept[i] for i in measured.split.test]
     said = f"Classifying the {len(items):,} held-out images with {engine.name}."
     work.on_event(Note(what=said))
-    looked = shared_survey(
+    looked = extract_together(
         lambda i: measured.dataset.read(items[i]),
         len(items),
         [plan.backbone.view],

@@ -271,7 +271,7 @@ def _look_together(
     record, build, start = network.backbone, network.build, time.perf_counter()
     engine = same_engine(dataset, record, build, store.folder, asked=asked)
     choosing = time.perf_counter() - start
-    looked = shared_survey(
+    looked = extract_together(
         dataset.read,
         len(dataset),
         views,
@@ -285,7 +285,7 @@ def _look_together(
     return replace(looked, choosing=choosing), engine.name if engine else ""
 
 
-def shared_survey(
+def extract_together(
     read: Read,
     count: int,
     views: Sequence[View],
