@@ -11,7 +11,6 @@ from regraft.plan.evidence import (
     gather,
     neighbours,
     sample,
-    similarity_of,
     size_of,
 )
 
@@ -51,7 +50,6 @@ def test_noise_is_expected_to_be_guessed() -> None:
     assert 0.4 < evidence.expected < 0.6
     low, high = evidence.expected_interval
     assert low < 0.5 < high
-    assert evidence.similarity < 0.45
 
 
 def test_the_simplest_within_one_standard_error_wins() -> None:
@@ -106,24 +104,6 @@ def test_size_counts_images_a_class_too() -> None:
     assert size_of(np.array([2_236] * 2)) == pytest.approx(0.5, abs=0.01)
     many_kinds = size_of(np.array([10] * 1000))
     assert many_kinds == pytest.approx(size_of(np.array([500, 500])), abs=0.01)
-
-
-@given(
-    st.lists(st.floats(0, 1), min_size=1, max_size=9),
-    st.floats(0, 0.99),
-    st.lists(st.floats(0, 3), max_size=9),
-)
-def test_similarity_lies_in_0_to_1(curve: list[float], guess: float, shift: list[float]) -> None:
-    assert 0 <= similarity_of(curve, guess, shift) <= 1
-    assert similarity_of(curve, guess, [s + 0.1 for s in shift]) <= similarity_of(
-        curve, guess, shift
-    )
-
-
-def test_similarity_falls_where_an_earlier_stage_does_better() -> None:
-    rising, peaked = [0.5, 0.7, 0.9], [0.5, 0.9, 0.7]
-    assert similarity_of(rising, 0.5, None) > similarity_of(peaked, 0.5, None)
-    assert similarity_of([0.4, 0.5], 0.5, None) == 0
 
 
 def test_a_near_copy_is_no_neighbour() -> None:

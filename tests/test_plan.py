@@ -55,7 +55,7 @@ def evidence_telling(depth: int, n: int = 120, noise: float = 1.0) -> Evidence:
         np.arange(n),
         candidates=candidates(BACKBONE, Choices()),
         seed=0,
-        shift=(0.1, 0.2, 0.1, 0.0),
+        shift=(0.1, 0.2, 0.1, 0.0) if depth == 3 else (0.1, 0.4, 1.3, 1.7),
     )
 
 

@@ -15,7 +15,8 @@ from regraft.data.splits import EACH_ONCE
 from regraft.networks.changes import Change
 from regraft.plan import wording
 from regraft.plan.definition import Plan, stages_named
-from regraft.plan.evidence import LARGE, SIMILAR, Evidence
+from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.similarity import SIMILAR
 
 BAR = 30
 """Cells of a full bar."""

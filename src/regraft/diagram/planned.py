@@ -6,8 +6,9 @@ from regraft.data.splits import EACH_ONCE
 from regraft.diagram.scene import Scene, of_case
 from regraft.diagram.summary import Figure, summary
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import LARGE, SIMILAR
+from regraft.plan.evidence import LARGE
 from regraft.plan.recipes import Init
+from regraft.plan.similarity import SIMILAR
 
 
 def of_plan(plan: Plan) -> Scene:

@@ -1,8 +1,9 @@
 """How far the new images' channel statistics lie from the source's.
 
-A batch-norm layer remembers the mean and variance that each of its inputs had on the images the
-network was trained on. The same two numbers on the new images tell how foreign they look at that
-stage, and need neither the source's images nor any label.
+A batch-norm layer remembers the mean and variance that each channel of its input had on the images
+the network was trained on. The same two numbers on the new images tell how foreign they look there,
+and need neither the source's images nor any label (Li et al., *Revisiting Batch Normalization For
+Practical Domain Adaptation*, 2016).
 """
 
 import tempfile
@@ -23,32 +24,62 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+Remembered = tuple[int, Floats, Floats]
+"""The stage that a layer lies in, and the mean and variance ``[C]`` that it remembers."""
 
-def distances(
-    moments: Sequence[Floats], running: Sequence[tuple[Floats, Floats]]
-) -> tuple[float, ...]:
-    """Distance of each batch-norm layer's inputs from what it remembers.
+_FILES = "norms"  # what is kept in a trunk's folder: norms.xml, norms.bin, norms.safetensors
+_FEWEST = 4  # images: half of fewer has no variance between images
 
-    The Kullback-Leibler divergence of two normals, new from source, averaged over channels, in
-    nats: ``(log(v/s) + (s + (m - u)^2) / v - 1) / 2`` with new mean and variance ``m, s`` and
-    remembered ``u, v``.
+
+def distances(moments: Sequence[Floats], layers: Sequence[Remembered]) -> tuple[float, ...]:
+    """Distance of the new images from the source at each stage that has batch norm, in nats.
+
+    The mean of :func:`_distance` over a stage's layers. Few images have less variance than many,
+    and the distance would shrink with their number, so it is extrapolated to any number: twice that
+    of all images less the mean of that of every other one and that of the rest (Quenouille's
+    jackknife, 1949). Below four images it is taken as it is.
 
     Args:
         moments: mean and mean square of every image's channels, ``[n, C]`` each, layer by layer:
             first all means, then all mean squares.
-        running: remembered mean and variance ``[C]`` of each layer.
+        layers: what each layer remembers.
     """
-    count = len(running)
-    return tuple(
-        _divergence(first.mean(0), second.mean(0), *remembered)
-        for first, second, remembered in zip(moments[:count], moments[count:], running, strict=True)
-    )
+    count = len(layers)
+    whole = _stages(moments, layers)
+    if count and len(moments[0]) >= _FEWEST:
+        halves = [_stages([x[start::2] for x in moments], layers) for start in (0, 1)]
+        whole = np.maximum(2 * whole - np.mean(halves, 0), 0.0)
+    return tuple(float(value) for value in whole)
 
 
-def _divergence(first: Floats, second: Floats, mean: Floats, variance: Floats) -> float:
-    new = np.maximum(second.astype(np.float64) - np.square(first.astype(np.float64)), 1e-12)
-    apart = np.log(variance / new) + (new + np.square(first - mean)) / variance - 1
-    return float(apart.mean() / 2)
+def _stages(moments: Sequence[Floats], layers: Sequence[Remembered]) -> NDArray[np.float64]:
+    of_stage: dict[int, list[float]] = {}
+    count = len(layers)
+    for (stage, *known), first, second in zip(
+        layers, moments[:count], moments[count:], strict=True
+    ):
+        of_stage.setdefault(stage, []).append(_distance(first.mean(0), second.mean(0), *known))
+    return np.array([np.mean(of_stage[stage]) for stage in sorted(of_stage)])
+
+
+def _distance(first: Floats, second: Floats, mean: Floats, variance: Floats) -> float:
+    """Distance of one layer's channels from what it remembers: ``spread + (level + place) / 2``.
+
+    With ``r`` the logarithm of a channel's variance over the remembered one, and ``t`` how far its
+    mean lies from the remembered one, in remembered standard deviations:
+
+    - ``spread``: between the upper and the lower quartile of ``r``, how unlike the channels fare;
+    - ``level``: ``|median r|``, how much weaker or stronger they answer together;
+    - ``place``: ``median |t|``.
+
+    What all channels share counts half, for few kinds of things, blur and little contrast give it
+    too. Quartiles, because a channel that was nearly dead on the source has any ratio.
+    """
+    new = second.astype(np.float64) - np.square(first.astype(np.float64))
+    ratio = np.log(np.maximum(new, 1e-6 * variance) / variance)
+    low, middle, high = np.percentile(ratio, (25, 50, 75))
+    place = np.median(np.abs(first - mean) / np.sqrt(variance))
+    return float(high - low + (abs(middle) + place) / 2)
 
 
 def look(
@@ -56,24 +87,32 @@ def look(
 ) -> tuple[float, ...] | None:
     """Return the distances that a sample of images ``[n, S, S, 3]`` gives; None without batch norm.
 
+    One for each stage that has batch norm, nearest the image first.
+    """
+    engine, layers = opened(backbone, folder, build)
+    return distances(engine(pixels), layers) if layers else None
+
+
+def opened(
+    backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]"
+) -> tuple[Any, list[Remembered]]:
+    """Return an engine from pixels ``[n, S, S, 3]`` to moments, and what the layers remember.
+
     What it takes is converted once and kept in the trunk's ``folder``, as the trunk itself is.
     """
     from regraft.features.engines import openvino_engine, torch_engine
     from regraft.features.engines.base import REFERENCE
 
-    path = folder / "moments.xml"
+    path = folder / f"{_FILES}.xml"
     layers = _recall(folder)
     if layers is None:
         module = build()
         network, layers = moments(module, backbone), remembered(module, backbone)
         _keep(folder, network, layers, backbone)
-    if not layers:
-        return None
     if path.is_file():
-        engine: Any = openvino_engine.Graph(openvino_engine.FULL, path, range(2 * len(layers)))
-    else:
-        engine = torch_engine.Eager(REFERENCE, lambda: _required(build, backbone), backbone)
-    return distances(engine(pixels), layers)
+        graph = openvino_engine.Graph(openvino_engine.FULL, path, range(2 * len(layers)))
+        return graph, layers
+    return torch_engine.Eager(REFERENCE, lambda: _required(build, backbone), backbone), layers
 
 
 def _required(build: "Callable[[], nn.Module]", backbone: Backbone) -> "nn.Module":
@@ -85,7 +124,7 @@ def _required(build: "Callable[[], nn.Module]", backbone: Backbone) -> "nn.Modul
 def _keep(
     folder: Path,
     network: "nn.Module | None",
-    layers: Sequence[tuple[Floats, Floats]],
+    layers: Sequence[Remembered],
     backbone: Backbone,
 ) -> None:
     """Keep the converted network and what its layers remember; nothing where it cannot be done."""
@@ -95,30 +134,34 @@ def _keep(
 
     with suppress(Exception), tempfile.TemporaryDirectory(dir=folder) as new:
         if network is not None:
-            openvino_engine.convert(network, backbone, Path(new) / "moments.xml")
-        named = {f"{n}.{part}": x for n, pair in enumerate(layers) for part, x in enumerate(pair)}
-        save_file(named, Path(new) / "moments.safetensors")
+            openvino_engine.convert(network, backbone, Path(new) / f"{_FILES}.xml")
+        named = {
+            f"{n}.{i}": np.asarray(x) for n, one in enumerate(layers) for i, x in enumerate(one)
+        }
+        save_file(named, Path(new) / f"{_FILES}.safetensors")
         for path in sorted(Path(new).iterdir()):  # .bin, .safetensors, .xml: whole when it is there
             path.replace(folder / path.name)
 
 
-def _recall(folder: Path) -> list[tuple[Floats, Floats]] | None:
+def _recall(folder: Path) -> list[Remembered] | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        named = load_file(folder / "moments.safetensors")
-        return [(named[f"{n}.0"], named[f"{n}.1"]) for n in range(len(named) // 2)]
+        named = load_file(folder / f"{_FILES}.safetensors")
+        return [
+            (int(named[f"{n}.0"]), named[f"{n}.1"], named[f"{n}.2"]) for n in range(len(named) // 3)
+        ]
     except (OSError, KeyError, SafetensorError):
         return None
 
 
-def remembered(module: "nn.Module", backbone: Backbone) -> list[tuple[Floats, Floats]]:
-    """Return what the last batch-norm layer of each stage remembers: mean and variance ``[C]``."""
+def remembered(module: "nn.Module", backbone: Backbone) -> list[Remembered]:
+    """Return what the batch-norm layers of a network remember, in order."""
     from regraft.networks.trunk import trace
 
     layers = norms(trace(module, backbone.name), backbone)
-    return [_statistics(module, path) for path, _ in layers]
+    return [(stage, *_statistics(module, path)) for stage, path, _ in layers]
 
 
 def moments(module: "nn.Module", backbone: Backbone) -> "nn.Module | None":
@@ -133,15 +176,15 @@ def moments(module: "nn.Module", backbone: Backbone) -> "nn.Module | None":
     layers = norms(traced, backbone)
     if not layers:
         return None
-    raw = [(tap, Stage(path, path, 0, "NC")) for path, tap in layers]
+    raw = [(tap, Stage(path, path, 0, "NC")) for _, path, tap in layers]
     return _with_moments(Trunk(traced, raw))
 
 
-def norms(traced: "Traced", backbone: Backbone) -> list[tuple[str, "Tap"]]:
-    """Return the last batch-norm layer that runs in each stage, and where its input is ready.
+def norms(traced: "Traced", backbone: Backbone) -> list[tuple[int, str, "Tap"]]:
+    """Return the stage of each batch-norm layer, its path, and where its input is ready.
 
-    A stage reaches from the end of the one before it to its own end; one without such a layer is
-    passed over.
+    A stage reaches from the end of the one before it to its own end. What comes after the last
+    stage, which no head of regraft's reads, is passed over.
     """
     from torch import nn
 
@@ -150,15 +193,15 @@ def norms(traced: "Traced", backbone: Backbone) -> list[tuple[str, "Tap"]]:
 
     order = {node: place for place, node in enumerate(traced.graph.nodes)}
     ends = [order[tap.end] for tap, _ in readings(traced, backbone, range(len(backbone.stages)))]
-    last: dict[int, tuple[str, Tap]] = {}
+    found = []
     for path, call in traced.calls.items():
         layer = traced.module.get_submodule(path)
         if not isinstance(layer, nn.BatchNorm2d) or call.inp is None or layer.running_mean is None:
             continue
         stage = sum(end < order[call.end] for end in ends)
         if stage < len(ends):
-            last[stage] = (path, Tap(call.inp, call.before))
-    return [last[stage] for stage in sorted(last)]
+            found.append((stage, path, Tap(call.inp, call.before)))
+    return found
 
 
 def _statistics(module: "nn.Module", path: str) -> tuple[Floats, Floats]:

@@ -16,8 +16,9 @@ from regraft.plan.definition import (
     stages_named,
     weighting_of,
 )
-from regraft.plan.evidence import LARGE, SIMILAR, Evidence, Probe, similarity_of
+from regraft.plan.evidence import LARGE, Evidence, Probe
 from regraft.plan.recipes import Init, Training, Weighting, textbook, tuned, within
+from regraft.plan.similarity import SIMILAR
 
 HEADROOM = 0.02
 """Below this share of images left to be won, training the network is not tried on a large set."""
@@ -249,23 +250,30 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) ->
     last = evidence.depths[-1]
     best = max(reversed(evidence.depths), key=lambda probe: probe.accuracy)
     where = backbone.stages[best.taps[0]].name
-    alone = similarity_of([one.accuracy for one in evidence.depths], evidence.guess, None)
     peak = (
         "and no earlier stage does better"
         if best is last
         else f"the best single stage, {where}, tells {best.accuracy:.1%}"
     )
-    if not evidence.similar and alone >= SIMILAR:
-        peak += ", but the means and variances of the channels lie far from the source's"
+    found = (
+        f"{word} {backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR})"
+    )
+    tells = f"The last stage tells {last.accuracy:.1%} of the images, {peak}"
     still = ""
     whole = evidence.probes[evidence.chosen].taps[-1] == last.taps[0]
     if whole and free and not evidence.similar:
         still = " Yet no earlier cut does clearly better, so nothing is cut off."
+    if evidence.shift:
+        return Reason(
+            "Batch norm remembers how the channels varied on the source; where they vary alike the "
+            "new images are similar to it, however hard they are to tell apart.",
+            f"By the channels of the later stages: {found}. {tells}.{still}",
+            "measured; Li et al. 2016",
+        )
     return Reason(
-        "Stages near the end are specific to the source; where they still tell the classes apart "
-        "the new images are similar to it.",
-        f"The last stage tells {last.accuracy:.1%} of the images, {peak}: {word} "
-        f"{backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR}).{still}",
+        "Stages near the end are specific to the source; where none before them tells the classes "
+        "apart better the new images are similar to it.",
+        f"{tells}: {found}.{still}",
         "measured; Yosinski et al. 2014",
     )
 

@@ -15,12 +15,10 @@ from regraft.data.splits import folds
 from regraft.errors import DataError
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
 from regraft.metrics import fit_temperature, paired, share_interval
+from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
 """From this :attr:`Evidence.size` on a set counts as large (about 4,500 images)."""
-
-SIMILAR = 0.5
-"""From this :attr:`Evidence.similarity` on a set counts as similar to the source."""
 
 SAMPLE = 10_000
 """At most so many images choose the depths; the head is then fitted on all of them."""
@@ -62,7 +60,7 @@ class Evidence:
     neighbours: float
     """Leave-one-out accuracy of the five nearest neighbours at the last depth."""
     shift: tuple[float, ...] | None
-    """Distance of each stage's channel statistics from the source's; none without batch norm."""
+    """Distance of the channels from the source's at each stage that has batch norm, in nats."""
     temperature: float
     folds: int
     sampled: int
@@ -127,7 +125,8 @@ def gather(
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
     probes = _probes(loss, right, tried, group)
-    similarity = similarity_of([p.accuracy for p in probes[: len(widths)]], guess, shift)
+    curve = [probe.accuracy for probe in probes[: len(widths)]]
+    similarity = similarity_of(curve, guess, shift, len(keep))
     ordered = _by_similarity(candidates, len(widths) - 1, similarity)
     allowed = [tried.index(taps) for taps in ordered]
     chosen, strength = choose(loss, tried, allowed)
@@ -228,29 +227,6 @@ def size_of(counts: NDArray[np.intp]) -> float:
     """
     images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
     return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))
-
-
-def similarity_of(
-    accuracies: Sequence[float], guess: float, shift: Sequence[float] | None
-) -> float:
-    """Similarity of the new images to the source, in 0..1: ``tells * peak * looks``.
-
-    With ``k(d)`` the accuracy of a probe at depth ``d`` above guessing, as a share of what can be
-    had above guessing (Cohen's kappa against the commonest class):
-
-    - ``tells = k(last)``: how much of the classes the deepest features, the most specific to the
-      source, tell by themselves;
-    - ``peak = k(last) / max k(d)``: 1 where accuracy rises to the last depth, less where it peaks
-      earlier, which is what sends the cut to an earlier stage;
-    - ``looks = exp(-3 * mean(shift))``: 1 where the channels' means and variances are those of
-      the source. Left out for networks without batch norm. (The 3 puts handwritten digits, spoken
-      ones and X-rays below one half, and photos of insects, weather and clothes above it.)
-    """
-    kappa = np.clip((np.asarray(accuracies) - guess) / max(1.0 - guess, 1e-9), 0.0, 1.0)
-    if kappa.max() <= 0.0:
-        return 0.0
-    looks = 1.0 if not shift else float(np.exp(-3.0 * np.mean(shift)))
-    return float(kappa[-1] * kappa[-1] / kappa.max() * looks)
 
 
 def neighbours(

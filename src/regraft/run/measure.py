@@ -346,6 +346,15 @@ def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:
     return found.features[0]
 
 
+def shift_sample(train: Sequence[int] | NDArray[np.intp]) -> list[int]:
+    """Return the training images that the channel statistics are measured on, :data:`SHIFT_SAMPLE`.
+
+    Evenly from the first to the last, since images often lie class by class.
+    """
+    some = np.linspace(0, len(train) - 1, min(len(train), SHIFT_SAMPLE)).astype(int)
+    return [int(train[i]) for i in some]
+
+
 def shift_of(
     dataset: Dataset,
     facts: Sequence[Facts],
@@ -354,9 +363,9 @@ def shift_of(
     store: Store,
 ) -> tuple[float, ...] | None:
     """Distance of each stage's channel statistics from the source's, on some training images."""
-    picked = train[:: max(len(train) // SHIFT_SAMPLE, 1)][:SHIFT_SAMPLE]
+    picked = shift_sample(train)
     name = images.digest("".join(facts[i].digest for i in picked).encode())
-    space = f"{key(network.backbone)}-{network.backbone.view.key}-shift"
+    space = f"{key(network.backbone)}-{network.backbone.view.key}-norms"
     known = store.features(space, [name]).get(name)
     if known is None:
         pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from regraft.plan.evidence import LARGE, SIMILAR, Evidence
+from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.similarity import SIMILAR
 from regraft.report.charts.frame import Frame, dot, line, rules, short, svg, text, upright
 from regraft.report.references import NETWORK, REFERENCES
 
