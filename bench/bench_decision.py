@@ -8,32 +8,31 @@ images a class (0: all) and draw, so many are drawn to train on and the rest is 
 of one capture on one side. Where a set brings a test of its own, that is the test. Each row is a
 line of the file, with every arm's accuracy, log loss and seconds of processor; a run that was
 stopped goes on. Regret is what an arm loses against the best *single* head in hindsight, in points.
+
+``--arms trained`` trains (``arms_trained.py``): a line for each arm of each draw, on a GPU where
+there is one; the table is in points above the frozen network.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 import machine
-from regraft.data.dataset import Dataset
+from arms_table import show_arms
+from arms_trained import bench as bench_arms
+from draws import average, look, sides, weights_of
 from regraft.data.splits import folds
 from regraft.heads.ridge import STRENGTHS, Head, columns, cross_validate, fit
 from regraft.metrics import fit_temperature, softmax
-from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, fold_count, gather
-from regraft.run.measure import Measured, measure
-from regraft.run.pretrained import Pretrained, open_network
+from regraft.run.measure import Measured
 
-MOST = 400  # images a class that are looked at
-TEST = 2000  # images that are judged, at most
 SHARP = (5.0, 10.0, 20.0, 40.0)
 
 
@@ -48,10 +47,16 @@ def main() -> None:
     parser.add_argument("--backbones", default="efficientnet-lite0")
     parser.add_argument("--px", type=int, default=96)
     parser.add_argument("--out", type=Path, default=Path("bench_decision.jsonl"))
-    parser.add_argument("--arms", choices=["frozen"], default="frozen")
+    parser.add_argument("--arms", choices=["frozen", "trained"], default="frozen")
     given = parser.parse_args()
     names = given.sets.split(",") if given.sets else sorted(p.name for p in given.data.iterdir())
     sizes = [int(size) for size in given.sizes.split(",")]
+    if given.arms == "trained":
+        draws = [(size, draw) for size in sizes for draw in range(given.draws)]
+        folders = [given.data / name for name in names]
+        show_arms(bench_arms(folders, given.backbones.split(","), given.px, draws, given.out))
+        print(json.dumps(machine.describe()))
+        return
     rows = known(given.out)
     for backbone in given.backbones.split(","):
         for name in names:
@@ -76,41 +81,6 @@ def known(out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {(r["backbone"], r["px"], r["set"], r["size"], r["draw"]): r for r in rows}
 
 
-def look(folder: Path, backbone: str, px: int) -> Measured:
-    """Features of at most so many images a class, seen at ``px``."""
-    network = open_network(backbone)
-    record = network.backbone
-    if px and takes(network.build(), px):
-        record = replace(record, view=replace(record.view, size=px))
-    return measure(some_of(folder), Pretrained(record, network.build), Choices())
-
-
-def takes(module: Any, px: int) -> bool:
-    """Whether a network takes pictures of another size: one with layers after its map does not."""
-    with torch.no_grad():
-        try:
-            module.eval()(torch.zeros(1, 3, px, px))
-        except RuntimeError:
-            return False
-    return True
-
-
-def some_of(folder: Path) -> Dataset:
-    """At most so many images a class and split, drawn by seed."""
-    whole = Dataset.open(folder)
-    order = np.random.default_rng(0).permutation(len(whole.items))
-    seen: dict[tuple[str, str | None], int] = {}
-    picked = []
-    for i in order:
-        kind = whole.items[i].label, whole.items[i].split
-        seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= MOST:
-            picked.append(int(i))
-    picked.sort()
-    items = tuple(whole.items[i] for i in picked)
-    return replace(whole, items=items, read=lambda i: whole.read(picked[i]))
-
-
 def one_row(
     measured: Measured, backbone: str, px: int, name: str, size: int, draw: int
 ) -> dict[str, Any]:
@@ -122,22 +92,6 @@ def one_row(
         **{"classes": len(measured.classes), "train": len(train), "test": len(test)},
         "arms": arms,
     }
-
-
-def sides(measured: Measured, size: int, draw: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """``size`` training images a class (at most 70 % of it), and those that judge."""
-    y, groups = measured.labels, measured.audit.groups
-    order = np.random.default_rng(draw).permutation(len(y))
-    own = measured.split.origin in ("test", "val")
-    pool = order[~np.isin(order, measured.split.test)] if own else order
-    picked: list[int] = []
-    for c in range(len(measured.classes)):
-        mine = pool[y[pool] == c]
-        most = len(mine) if own else max(int(0.7 * len(mine)), 1)
-        picked += mine[: min(size or most, most)].tolist()
-    train = np.array(sorted(picked), np.intp)
-    rest = order[np.isin(order, measured.split.test)] if own else order[~np.isin(order, train)]
-    return train, rest[~np.isin(groups[rest], groups[train])][:TEST]
 
 
 def frozen_arms(
@@ -185,33 +139,6 @@ def frozen_arms(
         heat = fit_temperature(np.asarray(mixed), y)
         head = average(heads, heats, shares, widths)
         yield f"average {sharpness:g}", judged(head, heat, seconds)
-
-
-def weights_of(losses: NDArray[np.floating[Any]], sharpness: float) -> NDArray[np.float32]:
-    """Shares ``exp(-sharpness (loss - least) / least)`` of heads by their cross-validated loss."""
-    least = max(float(losses.min()), 1e-12)
-    shares = np.exp(-sharpness * (losses.astype(np.float64) - least) / least)
-    whole: NDArray[np.float32] = (shares / shares.sum()).astype(np.float32)
-    return whole
-
-
-def average(
-    heads: Sequence[Head],
-    temperatures: Sequence[float],
-    shares: NDArray[np.float32],
-    widths: Sequence[int],
-) -> Head:
-    """The one head whose logits are the mean of those heads', each divided by its temperature."""
-    taps = tuple(sorted({tap for head in heads for tap in head.taps}))
-    place = np.full(sum(widths), -1, np.intp)
-    own = columns(widths, taps)
-    place[own] = np.arange(len(own))
-    weight = np.zeros((len(heads[0].bias), len(own)), np.float32)
-    bias = np.zeros_like(heads[0].bias)
-    for head, heat, share in zip(heads, temperatures, shares, strict=True):
-        weight[:, place[columns(widths, head.taps)]] += np.float32(share / heat) * head.weight
-        bias += np.float32(share / heat) * head.bias
-    return Head(taps, weight, bias)
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 import machine
-from bench_decision import look, sides
 from bench_depths import DIFFERENT, SETS
+from draws import look, sides
 from regraft.data import images
 from regraft.features import norm_shift
 from regraft.features.engines.store import home
