@@ -67,14 +67,14 @@ def rows_of(measured: Measured, sizes: Sequence[int], draws: int) -> list[dict[s
     """What some draws of so many images a class are like."""
     backbone, found = measured.network.backbone, []
     folder = home(measured.cache, backbone)
-    engine, layers = norm_shift.opened(backbone, folder, measured.network.build)
+    engine, layers, unit = norm_shift.opened(backbone, folder, measured.network.build)
     for size, draw in itertools.product(sizes, range(draws)):
         train, _ = sides(measured, size, draw)
         if layers:
             picked = [measured.audit.kept[i] for i in shift_sample(train)]
             seen = [images.inspect(measured.dataset.read(i), [backbone.view])[1] for i in picked]
             pixels = np.stack([made[0] for made in seen if made is not None])
-            shift = norm_shift.distances(engine(pixels), layers)
+            shift = norm_shift.distances(engine(pixels), layers, unit)
             similarity = similarity_of((), 0.0, shift, len(train))
         else:
             shift, similarity = None, by_labels(measured, train, draw)

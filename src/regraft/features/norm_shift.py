@@ -3,7 +3,9 @@
 A batch-norm layer remembers the mean and variance that each channel of its input had on the images
 the network was trained on. The same two numbers on the new images tell how foreign they look there,
 and need neither the source's images nor any label (Li et al., *Revisiting Batch Normalization For
-Practical Domain Adaptation*, 2016).
+Practical Domain Adaptation*, 2016). Networks differ in how far even their own kind of images lies,
+so the unit is the network's own: the distance of pictures that show nothing, random discs that
+occlude one another (Lee, Mumford and Huang, *Occlusion Models for Natural Images*, 2001).
 """
 
 import tempfile
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.backbones import Backbone, Stage
+from regraft.plan.similarity import later_half
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,29 +30,33 @@ Floats = NDArray[np.float32]
 Remembered = tuple[int, Floats, Floats]
 """The stage that a layer lies in, and the mean and variance ``[C]`` that it remembers."""
 
-_FILES = "norms"  # what is kept in a trunk's folder: norms.xml, norms.bin, norms.safetensors
+_FILES = "norms"  # kept in a trunk's folder: norms.xml, norms.bin, norms.safetensors
+_DISCS = 64  # pictures of them
 _FEWEST = 4  # images: half of fewer has no variance between images
 
 
-def distances(moments: Sequence[Floats], layers: Sequence[Remembered]) -> tuple[float, ...]:
-    """Distance of the new images from the source at each stage that has batch norm, in nats.
+def distances(
+    moments: Sequence[Floats], layers: Sequence[Remembered], unit: float = 1.0
+) -> tuple[float, ...]:
+    """Distance of the new images from the source at each stage that has batch norm.
 
-    The mean of :func:`_distance` over a stage's layers. Few images have less variance than many,
-    and the distance would shrink with their number, so it is extrapolated to any number: twice that
-    of all images less the mean of that of every other one and that of the rest (Quenouille's
-    jackknife, 1949). Below four images it is taken as it is.
+    The mean of :func:`_distance` over a stage's layers. The fewer the images, the more the channels
+    vary by chance and the farther they would lie, so it is extrapolated to any number: twice the
+    distance of all images less the mean of that of every other one and that of the rest
+    (Quenouille's jackknife, 1949). Below four images it is taken as it is.
 
     Args:
         moments: mean and mean square of every image's channels, ``[n, C]`` each, layer by layer:
             first all means, then all mean squares.
         layers: what each layer remembers.
+        unit: how many nats count as one.
     """
     count = len(layers)
     whole = _stages(moments, layers)
     if count and len(moments[0]) >= _FEWEST:
         halves = [_stages([x[start::2] for x in moments], layers) for start in (0, 1)]
         whole = np.maximum(2 * whole - np.mean(halves, 0), 0.0)
-    return tuple(float(value) for value in whole)
+    return tuple(float(value / unit) for value in whole)
 
 
 def _stages(moments: Sequence[Floats], layers: Sequence[Remembered]) -> NDArray[np.float64]:
@@ -63,23 +70,23 @@ def _stages(moments: Sequence[Floats], layers: Sequence[Remembered]) -> NDArray[
 
 
 def _distance(first: Floats, second: Floats, mean: Floats, variance: Floats) -> float:
-    """Distance of one layer's channels from what it remembers: ``spread + (level + place) / 2``.
+    """Distance of one layer's channels from what it remembers: ``spread + level / 2``.
 
-    With ``r`` the logarithm of a channel's variance over the remembered one, and ``t`` how far its
-    mean lies from the remembered one, in remembered standard deviations:
+    - ``spread``: how unlike the channels fare. The upper less the lower quartile, over channels, of
+      the logarithm of the new variance over the remembered one.
+    - ``level``: how much weaker or stronger they answer together. The median over channels of the
+      logarithm of the mean squared distance from the remembered mean over the remembered variance,
+      without its sign. Over the parts of the source that ratio is one on average, so that few kinds
+      of things, which move every mean, are not foreign for it.
 
-    - ``spread``: between the upper and the lower quartile of ``r``, how unlike the channels fare;
-    - ``level``: ``|median r|``, how much weaker or stronger they answer together;
-    - ``place``: ``median |t|``.
-
-    What all channels share counts half, for few kinds of things, blur and little contrast give it
-    too. Quartiles, because a channel that was nearly dead on the source has any ratio.
+    What all channels share counts half, for blur and little contrast give it too. Quartiles,
+    because a channel that was nearly dead on the source has any ratio.
     """
     new = second.astype(np.float64) - np.square(first.astype(np.float64))
-    ratio = np.log(np.maximum(new, 1e-6 * variance) / variance)
-    low, middle, high = np.percentile(ratio, (25, 50, 75))
-    place = np.median(np.abs(first - mean) / np.sqrt(variance))
-    return float(high - low + (abs(middle) + place) / 2)
+    least = 1e-6 * variance
+    spread = np.subtract(*np.percentile(np.log(np.maximum(new, least) / variance), (75, 25)))
+    about = np.maximum(new + np.square(first - mean), least)
+    return float(spread + abs(np.median(np.log(about / variance))) / 2)
 
 
 def look(
@@ -89,30 +96,58 @@ def look(
 
     One for each stage that has batch norm, nearest the image first.
     """
-    engine, layers = opened(backbone, folder, build)
-    return distances(engine(pixels), layers) if layers else None
+    engine, layers, unit = opened(backbone, folder, build)
+    return distances(engine(pixels), layers, unit) if layers else None
 
 
 def opened(
     backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]"
-) -> tuple[Any, list[Remembered]]:
-    """Return an engine from pixels ``[n, S, S, 3]`` to moments, and what the layers remember.
+) -> tuple[Any, list[Remembered], float]:
+    """Return an engine from pixels ``[n, S, S, 3]`` to moments, the layers' memory, and the unit.
 
-    What it takes is converted once and kept in the trunk's ``folder``, as the trunk itself is.
+    What it takes is converted and measured once and kept in the trunk's ``folder``.
     """
     from regraft.features.engines import openvino_engine, torch_engine
     from regraft.features.engines.base import REFERENCE
 
-    path = folder / f"{_FILES}.xml"
-    layers = _recall(folder)
-    if layers is None:
+    path, known = folder / f"{_FILES}.xml", _recall(folder)
+    if known is None:
         module = build()
         network, layers = moments(module, backbone), remembered(module, backbone)
-        _keep(folder, network, layers, backbone)
+        if network is not None:
+            _convert(network, path, backbone)
+    else:
+        layers = known[0]
+    engine: Any = torch_engine.Eager(REFERENCE, lambda: _required(build, backbone), backbone)
     if path.is_file():
-        graph = openvino_engine.Graph(openvino_engine.FULL, path, range(2 * len(layers)))
-        return graph, layers
-    return torch_engine.Eager(REFERENCE, lambda: _required(build, backbone), backbone), layers
+        engine = openvino_engine.Graph(openvino_engine.FULL, path, range(2 * len(layers)))
+    if known is not None:
+        return engine, *known
+    unit = 1.0
+    if layers:
+        unit = max(later_half(distances(engine(discs(_DISCS, backbone.view.size)), layers)), 0.01)
+    _keep(folder, layers, unit)
+    return engine, layers, unit
+
+
+def discs(count: int, side: int) -> NDArray[np.uint8]:
+    """Pictures ``[count, side, side, 3]`` of discs of any colour that occlude one another.
+
+    Their radii fall off by a power, as the sizes of things in photos do: there are so many
+    small ones that they look alike from near and far.
+    """
+    rng = np.random.default_rng(0)
+    made = np.empty((count, side, side, 3), np.uint8)
+    y, x = np.mgrid[:side, :side]
+    for picture in made:
+        picture[:] = rng.integers(0, 256, 3)
+        for radius in side * (0.01 + 0.05 * rng.pareto(2, 120)):
+            i, j = rng.uniform(0, side, 2)
+            box = np.s_[max(int(i - radius), 0) : int(i + radius) + 2,
+                        max(int(j - radius), 0) : int(j + radius) + 2]  # fmt: skip
+            inside = np.square(y[box] - i) + np.square(x[box] - j) < radius**2
+            picture[box][inside] = rng.integers(0, 256, 3)
+    return made
 
 
 def _required(build: "Callable[[], nn.Module]", backbone: Backbone) -> "nn.Module":
@@ -121,37 +156,36 @@ def _required(build: "Callable[[], nn.Module]", backbone: Backbone) -> "nn.Modul
     return network
 
 
-def _keep(
-    folder: Path,
-    network: "nn.Module | None",
-    layers: Sequence[Remembered],
-    backbone: Backbone,
-) -> None:
-    """Keep the converted network and what its layers remember; nothing where it cannot be done."""
-    from safetensors.numpy import save_file
-
+def _convert(network: "nn.Module", path: Path, backbone: Backbone) -> None:
+    """Keep the converted network; nothing where it cannot be done."""
     from regraft.features.engines import openvino_engine
 
+    with suppress(Exception), tempfile.TemporaryDirectory(dir=path.parent) as new:
+        openvino_engine.convert(network, backbone, Path(new) / path.name)
+        for made in sorted(Path(new).iterdir()):  # .bin, .xml: whole when it is there
+            made.replace(path.parent / made.name)
+
+
+def _keep(folder: Path, layers: Sequence[Remembered], unit: float) -> None:
+    """Keep what the layers remember, and the unit; nothing where it cannot be done."""
+    from safetensors.numpy import save_file
+
+    named = {f"{n}.{i}": np.asarray(x) for n, one in enumerate(layers) for i, x in enumerate(one)}
     with suppress(Exception), tempfile.TemporaryDirectory(dir=folder) as new:
-        if network is not None:
-            openvino_engine.convert(network, backbone, Path(new) / f"{_FILES}.xml")
-        named = {
-            f"{n}.{i}": np.asarray(x) for n, one in enumerate(layers) for i, x in enumerate(one)
-        }
-        save_file(named, Path(new) / f"{_FILES}.safetensors")
-        for path in sorted(Path(new).iterdir()):  # .bin, .safetensors, .xml: whole when it is there
-            path.replace(folder / path.name)
+        path = Path(new) / f"{_FILES}.safetensors"
+        save_file({**named, "unit": np.asarray(unit)}, path)
+        path.replace(folder / path.name)
 
 
-def _recall(folder: Path) -> list[Remembered] | None:
+def _recall(folder: Path) -> tuple[list[Remembered], float] | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         named = load_file(folder / f"{_FILES}.safetensors")
-        return [
-            (int(named[f"{n}.0"]), named[f"{n}.1"], named[f"{n}.2"]) for n in range(len(named) // 3)
-        ]
+        count = len(named) // 3
+        layers = [(int(named[f"{n}.0"]), named[f"{n}.1"], named[f"{n}.2"]) for n in range(count)]
+        return layers, float(named["unit"])
     except (OSError, KeyError, SafetensorError):
         return None
 

@@ -60,7 +60,7 @@ class Evidence:
     neighbours: float
     """Leave-one-out accuracy of the five nearest neighbours at the last depth."""
     shift: tuple[float, ...] | None
-    """Distance of the channels from the source's at each stage that has batch norm, in nats."""
+    """Distance of the channels from the source's at each stage that has batch norm."""
     temperature: float
     folds: int
     sampled: int

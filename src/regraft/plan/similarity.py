@@ -12,19 +12,29 @@ import numpy as np
 SIMILAR = 0.5
 """From this similarity on a set counts as similar to the source."""
 
+LINE = 0.7
+"""Distance at which a set is half similar, as a share of that of pictures that show nothing.
+
+Midway between the farthest set of photos and the nearest set of other pictures, of thirteen sets by
+EfficientNet-Lite 0, 1 and 2 (``docs/benchmarks.md``).
+"""
+
+
+def later_half(shift: Sequence[float]) -> float:
+    """Mean of the later half of the stages: early ones tell blur and contrast, not content."""
+    return float(np.mean(shift[len(shift) // 2 :]))
+
 
 def similarity_of(
     accuracies: Sequence[float], guess: float, shift: Sequence[float] | None, images: int
 ) -> float:
     """Similarity of the new images to the source, in 0..1.
 
-    For networks with batch norm ``2 ** -(D ** 2)``: ``D`` is the mean of ``shift``, the distances
-    of the channels' statistics from the remembered ones in nats
-    (:func:`regraft.features.norm_shift.distances`), over the later half of the stages that have
-    batch norm. The early ones tell blur and contrast rather than content. 1 at no distance, one
-    half at a distance of one. That line is a judgement: by EfficientNet-Lite 0, 1 and 2 photos lay
-    below it and X-rays, drawings and sound above (``docs/benchmarks.md``). Neither the labels nor
-    the number of images have a part in it.
+    For networks with batch norm ``2 ** -((D / LINE) ** 2)``: ``D`` is the mean of ``shift``, the
+    distances of the channels' statistics from the remembered ones
+    (:mod:`regraft.features.norm_shift`), over the later half of the stages that have batch norm. 1
+    at no distance, one half at :data:`LINE`. Neither the labels nor the number of images have a
+    part in it.
 
     For other networks ``peak ** 2``: ``peak`` is what the last stage tells of the classes as a
     share of what the best one does, each as Cohen's kappa against the commonest class. A lead of
@@ -38,7 +48,7 @@ def similarity_of(
         images: how many images the accuracies were measured on.
     """
     if shift:
-        return float(2.0 ** -np.square(np.mean(shift[len(shift) // 2 :])))
+        return float(2.0 ** -np.square(later_half(shift) / LINE))
     reached = np.asarray(accuracies, np.float64)
     best = float(reached.max())
     error = float(np.sqrt(max(best * (1.0 - best), 0.0) / max(images, 1)))

@@ -365,7 +365,7 @@ def shift_of(
     """Distance of each stage's channel statistics from the source's, on some training images."""
     picked = shift_sample(train)
     name = images.digest("".join(facts[i].digest for i in picked).encode())
-    space = f"{key(network.backbone)}-{network.backbone.view.key}-norms"
+    space = f"{key(network.backbone)}-{network.backbone.view.key}-discs"
     known = store.features(space, [name]).get(name)
     if known is None:
         pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
