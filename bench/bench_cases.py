@@ -31,8 +31,8 @@ from regraft.heads import ridge
 from regraft.metrics import softmax
 from regraft.networks.surgery import restore
 from regraft.plan.choices import Choices
-from regraft.plan.decide import worth_training
 from regraft.plan.evidence import Evidence, candidates_of, gather
+from regraft.plan.gain import worth_training
 from regraft.plan.recipes import Training, textbook, tuned
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network

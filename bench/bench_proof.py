@@ -83,7 +83,7 @@ def hits(measured: Measured, train: Indices, test: Indices, seed: int) -> Any:
     """Which of ``test`` the frozen network gets right that ``train`` makes."""
     part = replaced(measured, Split(train, train, EACH_ONCE))
     plan = draft(part, Choices(seed=seed))
-    head = proof.head_on(plan, part, train, plan.taps, plan.strength)
+    head = proof.head_on(plan, part, train, plan.parts)
     own = columns(plan.backbone.widths, plan.taps)
     return head.logits(measured.features[test][:, own]).argmax(1) == measured.labels[test]
 

@@ -26,7 +26,7 @@ from test_plan import evidence_telling, plan_of
 
 __all__ = ["cut", "data", "run"]  # fixtures
 
-CASE_1 = plan_of(evidence_telling(3))
+CASE_1 = plan_of(evidence_telling(3, average=False))
 CASE_2 = replace(CASE_1, case=2, taps=(0, 1))
 CLASSES = ("ant", "bee", "wasp")
 

@@ -98,7 +98,7 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
     measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("regraft.plan.evidence.LARGE", 0.0)
-    monkeypatch.setattr("regraft.plan.decide.HEADROOM", -1.0)
+    monkeypatch.setattr("regraft.plan.gain.HEADROOM", -1.0)
     monkeypatch.setattr("regraft.compare.cases.FEW", 0)
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 2)
     monkeypatch.setattr("regraft.plan.recipes.RATES", (1e-3,))
@@ -129,14 +129,11 @@ def test_a_case_gives_the_network_that_fit_gives_bit_for_bit(
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 1)
     monkeypatch.setattr("regraft.plan.recipes.REFIT", 0)
     choices = replace(CHOICES, learning_rate=1e-3)
-    cut = draft(measured, replace(choices, case=2, learning_rate=None))
-    every = draft(
-        measured, choices if choices.learning_rate is None else replace(choices, learning_rate=None)
-    )
-    evidence = replace(
-        every.evidence, chosen=cut.evidence.chosen, temperature=cut.evidence.temperature
-    )
-    aims = replace(aims, taps=cut.taps, evidence=evidence, case=2, indicated=2)
+    every = draft(measured, replace(choices, learning_rate=None)).evidence
+    assert every.cut is not None
+    evidence = replace(every, chosen=every.cut, temperature=0.7)
+    taps = evidence.probes[every.cut].taps
+    aims = replace(aims, taps=taps, evidence=evidence, case=2, indicated=2)
     plans, _ = cases.trained_plans(measured, choices, aims, quick=False)
     [plan] = [plan for plan in plans if plan.case == case]
     own = cases.performed(plan, measured, lambda row: None).entries[-1].trained

@@ -1,13 +1,25 @@
 """Evidence: the choice is the right one, is judged honestly, and sees no more than it may."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regraft.heads.average import Part, stage_weights, union
+from regraft.metrics import signal_of
+from regraft.plan.averaging import (
+    CUT,
+    Judged,
+    averaged,
+    choose,
+    judged,
+    logits_of,
+    shortened,
+)
 from regraft.plan.evidence import (
     candidates_of,
-    choose,
     gather,
     neighbours,
     sample,
@@ -33,7 +45,9 @@ def test_the_depth_that_tells_is_chosen(depth: int) -> None:
     evidence = gather(
         features, WIDTHS, labels, "abc", np.arange(120), candidates=candidates_of(4), seed=0
     )
-    assert evidence.probes[evidence.chosen].taps == (depth,)
+    chosen = evidence.probes[evidence.chosen]
+    assert max(chosen.weights, key=lambda d: chosen.weights[d]) == depth
+    assert chosen.weights[depth] > 0.5
     assert evidence.expected > 0.9
     assert evidence.guess == pytest.approx(1 / 3)
     last_tells = depth == 3
@@ -72,8 +86,55 @@ def test_a_choice_is_not_judged_by_the_images_it_was_made_on() -> None:
     evidence = gather(
         features, widths, labels, "ab", np.arange(60), candidates=candidates_of(40), seed=0
     )
-    assert max(probe.accuracy for probe in evidence.probes) > 0.62
+    assert max(probe.accuracy for probe in evidence.single) > 0.62
     assert evidence.expected < 0.6
+
+
+def heads_saying(*second: Sequence[float], labels: Sequence[int]) -> Judged:
+    """Heads that give the second of two classes these scores, the same at every penalty."""
+    each = np.array(second, np.float16)
+    scores = np.repeat(np.stack([1 - each, each], 2)[:, None], 4, axis=1)
+    return judged([(d,) for d in range(len(each))], scores, np.array(labels))
+
+
+def test_a_head_counts_the_less_the_more_it_errs() -> None:
+    labels = [0, 1] * 20
+    sure, unsure = [0.0, 1.0] * 20, [0.1, 0.9, 0.6, 0.4] * 10
+    weights = stage_weights(averaged(heads_saying(sure, unsure, labels=labels), [0, 1]))
+    assert weights == {0: pytest.approx(1)}, "half as sure errs by a nat more"
+    nearly = [0.0, 1.0] * 19 + [0.4, 0.6]
+    weights = stage_weights(averaged(heads_saying(sure, nearly, labels=labels), [0, 1]))
+    assert weights[0] > weights[1] > 0.2
+    assert sum(weights.values()) == pytest.approx(1)
+
+
+def test_heads_speak_equally_loud() -> None:
+    """A head whose scores differ ten times as much has no more to say for that."""
+    labels = [0, 1] * 8
+    found = heads_saying([0.0, 1.0] * 8, [0.45, 0.55] * 8, labels=labels)
+    parts = averaged(found, [0, 1])
+    loud, low = ([part for part in parts if part.taps == (d,)] for d in (0, 1))
+    share = sum(part.weight for part in loud)
+    assert share == pytest.approx(0.5, abs=0.01)
+    sizes = [logits_of(found, some).std(1) for some in (loud, low)]
+    np.testing.assert_allclose(sizes[0], sizes[1], rtol=0.02)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(0, 5))
+def test_what_is_cut_off_hardly_counted(shares: list[float], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ends = rng.integers(0, 4, len(shares))
+    whole = sum(shares)
+    parts = tuple(
+        Part(tuple(range(end + 1)), 1.0, share / whole, 1.0)
+        for end, share in zip(ends.tolist(), shares, strict=True)
+    )
+    short = shortened(parts)
+    gone = [part for part in parts if part.taps[-1] > union(short)[-1]]
+    assert sum(part.weight for part in gone) <= CUT + 1e-9
+    assert sum(part.weight for part in short) == pytest.approx(1)
+    less = [part for part in parts if part.taps[-1] < union(short)[-1]]
+    assert sum(part.weight for part in less) < 1 - CUT, "one stage less would be too much"
 
 
 def test_candidates_run_from_simple_to_complex() -> None:
@@ -95,6 +156,22 @@ def test_every_candidate_under_a_cut_ends_at_it(depths: int, data: st.DataObject
     for taps in candidates_of(depths, cut=cut):
         assert taps[-1] == cut
         assert list(taps) == sorted(set(taps))
+
+
+def test_signal_is_that_of_guesses_where_nothing_is_told() -> None:
+    rng = np.random.default_rng(0)
+    found = [
+        signal_of(rng.integers(0, 4, 400), rng.permutation(np.arange(400) % 4), 4)
+        for _ in range(400)
+    ]
+    assert abs(np.mean(found)) < 0.15
+    assert np.std(found) == pytest.approx(1, abs=0.12)
+    labels = np.arange(400) % 4
+    assert signal_of(labels, labels, 4) > 20
+    assert signal_of(np.zeros(400, np.intp), labels, 4) == 0
+    rare = np.r_[np.zeros(3000, np.intp), np.ones(3, np.intp)]
+    one_of_three = np.r_[np.zeros(3002, np.intp), np.ones(1, np.intp)]
+    assert signal_of(one_of_three, rare, 2) > 5, "accuracy would say that naming one class is best"
 
 
 def test_size_counts_images_a_class_too() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from regraft.heads.ridge import Head, class_weights, columns, cross_validate, fit
+from regraft.heads.average import Part, fit_average, stage_weights
+from regraft.heads.ridge import FLOOR, Head, class_weights, columns, cross_validate, fit
 from regraft.heads.sgd import fit_textbook
 
 WIDTHS = (3, 6, 12)
@@ -37,8 +38,10 @@ def test_ridge_is_scikit_learns(n: int, weighting: str) -> None:
             for w, part in zip(WIDTHS[1:], np.split(deviation, [WIDTHS[1]]), strict=True)
         ]
     )
-    size = np.sqrt(np.repeat(WIDTHS[1:], WIDTHS[1:]) * len(taps))
-    z = (x - mean) / ((deviation + 1e-3 * of_depth) * size)
+    quiet = (x - mean) / (deviation + FLOOR * of_depth)
+    spread = np.average(quiet**2, axis=0, weights=weights)
+    total = [part.sum() for part in np.split(spread, [WIDTHS[1]])]
+    z = quiet / np.sqrt(np.repeat(total, WIDTHS[1:]) * len(taps))
     reference = Ridge(alpha=strength).fit(z, np.eye(2)[labels], sample_weight=weights)
     np.testing.assert_allclose(head.logits(x), reference.predict(z), atol=2e-4)
 
@@ -108,3 +111,26 @@ def test_textbook_layer_learns_and_repeats_bit_for_bit() -> None:
     np.testing.assert_array_equal(one.weight, two.weight)
     assert not np.array_equal(one.weight, other.weight)
     assert isinstance(one, Head)
+
+
+def test_an_average_is_the_sum_of_its_heads() -> None:
+    features, labels = blobs(40)
+    parts = [Part((0,), 1.0, 0.2, 0.5), Part((1, 2), 0.3, 0.5, 2.0), Part((1, 2), 3.0, 0.3, 1.0)]
+    rows = np.arange(5, 40)
+    head = fit_average(features, WIDTHS, labels[rows], 3, parts, "balanced", rows)
+    by_hand = np.zeros((40, 3), np.float32)
+    for part in parts:
+        one = fit(features, WIDTHS, labels[rows], 3, part.taps, part.strength, "balanced", rows)
+        logits = one.logits(features[:, columns(WIDTHS, part.taps)])
+        by_hand += np.float32(part.weight / part.scale) * logits
+    assert head.taps == (0, 1, 2)
+    np.testing.assert_allclose(head.logits(features), by_hand, atol=1e-4)
+    assert stage_weights(parts) == pytest.approx({0: 0.2, 1: 0.4, 2: 0.4})
+
+
+def test_a_channel_that_never_varies_says_nothing() -> None:
+    features, labels = blobs(40)
+    features[:, 3] = 7
+    features[:, : WIDTHS[0]] = 1.0  # a whole depth that is the same for all
+    head = fit_average(features, WIDTHS, labels, 3, [Part((0, 1, 2), 1.0, 1.0, 1.0)])
+    assert np.isfinite(head.weight).all()

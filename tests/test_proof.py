@@ -17,7 +17,7 @@ from regraft.data import splits
 from regraft.data.dataset import Dataset
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import PlanError
-from regraft.heads import ridge
+from regraft.heads.average import Part, fit_average
 from regraft.metrics import score, share_interval, wilson
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
@@ -85,9 +85,8 @@ def test_every_image_is_judged_once_and_all_make_the_network(
     assert sorted(done.predictions.paths) == sorted(FILES)
     metrics = regraft.load(tmp_path / "run").metrics
     assert (metrics["proof"], metrics["n"], plan.train) == ("cross-validated", 42, 42)
-    head = ridge.fit(
-        measured.features, record().widths, measured.labels, 3, plan.taps, plan.strength
-    )
+    head = fit_average(measured.features, record().widths, measured.labels, 3, plan.parts)
+    assert len(plan.parts) > 1
     assert_array_equal(done.head.weight, head.scaled(plan.evidence.temperature).weight)
     assert_array_equal(
         proof.each_held_out(plan, small_of(measured)), done.predictions.probabilities
@@ -148,7 +147,7 @@ def test_a_plan_edited_by_hand_is_judged_as_it_is(measured: Measured, plan: Plan
     every = small_of(measured)
     turn = splits.folds(measured.labels, measured.audit.groups, proof.TURNS, plan.seed)
     rows = np.flatnonzero(turn != 0)
-    head = proof.head_on(edited, every, rows, (0,), 3.0)
+    head = proof.head_on(edited, every, rows, [Part((0,), 3.0, 1.0, 1.0)])
     logits = head.logits(measured.features[turn == 0][:, : record().widths[0]])
     found = proof.each_held_out(edited, every)[turn == 0]
     assert_array_equal(found.argmax(1), logits.argmax(1))

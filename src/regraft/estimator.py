@@ -49,7 +49,7 @@ A picture is a path, a file's bytes, a PIL image, or an array ``[height, width(,
 
 _LEAST = 5  # different pictures: one for each fold
 _OPTIONS: dict[str, tuple[object, ...]] = {
-    "case": (None, 1, 2, 3, 4),
+    "case": (None, 1, 2, 3, 4, "frozen"),
     "recipe": ("tuned", "textbook"),
     "class_weights": ("auto", "none", "balanced"),
     "fit_image": ("auto", *FITS),
@@ -102,7 +102,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self,
         backbone: str | Pretrained = DEFAULT,
         *,
-        case: Literal[1, 2, 3, 4] | None = None,
+        case: Literal[1, 2, 3, 4, "frozen"] | None = None,
         cut: str | int | None = None,
         recipe: Recipe = "tuned",
         class_weights: str = "auto",

@@ -135,6 +135,22 @@ def paired(own: NDArray[Any], other: NDArray[Any]) -> tuple[float, float]:
     return float(difference.mean()), float(difference.std() / np.sqrt(max(len(difference) - 1, 1)))
 
 
+def signal_of(predicted: NDArray[np.intp], labels: NDArray[np.intp], classes: int) -> float:
+    """Return the standard errors of the mean recall above that of predictions that know no image.
+
+    Those name class ``c`` with the share ``q_c`` that it was predicted with, whatever the image, so
+    that its recall over ``n_c`` images has the mean ``q_c`` and the variance ``q_c (1 - q_c) /
+    n_c``, and the mean recall of ``k`` classes has the mean ``1 / k``. Not the accuracy: where one
+    class is rare, naming the other is hard to beat, and says nothing. 0 where one class alone is
+    predicted.
+    """
+    count = np.maximum(np.bincount(labels, minlength=classes), 1)
+    hits = np.bincount(labels[predicted == labels], minlength=classes)
+    share = np.bincount(predicted, minlength=classes) / len(predicted)
+    error = float(np.sqrt((share * (1 - share) / count).sum())) / classes
+    return (float((hits / count).mean()) - 1 / classes) / error if error else 0.0
+
+
 def wilson(right: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a proportion, ``right`` of ``n``; (0, 1) where ``n`` is 0.
 

@@ -87,7 +87,7 @@ def run_fit(
     if plan.trainings and is_rank_zero():  # the others would measure the same at the same time
         say(*training_cost(measured, plan))
         if not plan.insists:
-            say("`--case 1` or `--case 2` leaves it out, `--budget 5m` bounds it.")
+            say("`--case frozen` leaves it out, `--budget 5m` bounds it.")
     with training_bar(is_rank_zero()) as on_event:
         result = carry_out(
             plan,

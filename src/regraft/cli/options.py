@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from regraft.plan.choices import Choices
 
 
+class CaseName(enum.StrEnum):
+    """A case, or either of the two that train no network."""
+
+    one = "1"
+    two = "2"
+    three = "3"
+    four = "4"
+    frozen = "frozen"
+
+
 class Recipe(enum.StrEnum):
     """How the new layer is made."""
 
@@ -88,7 +98,11 @@ ComparedFraction = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, the folds and the new layer.")]
 Case = Annotated[
-    int | None, typer.Option(min=1, max=4, help="Overrule the case.", show_default=False)
+    CaseName | None,
+    typer.Option(
+        help="Overrule the case; 'frozen' is 1 or 2, as the evidence says, and nothing is trained.",
+        show_default=False,
+    ),
 ]
 Cut = Annotated[
     str | None,
@@ -189,7 +203,7 @@ DEFAULT = "efficientnet-lite0"
 
 def choices_of(
     *,
-    case: int | None = None,
+    case: CaseName | None = None,
     cut: str | None = None,
     recipe: Recipe,
     class_weights: ClassWeights,
@@ -209,7 +223,7 @@ def choices_of(
     from regraft.plan.choices import Choices
 
     return Choices(
-        case=case,
+        case=None if case is None else "frozen" if case is CaseName.frozen else int(case),
         cut=cut,
         recipe=recipe.value,
         class_weights=class_weights.value,

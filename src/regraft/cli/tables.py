@@ -14,8 +14,9 @@ from regraft.data.dataset import few
 from regraft.data.splits import EACH_ONCE
 from regraft.networks.changes import Change
 from regraft.plan import wording
-from regraft.plan.definition import Plan, stages_named
+from regraft.plan.definition import Plan
 from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
 
 BAR = 30
@@ -79,12 +80,15 @@ def _curve(plan: Plan) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     for column in ("depth", "bar", "accuracy", "interval", "mark"):
         table.add_column(column, justify="right" if column == "accuracy" else "left")
-    evidence = plan.evidence
+    evidence, chosen = plan.evidence, plan.evidence.probes[plan.evidence.chosen]
+    counts = chosen.weights if chosen.parts else {}
     for i, probe in enumerate(evidence.probes):
         low, high = probe.interval
         mark = "← read" if i == evidence.chosen else ""
+        if len(probe.taps) == 1 and probe is not chosen:
+            mark = f"counts {counts.get(probe.taps[0], 0.0):.0%}"
         style = "bold green" if mark else ("cyan" if len(probe.taps) == 1 else "blue")
-        name = stages_named(plan.backbone, probe.taps)
+        name = probe_named(plan.backbone, probe)
         span = f"{low:.1%} to {high:.1%}"
         bar = Text(_bar(probe.accuracy), style=style)
         table.add_row(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)

@@ -29,9 +29,9 @@ from regraft.data.dataset import Dataset
 from regraft.distributed import world_size
 from regraft.errors import UsageError
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
-from regraft.plan.decide import worth_training
 from regraft.plan.definition import Plan
 from regraft.plan.events import Note, OnEvent
+from regraft.plan.gain import worth_training
 from regraft.run.api import DEFAULT, Data
 from regraft.run.budget import bounded
 from regraft.run.draft import draft

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from regraft.compare.comparison import Omitted, Outcome
 from regraft.features.extract import extract
 from regraft.plan.choices import Choices
-from regraft.plan.decide import SCRATCH, worth_training
-from regraft.plan.definition import STARTS, Plan, frozen_case, stages_named
+from regraft.plan.decide import SCRATCH
+from regraft.plan.definition import STARTS, Plan
 from regraft.plan.events import OnEvent
+from regraft.plan.gain import worth_training
+from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.recipes import images_shown, within
 from regraft.results.result import Result
 from regraft.run.draft import draft

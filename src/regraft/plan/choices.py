@@ -14,13 +14,14 @@ from regraft.plan.evidence import candidates_of
 from regraft.plan.recipes import Init
 
 Recipe = Literal["tuned", "textbook"]
+Case = int | Literal["frozen"]
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class ChoiceWords(TypedDict, total=False):
     """The choices as keywords; :class:`Choices` says what each means."""
 
-    case: int | None
+    case: Case | None
     cut: str | None
     recipe: Recipe
     class_weights: str
@@ -44,7 +45,7 @@ class Choices:
     or one such record as ``choices``, whose fields the keywords overrule.
 
     Attributes:
-        case: overrule the case, 1 to 4.
+        case: overrule the case, 1 to 4; ``"frozen"`` is 1 or 2, as the evidence says.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
         class_weights: ``auto``, ``none``, ``balanced`` or (in training) ``sampling``.
@@ -64,7 +65,7 @@ class Choices:
         near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
     """
 
-    case: int | None = None
+    case: Case | None = None
     cut: str | None = None
     recipe: Recipe = "tuned"
     class_weights: str = "auto"
@@ -130,8 +131,24 @@ def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
     """
     last = len(backbone.stages) - 1
     check_choices(backbone, choices)
+    end = end_of(backbone, choices)
+    if choices.recipe == "textbook" and end is not None:
+        return [(end,)]
+    every = candidates_of(last + 1, several=choices.recipe == "tuned")
+    if end is not None:
+        every += [taps for taps in candidates_of(last + 1, cut=end) if taps not in every]
+    deepest = end if end is not None else last - 1 if choices.case == 2 else last
+    return [taps for taps in every if taps[-1] <= deepest]
+
+
+def end_of(backbone: Backbone, choices: Choices) -> int | None:
+    """Return the depth that a person asks the kept network to end at; None where it is free.
+
+    Raises:
+        UsageError: a cut that does not exist, or that the case excludes.
+    """
+    last = len(backbone.stages) - 1
     cut = None if choices.cut is None else depth_of(backbone, choices.cut)
-    several = choices.recipe == "tuned"
     if choices.case in (1, 3, 4) or choices.trainable_from is not None:
         if cut not in (None, last):
             raise UsageError(
@@ -139,22 +156,20 @@ def candidates(backbone: Backbone, choices: Choices) -> list[Taps]:
                 f"the whole network, --cut {choices.cut} does not.",
                 ["Leave out one of the two: a cut before the last stage is case 2."],
             )
-        cut = last
+        return last
     if choices.case == 2 and cut == last:
         raise UsageError(
             f"--case 2 cuts before the last stage, --cut {choices.cut} is the last stage.",
             ["Leave out one of the two, or name an earlier stage."],
         )
-    if choices.case == 2 and cut is None:
-        return candidates_of(last, several=several)
-    return candidates_of(last + 1, cut=cut, several=several)
+    return cut
 
 
 def check_choices(backbone: Backbone, choices: Choices) -> None:
     """Raise UsageError for choices that cannot be, or that exclude each other; all are named."""
     problems = []
-    if choices.case not in (None, 1, 2, 3, 4):
-        problems.append(f"--case must be 1, 2, 3 or 4, got {choices.case}.")
+    if choices.case not in (None, 1, 2, 3, 4, "frozen"):
+        problems.append(f"--case must be 1, 2, 3, 4 or frozen, got {choices.case}.")
     if choices.learning_rate is not None and not 0 < choices.learning_rate <= 1:
         problems.append(
             f"--learning-rate must be above 0 and at most 1, got {choices.learning_rate:g}; "
@@ -173,7 +188,7 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
         )
         if value is not None
     ]
-    if trained and choices.case in (1, 2):
+    if trained and choices.case in (1, 2, "frozen"):
         problems.append(f"--case {choices.case} trains no stage, so it goes without {trained[0]}.")
     if choices.init == "random" and choices.case != 4:
         problems.append("--init random starts without the pretrained weights: add --case 4.")

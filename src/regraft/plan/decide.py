@@ -8,29 +8,20 @@ from regraft.data.splits import EACH_ONCE
 from regraft.errors import UsageError
 from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, depth_of
-from regraft.plan.definition import (
-    Alternative,
-    Plan,
-    Reason,
-    frozen_case,
-    stages_named,
+from regraft.plan.definition import Alternative, Plan
+from regraft.plan.evidence import Evidence, Probe
+from regraft.plan.gain import asked, worth_training
+from regraft.plan.naming import frozen_case, probe_named
+from regraft.plan.reasons import reasons_of
+from regraft.plan.recipes import (
+    Init,
+    Training,
+    Weighting,
+    textbook,
+    tuned,
     weighting_of,
+    within,
 )
-from regraft.plan.evidence import LARGE, Evidence, Probe
-from regraft.plan.recipes import Init, Training, Weighting, textbook, tuned, within
-from regraft.plan.similarity import SIMILAR
-
-HEADROOM = 0.02
-"""Below this share of images left to be won, training the network is not tried on a large set."""
-
-SMALL_HEADROOM = 0.05
-"""Nor below this on a small one."""
-
-FEWEST = 100
-"""Training images below which the network is not trained unasked: ``docs/benchmarks.md``."""
-
-FEWEST_SIMILAR = 1_000
-"""The same where they are similar to the source: training won little with fewer, for its time."""
 
 SCRATCH = 10_000
 """Training images from which random weights are tried where the set is different (He et al. 2019:
@@ -88,7 +79,7 @@ def decide(
         train=train,
         test=test,
         left_out=left_out,
-        reasons=_reasons(backbone, evidence, frozen, indicated, choices),
+        reasons=reasons_of(backbone, evidence, indicated, choices),
         alternatives=_alternatives(backbone, evidence),
         overrides=choices.named(),
         trainings=trainings,
@@ -103,35 +94,13 @@ def decide(
 
 def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
     """Return the case that is aimed at: the one asked for, else what the evidence says."""
-    if choices.case is not None:
+    if isinstance(choices.case, int):
         return choices.case
     if choices.trainable_from is not None:
         return 3
-    if choices.cut is None and worth_training(evidence):
+    if choices.case is None and choices.cut is None and worth_training(evidence):
         return 3 if evidence.similar else 4
     return frozen_case(backbone, evidence.probes[evidence.chosen].taps)
-
-
-def worth_training(evidence: Evidence) -> bool:
-    """Return whether training the network may win enough to be tried unasked.
-
-    On a large set where something is left to win; on a small one where the frozen network leaves
-    much. On different images it won up to ten points at twenty images a class; on similar ones
-    nothing with three hundred, and two to three points with a thousand (``docs/benchmarks.md``).
-    """
-    if evidence.large:
-        return evidence.headroom >= HEADROOM
-    return evidence.images >= fewest(evidence) and evidence.headroom >= SMALL_HEADROOM
-
-
-def fewest(evidence: Evidence) -> int:
-    """Training images from which a small set is trained on."""
-    return FEWEST_SIMILAR if evidence.similar else FEWEST
-
-
-def asked(choices: Choices) -> bool:
-    """Return whether a person asked for the network to be trained."""
-    return choices.case in (3, 4) or choices.trainable_from is not None
 
 
 def trainings_of(
@@ -209,134 +178,6 @@ def _affordable(
     return tuple(one for one in fitting if one is not None)
 
 
-def _reasons(
-    backbone: Backbone, evidence: Evidence, case: int, indicated: int, choices: Choices
-) -> tuple[Reason, ...]:
-    free = choices.case is None and choices.cut is None and not asked(choices)
-    reasons = [_size_reason(evidence, indicated)]
-    reasons.append(_similarity_reason(backbone, evidence, free=free))
-    reasons.append(_cut_reason(backbone, evidence, free=free))
-    if free:
-        trains = indicated in (3, 4)
-        reasons.append(
-            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence, choices)
-        )
-    if choices.named():
-        fact = f"Asked for: {', '.join(choices.named())}."
-        reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
-    return tuple(reasons)
-
-
-def _size_reason(evidence: Evidence, indicated: int) -> Reason:
-    word = "large" if evidence.large else "small"
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    spread = f"{few}" if few == many else f"{few} to {many}"
-    rule = (
-        "A small set overfits a large network, so its trunk stays frozen."
-        if indicated in (1, 2) and not evidence.large
-        else "The larger the set, the less a network that is trained on it overfits."
-    )
-    return Reason(
-        rule,
-        f"{evidence.images:,} training images, {spread} a class: {word} "
-        f"(size {evidence.size:.2f}, large from {LARGE}).",
-        "measured; the line: docs/benchmarks.md",
-    )
-
-
-def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
-    """``free``: whether the cut was left to the evidence."""
-    word = "similar to" if evidence.similar else "different from"
-    last = evidence.depths[-1]
-    best = max(reversed(evidence.depths), key=lambda probe: probe.accuracy)
-    where = backbone.stages[best.taps[0]].name
-    peak = (
-        "and no earlier stage does better"
-        if best is last
-        else f"the best single stage, {where}, tells {best.accuracy:.1%}"
-    )
-    found = (
-        f"{word} {backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR})"
-    )
-    tells = f"The last stage tells {last.accuracy:.1%} of the images, {peak}"
-    still = ""
-    whole = evidence.probes[evidence.chosen].taps[-1] == last.taps[0]
-    if whole and free and not evidence.similar:
-        still = " Yet no earlier cut does clearly better, so nothing is cut off."
-    if evidence.shift:
-        return Reason(
-            "Batch norm remembers how the channels varied on the source; where they vary alike the "
-            "new images are similar to it, however hard they are to tell apart.",
-            f"By the channels of the later stages: {found}. {tells}.{still}",
-            "measured; Li et al. 2016",
-        )
-    return Reason(
-        "Stages near the end are specific to the source; where none before them tells the classes "
-        "apart better the new images are similar to it.",
-        f"{tells}: {found}.{still}",
-        "measured; Yosinski et al. 2014",
-    )
-
-
-def _cut_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
-    """Return what the frozen network's new layer reads; ``free``: the evidence alone chose it."""
-    chosen = evidence.probes[evidence.chosen]
-    best = min(evidence.probes, key=lambda probe: probe.loss)
-    fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
-    fits = f"{stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%})"
-    if not free and chosen.excess > chosen.excess_error:
-        fact += f"; {fits}, but what was asked for leaves it out."
-    elif chosen is not best:
-        fact += f"; {fits}, but the difference is within one standard error."
-    elif free:
-        fact += (
-            ", and by the squared error of the probabilities, which decides, nothing simpler comes "
-            "within one standard error of it."
-        )
-    else:
-        fact += ", and by the squared error of the probabilities, which decides, it fits best."
-    rule = "Of the depths that do equally well, the simplest is read."
-    return Reason(rule, fact, f"measured, {evidence.folds}-fold cross-validation")
-
-
-def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
-    many = "With many images and something left to win, training the whole network pays."
-    kind = "similar to" if evidence.similar else "different from"
-    few = (
-        f"On images that are {kind} the source, training can pay on a small set too, from "
-        f"{fewest(evidence):,} images on."
-    )
-    return Reason(
-        many if evidence.large else few,
-        f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
-        f"{indicated}; the frozen network is kept where training does not beat it.",
-        "measured; Kornblith et al. 2019",
-    )
-
-
-def _frozen_reason(evidence: Evidence, choices: Choices) -> Reason:
-    """Why the network is not trained, and how it can be all the same."""
-    least = HEADROOM if evidence.large else SMALL_HEADROOM
-    if worth_training(evidence) and choices.budget is None:
-        fact = "Without the fifth that would have to be held out to judge it, it is not worth it"
-    elif worth_training(evidence):
-        fact = "The budget does not last for one epoch of training"
-    elif evidence.headroom < least:
-        missed = f"{evidence.headroom:.1%} of the images"
-        fact = f"The frozen network is expected to miss {missed}, less than {least:.0%}"
-    else:
-        kind = "similar" if evidence.similar else "different"
-        fact = (
-            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from "
-            f"which on that is so of {kind} images"
-        )
-    return Reason(
-        "The whole network is trained where that may win enough for the time it takes.",
-        f"{fact}, so it stays frozen; --case 3 trains it.",
-        "measured; the lines: docs/benchmarks.md",
-    )
-
-
 def _alternatives(backbone: Backbone, evidence: Evidence) -> tuple[Alternative, ...]:
     others = [probe for i, probe in enumerate(evidence.probes) if i != evidence.chosen]
     return tuple(alternative(backbone, evidence, probe) for probe in others)
@@ -346,6 +187,6 @@ def alternative(backbone: Backbone, evidence: Evidence, probe: Probe) -> Alterna
     """Return a probe of the evidence as something that could be done."""
     width = sum(backbone.stages[depth].channels for depth in probe.taps)
     kept = backbone.parameters_to[probe.taps[-1]] + (width + 1) * len(evidence.classes)
-    name = stages_named(backbone, probe.taps)
+    name = probe_named(backbone, probe)
     case = frozen_case(backbone, probe.taps)
     return Alternative(name, case, probe.taps, probe.accuracy, probe.interval, kept)

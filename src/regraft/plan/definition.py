@@ -5,16 +5,18 @@ walk that list, so the explanation cannot say anything else than what happens.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from regraft.backbones import Backbone
 from regraft.data.audit import NearCopies
 from regraft.data.splits import EACH_ONCE, FEW
+from regraft.heads.average import Part
 from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
+from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.recipes import Init, Training
 
 VERSION = 2
@@ -149,6 +151,19 @@ class Plan:
         )
 
     @property
+    def parts(self) -> tuple[Part, ...]:
+        """The heads that the new layer of the frozen network is the average of; one, if it is one.
+
+        Where a plan was edited its taps are read by one head, and its penalty is every head's.
+        """
+        chosen = self.evidence.probes[self.evidence.chosen]
+        if self.taps != chosen.taps:
+            return (Part(self.taps, self.strength, 1.0, 1.0),)
+        if self.strength == chosen.strength:
+            return chosen.made_of
+        return tuple(dataclasses.replace(p, strength=self.strength) for p in chosen.made_of)
+
+    @property
     def cut(self) -> int:
         """Depth of the deepest stage kept."""
         return self.taps[-1]
@@ -267,13 +282,15 @@ def _although(plan: Plan) -> str:
         return ""
     if any(one.startswith(("--case 3", "--case 4", "--trainable")) for one in plan.overrides):
         return ", kept whole for the training that was asked for"
-    if any(choice.startswith(("--case", "--cut")) for choice in plan.overrides):
+    asked = [one for one in plan.overrides if one.startswith(("--case", "--cut"))]
+    if asked not in ([], ["--case frozen"]):
         return f", {'kept whole' if plan.case == 1 else 'cut'} as was asked"
     evidence = plan.evidence
-    better = evidence.probes[evidence.chosen].accuracy > evidence.depths[-1].accuracy
+    whole = evidence.depths[-1] if evidence.whole is None else evidence.probes[evidence.whole]
+    better = evidence.probes[evidence.chosen].accuracy > whole.accuracy
     word = "does better" if better else "fits as well"
-    clearly = "no earlier cut does clearly better"
-    return f", yet {clearly if plan.case == 1 else f'an earlier stage {word}'}"
+    kept = "the last stage counts" if evidence.averages else "no earlier cut does clearly better"
+    return f", yet {kept if plan.case == 1 else f'an earlier stage {word}'}"
 
 
 STARTS: Mapping[str, str] = {
@@ -287,25 +304,14 @@ SURGERY: Mapping[int, str] = {
 }
 
 
-def frozen_case(backbone: Backbone, taps: Taps) -> int:
-    """Return the case of a frozen network read at these depths: 1 with the last one, else 2."""
-    return 1 if taps[-1] == len(backbone.stages) - 1 else 2
-
-
-def weighting_of(counts: Sequence[int], choice: str) -> str:
-    """``auto`` weighs the classes evenly when the largest has five times the smallest.
-
-    A head fitted in closed form is not sampled for: there ``sampling`` means ``balanced``.
-    """
-    if choice != "auto":
-        return "balanced" if choice == "sampling" else choice
-    return "balanced" if max(counts) >= 5 * max(min(counts), 1) else "none"
-
-
-def stages_named(backbone: Backbone, taps: Taps) -> str:
-    """Taps in words: ``stage 3``, ``stage 3 to stage 6``."""
-    first, last = backbone.stages[taps[0]].name, backbone.stages[taps[-1]].name
-    return first if len(taps) == 1 else f"{first} to {last}"
+def _fitting(plan: Plan) -> str:
+    """Return how the new layer of the frozen network comes about."""
+    if plan.recipe == "textbook":
+        return "from random weights, by gradient descent"
+    heads = plan.parts
+    if len(heads) == 1:
+        return f"by ridge regression (strength {plan.strength:g}) on the cached features"
+    return f"as the average of {len(heads)} ridge regressions on the cached features"
 
 
 def _steps(plan: Plan) -> tuple[Step, ...]:
@@ -314,11 +320,6 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     reads = stages_named(backbone, plan.taps)
     stages = f"{', '.join(plan.dropped)} and " if plan.dropped else ""
     dropped = f"drop {stages}the old head"
-    start = (
-        "from random weights, by gradient descent"
-        if plan.recipe == "textbook"
-        else f"by ridge regression (strength {plan.strength:g}) on the cached features"
-    )
     views = " and their mirror images" if plan.mirror else ""
     weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
     first = ", for a start" if plan.trainings else ""
@@ -327,7 +328,7 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
         Step("cut", f"Cut it after {cut}: {dropped}."),
         Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
         Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
-        Step("fit", f"Fit that layer {start}, on {plan.train:,} images{views}{weighed}."),
+        Step("fit", f"Fit that layer {_fitting(plan)}, on {plan.train:,} images{views}{weighed}."),
         *(_training_step(plan, number) for number in range(len(plan.trainings))),
     ]
     if plan.trainings:

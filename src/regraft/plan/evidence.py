@@ -5,7 +5,7 @@ does at every depth, which depths to read, and how accurate that should be on im
 Every accuracy here is cross-validated on the training images; the held-out ones are not read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.errors import DataError
+from regraft.heads.average import Part, stage_weights, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
-from regraft.metrics import fit_temperature, paired, share_interval
+from regraft.metrics import fit_temperature, paired, share_interval, signal_of
+from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of
 from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
 """From this :attr:`Evidence.size` on a set counts as large (about 4,500 images)."""
+
+SIGNAL = 2.0
+"""Standard errors from which on the network counts as telling the classes apart."""
 
 SAMPLE = 10_000
 """At most so many images choose the depths; the head is then fitted on all of them."""
@@ -26,17 +31,31 @@ SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear head on some depths, cross-validated. ``loss`` is the mean squared error."""
+    """A linear head on some depths, or the average of several, cross-validated."""
 
     taps: Taps
     accuracy: float
     interval: tuple[float, float]
     loss: float
+    """Mean squared error of the scores; of an average, of its calibrated probabilities."""
     excess: float
-    """Mean loss above the best probe's, image by image."""
+    """Mean loss above the best probe's, image by image; of an average, above the chosen one's."""
     excess_error: float
     """Standard error of ``excess``."""
     strength: float
+    """The penalty; of an average, that of the head that counts most."""
+    parts: tuple[Part, ...] = ()
+    """What is averaged; none where it is one head."""
+
+    @property
+    def made_of(self) -> tuple[Part, ...]:
+        """The heads it is made of: itself, where it is one."""
+        return self.parts or (Part(self.taps, self.strength, 1.0, 1.0),)
+
+    @property
+    def weights(self) -> dict[int, float]:
+        """How much each depth counts in it; 1 in all."""
+        return stage_weights(self.made_of)
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,17 @@ class Evidence:
     where the last stage is to be cut off."""
     whole_temperature: float = 1.0
     """Of a head that reads that."""
+    signal: float | None = None
+    """Standard errors by which the mean recall of the classes lies above that of guesses that know
+    nothing of the image; None where it was not measured."""
+    averages: bool = False
+    """Whether heads are averaged; else one is chosen, as the textbook does, and did every plan
+    once."""
+    end: int | None = None
+    """Depth that the kept network was asked to end at; none where that is free."""
+    cut: int | None = None
+    """Index into ``probes`` of what is read where the last stage is cut off; none where it is
+    asked to stay."""
 
     def temperature_of(self, taps: Taps) -> float:
         """Return the temperature of a head on some depths."""
@@ -77,10 +107,31 @@ class Evidence:
             return self.whole_temperature
         return self.temperature
 
+    def parts_of(self, taps: Taps, strength: float) -> tuple[Part, ...]:
+        """Return the heads that make the new layer on some depths.
+
+        Those of the evidence; one alone with the penalty ``strength`` on depths that it has none
+        for.
+        """
+        first = [self.chosen, self.chosen if self.whole is None else self.whole]
+        known = (*(self.probes[place] for place in first), *self.probes)
+        found = next((probe for probe in known if probe.taps == taps), None)
+        return found.made_of if found else (Part(taps, strength, 1.0, 1.0),)
+
     @property
     def depths(self) -> tuple[Probe, ...]:
         """The probes that read one depth each, nearest the image first."""
-        return tuple(probe for probe in self.probes if len(probe.taps) == 1)
+        return tuple(probe for probe in self.single if len(probe.taps) == 1)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the frozen network tells the classes apart at all."""
+        return self.signal is None or self.signal > SIGNAL
+
+    @property
+    def single(self) -> tuple[Probe, ...]:
+        """The probes that are one head each."""
+        return tuple(probe for probe in self.probes if not probe.parts)
 
     @property
     def headroom(self) -> float:
@@ -109,11 +160,15 @@ def gather(
     seed: int,
     shift: Sequence[float] | None = None,
     weighting: str = "none",
+    average: bool = True,
+    end: int | None = None,
 ) -> Evidence:
     """Measure the training images: features ``[n, sum(widths)]``, labels and groups ``[n]``.
 
     The probes of single depths are always measured, for they are the depth curve;
-    ``candidates`` are the taps the choice is among.
+    ``candidates`` are the taps that heads are averaged of, or where not ``average`` (the textbook)
+    those that one is chosen among. ``end``: the depth that the new layer has to end at, where that
+    was asked for.
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
@@ -121,40 +176,42 @@ def gather(
     x, y, group = features[keep], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
     scores = cross_validate(x, widths, y, len(classes), fold, tried, STRENGTHS, weighting)
-    loss, right = _judge(scores, y, len(classes))
+    found, last = judged(tried, scores, y), len(widths) - 1
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
-    probes = _probes(loss, right, tried, group)
-    curve = [probe.accuracy for probe in probes[: len(widths)]]
-    similarity = similarity_of(curve, guess, shift, len(keep))
-    ordered = _by_similarity(candidates, len(widths) - 1, similarity)
-    allowed = [tried.index(taps) for taps in ordered]
-    chosen, strength = choose(loss, tried, allowed)
-    kept = [c for c in allowed if tried[c][-1] == len(widths) - 1]
-    whole, its_strength = choose(loss, tried, kept) if kept else (None, 0)
-    nested = _nested(loss, right, fold, tried, allowed)
+    single = _probes(found, group)
+    allowed = [tried.index(taps) for taps in candidates]
+    made = made_of(found, allowed, last, average=average, end=end)
+    mixed = [made.chosen, *(other for other in (made.whole, made.cut) if other is not None)]
+    probes = (*single, *_averages(found, dict.fromkeys(mixed), group))
+    places = {probe.made_of: place for place, probe in enumerate(probes)}
+    nested = _nested(found, fold, allowed, last, average=average, end=end)
+    right = nested == y
+    heat = {parts: fit_temperature(logits_of(found, parts), y) for parts in dict.fromkeys(mixed)}
     return Evidence(
         images=len(labels),
         classes=tuple(classes),
         per_class=tuple(int(count) for count in counts),
         size=size_of(counts),
-        similarity=similarity,
+        similarity=similarity_of(
+            [probe.accuracy for probe in single[: len(widths)]], guess, shift, len(keep)
+        ),
         guess=guess,
         probes=probes,
-        chosen=chosen,
-        expected=float(nested.mean()),
-        expected_interval=share_interval(nested, group),
+        chosen=places[made.chosen],
+        expected=float(right.mean()),
+        expected_interval=share_interval(right, group),
         neighbours=neighbours(x[:, -widths[-1] :], y, group),
         shift=None if shift is None else tuple(shift),
-        temperature=fit_temperature(scores[chosen, strength].astype(np.float32), y),
+        temperature=heat[made.chosen],
         folds=int(fold.max()) + 1,
         sampled=len(keep),
-        whole=whole,
-        whole_temperature=(
-            1.0
-            if whole is None
-            else fit_temperature(scores[whole, its_strength].astype(np.float32), y)
-        ),
+        whole=None if made.whole is None else places[made.whole],
+        whole_temperature=1.0 if made.whole is None else heat[made.whole],
+        signal=signal_of(nested, y, len(classes)),
+        averages=average,
+        end=end,
+        cut=None if made.cut is None else places[made.cut],
     )
 
 
@@ -166,6 +223,8 @@ def rightness(
     *,
     candidates: Sequence[Taps],
     seed: int,
+    average: bool = True,
+    end: int | None = None,
 ) -> NDArray[np.bool_]:
     """Which images the whole procedure of :func:`gather` gets right, ``[n]`` (a sample of many)."""
     classes = int(labels.max()) + 1
@@ -173,8 +232,11 @@ def rightness(
     x, y, group = features[keep], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
     scores = cross_validate(x, widths, y, classes, fold, candidates, STRENGTHS, "none")
-    loss, right = _judge(scores, y, classes)
-    return _nested(loss, right, fold, candidates, range(len(candidates)))
+    found, allowed = judged(candidates, scores, y), range(len(candidates))
+    right: NDArray[np.bool_] = (
+        _nested(found, fold, allowed, len(widths) - 1, average=average, end=end) == y
+    )
+    return right
 
 
 def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) -> list[Taps]:
@@ -196,26 +258,6 @@ def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) 
         windows = [(half if cut < depths - 1 else depths - half, cut + 1), (0, cut + 1)]
     wide = dict.fromkeys(tuple(range(a, b)) for a, b in windows if b - a > 1)
     return single + (list(wide) if several else [])
-
-
-def choose(
-    loss: NDArray[np.float32], tried: Sequence[Taps], allowed: Sequence[int]
-) -> tuple[int, int]:
-    """Return the simplest allowed candidate within a standard error of the best, and its strength.
-
-    ``loss`` is ``[candidates, strengths, images]``; ``allowed`` runs from simple to complex. The
-    error is that of the *paired* difference, image by image, which is several times smaller than
-    that of an accuracy (the one-standard-error rule of Breiman et al., *Classification and
-    Regression Trees*, 1984, on paired losses).
-    """
-    strength = loss.mean(2).argmin(1)
-    own = loss[np.arange(len(tried)), strength]
-    best = min(allowed, key=lambda c: float(own[c].mean()))
-    for c in allowed:
-        excess, error = paired(own[c], own[best])
-        if excess <= error:
-            return c, int(strength[c])
-    return best, int(strength[best])
 
 
 def size_of(counts: NDArray[np.intp]) -> float:
@@ -270,66 +312,64 @@ def sample(labels: NDArray[np.intp], classes: int, seed: int) -> NDArray[np.intp
     return np.sort(picked)
 
 
-def _judge(
-    scores: NDArray[np.float16], labels: NDArray[np.intp], classes: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Squared error and rightness, ``[candidates, strengths, n]`` each."""
-    loss = np.empty(scores.shape[:3], np.float32)
-    right = np.empty(scores.shape[:3], np.bool_)
-    targets = np.eye(classes, dtype=np.float32)[labels]
-    for c, of_candidate in enumerate(scores):
-        for s, score in enumerate(of_candidate):
-            loss[c, s] = np.square(score.astype(np.float32) - targets).sum(1)
-            right[c, s] = score.argmax(1) == labels
-    return loss, right
-
-
-def _by_similarity(candidates: Sequence[Taps], last: int, similarity: float) -> list[Taps]:
-    """Single depths as they come; of the windows, first those that the similarity speaks for.
-
-    Similar images: those that keep the last stage; different ones: those that cut it off.
-    """
-    similar = similarity >= SIMILAR
-    return sorted(
-        candidates, key=lambda taps: len(taps) > 1 and 1 + ((taps[-1] == last) != similar)
-    )
-
-
 def _nested(
-    loss: NDArray[np.float32],
-    right: NDArray[np.bool_],
+    found: Judged,
     fold: NDArray[np.intp],
-    tried: Sequence[Taps],
     allowed: Sequence[int],
-) -> NDArray[np.bool_]:
-    """Rightness ``[n]`` where each fold is judged by the choice the *other* folds made.
+    last: int,
+    *,
+    average: bool,
+    end: int | None,
+) -> NDArray[np.intp]:
+    """Predicted classes ``[n]`` where each fold is judged by what the *other* folds made.
 
-    Choosing and judging on the same folds flatters the winner; this takes that away at no cost
+    Choosing and judging on the same folds flatters what is chosen; this takes that away at no cost
     (compare Tsamardinos et al., *Bootstrapping the out-of-sample predictions*, 2018).
     """
-    honest = np.empty(len(fold), np.bool_)
+    honest = np.empty(len(fold), np.intp)
     for f in range(int(fold.max()) + 1):
-        c, s = choose(loss[:, :, fold != f], tried, allowed)
-        honest[fold == f] = right[c, s, fold == f]
+        out = fold == f
+        parts = made_of(found, allowed, last, ~out, average=average, end=end).chosen
+        honest[out] = logits_of(found, parts, out).argmax(1)
     return honest
 
 
-def _probes(
-    loss: NDArray[np.float32],
-    right: NDArray[np.bool_],
-    tried: Sequence[Taps],
-    groups: NDArray[np.intp],
-) -> tuple[Probe, ...]:
+def _probes(found: Judged, groups: NDArray[np.intp]) -> tuple[Probe, ...]:
     """Each candidate at its own best strength, compared with the best of them."""
-    strength = loss.mean(2).argmin(1)
-    own = loss[np.arange(len(tried)), strength]
+    strength = found.loss.mean(2).argmin(1)
+    own = found.loss[np.arange(len(found.tried)), strength]
     best = own[int(own.mean(1).argmin())]
     probes = []
-    for c, taps in enumerate(tried):
-        hits = right[c, strength[c]]
+    for c, taps in enumerate(found.tried):
+        hits = found.right[c, strength[c]]
         excess, error = paired(own[c], best)
         interval = share_interval(hits, groups)
         mean, loss_of = float(hits.mean()), float(own[c].mean())
         penalty = STRENGTHS[int(strength[c])]
         probes.append(Probe(taps, mean, interval, loss_of, excess, error, penalty))
     return tuple(probes)
+
+
+def _averages(
+    found: Judged, made: Iterable[tuple[Part, ...]], groups: NDArray[np.intp]
+) -> Iterator[Probe]:
+    """Each average of more than one head, compared with the first of them."""
+    first: NDArray[np.float32] | None = None
+    for parts in made:
+        logits = logits_of(found, parts)
+        own = errors_of(logits, found.labels)
+        first = own if first is None else first
+        if len(parts) == 1:
+            continue
+        hits = logits.argmax(1) == found.labels
+        excess, error = paired(own, first)
+        yield Probe(
+            union(parts),
+            float(hits.mean()),
+            share_interval(hits, groups),
+            float(own.mean()),
+            excess,
+            error,
+            max(parts, key=lambda part: part.weight).strength,
+            parts,
+        )

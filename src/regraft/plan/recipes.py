@@ -167,6 +167,16 @@ def batch_for(images: int) -> int:
     return max(8, min(32, int(2**power)))
 
 
+def weighting_of(counts: Sequence[int], choice: str) -> str:
+    """``auto`` weighs the classes evenly when the largest has five times the smallest.
+
+    A head fitted in closed form is not sampled for: there ``sampling`` means ``balanced``.
+    """
+    if choice != "auto":
+        return "balanced" if choice == "sampling" else choice
+    return "balanced" if max(counts) >= 5 * max(min(counts), 1) else "none"
+
+
 def steps_of(images: int, training: Training) -> int:
     """Return the steps an epoch; the batches differ in size by one image at most."""
     return max(1, round(images / training.batch))

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.data.splits import EACH_ONCE
-from regraft.plan.definition import Plan, frozen_case, stages_named
+from regraft.plan.definition import Plan
 from regraft.plan.evidence import Probe
+from regraft.plan.naming import frozen_case, stages_named
 
 Metrics = Mapping[str, Any]
 
@@ -121,11 +122,11 @@ def surprise(plan: Plan, metrics: Metrics) -> str:
 
 
 def by_loss(plan: Plan) -> str:
-    """Say that another depth is more accurate than the one that is read, and why it is not read."""
+    """Say that another depth is more accurate than the one that is read alone, and why it is so."""
     evidence, backbone = plan.evidence, plan.backbone
     chosen = evidence.probes[evidence.chosen]
     best = max(_choice(plan), key=lambda probe: probe.accuracy)
-    if best.accuracy <= chosen.accuracy:
+    if chosen.parts or best.accuracy <= chosen.accuracy:
         return ""
     why = (
         f"there it errs by {chosen.loss:.3f}, the other by {best.loss:.3f}"
@@ -136,7 +137,7 @@ def by_loss(plan: Plan) -> str:
     other, own = stages_named(backbone, best.taps), stages_named(backbone, chosen.taps)
     return (
         f"{other} tells more of the images ({best.accuracy:.1%}) than {own}, which is read "
-        f"({chosen.accuracy:.1%}): the squared error of the probabilities decides; {why}."
+        f"({chosen.accuracy:.1%}): the squared error of the scores decides; {why}."
     )
 
 
@@ -147,7 +148,7 @@ def _choice(plan: Plan) -> Sequence[Probe]:
     """
     evidence, backbone = plan.evidence, plan.backbone
     chosen = evidence.probes[evidence.chosen].taps
-    found = list(evidence.probes)
+    found = list(evidence.single)
     if any(choice.startswith(("--case", "--trainable-from")) for choice in plan.overrides):
         case = frozen_case(backbone, chosen)
         found = [probe for probe in found if frozen_case(backbone, probe.taps) == case]

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from regraft.plan.definition import Plan, stages_named
+from regraft.plan.definition import Plan
+from regraft.plan.naming import stages_named
 
 Metrics = Mapping[str, Any]
 

@@ -27,8 +27,9 @@ from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
 from regraft.plan import serialize, wording
-from regraft.plan.definition import Plan, stages_named
+from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
+from regraft.plan.naming import stages_named
 from regraft.results.card import model_card
 from regraft.results.folder import write_run
 from regraft.results.tables import Predictions, read_audit, read_log, read_predictions

@@ -31,7 +31,7 @@ def before_corrections(
         sides = tuple(replace(one, split="test" if one.path in held else "train") for one in sides)
     frozen = replace(
         choices,
-        case=choices.case if choices.case in (1, 2) else None,
+        case=choices.case if choices.case in (1, 2) else "frozen",
         init=None,
         trainable_from=None,
         learning_rate=None,

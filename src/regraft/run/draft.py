@@ -6,10 +6,12 @@ import numpy as np
 
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
-from regraft.plan.choices import Choices, candidates
-from regraft.plan.decide import FEWEST, asked, case_of, decide
-from regraft.plan.definition import Plan, weighting_of
+from regraft.plan.choices import Choices, candidates, end_of
+from regraft.plan.decide import case_of, decide
+from regraft.plan.definition import Plan
 from regraft.plan.evidence import Evidence, gather
+from regraft.plan.gain import FEWEST, asked
+from regraft.plan.recipes import weighting_of
 from regraft.run import mirror
 from regraft.run.measure import Measured
 
@@ -54,6 +56,8 @@ def _planned(measured: Measured, choices: Choices) -> Plan:
         seed=choices.seed,
         shift=measured.shift,
         weighting=weighting,
+        average=choices.recipe == "tuned",
+        end=end_of(backbone, choices),
     )
     held = measured.split.origin != EACH_ONCE
     trains = held and case_of(backbone, evidence, choices) in (3, 4)

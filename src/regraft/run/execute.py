@@ -174,7 +174,7 @@ def _add_head(work: RunState) -> None:
 def _fit_head(work: RunState) -> None:
     """Fit the new layer on the cached features of the training images."""
     plan, measured = work.plan, work.measured
-    work.head = head_on(plan, measured, measured.split.train, plan.taps, plan.strength)
+    work.head = head_on(plan, measured, measured.split.train, plan.parts)
 
 
 def _train(work: RunState) -> None:

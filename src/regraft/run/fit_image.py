@@ -16,7 +16,7 @@ from regraft.data.images import Facts, View, deep
 from regraft.distributed import on_rank_zero
 from regraft.features.extract import Extraction
 from regraft.metrics import paired
-from regraft.plan.choices import Choices, candidates
+from regraft.plan.choices import Choices, candidates, end_of
 from regraft.plan.definition import Reason
 from regraft.plan.evidence import rightness
 
@@ -89,6 +89,8 @@ def _rightness(
         training.groups,
         candidates=candidates(backbone, choices),
         seed=choices.seed,
+        average=choices.recipe == "tuned",
+        end=end_of(backbone, choices),
     )
 
 

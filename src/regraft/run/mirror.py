@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads import ridge
+from regraft.heads.average import Part
 from regraft.metrics import paired
 from regraft.plan.evidence import Evidence, Probe
 from regraft.run.measure import Measured, mirrored
@@ -21,7 +22,7 @@ def helps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> 
         return False
     train = measured.split.train
     mirror = measured.mirrored[train]
-    read = evidence.probes[evidence.chosen]
+    read = _heaviest(evidence.probes[evidence.chosen])
     return _gain(measured, train, mirror, evidence, read, weighting, seed) > 1
 
 
@@ -33,8 +34,14 @@ def keeps(measured: Measured, evidence: Evidence, weighting: str, seed: int) -> 
     some = measured.split.train[:: max(1, len(measured.split.train) // MIRRORED)]
     whole = measured.mirrored
     mirror = mirrored(measured, some) if whole is None else whole[some]
-    read = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
+    place = evidence.chosen if evidence.whole is None else evidence.whole
+    read = _heaviest(evidence.probes[place])
     return _gain(measured, some, mirror, evidence, read, weighting, seed) > -1
+
+
+def _heaviest(probe: Probe) -> Part:
+    """Return the head that counts most, which is asked for all."""
+    return max(probe.made_of, key=lambda part: part.weight)
 
 
 def _gain(
@@ -42,7 +49,7 @@ def _gain(
     rows: NDArray[np.intp],
     mirror: NDArray[np.float16],
     evidence: Evidence,
-    read: Probe,
+    read: Part,
     weighting: str,
     seed: int,
 ) -> float:

@@ -7,12 +7,16 @@ using cross-validation for model selection*, BMC Bioinformatics 7, 2006). What i
 then made of all images, so the figures are, if anything, those of slightly less data.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads import ridge
-from regraft.heads.ridge import Head, Taps
+from regraft.heads.average import Part, fit_average, union
+from regraft.heads.ridge import Head
 from regraft.heads.sgd import fit_textbook
 from regraft.metrics import softmax
 from regraft.plan.definition import Plan
@@ -61,17 +65,18 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
         seed=plan.seed,
         shift=plan.evidence.shift,
         weighting=plan.weighting,
+        average=plan.evidence.averages,
+        end=plan.cut if edited else plan.evidence.end,
     )
-    best = evidence.probes[evidence.chosen]
-    strength = best.strength if plan.strength == chosen.strength else plan.strength
-    head = head_on(plan, measured, rows, best.taps, strength)
+    parts = evidence.probes[evidence.chosen].made_of
+    if plan.strength != chosen.strength:
+        parts = tuple(replace(part, strength=plan.strength) for part in parts)
+    head = head_on(plan, measured, rows, parts)
     calibrates = any(step.kind == "calibrate" for step in plan.steps())
     return head.scaled(evidence.temperature) if calibrates else head
 
 
-def head_on(
-    plan: Plan, measured: Measured, rows: NDArray[np.intp], taps: Taps, strength: float
-) -> Head:
+def head_on(plan: Plan, measured: Measured, rows: NDArray[np.intp], parts: Sequence[Part]) -> Head:
     """Return the new layer, fitted on some images' cached features as the recipe says."""
     x, y = measured.features, measured.labels[rows]
     if plan.mirror and measured.mirrored is not None:
@@ -79,5 +84,6 @@ def head_on(
         rows = np.arange(len(y))
     widths, classes, weighting = plan.backbone.widths, len(measured.classes), plan.weighting
     if plan.recipe == "textbook":
-        return fit_textbook(x[rows], widths, y, classes, taps, seed=plan.seed, weighting=weighting)
-    return ridge.fit(x, widths, y, classes, taps, strength, weighting, rows)
+        taps, seed = union(parts), plan.seed
+        return fit_textbook(x[rows], widths, y, classes, taps, seed=seed, weighting=weighting)
+    return fit_average(x, widths, y, classes, parts, weighting, rows)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import validation
 from regraft.heads import ridge
+from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, Taps
 from regraft.metrics import share_interval, softmax, squared_error
-from regraft.plan.definition import Plan, Ran, frozen_case
+from regraft.plan.definition import Plan, Ran
 from regraft.plan.events import OnEvent
+from regraft.plan.naming import frozen_case
 from regraft.plan.recipes import Training, images_shown
 from regraft.run.measure import Measured
 
@@ -84,14 +86,12 @@ class ValidationSet:
         weights whether it was asked for, follows from the evidence, or is one of a comparison.
         """
         plan, measured, rows = self.plan, self.measured, self.rows[some]
-        of_taps = [p.strength for p in plan.evidence.probes if p.taps == taps]
-        return ridge.fit(
+        return fit_average(
             measured.features,
             plan.backbone.widths,
             measured.labels[rows],
             len(measured.classes),
-            taps,
-            of_taps[0] if of_taps else plan.strength,
+            plan.evidence.parts_of(taps, plan.strength),
             plan.weighting,
             rows,
         ).scaled(plan.evidence.temperature_of(taps))

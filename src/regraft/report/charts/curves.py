@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from regraft.metrics import BINS, wilson
 from regraft.plan.definition import Plan
 from regraft.plan.events import Epoch, LogRow
+from regraft.plan.evidence import Probe
 from regraft.report.charts.frame import (
     LETTER,
     Frame,
@@ -53,7 +54,7 @@ def depth_curve(plan: Plan) -> str:
         title = f"{stages[d].name}: {probe.accuracy:.1%}"
         parts.append(dot(frame.x(d), frame.y(probe.accuracy), f"t0{full}", 6 if full else 4, title))
     if len(chosen.taps) > 1:
-        parts += _together(frame, chosen.taps, chosen.accuracy)
+        parts += _together(frame, chosen)
     listed = ", ".join(f"{s.name} {p.accuracy:.1%}" for s, p in zip(stages, depths, strict=True))
     return svg(frame, f"Accuracy of a probe on each depth: {listed}.", parts)
 
@@ -75,11 +76,14 @@ def _names(frame: Frame, names: Sequence[str]) -> list[str]:
     return [text(frame.x(d), at, name) for d, name in enumerate(names)]
 
 
-def _together(frame: Frame, taps: Sequence[int], accuracy: float) -> list[str]:
-    """Several depths read at once: a bar over them, with a mark at each."""
-    y = frame.y(accuracy)
+def _together(frame: Frame, chosen: Probe) -> list[str]:
+    """Several depths read at once: a bar over them, with a mark at each, of what it counts."""
+    y, taps, counts = frame.y(chosen.accuracy), chosen.taps, chosen.weights
     bar = line(frame.x(taps[0]), y, frame.x(taps[-1]), y, "line t1")
-    return [bar, *(dot(frame.x(d), y, "t1 full", 5) for d in taps)]
+    sizes = [5.0 if not chosen.parts else max(2.0, 11 * counts[d] ** 0.5) for d in taps]
+    titles = ["" if not chosen.parts else f"counts {counts[d]:.0%}" for d in taps]
+    marks = zip(taps, sizes, titles, strict=True)
+    return [bar, *(dot(frame.x(d), y, "t1 full", size, title) for d, size, title in marks)]
 
 
 # ---- training

@@ -1,0 +1,101 @@
+"""Average linear heads: a weighted sum of linear heads on parts of the features is one on all.
+
+Picking one of several heads by cross-validation loses two to four points on sets of a few images a
+class against the best of them, for what is compared differs by less than its noise; their average
+loses a fraction of that (``docs/benchmarks.md``). It is still one fully connected layer, and costs
+nothing more at inference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.heads.ridge import (
+    Floats,
+    Head,
+    Taps,
+    as_float32,
+    class_weights,
+    columns,
+    of_taps,
+    one_core_each,
+    products,
+    solve,
+    spread,
+    standardise,
+    weighted,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A ridge head in an average: the depths it reads, its penalty and how much it counts."""
+
+    taps: Taps
+    strength: float
+    weight: float
+    """Its share in the average; the parts' shares add up to 1."""
+    scale: float
+    """What its scores are divided by before: their own spread, so that all speak equally loud."""
+
+
+def union(parts: Sequence[Part]) -> Taps:
+    """Return the depths that an average of these reads."""
+    return tuple(sorted({tap for part in parts for tap in part.taps}))
+
+
+def stage_weights(parts: Sequence[Part]) -> dict[int, float]:
+    """Return how much each depth counts: the shares of the heads, parted evenly over their taps."""
+    found = dict.fromkeys(union(parts), 0.0)
+    for part in parts:
+        for tap in part.taps:
+            found[tap] += part.weight / len(part.taps)
+    return found
+
+
+def fit_average(
+    features: NDArray[np.float16],
+    widths: Sequence[int],
+    labels: NDArray[np.intp],
+    classes: int,
+    parts: Sequence[Part],
+    weighting: str = "none",
+    rows: NDArray[np.intp] | None = None,
+) -> Head:
+    """Fit every part on all the features given, or on the ``rows`` of them, and average them.
+
+    Args:
+        features: pooled after every stage, side by side, ``[n, sum(widths)]``.
+        widths: of every depth.
+        labels: places of the classes, of the rows that are fitted on.
+        classes: how many there are.
+        parts: what is averaged.
+        weighting: of the images, as :func:`regraft.heads.ridge.class_weights` takes it.
+        rows: those that are fitted on; all where None.
+    """
+    taps = union(parts)
+    x = as_float32(of_taps(features, widths, taps), rows)
+    own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
+    z, mean, scale = standardise(x, own, weights)
+    places = {part.taps: tuple(taps.index(d) for d in part.taps) for part in parts}
+    weight, bias = np.zeros((sum(own), classes), np.float32), np.zeros(classes, np.float32)
+    with one_core_each() as pool:
+        gram_of = products(weighted(z, weights), own, list(places.values()), pool)
+
+        def layer(read: Taps) -> tuple[Floats, Floats]:
+            """Return the sum of the heads that read the same."""
+            mine, some = places[read], [part for part in parts if part.taps == read]
+            penalties = spread([part.strength for part in some], mine)
+            seen = of_taps(z, own, mine)
+            made = solve(seen, labels, classes, weights, penalties, gram_of(mine))
+            shares = [np.float32(part.weight / part.scale) for part in some]
+            its = np.add.reduce([s * w for s, (w, _) in zip(shares, made, strict=True)])
+            return its, np.add.reduce([s * b for s, (_, b) in zip(shares, made, strict=True)])
+
+        for read, (its, offset) in zip(places, pool.map(layer, places), strict=True):
+            weight[columns(own, places[read])] += its
+            bias += offset
+    weight *= scale[:, None]
+    return Head(taps, np.ascontiguousarray(weight.T), bias - mean @ weight)

@@ -1,0 +1,191 @@
+"""How much each head counts in the average that the new layer is, by cross-validation alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.heads.average import Part, union
+from regraft.heads.ridge import STRENGTHS, Taps
+from regraft.metrics import fit_temperature, paired, softmax
+
+SHARPNESS = 12.0
+"""How fast a head's share falls with its log loss in nats an image: ``exp(-12 (loss - least))``.
+From there to 24 the averages were equal within noise, on thirteen sets under three networks."""
+
+ENOUGH = 500_000
+"""Scores that a head's temperature is found by, at most: it is one number."""
+
+LEAST = 0.005
+"""A head whose share would be smaller is left out."""
+
+CUT = 0.1
+"""Stages at the end go where the heads that read them count no more than that in all: it cost 0.01
+points on average. To go by the loss with and without them cost 0.1 to 0.4, and changed with the
+seed of the folds (``docs/benchmarks.md``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Heads on the training images, each scored by the folds that did not see them.
+
+    ``scores`` ``[heads, strengths, n, C]`` as :func:`regraft.heads.ridge.cross_validate` gives
+    them, ``loss`` (squared error), ``surprise`` (log loss at the head's own temperature), ``right``
+    and ``square`` (mean square of the centred scores) ``[heads, strengths, n]``.
+    """
+
+    tried: Sequence[Taps]
+    labels: NDArray[np.intp]
+    scores: NDArray[np.float16]
+    loss: NDArray[np.float32]
+    surprise: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    square: NDArray[np.float32]
+
+
+def judged(tried: Sequence[Taps], scores: NDArray[np.float16], labels: NDArray[np.intp]) -> Judged:
+    """Return the heads with what each image says of them."""
+    loss, surprise = np.empty((2, *scores.shape[:3]), np.float32)
+    right = np.empty(scores.shape[:3], np.bool_)
+    square = np.empty(scores.shape[:3], np.float32)
+    targets = np.eye(scores.shape[3], dtype=np.float32)[labels]
+    some = slice(None, None, max(1, len(labels) * scores.shape[3] // ENOUGH))
+    for c, of_candidate in enumerate(scores):
+        for s, few in enumerate(of_candidate):
+            score = few.astype(np.float32)
+            loss[c, s] = np.square(score - targets).sum(1)
+            right[c, s] = score.argmax(1) == labels
+            square[c, s] = score.var(1)
+            heat = fit_temperature(score[some], labels[some])
+            its = softmax(score, heat)[np.arange(len(labels)), labels]
+            surprise[c, s] = -np.log(np.maximum(its, 1e-9))
+    return Judged(tried, labels, scores, loss, surprise, right, square)
+
+
+def averaged(
+    found: Judged, allowed: Sequence[int], images: NDArray[np.bool_] | slice = slice(None)
+) -> tuple[Part, ...]:
+    """Return the average of the allowed heads, each at its best penalty, by what some images say.
+
+    The scores of each are divided by their own spread; its share follows from its log loss, which
+    tells more of few images than the squared error or the number of mistakes.
+    """
+    rows = list(allowed)
+    loss = found.surprise[rows][:, :, images].mean(2)
+    best = loss.argmin(1)
+    least = loss[np.arange(len(rows)), best]
+    raw = np.exp(-SHARPNESS * (least - least.min()))
+    raw[raw < LEAST * raw.sum()] = 0.0
+    share = raw / raw.sum()
+    alone = int((share > 0).sum()) == 1
+    return tuple(
+        Part(
+            found.tried[c],
+            STRENGTHS[best[row]],
+            float(share[row]),
+            1.0 if alone else float(found.square[c, best[row], images].mean()) ** 0.5 or 1.0,
+        )
+        for row, c in enumerate(rows)
+        if share[row] > 0
+    )
+
+
+def logits_of(
+    found: Judged, parts: Sequence[Part], images: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float32]:
+    """Return what the average says of some images, ``[n, C]``, by folds that did not see them."""
+    total: NDArray[np.float32] | None = None
+    for part in parts:
+        c, s = found.tried.index(part.taps), STRENGTHS.index(part.strength)
+        one = found.scores[c, s, images].astype(np.float32) * np.float32(part.weight / part.scale)
+        total = one if total is None else total + one
+    assert total is not None, "an average has at least one part"
+    return total
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the new layer is an average of; each with at least one part."""
+
+    chosen: tuple[Part, ...]
+    whole: tuple[Part, ...] | None
+    """The same where the last stage is kept; none where it is asked to go."""
+    cut: tuple[Part, ...] | None
+    """The same without the last stage; none where it is asked to stay."""
+
+
+def made_of(
+    found: Judged,
+    allowed: Sequence[int],
+    last: int,
+    images: NDArray[np.bool_] | slice = slice(None),
+    *,
+    average: bool = True,
+    end: int | None = None,
+) -> Made:
+    """Return what the new layer is made of, by some of the images.
+
+    ``last``: the network's last depth; ``end``: the one that the layer has to read as its last,
+    where that was asked for.
+    """
+    make = averaged if average else chosen_alone
+    keeping = [c for c in allowed if found.tried[c][-1] == last]
+    without = [c for c in allowed if found.tried[c][-1] < last]
+    full = make(found, allowed, images)
+    if end is not None:
+        if union(full)[-1] != end:
+            full = make(found, [c for c in allowed if found.tried[c][-1] == end], images)
+        return Made(full, full if end == last else None, full if end < last else None)
+    short = shortened(full) if average else full
+    stays = union(short)[-1] == last
+    if stays:
+        return Made(short, short, make(found, without, images) if without else None)
+    whole = full if union(full)[-1] == last else make(found, keeping, images) if keeping else None
+    return Made(short, whole, short)
+
+
+def shortened(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the average without the heads that read stages at the end which hardly count."""
+    for depth in union(parts):
+        kept = [part for part in parts if part.taps[-1] <= depth]
+        share = sum(part.weight for part in kept)
+        if share >= 1 - CUT:
+            break
+    return tuple(replace(part, weight=part.weight / share) for part in kept)
+
+
+def errors_of(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Squared error of the calibrated probabilities of each image, ``[n]``."""
+    shares = softmax(logits, fit_temperature(logits, labels))
+    targets = np.eye(logits.shape[1], dtype=np.float32)[labels]
+    errors: NDArray[np.float32] = np.square(shares - targets).sum(1).astype(np.float32)
+    return errors
+
+
+def chosen_alone(
+    found: Judged, allowed: Sequence[int], images: NDArray[np.bool_] | slice = slice(None)
+) -> tuple[Part, ...]:
+    """Return the one head that the textbook reads."""
+    c, s = choose(found.loss[:, :, images], found.tried, allowed)
+    return (Part(found.tried[c], STRENGTHS[s], 1.0, 1.0),)
+
+
+def choose(
+    loss: NDArray[np.float32], tried: Sequence[Taps], allowed: Sequence[int]
+) -> tuple[int, int]:
+    """Return the simplest allowed candidate within a standard error of the best, and its strength.
+
+    ``loss`` is ``[candidates, strengths, images]``; ``allowed`` runs from simple to complex. The
+    error is that of the *paired* difference, image by image, which is several times smaller than
+    that of an accuracy (the one-standard-error rule of Breiman et al., *Classification and
+    Regression Trees*, 1984, on paired losses).
+    """
+    strength = loss.mean(2).argmin(1)
+    own = loss[np.arange(len(tried)), strength]
+    best = min(allowed, key=lambda c: float(own[c].mean()))
+    for c in allowed:
+        excess, error = paired(own[c], own[best])
+        if excess <= error:
+            return c, int(strength[c])
+    return best, int(strength[best])

@@ -1,0 +1,197 @@
+"""Why a plan is as it is: rules, the measured facts, and where the rules come from."""
+
+from regraft.backbones import Backbone
+from regraft.plan.averaging import CUT
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Reason
+from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.gain import HEADROOM, SMALL_HEADROOM, asked, fewest, worth_training
+from regraft.plan.naming import stages_named, weights_named
+from regraft.plan.similarity import SIMILAR
+
+
+def reasons_of(
+    backbone: Backbone, evidence: Evidence, indicated: int, choices: Choices
+) -> tuple[Reason, ...]:
+    """Return why the plan is as it is: each a rule, the fact it was applied to, its source."""
+    free = choices.case in (None, "frozen") and choices.cut is None and not asked(choices)
+    reasons = [_size_reason(evidence, indicated)]
+    reasons.append(_similarity_reason(backbone, evidence, free=free))
+    reasons.append(_head_reason(backbone, evidence, free=free))
+    if evidence.averages and None not in (evidence.whole, evidence.cut):
+        reasons.append(_cut_reason(backbone, evidence))
+    if not evidence.learnt:
+        reasons.append(_nothing_reason(evidence))
+    trains = indicated in (3, 4)
+    if free and (trains or choices.case is None):
+        reasons.append(
+            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence, choices)
+        )
+    if choices.named():
+        fact = f"Asked for: {', '.join(choices.named())}."
+        reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
+    return tuple(reasons)
+
+
+def _size_reason(evidence: Evidence, indicated: int) -> Reason:
+    word = "large" if evidence.large else "small"
+    few, many = min(evidence.per_class), max(evidence.per_class)
+    spread = f"{few}" if few == many else f"{few} to {many}"
+    rule = (
+        "A small set overfits a large network, so its trunk stays frozen."
+        if indicated in (1, 2) and not evidence.large
+        else "The larger the set, the less a network that is trained on it overfits."
+    )
+    return Reason(
+        rule,
+        f"{evidence.images:,} training images, {spread} a class: {word} "
+        f"(size {evidence.size:.2f}, large from {LARGE}).",
+        "measured; the line: docs/benchmarks.md",
+    )
+
+
+def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
+    """``free``: whether the cut was left to the evidence."""
+    word = "similar to" if evidence.similar else "different from"
+    last = evidence.depths[-1]
+    best = max(reversed(evidence.depths), key=lambda probe: probe.accuracy)
+    where = backbone.stages[best.taps[0]].name
+    peak = (
+        "and no earlier stage does better"
+        if best is last
+        else f"the best single stage, {where}, tells {best.accuracy:.1%}"
+    )
+    found = (
+        f"{word} {backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR})"
+    )
+    tells = f"The last stage tells {last.accuracy:.1%} of the images, {peak}"
+    still = ""
+    whole = evidence.probes[evidence.chosen].taps[-1] == last.taps[0]
+    if whole and free and not evidence.similar:
+        still = " Yet the last stage counts, so nothing is cut off."
+    if evidence.shift:
+        return Reason(
+            "Batch norm remembers how the channels varied on the source; where they vary alike the "
+            "new images are similar to it, however hard they are to tell apart.",
+            f"By the channels of the later stages: {found}. {tells}.{still}",
+            "measured; Li et al. 2016",
+        )
+    return Reason(
+        "Stages near the end are specific to the source; where none before them tells the classes "
+        "apart better the new images are similar to it.",
+        f"{tells}: {found}.{still}",
+        "measured; Yosinski et al. 2014",
+    )
+
+
+def _head_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
+    """Return what the frozen network's new layer reads; ``free``: the evidence alone chose it."""
+    chosen = evidence.probes[evidence.chosen]
+    source = f"measured, {evidence.folds}-fold cross-validation"
+    if not chosen.parts:
+        return _single_reason(backbone, evidence, source, free=free)
+    single = max(evidence.single, key=lambda probe: probe.accuracy)
+    return Reason(
+        "Heads on different depths are averaged, each counting the more the less it errs: that "
+        "loses less than picking one. Their sum is one layer.",
+        f"The average of {len(chosen.parts)} heads tells {chosen.accuracy:.1%}, the most accurate "
+        f"one ({stages_named(backbone, single.taps)}) {single.accuracy:.1%}; what counts: "
+        f"{weights_named(backbone, chosen)}.",
+        f"{source}; docs/benchmarks.md",
+    )
+
+
+def _single_reason(backbone: Backbone, evidence: Evidence, source: str, *, free: bool) -> Reason:
+    """Return why one head is read alone."""
+    chosen = evidence.probes[evidence.chosen]
+    best = min(evidence.single, key=lambda probe: probe.loss)
+    fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
+    fits = f"{stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%})"
+    if not free and chosen.excess > chosen.excess_error:
+        fact += f"; {fits}, but what was asked for leaves it out."
+    elif chosen is not best:
+        fact += f"; {fits}, but the difference is within one standard error."
+    elif free:
+        fact += (
+            ", and by the squared error of the scores, which decides, nothing simpler comes "
+            "within one standard error of it."
+        )
+    else:
+        fact += ", and by the squared error of the scores, which decides, it fits best."
+    return Reason("Of the depths that do equally well, the simplest is read.", fact, source)
+
+
+def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
+    """Return why stages at the end are cut off or not, where both could be had."""
+    assert evidence.whole is not None
+    assert evidence.cut is not None
+    whole, cut = evidence.probes[evidence.whole], evidence.probes[evidence.cut]
+    kept = evidence.probes[evidence.chosen].taps[-1]
+    stays = kept == len(backbone.stages) - 1
+    border = backbone.stages[-1 if stays else kept].name
+    share = sum(p.weight for p in whole.made_of if p.taps[-1] > min(kept, len(backbone.stages) - 2))
+    what = border if stays else f"what comes after {border}"
+    other = cut if stays else whole
+    alike = (
+        " Their errors differ by less than their noise, so cases 1 and 2 are as good here."
+        if abs(other.excess) <= other.excess_error
+        else ""
+    )
+    return Reason(
+        "Stages at the end are cut off where the heads that read them hardly count.",
+        f"Those that read {what} have {share:.0%} of the weight (cut off up to {CUT:.0%}). With "
+        f"the last stage the frozen network tells {whole.accuracy:.1%}, without "
+        f"it {cut.accuracy:.1%}.{alike}",
+        f"measured, {evidence.folds}-fold cross-validation; docs/benchmarks.md",
+    )
+
+
+def _nothing_reason(evidence: Evidence) -> Reason:
+    """Return that the labels have nothing to do with what the network sees."""
+    return Reason(
+        "Where cross-validation tells no more than guesses do, nothing is learnt.",
+        f"The network is expected to be right for {evidence.expected:.1%}; always naming the "
+        f"commonest class is for {evidence.guess:.1%}. Either the labels have nothing to do with "
+        f"what the network sees, or {evidence.images:,} images are too few to show that they have.",
+        f"measured, {evidence.folds}-fold cross-validation",
+    )
+
+
+def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
+    many = "With many images and something left to win, training the whole network pays."
+    kind = "similar to" if evidence.similar else "different from"
+    few = (
+        f"On images that are {kind} the source, training can pay on a small set too, from "
+        f"{fewest(evidence):,} images on."
+    )
+    return Reason(
+        many if evidence.large else few,
+        f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
+        f"{indicated}; the frozen network is kept where training does not beat it.",
+        "measured; Kornblith et al. 2019",
+    )
+
+
+def _frozen_reason(evidence: Evidence, choices: Choices) -> Reason:
+    """Why the network is not trained, and how it can be all the same."""
+    least = HEADROOM if evidence.large else SMALL_HEADROOM
+    if not evidence.learnt:
+        fact = "What tells nothing of the classes when frozen is not trained unasked"
+    elif worth_training(evidence) and choices.budget is None:
+        fact = "Without the fifth that would have to be held out to judge it, it is not worth it"
+    elif worth_training(evidence):
+        fact = "The budget does not last for one epoch of training"
+    elif evidence.headroom < least:
+        missed = f"{evidence.headroom:.1%} of the images"
+        fact = f"The frozen network is expected to miss {missed}, less than {least:.0%}"
+    else:
+        kind = "similar" if evidence.similar else "different"
+        fact = (
+            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from "
+            f"which on that is so of {kind} images"
+        )
+    return Reason(
+        "The whole network is trained where that may win enough for the time it takes.",
+        f"{fact}, so it stays frozen; --case 3 trains it.",
+        "measured; the lines: docs/benchmarks.md",
+    )
