@@ -10,9 +10,10 @@ from regraft.heads.average import Part, union
 from regraft.heads.ridge import STRENGTHS, Taps
 from regraft.metrics import fit_temperature, paired, softmax
 
-SHARPNESS = 12.0
-"""How fast a head's share falls with its log loss in nats an image: ``exp(-12 (loss - least))``.
-From there to 24 the averages were equal within noise, on thirteen sets under three networks."""
+SHARPNESS = 10.0
+"""How fast a head's share falls with its log loss in nats an image: ``exp(-10 (loss - least))``.
+Found on twelve of thirteen sets at a time it was that for each but one, and up to 24 the averages
+were equal within noise (``docs/benchmarks.md``)."""
 
 ENOUGH = 500_000
 """Scores that a head's temperature is found by, at most: it is one number."""
@@ -152,6 +153,10 @@ def shortened(parts: tuple[Part, ...]) -> tuple[Part, ...]:
         share = sum(part.weight for part in kept)
         if share >= 1 - CUT:
             break
+    if len(kept) == len(parts):
+        return parts
+    if len(kept) == 1:
+        return (Part(kept[0].taps, kept[0].strength, 1.0, 1.0),)
     return tuple(replace(part, weight=part.weight / share) for part in kept)
 
 

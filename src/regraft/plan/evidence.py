@@ -179,7 +179,7 @@ def gather(
     found, last = judged(tried, scores, y), len(widths) - 1
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
-    single = _probes(found, group)
+    single = _probes(found, group, average=average)
     allowed = [tried.index(taps) for taps in candidates]
     made = made_of(found, allowed, last, average=average, end=end)
     mixed = [made.chosen, *(other for other in (made.whole, made.cut) if other is not None)]
@@ -334,9 +334,9 @@ def _nested(
     return honest
 
 
-def _probes(found: Judged, groups: NDArray[np.intp]) -> tuple[Probe, ...]:
+def _probes(found: Judged, groups: NDArray[np.intp], *, average: bool) -> tuple[Probe, ...]:
     """Each candidate at its own best strength, compared with the best of them."""
-    strength = found.loss.mean(2).argmin(1)
+    strength = (found.surprise if average else found.loss).mean(2).argmin(1)
     own = found.loss[np.arange(len(found.tried)), strength]
     best = own[int(own.mean(1).argmin())]
     probes = []
