@@ -227,7 +227,6 @@ def recipe_of(arm: str, measured: Measured, evidence: Evidence, images: int) -> 
         images=images,
         mirror=measured.dataset.name in MIRRORED,
         weighting="none",
-        similar=evidence.similar,
     )
 
 

@@ -196,7 +196,6 @@ def arms(measured: Measured, n: int, seed: int) -> dict[str, float]:
             images=len(train),
             mirror=measured.dataset.name in MIRRORED,
             weighting="none",
-            similar=evidence.similar,
         )
         done = trained(measured, train, test, part, val, recipe, evidence, seed)
         found[name] = done["test"]

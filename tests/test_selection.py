@@ -22,12 +22,21 @@ from regraft.networks.surgery import TransferNetwork as Cut
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.events import Epoch, EpochProgress, Event, Note
+from regraft.plan.gain import Gain
 from regraft.run import api, measure
 from regraft.run.draft import draft
 from regraft.run.execute import RunState
 from regraft.run.measure import Measured
 from regraft.run.pretrained import Pretrained
-from regraft.run.selection import Candidate, ValidationSet, beats, frozen, record, select
+from regraft.run.selection import (
+    Candidate,
+    ValidationSet,
+    beats,
+    frozen,
+    gain_by_both,
+    record,
+    select,
+)
 from scenes import KINDS, scene
 from smallnet import SIZE, small
 from smallnet import record as small_record
@@ -62,6 +71,39 @@ def test_the_dearer_one_wins_by_more_than_noise_only() -> None:
     assert select([cheap, dear], TRUTH, insists=False)[0] is cheap
     assert select([cheap, dear, best], TRUTH, insists=False)[0] is best
     assert select([cheap], TRUTH, insists=False) == (cheap, "There was no other candidate.")
+
+
+@pytest.mark.parametrize(
+    ("points", "spread", "wins"),
+    [
+        (0.03, 0.02, True),  # two of a hundred images less do not speak against three points
+        (0.03, 0.2, False),  # but against what was hardly known
+        (-0.03, 0.02, False),
+    ],
+)
+def test_what_was_expected_and_what_was_seen_are_weighed(
+    points: float, spread: float, wins: bool
+) -> None:
+    frozen_one, dear = entry("frozen", hits(80)), entry("fine-tuned", hits(78), made())
+    gain = Gain(points, points - spread, points + spread, spread)
+    expected = replace(dear, prior=gain)
+    assert beats(expected, frozen_one, TRUTH) == wins
+    best, why = select([frozen_one, expected], TRUTH, insists=False)
+    assert (best is expected) == wins
+    assert f"with the {gain} that were expected of training" in why
+    assert not beats(dear, frozen_one, TRUTH), "without it they have to be more"
+    failed = replace(expected, trained=made("no memory", epochs=0))
+    assert not beats(failed, frozen_one, TRUTH)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.floats(-0.2, 0.2), st.integers(0, 9))
+def test_the_weighed_gain_lies_between_both(row: list[bool], points: float, seed: int) -> None:
+    own = np.array(row)
+    its = np.random.default_rng(seed).permutation(own)
+    its[0] = ~its[0]
+    found = float(own.mean() - its.mean())
+    both = gain_by_both(Gain(points, points - 0.02, points + 0.02, 0.02), own, its)
+    assert min(found, points) - 1e-9 <= both <= max(found, points) + 1e-9
 
 
 def test_what_was_asked_for_is_handed_over_with_what_it_costs() -> None:
@@ -118,7 +160,9 @@ def measured() -> Measured:
 def plan(measured: Measured) -> Plan:
     """One that was asked to train, briefly."""
     drafted = draft(measured, CHOICES)
-    brief = tuple(replace(one, epochs=2, rates=(1e-3, 1e-2)) for one in drafted.trainings)
+    brief = tuple(
+        replace(one, epochs=2, rates=(1e-3, 1e-2), hopeless=9) for one in drafted.trainings
+    )
     assert drafted.insists
     return replace(drafted, trainings=brief)
 

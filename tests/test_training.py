@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from regraft.data.splits import validation
 from regraft.plan.recipes import (
+    RACE,
     RATES,
     REFIT,
     SMALL_BATCH,
@@ -105,7 +106,8 @@ def test_what_the_recipes_differ_in() -> None:
     assert own.rates == RATES
     assert not _tuned(REFIT).refit
     assert _tuned(1_000, rate=0.01).rates == (0.01,)
-    assert max(_tuned(1_000, similar=False).rates) > max(_tuned(1_000).rates)
+    assert _tuned(RACE - 1).rates == RATES[:1]
+    assert own.hopeless == 5 < own.epochs // 2
     partly = _tuned(1_000, trainable_from=record().stages[1].name)
     assert partly.trainable_from == record().stages[1].name
     assert batch_for(1) < SMALL_BATCH <= batch_for(1_000)

@@ -53,7 +53,7 @@ def trained_plans(
     measured: Measured, choices: Choices, aims: Plan, *, quick: bool
 ) -> tuple[list[Plan], list[Omitted]]:
     """Cases 3 and 4 in full, as ``fit`` would train them; under ``quick`` only what makes sense."""
-    worth = worth_training(aims.evidence)
+    worth = worth_training(aims.evidence, aims.budget)
     omitted = {case: absurd(case, aims.train, worth=worth) if quick else "" for case in (3, 4)}
     if all(omitted.values()):
         return [], [Omitted(case, why) for case, why in omitted.items()]

@@ -79,7 +79,10 @@ def advance(
     if judge and not candidate.best:
         _judge_start(job, candidate)
     while candidate.epoch < until and not candidate.problem:
-        if judge and candidate.epoch - candidate.best_epoch >= job.training.patience:
+        still = candidate.epoch - candidate.best_epoch
+        if judge and still >= job.training.patience:
+            break
+        if judge and not candidate.best_epoch and still >= job.training.hopeless:
             break
         try:
             began = time.perf_counter()

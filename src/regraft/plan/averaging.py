@@ -12,8 +12,8 @@ from regraft.metrics import fit_temperature, paired, softmax
 
 SHARPNESS = 10.0
 """How fast a head's share falls with its log loss in nats an image: ``exp(-10 (loss - least))``.
-Found on twelve of thirteen sets at a time it was that for each but one, and up to 24 the averages
-were equal within noise (``docs/benchmarks.md``)."""
+Found on twelve of thirteen sets at a time it was that for each but one, and the same within noise
+up to 16 (``docs/benchmarks.md``)."""
 
 ENOUGH = 500_000
 """Scores that a head's temperature is found by, at most: it is one number."""
@@ -21,10 +21,14 @@ ENOUGH = 500_000
 LEAST = 0.005
 """A head whose share would be smaller is left out."""
 
-CUT = 0.1
-"""Stages at the end go where the heads that read them count no more than that in all: it cost 0.01
-points on average. To go by the loss with and without them cost 0.1 to 0.4, and changed with the
+CUT = 0.15
+"""Stages at the end go where the heads that read them count no more than that in all: it cost 0.02
+points on average. To go by the loss with and without them cost 0.2 to 0.3, and changed with the
 seed of the folds (``docs/benchmarks.md``)."""
+
+UNSURE = (0.05, 0.25)
+"""Between these shares another draw of the images may cut where this one does not, or the other way
+round: both are as good. To cut up to the latter would cost 0.05 points. A judgement."""
 
 
 @dataclass(frozen=True, eq=False)

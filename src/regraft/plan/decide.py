@@ -10,7 +10,7 @@ from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, depth_of
 from regraft.plan.definition import Alternative, Plan
 from regraft.plan.evidence import Evidence, Probe
-from regraft.plan.gain import asked, worth_training
+from regraft.plan.gain import UNASKED, asked, gain_of, worth_training
 from regraft.plan.naming import frozen_case, probe_named
 from regraft.plan.reasons import reasons_of
 from regraft.plan.recipes import (
@@ -58,8 +58,9 @@ def decide(
     trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
     if split == EACH_ONCE:
         indicated, trainings = frozen, ()
-    if choices.budget is not None and trainings:
-        trainings = _affordable(trainings, train, choices, speed or 1.0)
+    wanted, limit = trainings, limit_of(choices)
+    if limit is not None and speed is not None and trainings:
+        trainings = _affordable(trainings, train, limit, speed, choices)
         indicated = indicated if trainings else frozen
     return Plan(
         dataset=dataset,
@@ -79,7 +80,7 @@ def decide(
         train=train,
         test=test,
         left_out=left_out,
-        reasons=reasons_of(backbone, evidence, indicated, choices),
+        reasons=reasons_of(backbone, evidence, indicated, choices, wanted, trainings),
         alternatives=_alternatives(backbone, evidence),
         overrides=choices.named(),
         trainings=trainings,
@@ -89,7 +90,13 @@ def decide(
         group_by=choices.group_by or "",
         near_copies=choices.near_copies,
         among=tuple(among),
+        gain=gain_of(evidence),
     )
+
+
+def limit_of(choices: Choices) -> float | None:
+    """Return the seconds that training may take: a budget's, or the most that nobody asked for."""
+    return UNASKED if choices.budget is None and not asked(choices) else choices.budget
 
 
 def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
@@ -98,7 +105,7 @@ def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
         return choices.case
     if choices.trainable_from is not None:
         return 3
-    if choices.case is None and choices.cut is None and worth_training(evidence):
+    if choices.case is None and choices.cut is None and worth_training(evidence, choices.budget):
         return 3 if evidence.similar else 4
     return frozen_case(backbone, evidence.probes[evidence.chosen].taps)
 
@@ -139,7 +146,6 @@ def _recipe(
         images=evidence.images,
         mirror=mirror,
         weighting=weighting,
-        similar=evidence.similar,
         rate=choices.learning_rate,
         trainable_from=None if start is None else _stage(backbone, start),
     )
@@ -156,19 +162,23 @@ def _weighting(evidence: Evidence, choices: Choices) -> Weighting:
 
 
 def _affordable(
-    trainings: tuple[Training, ...], images: int, choices: Choices, speed: float
+    trainings: tuple[Training, ...], images: int, limit: float, speed: float, choices: Choices
 ) -> tuple[Training, ...]:
-    """Return what fits into the budget at the measured speed.
+    """Return what fits into so many seconds at the measured speed.
+
+    Unasked, one that has fewer than half of its epochs left is left out: it would not win much.
 
     Raises:
         UsageError: training was asked for, and not one epoch fits.
     """
-    assert choices.budget is not None
-    seconds = 0.8 * choices.budget / len(trainings)  # the rest: looking, judging, writing
+    seconds = 0.8 * limit / len(trainings)  # the rest: looking, judging, writing
     fitting = [within(one, images, seconds, speed) for one in trainings]
+    if choices.budget is None:
+        pairs = zip(fitting, trainings, strict=True)
+        return tuple(one for one, full in pairs if one and 2 * one.epochs >= full.epochs)
     if None in fitting and asked(choices):
         raise UsageError(
-            f"A budget of {choices.budget:g} s is too short to train the network.",
+            f"A budget of {limit:g} s is too short to train the network.",
             [
                 f"One epoch of {images:,} images takes about {images / speed:.0f} s at the "
                 f"{speed:.0f} images/s measured here; give at least "

@@ -16,6 +16,7 @@ from regraft.heads.average import Part
 from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
+from regraft.plan.gain import Gain
 from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.recipes import Init, Training
 
@@ -138,6 +139,8 @@ class Plan:
     """What is done with copies of one capture."""
     remarks: tuple[str, ...] = ()
     """What a person should know of the images, in sentences."""
+    gain: Gain | None = None
+    """What training the network was expected to win over the frozen one."""
 
     @property
     def looked_at(self) -> Choices:
@@ -385,8 +388,8 @@ def _choosing(plan: Plan) -> str:
             "say what the frozen one gets."
         )
     return (
-        f"Hand over the candidate that is best on {plan.validation:,} validation images, "
-        "the cheapest of those within one standard error."
+        f"Hand over the trained network unless {plan.validation:,} validation images and what was "
+        "expected of training, weighed by their errors, speak for the frozen one."
     )
 
 

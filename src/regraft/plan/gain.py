@@ -1,38 +1,107 @@
-"""Whether training the network may win enough to be tried unasked."""
+"""What training the network may win over the frozen one, in points of accuracy.
+
+The model stands in ``gain.json``: linear in the logarithm of the number of images and in the
+similarity, fitted over sets, sizes and networks by ``bench/fit_gain.py``. Of the facts that the
+pass gives for nothing these two told most of sets that were left out; the shape of the depth curve,
+the slope of the learning curve and the nearest neighbours added nothing (``docs/benchmarks.md``).
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import log
+from typing import Any
 
 from regraft.plan.choices import Choices
 from regraft.plan.evidence import Evidence
 
-HEADROOM = 0.02
-"""Below this share of images left to be won, training the network is not tried on a large set."""
+WORTH = 0.02
+"""Expected gain above which the network is trained unasked, if its lower end is above 0 too."""
 
-SMALL_HEADROOM = 0.05
-"""Nor below this on a small one."""
+WORTH_A_BUDGET = 0.01
+"""The same where a person has said how much time there is."""
 
-FEWEST = 100
-"""Training images below which the network is not trained unasked: ``docs/benchmarks.md``."""
+UNASKED = 600.0
+"""Seconds that a training nobody asked for may take at most."""
 
-FEWEST_SIMILAR = 1_000
-"""The same where they are similar to the source: training won little with fewer, for its time."""
+FACTS = ("logarithm of the images", "similarity")
+"""What the model goes by."""
+
+LEAST, MOST = 40, 10_000
+"""Images between which the model was fitted, or a little beyond; past these it says the same."""
 
 
-def worth_training(evidence: Evidence) -> bool:
-    """Return whether training the network may win enough to be tried unasked.
+@dataclass(frozen=True)
+class Gain:
+    """Accuracy that training is expected to add to the frozen network's, as a share.
 
-    On a large set where something is left to win; on a small one where the frozen network leaves
-    much. On different images it won up to ten points at twenty images a class; on similar ones
-    nothing with three hundred, and two to three points with a thousand (``docs/benchmarks.md``).
+    ``low`` and ``high``: where it lies two times in three; ``spread``: half of that, the standard
+    deviation of what was won on sets that the model had not seen.
     """
-    if not evidence.learnt:
-        return False
-    if evidence.large:
-        return evidence.headroom >= HEADROOM
-    return evidence.images >= fewest(evidence) and evidence.headroom >= SMALL_HEADROOM
+
+    points: float
+    low: float
+    high: float
+    spread: float
+
+    @property
+    def worth(self) -> bool:
+        """Whether it is enough to train unasked."""
+        return self.points > WORTH and self.low > 0.0
+
+    @property
+    def near(self) -> bool:
+        """Whether another draw of the images may well say the opposite of :attr:`worth`."""
+        return abs(min(self.points - WORTH, self.low)) < 0.005
+
+    def __str__(self) -> str:
+        return f"{100 * self.points:.1f} points ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
 
-def fewest(evidence: Evidence) -> int:
-    """Training images from which a small set is trained on."""
-    return FEWEST_SIMILAR if evidence.similar else FEWEST
+@cache
+def model() -> dict[str, Any]:
+    """Return the fitted coefficients, and how many rows and sets they are of."""
+    found: dict[str, Any] = json.loads(files("regraft.plan").joinpath("gain.json").read_text())
+    return found
+
+
+def facts_of(images: int, similarity: float) -> tuple[float, ...]:
+    """Return the numbers that the model goes by."""
+    return log(min(max(images, LEAST), MOST)), similarity
+
+
+def expected_gain(images: int, similarity: float, headroom: float = 1.0) -> Gain:
+    """Return what training may win on so many training images.
+
+    Args:
+        images: how many there are to train on, those that validate included.
+        similarity: to the source, in 0..1.
+        headroom: the share that the frozen network gets wrong; no more than that can be won.
+    """
+    known = model()
+    facts = zip(known["slopes"], facts_of(images, similarity), strict=True)
+    said = known["intercept"] + sum(slope * fact for slope, fact in facts)
+    spread, points = known["spread"], min(said, headroom)
+    return Gain(points, points - spread, min(points + spread, headroom), spread)
+
+
+def gain_of(evidence: Evidence) -> Gain:
+    """Return what training the network may win on images that were looked at."""
+    return expected_gain(evidence.images, evidence.similarity, evidence.headroom)
+
+
+def worth_training(evidence: Evidence, budget: float | None = None) -> bool:
+    """Return whether training the network may win enough for its time.
+
+    Not where the frozen network tells nothing: then the labels are the likeliest fault.
+    """
+    return evidence.learnt and pays(gain_of(evidence), budget)
+
+
+def pays(gain: Gain, budget: float | None) -> bool:
+    """Return whether a gain is worth the time, unasked or within what a person has allowed."""
+    return gain.worth if budget is None else gain.points > WORTH_A_BUDGET
 
 
 def asked(choices: Choices) -> bool:

@@ -1,19 +1,31 @@
 """Why a plan is as it is: rules, the measured facts, and where the rules come from."""
 
+from collections.abc import Sequence
+
 from regraft.backbones import Backbone
-from regraft.plan.averaging import CUT
+from regraft.plan.averaging import CUT, UNSURE
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Reason
 from regraft.plan.evidence import LARGE, Evidence
-from regraft.plan.gain import HEADROOM, SMALL_HEADROOM, asked, fewest, worth_training
+from regraft.plan.gain import WORTH, asked, gain_of, worth_training
 from regraft.plan.naming import stages_named, weights_named
+from regraft.plan.recipes import Training
 from regraft.plan.similarity import SIMILAR
 
 
 def reasons_of(
-    backbone: Backbone, evidence: Evidence, indicated: int, choices: Choices
+    backbone: Backbone,
+    evidence: Evidence,
+    indicated: int,
+    choices: Choices,
+    wanted: Sequence[Training],
+    trainings: Sequence[Training],
 ) -> tuple[Reason, ...]:
-    """Return why the plan is as it is: each a rule, the fact it was applied to, its source."""
+    """Return why the plan is as it is: each a rule, the fact it was applied to, its source.
+
+    ``wanted``: the trainings that the evidence or a person asks for; ``trainings``: those of them
+    that there is time for.
+    """
     free = choices.case in (None, "frozen") and choices.cut is None and not asked(choices)
     reasons = [_size_reason(evidence, indicated)]
     reasons.append(_similarity_reason(backbone, evidence, free=free))
@@ -22,11 +34,8 @@ def reasons_of(
         reasons.append(_cut_reason(backbone, evidence))
     if not evidence.learnt:
         reasons.append(_nothing_reason(evidence))
-    trains = indicated in (3, 4)
-    if free and (trains or choices.case is None):
-        reasons.append(
-            _headroom_reason(evidence, indicated) if trains else _frozen_reason(evidence, choices)
-        )
+    if free and (trainings or choices.case is None):
+        reasons.append(_training_reason(evidence, indicated, choices, wanted, trainings))
     if choices.named():
         fact = f"Asked for: {', '.join(choices.named())}."
         reasons.append(Reason("What a person asks for overrules the evidence.", fact, "you"))
@@ -131,10 +140,9 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     border = backbone.stages[-1 if stays else kept].name
     share = sum(p.weight for p in whole.made_of if p.taps[-1] > min(kept, len(backbone.stages) - 2))
     what = border if stays else f"what comes after {border}"
-    other = cut if stays else whole
     alike = (
-        " Their errors differ by less than their noise, so cases 1 and 2 are as good here."
-        if abs(other.excess) <= other.excess_error
+        " That is near the line: cases 1 and 2 are as good here."
+        if UNSURE[0] <= share <= UNSURE[1]
         else ""
     )
     return Reason(
@@ -157,41 +165,45 @@ def _nothing_reason(evidence: Evidence) -> Reason:
     )
 
 
-def _headroom_reason(evidence: Evidence, indicated: int) -> Reason:
-    many = "With many images and something left to win, training the whole network pays."
-    kind = "similar to" if evidence.similar else "different from"
-    few = (
-        f"On images that are {kind} the source, training can pay on a small set too, from "
-        f"{fewest(evidence):,} images on."
-    )
-    return Reason(
-        many if evidence.large else few,
-        f"The frozen network is expected to miss {evidence.headroom:.1%}, so this is case "
-        f"{indicated}; the frozen network is kept where training does not beat it.",
-        "measured; Kornblith et al. 2019",
-    )
-
-
-def _frozen_reason(evidence: Evidence, choices: Choices) -> Reason:
-    """Why the network is not trained, and how it can be all the same."""
-    least = HEADROOM if evidence.large else SMALL_HEADROOM
-    if not evidence.learnt:
-        fact = "What tells nothing of the classes when frozen is not trained unasked"
-    elif worth_training(evidence) and choices.budget is None:
-        fact = "Without the fifth that would have to be held out to judge it, it is not worth it"
-    elif worth_training(evidence):
-        fact = "The budget does not last for one epoch of training"
-    elif evidence.headroom < least:
-        missed = f"{evidence.headroom:.1%} of the images"
-        fact = f"The frozen network is expected to miss {missed}, less than {least:.0%}"
-    else:
-        kind = "similar" if evidence.similar else "different"
+def _training_reason(
+    evidence: Evidence,
+    indicated: int,
+    choices: Choices,
+    wanted: Sequence[Training],
+    trainings: Sequence[Training],
+) -> Reason:
+    """Return why the network is trained or not, and how it can be otherwise."""
+    gain = gain_of(evidence)
+    fact = f"Here it is expected to win {gain}"
+    near = " That is near the line: trained and frozen are as good here." if gain.near else ""
+    if trainings:
+        fact += f", so this is case {indicated}; the frozen network is kept where it wins nothing."
+        if trainings != wanted and choices.budget is None:
+            fact += " Ten minutes are the most for it unasked; --case 3 takes all it needs."
+    elif not evidence.learnt:
         fact = (
-            f"{evidence.images:,} training images are fewer than the {fewest(evidence):,} from "
-            f"which on that is so of {kind} images"
+            "What tells nothing of the classes when frozen is not trained unasked, so it stays "
+            "frozen; --case 3 trains it."
+        )
+    elif wanted:
+        short = (
+            "The budget does not last for one epoch of training"
+            if choices.budget is not None
+            else "Ten minutes, the most for it unasked, do not last for half of its epochs here"
+        )
+        fact = f"{fact}. {short}, so it stays frozen; --case 3 trains it."
+    elif worth_training(evidence, choices.budget):
+        fact += (
+            ", but without the fifth that would have to be held out to judge it less, so it stays "
+            "frozen; --case 3 trains it."
+        )
+    else:
+        fact += (
+            f", and unasked it has to be more than {100 * WORTH:g} with its lower end above 0, so "
+            "it stays frozen; --case 3 trains it, --budget 10m where it may win one point."
         )
     return Reason(
-        "The whole network is trained where that may win enough for the time it takes.",
-        f"{fact}, so it stays frozen; --case 3 trains it.",
-        "measured; the lines: docs/benchmarks.md",
+        "Training wins the more, the more images there are and the less they are like the source.",
+        f"{fact}{near}",
+        "measured on other sets; docs/benchmarks.md",
     )

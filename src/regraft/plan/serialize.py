@@ -148,7 +148,7 @@ def _training(training: Training, plan: Plan) -> Iterator[str]:
         yield f"rates: must lie above 0 and at most at 1, got {list(training.rates)}."
     if training.mode and training.mode not in MODES:
         yield f"mode: must be one of {', '.join(MODES)}, or empty, got {training.mode!r}."
-    for field in ("epochs", "batch", "patience"):
+    for field in ("epochs", "batch", "patience", "hopeless"):
         if getattr(training, field) < 1:
             yield f"{field}: must be at least 1, got {getattr(training, field)}."
     for field, low in (("decay", True), ("crop", True), ("smoothing", False), ("warmup", False)):

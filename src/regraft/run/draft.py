@@ -7,11 +7,12 @@ import numpy as np
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
 from regraft.plan.choices import Choices, candidates, end_of
-from regraft.plan.decide import case_of, decide
+from regraft.plan.decide import case_of, decide, limit_of
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Evidence, gather
-from regraft.plan.gain import FEWEST, asked
+from regraft.plan.gain import asked, expected_gain, pays
 from regraft.plan.recipes import weighting_of
+from regraft.plan.similarity import similarity_of
 from regraft.run import mirror
 from regraft.run.measure import Measured
 
@@ -35,8 +36,13 @@ def _draft(measured: Measured, choices: Choices) -> Plan:
 
 def _may_train(measured: Measured, choices: Choices) -> bool:
     """Return whether evidence that leaves a fifth out could speak for training."""
-    free = choices.case is None and choices.cut is None
-    return free and len(measured.split.train) >= FEWEST
+    if choices.case is not None or choices.cut is not None:
+        return False
+    if not measured.shift:
+        return True  # then the similarity is found with the evidence
+    images = len(measured.split.train)
+    similarity = similarity_of((), 0.0, measured.shift, images)
+    return pays(expected_gain(images, similarity), choices.budget)
 
 
 def _planned(measured: Measured, choices: Choices) -> Plan:
@@ -76,7 +82,7 @@ def _planned(measured: Measured, choices: Choices) -> Plan:
         left_out=len(measured.audit.left_out),
         validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
         keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
-        speed=_speed(measured, evidence, choices) if trains and choices.budget else None,
+        speed=_speed(measured, evidence, choices) if trains and limit_of(choices) else None,
         among=among,
     )
     return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
