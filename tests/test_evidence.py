@@ -101,7 +101,7 @@ def test_a_head_counts_the_less_the_more_it_errs() -> None:
     labels = [0, 1] * 20
     sure, unsure = [0.0, 1.0] * 20, [0.1, 0.9, 0.6, 0.4] * 10
     weights = stage_weights(averaged(heads_saying(sure, unsure, labels=labels), [0, 1]))
-    assert weights == {0: pytest.approx(1)}, "half as sure errs by a nat more"
+    assert weights[0] > 0.99, "half as sure errs by half a nat more"
     nearly = [0.0, 1.0] * 19 + [0.4, 0.6]
     weights = stage_weights(averaged(heads_saying(sure, nearly, labels=labels), [0, 1]))
     assert weights[0] > weights[1] > 0.2
