@@ -1,7 +1,7 @@
 """What the frozen network gives of a draw: its own figures, its heads and the evidence."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arms_judged import judged
-from draws import average, sides, weights_of
+from draws import sides
 from regraft.backbones import Backbone
-from regraft.data.splits import folds, validation
-from regraft.heads.ridge import STRENGTHS, Head, Taps, columns, cross_validate, fit
-from regraft.metrics import fit_temperature, softmax
-from regraft.plan.evidence import candidates_of, fold_count, gather
+from regraft.data.splits import validation
+from regraft.heads.average import fit_average
+from regraft.heads.ridge import Head, columns
+from regraft.metrics import softmax
+from regraft.plan.evidence import Evidence, candidates_of, gather
 from regraft.run.measure import Measured
 from regraft.run.mirror import keeps
 
-SHARP = 10.0
 MOST = 1000
 """Images that are trained on at most."""
 
@@ -47,50 +47,33 @@ class Examined:
     whole: tuple[NDArray[np.float32], NDArray[np.float32]]
     frozen: Mapping[str, NDArray[np.float32]]
     mirror: bool
-    similar: bool
     seed: int
 
 
-class Heads:
-    """The heads of some candidates on some images: cross-validated, then one on all of them."""
+def made(
+    measured: Measured, rows: NDArray[np.intp], seed: int, *, whole: bool = False
+) -> tuple[Evidence, Head]:
+    """The evidence of some images and the head that ``fit`` makes of it, calibrated.
 
-    def __init__(
-        self, measured: Measured, rows: NDArray[np.intp], among: Sequence[Taps], seed: int
-    ) -> None:
-        self._widths, self._classes = measured.network.backbone.widths, len(measured.classes)
-        self._x, self._y = measured.features[rows], measured.labels[rows]
-        self._among = list(among)
-        groups = measured.audit.groups[rows]
-        fold = folds(self._y, groups, fold_count(groups), seed)
-        scores = cross_validate(
-            self._x, self._widths, self._y, self._classes, fold, self._among, STRENGTHS
-        )
-        target = np.eye(self._classes, dtype=np.float32)[self._y]
-        loss = np.array([[np.square(s - target).sum(1).mean() for s in c] for c in scores])
-        self._best, self._loss = loss.argmin(1), loss.min(1)
-        self._logits = [scores[c, b].astype(np.float32) for c, b in enumerate(self._best)]
-        self._heats = [fit_temperature(z, self._y) for z in self._logits]
-
-    def one(self, keep: Sequence[int]) -> tuple[Head, NDArray[np.float32]]:
-        """The mean of some, calibrated, and the logits it gives images that it did not see."""
-        shares = weights_of(self._loss[list(keep)], SHARP)
-        heats = [self._heats[c] for c in keep]
-        mixed = np.sum(
-            [s * self._logits[c] / t for s, c, t in zip(shares, keep, heats, strict=True)], axis=0
-        )
-        heat = fit_temperature(mixed, self._y)
-        heads = [
-            fit(
-                self._x,
-                self._widths,
-                self._y,
-                self._classes,
-                self._among[c],
-                STRENGTHS[self._best[c]],
-            )
-            for c in keep
-        ]
-        return average(heads, heats, shares, self._widths).scaled(heat), mixed / heat
+    ``whole``: one that keeps the last stage, as a training starts from.
+    """
+    record, classes = measured.network.backbone, len(measured.classes)
+    last = len(record.widths) - 1
+    evidence = gather(
+        measured.features[rows],
+        record.widths,
+        measured.labels[rows],
+        measured.classes,
+        measured.audit.groups[rows],
+        candidates=candidates_of(last + 1),
+        seed=seed,
+        shift=measured.shift,
+        end=last if whole else None,
+    )
+    parts = evidence.probes[evidence.chosen].made_of
+    labels, x = measured.labels[rows], measured.features
+    head = fit_average(x, record.widths, labels, classes, parts, rows=rows)
+    return evidence, head.scaled(evidence.temperature)
 
 
 def examined(
@@ -103,24 +86,11 @@ def examined(
     if len(train) > most:
         train = np.sort(np.random.default_rng(draw).permutation(train)[:most])
     groups, widths = measured.audit.groups[train], record.widths
-    among, last = candidates_of(len(widths)), len(widths) - 1
-    every = list(range(len(among)))
-    late = [c for c in every if among[c][-1] == last]
     part, val = validation(y[train], groups, draw)
-    evidence = gather(
-        measured.features[train],
-        widths,
-        y[train],
-        measured.classes,
-        groups,
-        candidates=among,
-        seed=draw,
-        shift=measured.shift,
-    )
-    on_all, on_part = Heads(measured, train, among, draw), Heads(measured, train[part], among, draw)
-    whole, unseen = on_all.one(every)
-    own, _ = on_part.one(every)
-    start, start_all = on_part.one(late)[0], on_all.one(late)[0]
+    evidence, whole = made(measured, train, draw)
+    _, own = made(measured, train[part], draw)
+    _, start = made(measured, train[part], draw, whole=True)
+    _, start_all = made(measured, train, draw, whole=True)
     mirror = keeps(
         replace(measured, split=replace(measured.split, train=train)), evidence, "none", draw
     )
@@ -130,8 +100,7 @@ def examined(
 
     frozen = {"val": of(own, train[val]), "test": of(own, test), "all": of(whole, test)}
     beginning = {"test": of(start, test), "all": of(start_all, test)}
-    curve = learning_curve(measured, train, among, draw)
-    right = unseen.argmax(1) == y[train]
+    curve = learning_curve(measured, train, draw)
     row: dict[str, Any] = {
         **{"backbone": record.name, "px": px, "set": name, "size": size, "draw": draw},
         **{"classes": len(measured.classes), "train": len(train), "test": len(test)},
@@ -145,8 +114,6 @@ def examined(
         "start_part": judged(softmax(beginning["test"]), y[test], "test"),
         "start_all": judged(softmax(beginning["all"]), y[test], "test"),
         "evidence": {
-            "average_accuracy": float(right.mean()),
-            **judged(softmax(unseen), y[train], "average"),
             "curve": curve,
             "expected": evidence.expected,
             "headroom": evidence.headroom,
@@ -155,7 +122,6 @@ def examined(
             "guess": evidence.guess,
             "depths": [p.accuracy for p in evidence.depths],
             "depth_losses": [p.loss for p in evidence.depths],
-            "probes": [[list(p.taps), p.accuracy, p.loss, p.strength] for p in evidence.probes],
             "chosen": list(evidence.probes[evidence.chosen].taps),
             "neighbours": evidence.neighbours,
             "shift": evidence.shift,
@@ -183,22 +149,19 @@ def examined(
         whole=(start_all.weight, start_all.bias),
         frozen=frozen,
         mirror=mirror,
-        similar=evidence.similar,
         seed=draw,
     )
 
 
 def learning_curve(
-    measured: Measured, train: NDArray[np.intp], among: Sequence[Taps], seed: int
+    measured: Measured, train: NDArray[np.intp], seed: int
 ) -> dict[str, list[float]]:
-    """Cross-validated accuracy and squared error of the mean of heads, by share of the images."""
+    """Images and expected accuracy, by share of the training images."""
     found = {}
     y = measured.labels[train]
     order = np.random.default_rng(seed).permutation(len(train))
     for share in (0.25, 0.5):
         few = [order[y[order] == c] for c in range(len(measured.classes))]
         some = np.sort(np.concatenate([f[: max(2, round(share * len(f)))] for f in few]))
-        _, unseen = Heads(measured, train[some], among, seed).one(range(len(among)))
-        got = judged(softmax(unseen), y[some], "cv")
-        found[f"{share:g}"] = [len(some), *got.values()]
+        found[f"{share:g}"] = [len(some), made(measured, train[some], seed)[0].expected]
     return found

@@ -34,8 +34,11 @@ from regraft.plan.recipes import Training, tuned
 from regraft.run.measure import part
 
 ARMS = ("full", "slow-full", "late3", "late2", "late1", "light", "always")
+TRIED = (3e-4, 1e-3, 3e-3)
+"""Learning rates of every arm."""
+
 SLOW = "slow-"
-"""Before an arm's name: at a tenth and a third of its lowest rate."""
+"""Before an arm's name: at a tenth and a third of the lowest of them."""
 
 ALPHAS = (0.25, 0.5, 0.75)
 
@@ -76,12 +79,11 @@ def recipe_of(drawn: Examined, arm: str) -> Training:
         images=len(drawn.train),
         mirror=drawn.mirror,
         weighting="none",
-        similar=drawn.similar,
         trainable_from=stages[len(stages) - late].name if late else None,
     )
     if arm.startswith(SLOW):
-        return replace(recipe, rates=(0.1 * recipe.rates[0], 0.3 * recipe.rates[0]))
-    return replace(recipe, rates=recipe.rates[1:2]) if arm == "always" else recipe
+        return replace(recipe, rates=(0.1 * TRIED[0], 0.3 * TRIED[0]))
+    return replace(recipe, rates=TRIED[1:2] if arm == "always" else TRIED)
 
 
 def late_of(arm: str) -> int:

@@ -16,7 +16,7 @@ there is one; the table is in points above the frozen network.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import machine
+from arms_evidence import made
 from arms_table import show_arms
 from arms_trained import bench as bench_arms
-from draws import average, look, sides, weights_of
+from draws import look, sides
 from regraft.data.splits import folds
-from regraft.heads.ridge import STRENGTHS, Head, columns, cross_validate, fit
-from regraft.metrics import fit_temperature, softmax
-from regraft.plan.evidence import candidates_of, fold_count, gather
+from regraft.heads.ridge import Head, Taps, columns, cross_validate, fit
+from regraft.metrics import fit_temperature, score, softmax
+from regraft.plan.evidence import Probe, candidates_of, fold_count
 from regraft.run.measure import Measured
-
-SHARP = (5.0, 10.0, 20.0, 40.0)
 
 
 def main() -> None:
@@ -97,73 +96,98 @@ def one_row(
 def frozen_arms(
     measured: Measured, train: NDArray[np.intp], test: NDArray[np.intp], seed: int
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Every head of the frozen network, what ``fit`` picks, and averages."""
-    widths, classes = measured.network.backbone.widths, len(measured.classes)
+    """Every head of the frozen network, the one of the least loss, and what ``fit`` makes."""
+    record, classes = measured.network.backbone, len(measured.classes)
     x, y = measured.features[train], measured.labels[train]
-    groups = measured.audit.groups[train]
     far, truth = measured.features[test], measured.labels[test]
-    among = candidates_of(len(widths))
     started = time.process_time()
-    fold = folds(y, groups, fold_count(groups), seed)
-    scores = cross_validate(x, widths, y, classes, fold, among, STRENGTHS)
-    target = np.eye(classes, dtype=np.float32)[y]
-    loss = np.stack([[np.square(s.astype(np.float32) - target).sum(1) for s in c] for c in scores])
-    best = loss.mean(2).argmin(1)
-    own = loss[np.arange(len(among)), best].mean(1)
-    logits = [scores[c, best[c]].astype(np.float32) for c in range(len(among))]
-    heats = [fit_temperature(each, y) for each in logits]
-    heads = [fit(x, widths, y, classes, taps, STRENGTHS[best[c]]) for c, taps in enumerate(among)]
+    evidence, own = made(measured, train, seed)
     seconds = time.process_time() - started
 
-    def judged(head: Head, temperature: float, cost: float = 0.0) -> dict[str, float]:
-        found = head.logits(far[:, columns(widths, head.taps)]) / temperature
-        shares = softmax(found)
-        chance = np.maximum(shares[np.arange(len(truth)), truth], 1e-9)
-        return {
-            "accuracy": float((found.argmax(1) == truth).mean()),
-            "log_loss": float(-np.log(chance).mean()),
-            "seconds": cost,
-        }
+    def judged(head: Head, taps: Taps) -> dict[str, Any]:
+        shares = softmax(head.logits(far[:, columns(record.widths, taps)]))
+        found = score(shares, truth, measured.classes)
+        return {name: getattr(found, name) for name in ("accuracy", "log_loss", "ece")}
 
-    for c, taps in enumerate(among):
-        yield "head " + "-".join(map(str, taps)), judged(heads[c], heats[c])
-    evidence = gather(
-        x, widths, y, measured.classes, groups, candidates=among, seed=seed, shift=measured.shift
+    for probe in evidence.single:
+        if probe.taps in candidates_of(len(record.widths)):
+            taps = probe.taps
+            head = fit(x, record.widths, y, classes, taps, probe.strength)
+            temperature = single_temperature(measured, train, probe, seed)
+            got = judged(head.scaled(temperature), taps) | {"loss": probe.loss}
+            yield "head " + "-".join(map(str, taps)), got
+    chosen = evidence.probes[evidence.chosen]
+    facts = {"case": 1 if chosen.taps[-1] == len(record.widths) - 1 else 2, "seconds": seconds}
+    facts |= {"similarity": evidence.similarity, "expected": evidence.expected}
+    yield "fit", {**judged(own, own.taps), **facts}
+
+
+def single_temperature(
+    measured: Measured, train: NDArray[np.intp], probe: Probe, seed: int
+) -> float:
+    """The temperature of one head, by cross-validation."""
+    labels, groups = measured.labels[train], measured.audit.groups[train]
+    fold = folds(labels, groups, fold_count(groups), seed)
+    scores = cross_validate(
+        measured.features[train],
+        measured.network.backbone.widths,
+        labels,
+        len(measured.classes),
+        fold,
+        [probe.taps],
+        [probe.strength],
     )
-    probe = evidence.probes[evidence.chosen]
-    rule = fit(x, widths, y, classes, probe.taps, probe.strength)
-    yield "rule", {**judged(rule, evidence.temperature), "similarity": evidence.similarity}
-    for sharpness in SHARP:
-        shares = weights_of(own, sharpness)
-        mixed = sum(s * z / t for s, z, t in zip(shares, logits, heats, strict=True))
-        heat = fit_temperature(np.asarray(mixed), y)
-        head = average(heads, heats, shares, widths)
-        yield f"average {sharpness:g}", judged(head, heat, seconds)
+    return fit_temperature(scores[0, 0].astype(np.float32), labels)
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
-    """Regret against the best single head in hindsight, by size and network."""
-    arms = [arm for arm in rows[0]["arms"] if not arm.startswith("head ")]
-    print("| network | size | rows | " + " | ".join(arms) + " |")
-    print("|---|--:|--:|" + "--:|" * len(arms))
+    """Points below the best single head in hindsight, log loss and calibration, side by side."""
+    print("| network | images a class | rows | least loss | fit | 95 % | luck | log loss | ECE |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for backbone in dict.fromkeys(row["backbone"] for row in rows):
         for size in [*dict.fromkeys(row["size"] for row in rows), None]:
             some = [r for r in rows if r["backbone"] == backbone and size in (None, r["size"])]
-            cells = [f"{mean(some, lambda r, a=arm: regret(r, a)):.2f}" for arm in arms]  # type: ignore[misc]
-            what = "every" if size is None else (size or "all")
-            print(f"| {backbone} | {what} | {len(some)} | {' | '.join(cells)} |")
-    for arm in arms:
-        print(f"log loss, {arm}: {mean(rows, lambda r, a=arm: r['arms'][a]['log_loss']):.3f}")  # type: ignore[misc]
+            line(backbone, "every" if size is None else str(size or "all"), some)
+    line("all", "every", rows)
+
+
+def line(network: str, size: str, rows: Sequence[dict[str, Any]]) -> None:
+    least = [regret(row, least_loss(row)) for row in rows]
+    own = [regret(row, "fit") for row in rows]
+    losses = [[row["arms"][a][f] for row in rows] for f in ("log_loss", "ece") for a in ("fit",)]
+    before = [[row["arms"][least_loss(row)][f] for row in rows] for f in ("log_loss", "ece")]
+    log_loss, ece = (
+        f"{np.mean(a):.3f} ({np.mean(b):.3f})" for a, b in zip(losses, before, strict=True)
+    )
+    print(
+        f"| {network} | {size} | {len(rows)} | {np.mean(least):.2f} | {np.mean(own):.2f} | "
+        f"{np.percentile(own, 95):.1f} | {np.mean([luck(row) for row in rows]):.2f} | {log_loss} | "
+        f"{ece} |"
+    )
+
+
+def singles(row: dict[str, Any]) -> list[str]:
+    return [name for name in row["arms"] if name.startswith("head ")]
+
+
+def least_loss(row: dict[str, Any]) -> str:
+    return min(singles(row), key=lambda name: float(row["arms"][name]["loss"]))
 
 
 def regret(row: dict[str, Any], arm: str) -> float:
-    """Points below the best single head."""
-    heads = [one["accuracy"] for name, one in row["arms"].items() if name.startswith("head ")]
-    return 100.0 * float(max(heads) - row["arms"][arm]["accuracy"])
+    """Points below the best single head of the test images."""
+    best = max(row["arms"][name]["accuracy"] for name in singles(row))
+    return 100.0 * float(best - row["arms"][arm]["accuracy"])
 
 
-def mean(rows: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> float:
-    return float(np.mean([value(row) for row in rows]))
+def luck(row: dict[str, Any]) -> float:
+    """Points by which the best of twelve equal heads would lead their mean on so few images.
+
+    The expected largest of twelve normals is 1.63; that two heads differ on as many images as half
+    of what the average gets wrong is a judgement.
+    """
+    wrong = 1.0 - row["arms"]["fit"]["accuracy"]
+    return float(163.0 * np.sqrt(wrong / 2 / 2 / row["test"]))
 
 
 if __name__ == "__main__":

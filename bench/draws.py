@@ -1,6 +1,5 @@
 """Draws of a folder of data sets, and means of heads: what the benches of the decision share."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from regraft.data.dataset import Dataset
-from regraft.heads.ridge import Head, columns
 from regraft.plan.choices import Choices
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, open_network
@@ -68,30 +66,3 @@ def sides(measured: Measured, size: int, draw: int) -> tuple[NDArray[np.intp], N
     train = np.array(sorted(picked), np.intp)
     rest = order[np.isin(order, measured.split.test)] if own else order[~np.isin(order, train)]
     return train, rest[~np.isin(groups[rest], groups[train])][:TEST]
-
-
-def weights_of(losses: NDArray[np.floating[Any]], sharpness: float) -> NDArray[np.float32]:
-    """Shares ``exp(-sharpness (loss - least) / least)`` of heads by their cross-validated loss."""
-    least = max(float(losses.min()), 1e-12)
-    shares = np.exp(-sharpness * (losses.astype(np.float64) - least) / least)
-    whole: NDArray[np.float32] = (shares / shares.sum()).astype(np.float32)
-    return whole
-
-
-def average(
-    heads: Sequence[Head],
-    temperatures: Sequence[float],
-    shares: NDArray[np.float32],
-    widths: Sequence[int],
-) -> Head:
-    """The one head whose logits are the mean of those heads', each divided by its temperature."""
-    taps = tuple(sorted({tap for head in heads for tap in head.taps}))
-    place = np.full(sum(widths), -1, np.intp)
-    own = columns(widths, taps)
-    place[own] = np.arange(len(own))
-    weight = np.zeros((len(heads[0].bias), len(own)), np.float32)
-    bias = np.zeros_like(heads[0].bias)
-    for head, heat, share in zip(heads, temperatures, shares, strict=True):
-        weight[:, place[columns(widths, head.taps)]] += np.float32(share / heat) * head.weight
-        bias += np.float32(share / heat) * head.bias
-    return Head(taps, weight, bias)

@@ -11,15 +11,16 @@ the printed figures are of rows of sets that were left out, all networks and siz
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.plan.gain import FACTS, facts_of
+from regraft.plan.gain import FACTS, UNASKED, Gain, facts_of, pays
 from regraft.plan.recipes import RACE, RATES
+from regraft.run.selection import gain_by_both
 
 PENALTY = 3.0
 """Of the standardised coefficients: there are a hundred rows, and half as many would do."""
@@ -50,6 +51,7 @@ def main() -> None:
     apart = won - left_out
     spread = float(np.sqrt(max(np.mean(apart**2) - np.mean(noise**2), 0.0)))
     show(rows, won, left_out, spread)
+    hand_over(every, rows, left_out, spread)
     if given.out is not None:
         model = fit(x, won) | {"spread": spread, "rows": len(rows), "sets": len(np.unique(sets))}
         given.out.write_text(json.dumps(model, indent=1) + "\n")
@@ -110,6 +112,96 @@ def show(rows: Sequence[dict[str, Any]], won: Floats, said: Floats, spread: floa
         gained = 100 * np.where(tried, won, 0).mean()
         best = 100 * np.maximum(won, 0).mean()
         print(f"| {100 * line:g} | {100 * tried.mean():.0f} % | {gained:.2f} | {best:.2f} |")
+
+
+COST = {"full": 1.0, "late1": 0.12, "late2": 0.56, "late3": 0.67, "light": 0.9, "always": 1.0}
+"""Seconds of an image forward and back, of those where every stage is trained: held activations
+spare the late ones the rest (``docs/benchmarks.md``, "Speed of training")."""
+
+
+def hand_over(
+    every: Sequence[dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    said: Floats,
+    spread: float,
+) -> None:
+    """What ``fit`` would hand over by models that did not see the set, against the best arm.
+
+    All in points above the frozen network whose head saw the same images; an arm that raced its
+    rates counts as its pick by validation. Cost: images shown, times those seconds.
+    """
+    arms: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in every:
+        arms.setdefault(key(row), {})[row["arm"]] = row
+    rules: dict[str, Callable[[Gain], bool]] = {
+        "frozen": lambda gain: False,
+        "fit, unasked": lambda gain: pays(gain, None),
+        "fit, with a budget": lambda gain: pays(gain, UNASKED),
+        "the recipe, always": lambda gain: True,
+    }
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for row, points in zip(rows, said, strict=True):
+        mine = arms[key(row)]
+        gains, whole = {"frozen": 0.0}, 0.0
+        for arm, one in mine.items():
+            if arm in COST:
+                gains[arm] = arm_gain(one)
+                whole += COST[arm] * one["shown"] * len(one["rates"])
+        best = max(*gains.values(), gain_of_row(row))
+        gain = Gain(points, points - spread, points + spread, spread)
+        share = share_of(row) / whole
+        for name, tries in rules.items():
+            tried = tries(gain)
+            got = gain_of_row(row) if tried and kept(row, gain) else 0.0
+            found.setdefault(name, []).append((best, got, share if tried else 0.0))
+        if "always" in mine:
+            always = COST["always"] * mine["always"]["shown"] / whole
+            found.setdefault("LP-FT, always", []).append((best, gains["always"], always))
+    print("| what is handed over | rows | above frozen | below the best arm | 95 % | cost |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for name, triples in found.items():
+        best, got, cost = np.array(triples).T
+        lost = 100 * (best - got)
+        print(
+            f"| {name} | {len(got)} | {100 * got.mean():+.2f} | {lost.mean():.2f} | "
+            f"{np.percentile(lost, 95):.1f} | {100 * cost.mean():.0f} % |"
+        )
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("backbone", "px", "set", "size", "draw"))
+
+
+def arm_gain(row: dict[str, Any]) -> float:
+    """What an arm wins: its pick by validation, or without one its last epoch."""
+    states = {name: state for name, state in row["states"].items() if name.startswith("best")}
+    if not states:
+        [last] = [state for name, state in row["states"].items() if name.startswith("last")]
+        return float(last["test_accuracy"] - row["frozen_all"]["test_accuracy"])
+    pick = min(states.values(), key=lambda state: float(state["val_squared"]))
+    return float(pick["test_accuracy"] - row["frozen_part"]["test_accuracy"])
+
+
+def share_of(row: dict[str, Any]) -> float:
+    """Images that the recipe shows: the race, to the end or until it is hopeless, and once more."""
+    epochs, each = row["epochs"], row["shown"] / row["epochs"]
+    rung = epochs // 2
+    curves = [row["curves"][row["rates"].index(rate)] for rate in RATES]
+    racing = curves if row["train"] >= RACE else curves[:1]
+    hopeless = -(-epochs * 7 // 20)
+    some = [curve for curve in racing if min(curve[1 : hopeless + 1]) < curve[0]]
+    again = epochs * each * row["train"] / row["part"] if some else 0.0
+    return float(
+        each * (len(racing) * (rung if some else hopeless) + (epochs - rung) * bool(some)) + again
+    )
+
+
+def kept(row: dict[str, Any], gain: Gain) -> bool:
+    """Whether the trained network is handed over, as :func:`regraft.run.selection.beats` says."""
+    state = handed(row)
+    own = np.arange(state["n"]) < state["won"]
+    its = np.roll(np.arange(state["n"]) < state["lost"], state["won"])
+    return gain_by_both(gain, own, its) > 0
 
 
 if __name__ == "__main__":
