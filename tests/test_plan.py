@@ -262,7 +262,7 @@ def test_the_explanation_reads_as_it_did(case: int, golden: Callable[[str, str],
 def test_steps_name_what_the_plan_holds() -> None:
     plan = plan_of(evidence_telling(1, 240, noise=3), FROZEN, mirror=True, weighting="balanced")
     sentences = " ".join(step.sentence for step in plan.steps())
-    for words in ("after stage2", "drop last", "mirror images", "weighing the same"):
+    for words in ("after stage1", "drop stage2, last", "mirror images", "weighing the same"):
         assert words in sentences
     kinds = [step.kind for step in plan.steps()]
     assert kinds == ["load", "cut", "freeze", "head", "fit", "calibrate", "evaluate"]

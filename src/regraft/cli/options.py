@@ -137,7 +137,7 @@ TrainableFrom = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option(help="Of cases 3 and 4.", show_default="three race"),
+    typer.Option(help="Of cases 3 and 4.", show_default="two race"),
 ]
 Budget = Annotated[
     str | None,

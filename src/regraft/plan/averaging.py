@@ -10,25 +10,20 @@ from regraft.heads.average import Part, union
 from regraft.heads.ridge import STRENGTHS, Taps
 from regraft.metrics import fit_temperature, paired, softmax
 
-SHARPNESS = 10.0
-"""How fast a head's share falls with its log loss in nats an image: ``exp(-10 (loss - least))``.
-Found on twelve of thirteen sets at a time it was that for each but one, and the same within noise
-up to 16 (``docs/benchmarks.md``)."""
-
 ENOUGH = 500_000
 """Scores that a head's temperature is found by, at most: it is one number."""
 
 LEAST = 0.005
 """A head whose share would be smaller is left out."""
 
-CUT = 0.15
-"""Stages at the end go where the heads that read them count no more than that in all: it cost 0.02
-points on average. To go by the loss with and without them cost 0.2 to 0.3, and changed with the
+CUT = 0.2
+"""Stages at the end go where the heads that read them count no more than that in all. It cost 0.05
+points on average; to go by the loss with and without them cost 0.2 to 0.3, and changed with the
 seed of the folds (``docs/benchmarks.md``)."""
 
-UNSURE = (0.05, 0.25)
+UNSURE = (0.1, 0.3)
 """Between these shares another draw of the images may cut where this one does not, or the other way
-round: both are as good. To cut up to the latter would cost 0.05 points. A judgement."""
+round: both are as good (0.01 to 0.1 points apart). A judgement."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +68,16 @@ def averaged(
 ) -> tuple[Part, ...]:
     """Return the average of the allowed heads, each at its best penalty, by what some images say.
 
-    The scores of each are divided by their own spread; its share follows from its log loss, which
-    tells more of few images than the squared error or the number of mistakes.
+    The share of a head is ``exp(-z)``: ``z`` is by how many standard errors its log loss lies above
+    the least one, image by image. So where the images can tell the heads apart few of them count,
+    and where they cannot all do. The scores of each are divided by their own spread before.
     """
     rows = list(allowed)
-    loss = found.surprise[rows][:, :, images].mean(2)
-    best = loss.argmin(1)
-    least = loss[np.arange(len(rows)), best]
-    raw = np.exp(-SHARPNESS * (least - least.min()))
+    loss = found.surprise[rows][:, :, images]
+    best = loss.mean(2).argmin(1)
+    own = loss[np.arange(len(rows)), best]
+    least = own[int(own.mean(1).argmin())]
+    raw = np.exp([-_above(each, least) for each in own])
     raw[raw < LEAST * raw.sum()] = 0.0
     share = raw / raw.sum()
     alone = int((share > 0).sum()) == 1
@@ -94,6 +91,12 @@ def averaged(
         for row, c in enumerate(rows)
         if share[row] > 0
     )
+
+
+def _above(own: NDArray[np.float32], least: NDArray[np.float32]) -> float:
+    """By how many standard errors a loss lies above the least one."""
+    excess, error = paired(own, least)
+    return excess / error if error > 0 else 0.0
 
 
 def logits_of(

@@ -55,7 +55,7 @@ class Choices:
             turn.
         init: case 4 from the ``pretrained`` weights only, or from ``random`` ones only.
         trainable_from: train this stage and those after it (case 3).
-        learning_rate: of cases 3 and 4, instead of three that race.
+        learning_rate: of cases 3 and 4, instead of those that race.
         budget: seconds that the whole run may take.
         engine: what runs the frozen network, instead of a choice among all that there are.
         fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto`` (crop
@@ -173,7 +173,7 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
     if choices.learning_rate is not None and not 0 < choices.learning_rate <= 1:
         problems.append(
             f"--learning-rate must be above 0 and at most 1, got {choices.learning_rate:g}; "
-            "1e-4 to 1e-2 are usual, and without it three rates race."
+            "1e-4 to 1e-2 are usual, and without it two rates race."
         )
     if choices.budget is not None and not choices.budget > 0:
         problems.append(f"--budget must be above 0 seconds, got {choices.budget:g}.")
