@@ -31,7 +31,10 @@ from draws import look, sides
 from regraft.data.splits import folds
 from regraft.heads.ridge import Head, Taps, columns, cross_validate, fit
 from regraft.metrics import fit_temperature, score, softmax
+from regraft.plan.choices import Choices
+from regraft.plan.decide import case_of
 from regraft.plan.evidence import Probe, candidates_of, fold_count
+from regraft.plan.reasons import reasons_of
 from regraft.run.measure import Measured
 
 
@@ -116,9 +119,14 @@ def frozen_arms(
             temperature = single_temperature(measured, train, probe, seed)
             got = judged(head.scaled(temperature), taps) | {"loss": probe.loss}
             yield "head " + "-".join(map(str, taps)), got
-    chosen = evidence.probes[evidence.chosen]
-    facts = {"case": 1 if chosen.taps[-1] == len(record.widths) - 1 else 2, "seconds": seconds}
-    facts |= {"similarity": evidence.similarity, "expected": evidence.expected}
+    reasons = reasons_of(record, evidence, 0, Choices(), (), ())
+    facts = {
+        "case": case_of(record, evidence, Choices()),
+        "as good": sum("as good here" in reason.fact for reason in reasons),
+        "similarity": evidence.similarity,
+        "expected": evidence.expected,
+        "seconds": seconds,
+    }
     yield "fit", {**judged(own, own.taps), **facts}
 
 
@@ -149,6 +157,7 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
             some = [r for r in rows if r["backbone"] == backbone and size in (None, r["size"])]
             line(backbone, "every" if size is None else str(size or "all"), some)
     line("all", "every", rows)
+    print(f"The case is that of most draws, or the plan says that two are as good: {stable(rows)}")
 
 
 def line(network: str, size: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -164,6 +173,20 @@ def line(network: str, size: str, rows: Sequence[dict[str, Any]]) -> None:
         f"{np.percentile(own, 95):.1f} | {np.mean([luck(row) for row in rows]):.2f} | {log_loss} | "
         f"{ece} |"
     )
+
+
+def stable(rows: Sequence[dict[str, Any]]) -> str:
+    """In how many rows ``fit`` aims at the case that most draws of the same say."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["backbone"], row["set"], row["size"]), []).append(row["arms"]["fit"])
+    same, told = 0, 0
+    for group in groups.values():
+        cases = [one["case"] for one in group]
+        usual = max(cases, key=cases.count)
+        same += cases.count(usual)
+        told += sum(one["case"] != usual and bool(one["as good"]) for one in group)
+    return f"{same} + {told} of {len(rows)} rows"
 
 
 def singles(row: dict[str, Any]) -> list[str]:

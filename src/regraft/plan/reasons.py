@@ -97,15 +97,21 @@ def _head_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reaso
     """Return what the frozen network's new layer reads; ``free``: the evidence alone chose it."""
     chosen = evidence.probes[evidence.chosen]
     source = f"measured, {evidence.folds}-fold cross-validation"
-    if not chosen.parts:
+    if not evidence.averages:
         return _single_reason(backbone, evidence, source, free=free)
     single = max(evidence.single, key=lambda probe: probe.accuracy)
+    fact = (
+        f"The average of {len(chosen.parts)} heads tells {chosen.accuracy:.1%}, the most accurate "
+        f"one ({stages_named(backbone, single.taps)}) {single.accuracy:.1%}; what counts: "
+        f"{weights_named(backbone, chosen)}."
+        if chosen.parts
+        else f"Here one alone counts, that on {stages_named(backbone, chosen.taps)}: it tells "
+        f"{chosen.accuracy:.1%}."
+    )
     return Reason(
         "Heads on different depths are averaged, each counting the more the less it errs: that "
         "loses less than picking one. Their sum is one layer.",
-        f"The average of {len(chosen.parts)} heads tells {chosen.accuracy:.1%}, the most accurate "
-        f"one ({stages_named(backbone, single.taps)}) {single.accuracy:.1%}; what counts: "
-        f"{weights_named(backbone, chosen)}.",
+        fact,
         f"{source}; docs/benchmarks.md",
     )
 

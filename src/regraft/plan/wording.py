@@ -126,7 +126,7 @@ def by_loss(plan: Plan) -> str:
     evidence, backbone = plan.evidence, plan.backbone
     chosen = evidence.probes[evidence.chosen]
     best = max(_choice(plan), key=lambda probe: probe.accuracy)
-    if chosen.parts or best.accuracy <= chosen.accuracy:
+    if evidence.averages or best.accuracy <= chosen.accuracy:
         return ""
     why = (
         f"there it errs by {chosen.loss:.3f}, the other by {best.loss:.3f}"
