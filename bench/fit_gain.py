@@ -5,8 +5,8 @@
 ``rows`` is what ``bench_decision.py --arms trained`` wrote. Of each set, size, draw and network:
 what the recipe of ``fit`` gets on the test images (every stage trained, one learning rate below
 :data:`RACE` training images, two from there on) above the frozen network, its head fitted on the
-same images. The model is linear in the logarithm of the number of images and in the similarity;
-the printed figures are of rows of sets that were left out, all networks and sizes of them at once.
+same images. The model is linear (:data:`regraft.plan.gain.FACTS`); the printed figures are of rows
+of sets that were left out, all networks and sizes of them at once.
 """
 
 import argparse
@@ -57,8 +57,11 @@ def main() -> None:
         given.out.write_text(json.dumps(model, indent=1) + "\n")
 
 
-def facts(row: dict[str, Any]) -> Sequence[float]:
-    return facts_of(row["train"], row["evidence"]["similarity"])
+def facts(row: dict[str, Any]) -> list[float]:
+    """Those of a network with batch norm."""
+    evidence = row["evidence"]
+    found = facts_of(row["train"], evidence["similarity"], evidence["shift"])
+    return [fact for fact in found if fact is not None]
 
 
 def handed(row: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def fit(x: Floats, won: Floats) -> dict[str, Any]:
         "facts": list(FACTS),
         "slopes": slope.tolist(),
         "intercept": float(y.mean() - slope @ middle),
+        "usual": middle.tolist(),
     }
 
 
@@ -157,6 +161,8 @@ def hand_over(
         if "always" in mine:
             always = COST["always"] * mine["always"]["shown"] / whole
             found.setdefault("LP-FT, always", []).append((best, gains["always"], always))
+            for name in ("frozen", "fit, unasked"):
+                found.setdefault(f"{name}, on those rows", []).append(found[name][-1])
     print("| what is handed over | rows | above frozen | below the best arm | 95 % | cost |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, triples in found.items():

@@ -105,7 +105,7 @@ def test_there_is_a_plan_and_it_says_how_it_is(situation: str) -> None:
 
 def test_what_tells_nothing_is_not_trained_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is expected of training elsewhere."""
-    sure = {"slopes": [0.0, 0.0], "intercept": 0.3, "spread": 0.01}
+    sure = {"slopes": [0.0] * 3, "usual": [0.0] * 3, "intercept": 0.3, "spread": 0.01}
     monkeypatch.setattr("regraft.plan.gain.model", lambda: sure)
     plan = regraft.propose(in_memory(shuffled()), Pretrained(record(), small))
     assert plan.trainings == ()
@@ -187,5 +187,7 @@ def near(plan: Plan) -> bool:
 
 def test_the_plan_holds_what_training_was_expected_to_win() -> None:
     plan = regraft.propose(in_memory(every()), Pretrained(record(), small), case=1)
-    assert plan.gain == expected_gain(60, plan.evidence.similarity, plan.evidence.headroom)
+    assert plan.gain == expected_gain(
+        60, plan.evidence.similarity, plan.evidence.shift, plan.evidence.headroom
+    )
     assert Choices(case="frozen").named() == ("--case frozen",)

@@ -106,7 +106,8 @@ def test_where_the_curve_peaks_decides_between_case_1_and_2(depth: int, case: in
 def test_size_and_distance_speak_for_training(
     images: int, similarity: float, headroom: float, indicated: int
 ) -> None:
-    facts = {"images": images, "similarity": similarity, "expected": 1 - headroom}
+    known = {"images": images, "similarity": similarity, "expected": 1 - headroom}
+    facts = known | {"shift": (0.4,) * 4}
     plan = plan_of(dataclasses.replace(evidence_telling(3), **facts))  # type: ignore[arg-type]
     assert (plan.case, plan.indicated) == (indicated, indicated)
     assert bool(plan.trainings) == (indicated in (3, 4))
@@ -117,11 +118,11 @@ def test_size_and_distance_speak_for_training(
 
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0, 1))
 def test_no_more_can_be_won_than_is_lost(images: int, similarity: float, headroom: float) -> None:
-    gain = expected_gain(images, similarity, headroom)
+    gain = expected_gain(images, similarity, None, headroom)
     assert gain.low <= gain.points <= gain.high <= headroom
-    farther = expected_gain(images, similarity / 2, headroom)
+    farther = expected_gain(images, similarity / 2, None, headroom)
     assert farther.points >= gain.points
-    assert expected_gain(2 * images, similarity, headroom).points >= gain.points
+    assert expected_gain(2 * images, similarity, None, headroom).points >= gain.points
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """What training the network may win over the frozen one, in points of accuracy.
 
-The model stands in ``gain.json``: linear in the logarithm of the number of images and in the
-similarity, fitted over sets, sizes and networks by ``bench/fit_gain.py``. Of the facts that the
-pass gives for nothing these two told most of sets that were left out; the shape of the depth curve,
-the slope of the learning curve and the nearest neighbours added nothing (``docs/benchmarks.md``).
+The model stands in ``gain.json``: linear in three facts, fitted over sets, sizes and networks by
+``bench/fit_gain.py``. The more images there are and the less they are like the source, the more is
+won; and less where the last stage's channels vary unlike before, as they do of a few kinds of what
+the source knows (dogs alone). Of twenty facts that the pass gives for nothing the others added
+nothing for sets that were left out: headroom, the shape of the depth curve, the slope of the
+learning curve, nearest neighbours (``docs/benchmarks.md``).
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -25,7 +28,7 @@ WORTH_A_BUDGET = 0.01
 UNASKED = 600.0
 """Seconds that a training nobody asked for may take at most."""
 
-FACTS = ("logarithm of the images", "similarity")
+FACTS = ("logarithm of the images", "similarity", "distance of the last stage")
 """What the model goes by."""
 
 LEAST, MOST = 40, 10_000
@@ -66,29 +69,43 @@ def model() -> dict[str, Any]:
     return found
 
 
-def facts_of(images: int, similarity: float) -> tuple[float, ...]:
-    """Return the numbers that the model goes by."""
-    return log(min(max(images, LEAST), MOST)), similarity
+def facts_of(
+    images: int, similarity: float, shift: Sequence[float] | None
+) -> tuple[float | None, ...]:
+    """Return the numbers that the model goes by; None for one that is not known.
+
+    The distance is that of the last stage that has batch norm.
+    """
+    return log(min(max(images, LEAST), MOST)), similarity, shift[-1] if shift else None
 
 
-def expected_gain(images: int, similarity: float, headroom: float = 1.0) -> Gain:
+def expected_gain(
+    images: int,
+    similarity: float,
+    shift: Sequence[float] | None = None,
+    headroom: float = 1.0,
+) -> Gain:
     """Return what training may win on so many training images.
 
     Args:
         images: how many there are to train on, those that validate included.
         similarity: to the source, in 0..1.
+        shift: distance of each stage's channel statistics from the source's; where there is none it
+            is taken to be as usual.
         headroom: the share that the frozen network gets wrong; no more than that can be won.
     """
     known = model()
-    facts = zip(known["slopes"], facts_of(images, similarity), strict=True)
-    said = known["intercept"] + sum(slope * fact for slope, fact in facts)
+    facts = zip(known["slopes"], facts_of(images, similarity, shift), known["usual"], strict=True)
+    said = known["intercept"] + sum(
+        slope * (usual if fact is None else fact) for slope, fact, usual in facts
+    )
     spread, points = known["spread"], min(said, headroom)
     return Gain(points, points - spread, min(points + spread, headroom), spread)
 
 
 def gain_of(evidence: Evidence) -> Gain:
     """Return what training the network may win on images that were looked at."""
-    return expected_gain(evidence.images, evidence.similarity, evidence.headroom)
+    return expected_gain(evidence.images, evidence.similarity, evidence.shift, evidence.headroom)
 
 
 def worth_training(evidence: Evidence, budget: float | None = None) -> bool:

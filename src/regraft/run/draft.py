@@ -42,7 +42,7 @@ def _may_train(measured: Measured, choices: Choices) -> bool:
         return True  # then the similarity is found with the evidence
     images = len(measured.split.train)
     similarity = similarity_of((), 0.0, measured.shift, images)
-    return pays(expected_gain(images, similarity), choices.budget)
+    return pays(expected_gain(images, similarity, measured.shift), choices.budget)
 
 
 def _planned(measured: Measured, choices: Choices) -> Plan:
