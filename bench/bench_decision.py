@@ -31,10 +31,11 @@ from draws import look, sides
 from regraft.data.splits import folds
 from regraft.heads.ridge import Head, Taps, columns, cross_validate, fit
 from regraft.metrics import fit_temperature, score, softmax
+from regraft.plan.averaging import UNSURE
 from regraft.plan.choices import Choices
 from regraft.plan.decide import case_of
 from regraft.plan.evidence import Probe, candidates_of, fold_count
-from regraft.plan.reasons import reasons_of
+from regraft.plan.gain import gain_of
 from regraft.run.measure import Measured
 
 
@@ -119,10 +120,10 @@ def frozen_arms(
             temperature = single_temperature(measured, train, probe, seed)
             got = judged(head.scaled(temperature), taps) | {"loss": probe.loss}
             yield "head " + "-".join(map(str, taps)), got
-    reasons = reasons_of(record, evidence, 0, Choices(), (), ())
     facts = {
         "case": case_of(record, evidence, Choices()),
-        "as good": sum("as good here" in reason.fact for reason in reasons),
+        "cut or not": UNSURE[0] <= evidence.tail <= UNSURE[1],
+        "trained or not": gain_of(evidence).near,
         "similarity": evidence.similarity,
         "expected": evidence.expected,
         "seconds": seconds,
@@ -150,8 +151,8 @@ def single_temperature(
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Points below the best single head in hindsight, log loss and calibration, side by side."""
-    print("| network | images a class | rows | least loss | fit | 95 % | luck | log loss | ECE |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| network | images a class | rows | least loss | fit | 95 % | log loss | ECE |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for backbone in dict.fromkeys(row["backbone"] for row in rows):
         for size in [*dict.fromkeys(row["size"] for row in rows), None]:
             some = [r for r in rows if r["backbone"] == backbone and size in (None, r["size"])]
@@ -170,8 +171,7 @@ def line(network: str, size: str, rows: Sequence[dict[str, Any]]) -> None:
     )
     print(
         f"| {network} | {size} | {len(rows)} | {np.mean(least):.2f} | {np.mean(own):.2f} | "
-        f"{np.percentile(own, 95):.1f} | {np.mean([luck(row) for row in rows]):.2f} | {log_loss} | "
-        f"{ece} |"
+        f"{np.percentile(own, 95):.1f} | {log_loss} | {ece} |"
     )
 
 
@@ -185,8 +185,14 @@ def stable(rows: Sequence[dict[str, Any]]) -> str:
         cases = [one["case"] for one in group]
         usual = max(cases, key=cases.count)
         same += cases.count(usual)
-        told += sum(one["case"] != usual and bool(one["as good"]) for one in group)
+        told += sum(one["case"] != usual and is_told(one, usual) for one in group)
     return f"{same} + {told} of {len(rows)} rows"
+
+
+def is_told(one: dict[str, Any], usual: int) -> bool:
+    """Whether the plan says that the usual case is as good."""
+    frozen = one["case"] < 3 and usual < 3
+    return bool(one["cut or not"] if frozen else one["trained or not"])
 
 
 def singles(row: dict[str, Any]) -> list[str]:
@@ -201,16 +207,6 @@ def regret(row: dict[str, Any], arm: str) -> float:
     """Points below the best single head of the test images."""
     best = max(row["arms"][name]["accuracy"] for name in singles(row))
     return 100.0 * float(best - row["arms"][arm]["accuracy"])
-
-
-def luck(row: dict[str, Any]) -> float:
-    """Points by which the best of twelve equal heads would lead their mean on so few images.
-
-    The expected largest of twelve normals is 1.63; that two heads differ on as many images as half
-    of what the average gets wrong is a judgement.
-    """
-    wrong = 1.0 - row["arms"]["fit"]["accuracy"]
-    return float(163.0 * np.sqrt(wrong / 2 / 2 / row["test"]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws of a folder of data sets, and means of heads: what the benches of the decision share."""
+"""Draws of a folder of data sets and the sides of a draw: what the benches of decisions share."""
 
 from dataclasses import replace
 from pathlib import Path

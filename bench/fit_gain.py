@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.plan.gain import FACTS, UNASKED, Gain, facts_of, pays
-from regraft.plan.recipes import RACE, RATES
+from regraft.plan.recipes import RACE, RATES, hopeless_of
 from regraft.run.selection import gain_by_both
 
 PENALTY = 3.0
@@ -53,8 +53,18 @@ def main() -> None:
     show(rows, won, left_out, spread)
     hand_over(every, rows, left_out, spread)
     if given.out is not None:
-        model = fit(x, won) | {"spread": spread, "rows": len(rows), "sets": len(np.unique(sets))}
+        model = fit(x, won) | {
+            "spread": spread,
+            "spread_by_images": spread_by_images(x, won, noise),
+        }
+        model |= {"rows": len(rows), "sets": len(np.unique(sets))}
         given.out.write_text(json.dumps(model, indent=1) + "\n")
+
+
+def spread_by_images(x: Floats, won: Floats, noise: Floats) -> float:
+    """The standard deviation of what is won where the number of images alone is known."""
+    apart = won - np.polyval(np.polyfit(x[:, 0], won, 1), x[:, 0])
+    return float(np.sqrt(max(np.mean(apart**2) - np.mean(noise**2), 0.0)))
 
 
 def facts(row: dict[str, Any]) -> list[float]:
@@ -191,10 +201,10 @@ def arm_gain(row: dict[str, Any]) -> float:
 def share_of(row: dict[str, Any]) -> float:
     """Images that the recipe shows: the race, to the end or until it is hopeless, and once more."""
     epochs, each = row["epochs"], row["shown"] / row["epochs"]
-    rung = epochs // 2
+    rung = epochs // 2  # as regraft.plan.recipes.rung_of
     curves = [row["curves"][row["rates"].index(rate)] for rate in RATES]
     racing = curves if row["train"] >= RACE else curves[:1]
-    hopeless = -(-epochs * 7 // 20)
+    hopeless = hopeless_of(epochs)
     some = [curve for curve in racing if min(curve[1 : hopeless + 1]) < curve[0]]
     again = epochs * each * row["train"] / row["part"] if some else 0.0
     return float(

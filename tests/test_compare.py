@@ -99,6 +99,7 @@ def test_where_fit_trains_the_chosen_case_is_what_it_hands_over(
 ) -> None:
     monkeypatch.setattr("regraft.plan.gain.WORTH", -1.0)
     sure = {"slopes": [0.0] * 3, "usual": [0.0] * 3, "intercept": 0.3, "spread": 0.01}
+    sure["spread_by_images"] = 0.01
     monkeypatch.setattr("regraft.plan.gain.model", lambda: sure)
     monkeypatch.setattr("regraft.compare.cases.FEW", 0)
     monkeypatch.setattr("regraft.plan.recipes.epochs_for", lambda *_: 2)

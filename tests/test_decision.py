@@ -1,6 +1,7 @@
 """The decision where the images give it little to go by: an answer or an error, and the truth."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 import regraft
 from pictures import in_memory
 from regraft.backbones import Backbone, View
-from regraft.errors import DataError
+from regraft.errors import DataError, UsageError
 from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
@@ -106,6 +107,7 @@ def test_there_is_a_plan_and_it_says_how_it_is(situation: str) -> None:
 def test_what_tells_nothing_is_not_trained_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is expected of training elsewhere."""
     sure = {"slopes": [0.0] * 3, "usual": [0.0] * 3, "intercept": 0.3, "spread": 0.01}
+    sure["spread_by_images"] = 0.01
     monkeypatch.setattr("regraft.plan.gain.model", lambda: sure)
     plan = regraft.propose(in_memory(shuffled()), Pretrained(record(), small))
     assert plan.trainings == ()
@@ -134,6 +136,13 @@ def test_where_there_is_nothing_to_go_by_it_says_so(
         regraft.propose(in_memory(files()), Pretrained(record(), small))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("choices", [{"case": 2}, {"case": 2, "recipe": "textbook"}])
+def test_a_single_stage_cannot_be_cut_off(choices: dict[str, Any]) -> None:
+    network = Pretrained(described(["two"]), without_norm)
+    with pytest.raises(UsageError, match="one stage only"):
+        regraft.propose(in_memory(every()), network, **choices)
 
 
 def test_two_hundred_classes_of_five() -> None:

@@ -345,7 +345,7 @@ def test_parameters_that_cannot_be_are_told_together_and_only_in_fit() -> None:
     wrong = classifier(case=5, recipe="guess", class_weights="even", fit_image="box")
     with pytest.raises(UsageError) as caught:
         wrong.fit(*pictures(4))
-    assert "case must be one of None, 1, 2, 3, 4, got 5" in caught.value.problems
+    assert "case must be one of None, 1, 2, 3, 4, 'frozen', got 5" in caught.value.problems
     assert len(caught.value.problems) == 4
     with pytest.raises(UsageError, match="'abacus'"):
         classifier(engine="abacus").fit(*pictures(4))

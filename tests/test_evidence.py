@@ -1,6 +1,7 @@
 """Evidence: the choice is the right one, is judged honestly, and sees no more than it may."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from regraft.plan.averaging import (
     choose,
     judged,
     logits_of,
+    made_of,
     shortened,
 )
 from regraft.plan.evidence import (
@@ -135,6 +137,29 @@ def test_what_is_cut_off_hardly_counted(shares: list[float], seed: int) -> None:
     assert sum(part.weight for part in short) == pytest.approx(1)
     less = [part for part in parts if part.taps[-1] < union(short)[-1]]
     assert sum(part.weight for part in less) < 1 - CUT, "one stage less would be too much"
+
+
+def test_what_is_worse_by_the_same_on_every_image_does_not_count() -> None:
+    labels = [0, 1] * 20
+    found = heads_saying([0.0, 1.0] * 20, [0.2, 0.8] * 20, labels=labels)
+    worse = replace(found, surprise=found.surprise + np.array([0.0, 0.5])[:, None, None])
+    assert stage_weights(averaged(worse, [0, 1])) == {0: pytest.approx(1)}
+
+
+def test_the_tail_is_what_the_last_stages_count() -> None:
+    """Also where none of the heads that read them has kept a share."""
+    rng = np.random.default_rng(0)
+    labels = [0, 1] * 20
+    good = np.clip([0.1, 0.9] * 20 + rng.normal(0, 0.02, 40), 0, 1).tolist()
+    noise = rng.uniform(0, 1, 40).tolist()
+    made = made_of(heads_saying(good, noise, labels=labels), [0, 1], 1)
+    assert made.chosen == made.cut
+    assert made.tail == 0
+    assert made.whole is not None
+    assert union(made.whole) == (1,)
+    alike = made_of(heads_saying(good, good, labels=labels), [0, 1], 1)
+    assert alike.chosen == alike.whole
+    assert alike.tail == pytest.approx(0.5)
 
 
 def test_candidates_run_from_simple_to_complex() -> None:

@@ -19,7 +19,7 @@ from regraft.plan.decide import SCRATCH, decide
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Evidence, candidates_of, gather
 from regraft.plan.gain import expected_gain
-from regraft.plan.recipes import images_shown, weighting_of
+from regraft.plan.recipes import NEVER, hopeless_of, images_shown, weighting_of, within
 
 BACKBONE = Backbone(
     name="four-stages",
@@ -113,7 +113,7 @@ def test_size_and_distance_speak_for_training(
     assert bool(plan.trainings) == (indicated in (3, 4))
     assert not plan.insists
     assert plan.gain is not None
-    assert any(f"expected to win {plan.gain}" in reason.fact for reason in plan.reasons)
+    assert any(f"expected to {plan.gain.said}" in reason.fact for reason in plan.reasons)
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1), st.floats(0, 1))
@@ -152,6 +152,36 @@ def test_it_says_why_the_network_is_not_trained(
     assert bool(why) <= (not plan.trainings)
 
 
+@pytest.mark.parametrize(
+    ("facts", "choices", "must", "must_not"),
+    [
+        ({"similarity": 0.75}, Choices(budget=600.0), "within a budget it has to be", "unasked"),
+        ({"similarity": 0.2, "signal": 1.0}, Choices(), "tells nothing", "near the line"),
+        ({"similarity": 1.0}, Choices(), "expected to win nothing (-", "expected to win -"),
+        ({"similarity": 0.2}, Choices(recipe="textbook"), "a small one leaves it", "win"),
+    ],
+)
+def test_each_reason_is_true_of_what_was_asked(
+    facts: dict[str, Any], choices: Choices, must: str, must_not: str
+) -> None:
+    usual: dict[str, Any] = {"images": 120, "expected": 0.9, "shift": (0.4,) * 4}
+    evidence = dataclasses.replace(evidence_telling(3), **(usual | facts))
+    said = plan_of(evidence, choices, speed=60.0).reasons[-2 if choices.named() else -1]
+    assert must in f"{said.rule} {said.fact}"
+    assert must_not not in f"{said.rule} {said.fact}"
+
+
+def test_the_textbook_trains_large_sets_and_those_alone() -> None:
+    """What training wins was measured with the other recipe."""
+    far = dataclasses.replace(evidence_telling(3), images=300, similarity=0.1, expected=0.7)
+    assert plan_of(far, speed=1e4).trainings
+    book = Choices(recipe="textbook")
+    assert not plan_of(far, book, speed=1e4).trainings
+    large = plan_of(dataclasses.replace(far, size=0.6), book, speed=1e4)
+    assert large.trainings
+    assert (large.gain, large.limit) == (None, 600)
+
+
 def test_ten_minutes_are_the_most_that_training_takes_unasked() -> None:
     facts = {"images": 1_500, "similarity": 0.2, "expected": 0.9}
     evidence = dataclasses.replace(evidence_telling(3), **facts)  # type: ignore[arg-type]
@@ -161,7 +191,12 @@ def test_ten_minutes_are_the_most_that_training_takes_unasked() -> None:
     [full] = plan_of(evidence, speed=4_000.0, train=1_500).trainings
     assert images_shown(full, 1_500) > images_shown(training, 1_500)
     assert "Ten minutes are the most for it unasked" in slow.explain()
-    assert plan_of(evidence, Choices(case=3), speed=40.0, train=1_500).trainings == (full,)
+    asked = plan_of(evidence, Choices(case=3), speed=40.0, train=1_500)
+    assert asked.trainings == (dataclasses.replace(full, hopeless=NEVER),), "whatever it wins"
+    assert (slow.limit, asked.limit) == (600, None)
+    few = within(full, 1_500, 20.0, 500.0)
+    assert few is not None
+    assert few.hopeless == hopeless_of(few.epochs) < full.hopeless
 
 
 def test_random_weights_are_tried_where_size_makes_it_plausible_or_when_asked_for() -> None:

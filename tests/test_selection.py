@@ -294,6 +294,31 @@ def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Pl
     assert done.metrics["candidates"][0]["seconds"] >= 0
 
 
+@pytest.mark.parametrize(("hopeless", "epochs"), [(2, 2), (9, 4)])
+def test_one_that_is_never_better_than_its_start_ends_early(
+    hopeless: int,
+    epochs: int,
+    measured: Measured,
+    plan: Plan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = loop._judge
+    losses = iter([0.1, *[0.5] * 9])  # the start, then what gets no better
+
+    def judged(job: Any, candidate: Any) -> tuple[float, float]:
+        judge(job, candidate)
+        loss = next(losses)
+        if loss == 0.5:
+            candidate.best_epoch, candidate.loss = 0, 0.1
+        return loss, 0.5
+
+    monkeypatch.setattr(loop, "_judge", judged)
+    one = replace(plan.trainings[0], rates=(1e-3,), epochs=4, refit=False, hopeless=hopeless)
+    told: list[Event] = []
+    api.perform(replace(plan, trainings=(one,)), measured, on_event=told.append)
+    assert [row.epoch for row in told if isinstance(row, Epoch)] == list(range(1, epochs + 1))
+
+
 def test_how_far_an_epoch_is_goes_to_the_watcher_and_not_into_the_log(
     measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +341,8 @@ def test_a_budget_leaves_time_to_judge_the_held_out_images(
 ) -> None:
     """As long as training on as many would take, but at most a fifth; and a fiftieth to write."""
     assert RunState(plan, measured, tmp_path).setting.deadline == float("inf")
+    unasked = RunState(replace(plan, limit=600.0), measured, tmp_path).setting
+    assert unasked.deadline - time.monotonic() == pytest.approx(600, abs=19)
     monkeypatch.setattr(finetune, "speed_of", lambda *given: plan.test / seconds)
     work = RunState(replace(plan, budget=1000.0), measured, tmp_path)
     gone = time.perf_counter() - measured.started

@@ -141,7 +141,9 @@ def test_what_is_given_fits_the_budget(
     assert images_shown(fitting, images) <= seconds * speed
     assert 1 <= fitting.epochs <= recipe.epochs
     assert set(fitting.rates) <= set(recipe.rates)
-    assert replace(fitting, rates=recipe.rates, refit=recipe.refit, epochs=recipe.epochs) == recipe
+    given = ("rates", "refit", "epochs", "hopeless")
+    assert replace(fitting, **{name: getattr(recipe, name) for name in given}) == recipe
+    assert fitting.hopeless <= recipe.hopeless
     if images_shown(recipe, images) <= seconds * speed:
         assert fitting == recipe
 

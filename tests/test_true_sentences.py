@@ -67,8 +67,7 @@ def frozen(**facts: Any) -> Plan:
 def by_loss() -> Plan:
     """The last stage alone is read, by its squared error; an earlier one tells more."""
     book = evidence_telling(LAST, average=False)
-    first, *others = book.probes
-    chosen = book.probes[book.chosen]
+    (first, *others), chosen = book.probes, book.probes[book.chosen]
     first = replace(first, accuracy=0.868, loss=chosen.loss + 0.1)
     mine = [replace(one, accuracy=0.737) if one is chosen else one for one in others]
     mine = [replace(one, accuracy=min(one.accuracy, 0.737)) for one in mine]

@@ -81,13 +81,13 @@ def _curve(plan: Plan) -> RenderableType:
     for column in ("depth", "bar", "accuracy", "interval", "mark"):
         table.add_column(column, justify="right" if column == "accuracy" else "left")
     evidence, chosen = plan.evidence, plan.evidence.probes[plan.evidence.chosen]
-    counts = chosen.weights if chosen.parts else {}
+    counts = chosen.weights if evidence.averages else {}
     for i, probe in enumerate(evidence.probes):
         low, high = probe.interval
         mark = "← read" if i == evidence.chosen else ""
-        if len(probe.taps) == 1 and probe is not chosen:
+        if evidence.averages and len(probe.taps) == 1 and not mark:
             mark = f"counts {counts.get(probe.taps[0], 0.0):.0%}"
-        style = "bold green" if mark else ("cyan" if len(probe.taps) == 1 else "blue")
+        style = "bold green" if probe is chosen else ("cyan" if len(probe.taps) == 1 else "blue")
         name = probe_named(plan.backbone, probe)
         span = f"{low:.1%} to {high:.1%}"
         bar = Text(_bar(probe.accuracy), style=style)

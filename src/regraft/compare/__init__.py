@@ -192,4 +192,4 @@ def _trained(
 
 
 def _absurd(plan: Plan) -> str:
-    return absurd(plan.case, plan.train, worth=worth_training(plan.evidence))
+    return absurd(plan.case, plan.train, worth=worth_training(plan.evidence, plan.budget))

@@ -86,8 +86,7 @@ def absurd(case: int, images: int, *, worth: bool = False) -> str:
 def briefly(plan: Plan) -> Plan:
     """Return the plan with one learning rate and few epochs, and without the second training."""
     [full] = plan.trainings
-    rates = full.rates[len(full.rates) // 2 :][:1]
-    short = replace(full, rates=rates, epochs=min(BRIEF, full.epochs), refit=False)
+    short = replace(full, rates=full.rates[:1], epochs=min(BRIEF, full.epochs), refit=False)
     return replace(plan, trainings=(short,))
 
 

@@ -96,7 +96,9 @@ def averaged(
 def _above(own: NDArray[np.float32], least: NDArray[np.float32]) -> float:
     """By how many standard errors a loss lies above the least one."""
     excess, error = paired(own, least)
-    return excess / error if error > 0 else 0.0
+    if error > 0:
+        return excess / error
+    return float("inf") if excess > 0 else 0.0
 
 
 def logits_of(
@@ -121,6 +123,8 @@ class Made:
     """The same where the last stage is kept; none where it is asked to go."""
     cut: tuple[Part, ...] | None
     """The same without the last stage; none where it is asked to stay."""
+    tail: float = 0.0
+    """Share of the heads that read the last stage, or where it is cut off, what is."""
 
 
 def made_of(
@@ -146,11 +150,12 @@ def made_of(
             full = make(found, [c for c in allowed if found.tried[c][-1] == end], images)
         return Made(full, full if end == last else None, full if end < last else None)
     short = shortened(full) if average else full
-    stays = union(short)[-1] == last
-    if stays:
-        return Made(short, short, make(found, without, images) if without else None)
+    kept = union(short)[-1]
+    tail = sum(part.weight for part in full if part.taps[-1] > min(kept, last - 1))
+    if kept == last:
+        return Made(short, short, make(found, without, images) if without else None, tail)
     whole = full if union(full)[-1] == last else make(found, keeping, images) if keeping else None
-    return Made(short, whole, short)
+    return Made(short, whole, short, tail)
 
 
 def shortened(parts: tuple[Part, ...]) -> tuple[Part, ...]:

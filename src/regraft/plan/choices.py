@@ -157,6 +157,11 @@ def end_of(backbone: Backbone, choices: Choices) -> int | None:
                 ["Leave out one of the two: a cut before the last stage is case 2."],
             )
         return last
+    if choices.case == 2 and not last:
+        raise UsageError(
+            f"--case 2 cuts before the last stage, and {backbone.name} has one stage only.",
+            ["--case 1 keeps it, or leave out --case."],
+        )
     if choices.case == 2 and cut == last:
         raise UsageError(
             f"--case 2 cuts before the last stage, --cut {choices.cut} is the last stage.",

@@ -1,4 +1,4 @@
-"""Evidence -> Plan: the case that follows from size, similarity and headroom, and the reasons."""
+"""Evidence -> Plan: the case that follows from size, similarity and what training may win."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +14,7 @@ from regraft.plan.gain import UNASKED, asked, gain_of, worth_training
 from regraft.plan.naming import frozen_case, probe_named
 from regraft.plan.reasons import reasons_of
 from regraft.plan.recipes import (
+    NEVER,
     Init,
     Training,
     Weighting,
@@ -58,6 +59,8 @@ def decide(
     trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
     if split == EACH_ONCE:
         indicated, trainings = frozen, ()
+    if asked(choices):  # then it goes to its end, whatever it wins
+        trainings = tuple(replace(one, hopeless=NEVER) for one in trainings)
     wanted, limit = trainings, limit_of(choices)
     if limit is not None and speed is not None and trainings:
         trainings = _affordable(trainings, train, limit, speed, choices)
@@ -90,7 +93,8 @@ def decide(
         group_by=choices.group_by or "",
         near_copies=choices.near_copies,
         among=tuple(among),
-        gain=gain_of(evidence),
+        gain=gain_of(evidence) if choices.recipe == "tuned" else None,
+        limit=limit if choices.budget is None and trainings else None,
     )
 
 
@@ -105,9 +109,16 @@ def case_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> int:
         return choices.case
     if choices.trainable_from is not None:
         return 3
-    if choices.case is None and choices.cut is None and worth_training(evidence, choices.budget):
+    if choices.case is None and choices.cut is None and is_tried(evidence, choices):
         return 3 if evidence.similar else 4
     return frozen_case(backbone, evidence.probes[evidence.chosen].taps)
+
+
+def is_tried(evidence: Evidence, choices: Choices) -> bool:
+    """Return whether training is tried unasked: by the table of cases, or by what it may win."""
+    if choices.recipe == "textbook":
+        return evidence.large
+    return worth_training(evidence, choices.budget)
 
 
 def trainings_of(

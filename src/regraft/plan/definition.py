@@ -141,6 +141,8 @@ class Plan:
     """What a person should know of the images, in sentences."""
     gain: Gain | None = None
     """What training the network was expected to win over the frozen one."""
+    limit: float | None = None
+    """Seconds that training may take at most, where nobody asked for it."""
 
     @property
     def looked_at(self) -> Choices:
@@ -155,16 +157,8 @@ class Plan:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The heads that the new layer of the frozen network is the average of; one, if it is one.
-
-        Where a plan was edited its taps are read by one head, and its penalty is every head's.
-        """
-        chosen = self.evidence.probes[self.evidence.chosen]
-        if self.taps != chosen.taps:
-            return (Part(self.taps, self.strength, 1.0, 1.0),)
-        if self.strength == chosen.strength:
-            return chosen.made_of
-        return tuple(dataclasses.replace(p, strength=self.strength) for p in chosen.made_of)
+        """The heads that the new layer fitted on the frozen network is the average of."""
+        return self.evidence.parts_of(self.taps, self.strength)
 
     @property
     def cut(self) -> int:

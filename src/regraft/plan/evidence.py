@@ -6,7 +6,7 @@ Every accuracy here is cross-validated on the training images; the held-out ones
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""
 
 SAMPLE = 10_000
-"""At most so many images choose the depths; the head is then fitted on all of them."""
+"""At most so many images say how much each head counts; they are then fitted on all of them."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Evidence:
     once."""
     end: int | None = None
     """Depth that the kept network was asked to end at; none where that is free."""
+    tail: float = 0.0
+    """Share of the heads that read the last stage, or where it is cut off, what is."""
     cut: int | None = None
     """Index into ``probes`` of what is read where the last stage is cut off; none where it is
     asked to stay."""
@@ -110,13 +112,17 @@ class Evidence:
     def parts_of(self, taps: Taps, strength: float) -> tuple[Part, ...]:
         """Return the heads that make the new layer on some depths.
 
-        Those of the evidence; one alone with the penalty ``strength`` on depths that it has none
-        for.
+        Those of the evidence: of what was chosen, of the whole network, of a single head. A
+        ``strength`` other than the chosen one's was edited, and is every head's.
         """
-        first = [self.chosen, self.chosen if self.whole is None else self.whole]
-        known = (*(self.probes[place] for place in first), *self.probes)
+        chosen = self.probes[self.chosen]
+        known = (chosen, *([] if self.whole is None else [self.probes[self.whole]]), *self.single)
         found = next((probe for probe in known if probe.taps == taps), None)
-        return found.made_of if found else (Part(taps, strength, 1.0, 1.0),)
+        if found is None:
+            return (Part(taps, strength, 1.0, 1.0),)
+        if strength == chosen.strength:
+            return found.made_of
+        return tuple(replace(part, strength=strength) for part in found.made_of)
 
     @property
     def depths(self) -> tuple[Probe, ...]:
@@ -211,6 +217,7 @@ def gather(
         signal=signal_of(nested, y, len(classes)),
         averages=average,
         end=end,
+        tail=made.tail,
         cut=None if made.cut is None else places[made.cut],
     )
 
@@ -240,7 +247,7 @@ def rightness(
 
 
 def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) -> list[Taps]:
-    """Return the taps to choose among, simplest first.
+    """Return the taps that heads are averaged of, or one is chosen among; simplest first.
 
     One depth is simpler than several, and a later one (less is thrown away) than an earlier one.
     Several are the upper half, the middle half, all of the depths and all but the last; of single
@@ -264,8 +271,8 @@ def size_of(counts: NDArray[np.intp]) -> float:
     """Size in 0..1: 0 at 200 images, 1 at 100,000, linear in the logarithm between.
 
     Images beyond a hundred times the median class do not count: ten thousand images of a thousand
-    kinds are a small set. From the middle on, about 4,500 images, training the whole network is
-    tried even for little to win; before, only where there is much (:mod:`regraft.plan.decide`).
+    kinds are a small set. From the middle on, about 4,500 images, a set is called large; what
+    training may win is another question (:mod:`regraft.plan.gain`).
     """
     images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
     return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))

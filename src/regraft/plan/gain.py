@@ -61,6 +61,11 @@ class Gain:
     def __str__(self) -> str:
         return f"{100 * self.points:.1f} points ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
+    @property
+    def said(self) -> str:
+        """It in words that are true of a loss too."""
+        return f"win {self}" if self.points > 0 else f"win nothing ({self})"
+
 
 @cache
 def model() -> dict[str, Any]:
@@ -70,7 +75,7 @@ def model() -> dict[str, Any]:
 
 
 def facts_of(
-    images: int, similarity: float, shift: Sequence[float] | None
+    images: int, similarity: float | None, shift: Sequence[float] | None
 ) -> tuple[float | None, ...]:
     """Return the numbers that the model goes by; None for one that is not known.
 
@@ -90,16 +95,17 @@ def expected_gain(
     Args:
         images: how many there are to train on, those that validate included.
         similarity: to the source, in 0..1.
-        shift: distance of each stage's channel statistics from the source's; where there is none it
-            is taken to be as usual.
+        shift: distance of each stage's channel statistics from the source's; where there is none
+            (no batch norm) the number of images alone says what is won, and little of it.
         headroom: the share that the frozen network gets wrong; no more than that can be won.
     """
     known = model()
-    facts = zip(known["slopes"], facts_of(images, similarity, shift), known["usual"], strict=True)
+    found = facts_of(images, similarity if shift else None, shift)
+    facts = zip(known["slopes"], found, known["usual"], strict=True)
     said = known["intercept"] + sum(
         slope * (usual if fact is None else fact) for slope, fact, usual in facts
     )
-    spread, points = known["spread"], min(said, headroom)
+    spread, points = known["spread" if shift else "spread_by_images"], min(said, headroom)
     return Gain(points, points - spread, min(points + spread, headroom), spread)
 
 

@@ -7,7 +7,7 @@ from regraft.plan.averaging import CUT, UNSURE
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Reason
 from regraft.plan.evidence import LARGE, Evidence
-from regraft.plan.gain import WORTH, asked, gain_of, worth_training
+from regraft.plan.gain import WORTH, WORTH_A_BUDGET, asked, gain_of, worth_training
 from regraft.plan.naming import stages_named, weights_named
 from regraft.plan.recipes import Training
 from regraft.plan.similarity import SIMILAR
@@ -34,7 +34,9 @@ def reasons_of(
         reasons.append(_cut_reason(backbone, evidence))
     if not evidence.learnt:
         reasons.append(_nothing_reason(evidence))
-    if free and (trainings or choices.case is None):
+    if free and choices.recipe == "textbook" and choices.case is None:
+        reasons.append(_textbook_reason(evidence, indicated))
+    elif free and (trainings or choices.case is None):
         reasons.append(_training_reason(evidence, indicated, choices, wanted, trainings))
     if choices.named():
         fact = f"Asked for: {', '.join(choices.named())}."
@@ -141,10 +143,9 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     assert evidence.whole is not None
     assert evidence.cut is not None
     whole, cut = evidence.probes[evidence.whole], evidence.probes[evidence.cut]
-    kept = evidence.probes[evidence.chosen].taps[-1]
+    kept, share = evidence.probes[evidence.chosen].taps[-1], evidence.tail
     stays = kept == len(backbone.stages) - 1
-    border = backbone.stages[-1 if stays else kept].name
-    share = sum(p.weight for p in whole.made_of if p.taps[-1] > min(kept, len(backbone.stages) - 2))
+    border = backbone.stages[kept].name
     what = border if stays else f"what comes after {border}"
     alike = (
         " That is near the line: cases 1 and 2 are as good here."
@@ -179,37 +180,54 @@ def _training_reason(
     trainings: Sequence[Training],
 ) -> Reason:
     """Return why the network is trained or not, and how it can be otherwise."""
-    gain = gain_of(evidence)
-    fact = f"Here it is expected to win {gain}"
-    near = " That is near the line: trained and frozen are as good here." if gain.near else ""
+    gain, budget = gain_of(evidence), choices.budget
+    fact = f"Here it is expected to {gain.said}"
+    near = " That is near the line: trained and frozen are as good here."
+    near = near if budget is None and gain.near else ""
     if trainings:
         fact += f", so this is case {indicated}; the frozen network is kept where it wins nothing."
-        if trainings != wanted and choices.budget is None:
+        if trainings != wanted and budget is None:
             fact += " Ten minutes are the most for it unasked; --case 3 takes all it needs."
     elif not evidence.learnt:
-        fact = (
-            "What tells nothing of the classes when frozen is not trained unasked, so it stays "
-            "frozen; --case 3 trains it."
-        )
+        return _frozen("What tells nothing of the classes when frozen is not trained unasked")
+    elif wanted and budget is not None:
+        return _frozen(f"{fact}. The budget does not last for one epoch of training")
     elif wanted:
-        short = (
-            "The budget does not last for one epoch of training"
-            if choices.budget is not None
-            else "Ten minutes, the most for it unasked, do not last for half of its epochs here"
-        )
-        fact = f"{fact}. {short}, so it stays frozen; --case 3 trains it."
-    elif worth_training(evidence, choices.budget):
-        fact += (
-            ", but without the fifth that would have to be held out to judge it less, so it stays "
-            "frozen; --case 3 trains it."
+        few = "Ten minutes, the most for it unasked, do not last for half of its epochs here"
+        return _frozen(f"{fact}. {few}")
+    elif worth_training(evidence, budget):
+        fifth = "without the fifth that would have to be held out to judge it"
+        return _frozen(f"{fact}, but less {fifth}")
+    elif budget is not None:
+        return _frozen(
+            f"{fact}, and within a budget it has to be more than {100 * WORTH_A_BUDGET:g}"
         )
     else:
-        fact += (
-            f", and unasked it has to be more than {100 * WORTH:g} with its lower end above 0, so "
-            "it stays frozen; --case 3 trains it, --budget 10m where it may win one point."
-        )
+        line = f"more than {100 * WORTH:g} with its lower end above 0"
+        fact += f", and unasked it has to be {line}, so it stays frozen; --case 3 trains it, "
+        fact += f"--budget 10m where it may win more than {100 * WORTH_A_BUDGET:g}."
+    return _of_training(f"{fact}{near}")
+
+
+def _frozen(fact: str) -> Reason:
+    return _of_training(f"{fact}, so it stays frozen; --case 3 trains it.")
+
+
+def _textbook_reason(evidence: Evidence, indicated: int) -> Reason:
+    """Return what the table of the four cases says."""
+    size = "large" if evidence.large else "small"
+    does = f"this is case {indicated}" if evidence.large else "the network stays frozen"
+    return Reason(
+        "By the table of the four cases a large set trains the network, and a small one leaves it "
+        "frozen.",
+        f"{evidence.images:,} training images are {size}, so {does}; --case overrules it.",
+        "the textbook",
+    )
+
+
+def _of_training(fact: str) -> Reason:
     return Reason(
         "Training wins the more, the more images there are and the less they are like the source.",
-        f"{fact}{near}",
+        fact,
         "measured on other sets; docs/benchmarks.md",
     )

@@ -6,6 +6,7 @@ network (LP-FT, Kumar et al., *Fine-tuning can distort pretrained features*, 202
 stages lower rates, lets two rates race, averages the weights, and keeps the best epoch.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -41,6 +42,13 @@ TEXTBOOK_RATE = 1e-2
 
 SMALL_BATCH = 16
 """Below so many images a step the statistics of trained batch norm are too noisy: frozen."""
+
+NEVER = 1_000
+"""More epochs than any training has."""
+
+HOPELESS = 0.35
+"""Share of the epochs after which a training ends that was never better than the frozen network it
+began as. Of 109 trainings 29 would have ended so, and had won nothing on average."""
 
 REFIT = 2_000
 """Sets below this are trained once more with the validation images, which they cannot spare."""
@@ -85,9 +93,9 @@ class Training:
     mode: str = ""
     """One of :data:`MODES`; empty in a plan, where it is found when training begins. A RUN says
     which one it was, so that it can be repeated."""
-    hopeless: int = 1_000
-    """Epochs after which a candidate ends that was never better than its start, the frozen network.
-    A third of them: of 109 trainings 29 would have ended so, and had won nothing on average."""
+    hopeless: int = NEVER
+    """Epochs after which a candidate ends that was never better than its start, the frozen
+    network."""
 
 
 def textbook(backbone: Backbone, *, init: Init, images: int, weighting: Weighting) -> Training:
@@ -110,7 +118,7 @@ def textbook(backbone: Backbone, *, init: Init, images: int, weighting: Weightin
         smoothing=0.0,
         averaged=False,
         batch_norm="trained",
-        patience=1_000,
+        patience=NEVER,
         refit=False,
         weighting=weighting,
     )
@@ -152,7 +160,7 @@ def tuned(
         patience=max(5, epochs_for(images, init) // 2),
         refit=images < REFIT,
         weighting=weighting,
-        hopeless=-(-epochs_for(images, init) * 7 // 20),
+        hopeless=NEVER if fresh else hopeless_of(epochs_for(images, init)),
     )
 
 
@@ -203,6 +211,11 @@ def images_shown(training: Training, images: int, held: int = 0) -> int:
     return images * race + (images + held) * (training.epochs if training.refit else 0)
 
 
+def hopeless_of(epochs: int) -> int:
+    """Return the epochs after which a training ends that was never better than its start."""
+    return max(1, math.ceil(HOPELESS * epochs))
+
+
 def rung_of(training: Training) -> int:
     """Epochs after which all rates but the best are dropped: half of them.
 
@@ -215,15 +228,16 @@ def rung_of(training: Training) -> int:
 def within(training: Training, images: int, seconds: float, speed: float) -> Training | None:
     """Return the same in so many seconds at ``speed`` images/s; None where not even one epoch fits.
 
-    First the race and the second training are given up, then epochs.
+    First the second training is given up, then the race, then epochs.
     """
     for some in (training, replace(training, rates=training.rates[:1])):
         for refit in dict.fromkeys((some.refit, False)):
             tried = replace(some, refit=refit)
             if images_shown(tried, images) <= seconds * speed:
                 return tried
-    epochs = int(seconds * speed / max(images, 1))
-    return replace(tried, epochs=min(epochs, training.epochs)) if epochs else None
+    epochs = min(int(seconds * speed / max(images, 1)), training.epochs)
+    hopeless = training.hopeless if training.hopeless == NEVER else hopeless_of(epochs)
+    return replace(tried, epochs=epochs, hopeless=hopeless) if epochs else None
 
 
 def check_training(trainings: Sequence[Training], images: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from regraft.data.splits import EACH_ONCE, Split
 from regraft.errors import PlanError
+from regraft.heads.average import union
 from regraft.plan.definition import VERSION, Plan
 from regraft.plan.recipes import MODES, Training
 
@@ -96,8 +97,27 @@ def contradictions(plan: Plan) -> Iterator[str]:
         yield (
             f"evidence.whole: must be below {len(plan.evidence.probes)}, got {plan.evidence.whole}."
         )
+    yield from _evidence(plan)
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
+
+
+def _evidence(plan: Plan) -> Iterator[str]:
+    """Yield what is wrong in the averages of heads, sentence by sentence."""
+    evidence, last = plan.evidence, len(plan.backbone.stages) - 1
+    if evidence.cut is not None and not 0 <= evidence.cut < len(evidence.probes):
+        yield f"evidence.cut: must lie in 0..{len(evidence.probes) - 1}, got {evidence.cut}."
+    if evidence.end is not None and not 0 <= evidence.end <= last:
+        yield f"evidence.end: must lie in 0..{last}, got {evidence.end}."
+    for number, probe in enumerate(evidence.probes):
+        where = f"evidence.probes.{number}.parts"
+        for part in probe.parts:
+            for field in ("strength", "weight", "scale"):
+                if not getattr(part, field) > 0:
+                    yield f"{where}: {field} must be above 0, got {getattr(part, field)}."
+        if probe.parts and union(probe.parts) != probe.taps:
+            got = list(union(probe.parts))
+            yield f"{where}: together they must read {list(probe.taps)}, got {got}."
 
 
 def outdated(plan: Plan, notes: Collection[str]) -> Iterator[str]:

@@ -64,7 +64,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         remarks=wording.remarks(plan, metrics),
         no_image=wording.NO_IMAGE,
         by_loss=wording.by_loss(plan),
-        averages=bool(plan.evidence.probes[plan.evidence.chosen].parts),
+        averages=plan.evidence.averages,
         contents=_contents(bool(training), heat != Heat()),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
         steps=[step.sentence for step in plan.steps()],
@@ -132,7 +132,7 @@ def _read(plan: Plan) -> list[dict[str, Any]]:
     """Return what the new layer could have read, the most accurate first."""
     evidence, work = plan.evidence, plan.backbone.multiply_adds_to
     chosen = evidence.probes[evidence.chosen]
-    counts = chosen.weights if chosen.parts else {}
+    counts = chosen.weights if evidence.averages else {}
     found = []
     for probe in evidence.probes:
         one = alternative(plan.backbone, evidence, probe)
@@ -145,7 +145,7 @@ def _read(plan: Plan) -> list[dict[str, Any]]:
                 "parameters": one.parameters,
                 "work": work[probe.taps[-1]] / max(work[-1], 1),
                 "chosen": probe is chosen,
-                "counts": counts.get(probe.taps[0]) if len(probe.taps) == 1 else None,
+                "counts": counts.get(probe.taps[0], 0.0) if len(probe.taps) == 1 else None,
             }
         )
     return sorted(found, key=lambda one: -one["accuracy"])

@@ -93,7 +93,7 @@ class RunState:
         """
         plan, measured = self.plan, self.measured
         if plan.budget is None:
-            return float("inf")
+            return float("inf") if plan.limit is None else plan.limit
         from regraft.finetune import speed_of
 
         network, first = measured.network, plan.trainings[0]

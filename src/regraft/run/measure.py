@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +35,6 @@ from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import TrainingSet, settle
 from regraft.run.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    pass
 
 SHIFT_SAMPLE = 64
 """Training images that the channel statistics are measured on."""

@@ -138,7 +138,8 @@ def trained(setting: ValidationSet, training: Training) -> Candidate:
         on_event=setting.on_event,
     )
     case = 4 if training.init == "random" or plan.indicated == 4 else 3
-    prior = plan.gain if training.init == "pretrained" else None
+    every = training.trainable_from == plan.backbone.stages[0].name
+    prior = plan.gain if training.init == "pretrained" and training.fitted and every else None
     return Candidate(name, case, training.taps, done.shares, done.seconds, training, done, prior)
 
 
