@@ -139,7 +139,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         names = _names(classes)
         dataset = _dataset(pictures, [names[place] for place in places])
         measured = _measure(dataset, pictures, open_network(self.backbone), choices, self.cache)
-        plan = draft(measured, choices).without_training()  # of all cases it does the frozen ones
+        plan = draft(
+            measured, choices, trains=False
+        ).without_training()  # of all cases it does the frozen ones
         work = RunState(plan, measured)
         for step in work.plan.steps():
             if step.kind in ("fit", "calibrate"):  # the trunk is ready, and nothing is held out

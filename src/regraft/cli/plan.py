@@ -131,6 +131,8 @@ def training_cost(measured: Measured, plan: Plan) -> list[str]:
         )
     if len(lines) > 1:
         lines.append(f"both together, if the first is not enough: {duration(whole)} at most")
+    if plan.gain is not None and plan.trainings[0].init == "pretrained":
+        lines.append(f"it is expected to {plan.gain.said} in {duration(whole)} at most")
     if plan.budget is not None:
         lines.append(f"with all else to be done within the budget of {duration(plan.budget)}")
     return lines

@@ -17,21 +17,24 @@ from regraft.run import mirror
 from regraft.run.measure import Measured
 
 
-def draft(measured: Measured, choices: Choices) -> Plan:
-    """Decide: the evidence of the training images, and the plan; the first process does for all."""
-    plan = on_rank_zero(lambda: _draft(measured, choices))
+def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
+    """Decide: the evidence of the training images, and the plan; the first process does for all.
+
+    Where nobody ``trains`` what the plan says, the speed of training is not measured.
+    """
+    plan = on_rank_zero(lambda: _draft(measured, choices, trains=trains))
     return replace(plan, reasons=(*plan.reasons, *measured.reasons))
 
 
-def _draft(measured: Measured, choices: Choices) -> Plan:
+def _draft(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
     """Where the set is small it proves itself by cross-validation, unless it is trained on."""
     if measured.small is None:
-        return _planned(measured, choices)
+        return _planned(measured, choices, trains=trains)
     if asked(choices) or _may_train(measured, choices):
-        held_out = _planned(measured, choices)
+        held_out = _planned(measured, choices, trains=trains)
         if held_out.trainings:
             return held_out
-    return _planned(measured.parted(EACH_ONCE), choices)
+    return _planned(measured.parted(EACH_ONCE), choices, trains=trains)
 
 
 def _may_train(measured: Measured, choices: Choices) -> bool:
@@ -45,7 +48,7 @@ def _may_train(measured: Measured, choices: Choices) -> bool:
     return pays(expected_gain(images, similarity, measured.shift), choices.budget)
 
 
-def _planned(measured: Measured, choices: Choices) -> Plan:
+def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
     """Return the plan that follows from the images on the training side."""
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
@@ -66,7 +69,7 @@ def _planned(measured: Measured, choices: Choices) -> Plan:
         end=end_of(backbone, choices),
     )
     held = measured.split.origin != EACH_ONCE
-    trains = held and case_of(backbone, evidence, choices) in (3, 4)
+    trains = trains and held and case_of(backbone, evidence, choices) in (3, 4)
     groups = measured.audit.groups[train]
     plan = decide(
         dataset=measured.dataset.name,
