@@ -23,7 +23,7 @@ from reported import Reader
 from scenes import each, scene, scenes
 
 CHOSEN = {field.name for field in fields(regraft.Choices)} - {"view"}
-PACKAGES = ["compare", "export", "look", "report", "serve"]
+PACKAGES = ["compare", "export", "look", "rank", "report", "serve"]
 VERBS = ["apply", "draw", "fit", "load", "propose", *PACKAGES]
 
 

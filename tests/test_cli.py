@@ -21,7 +21,7 @@ from scenes import KINDS, each, scene, scenes
 __all__ = ["cli", "own_log"]  # fixtures
 
 COMMANDS = (
-    *("plan", "fit", "compare", "predict", "models", "draw", "look"),
+    *("plan", "fit", "compare", "rank", "predict", "models", "draw", "look"),
     *("report", "export", "serve", "cache", "demo"),
 )
 

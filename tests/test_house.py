@@ -162,6 +162,7 @@ def test_importing_regraft_loads_nothing_heavy() -> None:
         "plan",
         "fit",
         "compare",
+        "rank",
         "predict",
         "models",
         "draw",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from regraft.look import look
     from regraft.plan.choices import Choices
     from regraft.plan.definition import Plan
+    from regraft.rank import rank
+    from regraft.rank.ranking import Ranking
     from regraft.report import report
     from regraft.results.load import load
     from regraft.results.result import Result
@@ -36,6 +38,7 @@ _PACKAGES = {
     "compare",
     "export",
     "look",
+    "rank",
     "report",
     "serve",
 }  # these are what they do, see regraft.verb
@@ -46,6 +49,7 @@ _HOMES = {
     "Dataset": "regraft.data.dataset",
     "Plan": "regraft.plan.definition",
     "Pretrained": "regraft.run.pretrained",
+    "Ranking": "regraft.rank.ranking",
     "RegraftError": "regraft.errors",
     "Result": "regraft.results.result",
     "TransferClassifier": "regraft.estimator",
@@ -64,6 +68,7 @@ __all__ = [
     "Dataset",
     "Plan",
     "Pretrained",
+    "Ranking",
     "RegraftError",
     "Result",
     "TransferClassifier",
@@ -76,6 +81,7 @@ __all__ = [
     "look",
     "open_network",
     "propose",
+    "rank",
     "report",
     "serve",
 ]

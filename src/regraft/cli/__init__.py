@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.main import get_command
 
-    from regraft.cli import hand_over  # noqa: F401  (it adds its commands to the app)
+    from regraft.cli import hand_over, which  # noqa: F401  (they add their commands to the app)
     from regraft.cli.app import app
 
     given = None if arguments is None else list(arguments)

@@ -230,6 +230,7 @@ def rightness(
     *,
     candidates: Sequence[Taps],
     seed: int,
+    weighting: str = "none",
     average: bool = True,
     end: int | None = None,
 ) -> NDArray[np.bool_]:
@@ -238,7 +239,7 @@ def rightness(
     keep = sample(labels, classes, seed)
     x, y, group = features[keep], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
-    scores = cross_validate(x, widths, y, classes, fold, candidates, STRENGTHS, "none")
+    scores = cross_validate(x, widths, y, classes, fold, candidates, STRENGTHS, weighting)
     found, allowed = judged(candidates, scores, y), range(len(candidates))
     right: NDArray[np.bool_] = (
         _nested(found, fold, allowed, len(widths) - 1, average=average, end=end) == y

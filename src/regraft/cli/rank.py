@@ -1,0 +1,148 @@
+"""``regraft rank``: networks side by side on the same images."""
+
+import math
+from collections.abc import Iterator
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
+from regraft.errors import BackboneError, UsageError
+from regraft.plan.choices import Choices
+from regraft.rank import RankedNetwork, Ranking, ranked
+from regraft.rank.ranking import Allowance, cells
+
+WIDE, HIGH = 56, 9
+"""Cells of the picture."""
+
+
+def run_rank(
+    data: str,
+    backbones: list[str] | None,
+    choices: Choices,
+    *,
+    latency: str | None,
+    megabytes: float | None,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Print what to expect of each network, and which one to take.
+
+    Raises:
+        BackboneError: after that, where no network is within the limits.
+    """
+    show_warnings()
+    limits = Allowance(None if latency is None else latency_of(latency), megabytes)
+    with progress_bar("looking at the images") as report:
+        found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _show(found)
+    if found.chosen is None:
+        raise BackboneError(found.why, ["Allow more, or name a smaller network."])
+    if not as_json:
+        say(f"`regraft fit {data} --backbone {found.chosen}` goes on from what was looked at.")
+
+
+def latency_of(text: str) -> float:
+    """Return a time of an image in seconds: 10ms, 0.01s.
+
+    Raises:
+        UsageError: it is none.
+    """
+    for unit, seconds in (("ms", 1e-3), ("s", 1.0)):
+        number = text.removesuffix(unit)
+        if number != text:
+            try:
+                return float(number) * seconds
+            except ValueError:
+                break
+    raise UsageError(f"--latency must be a time, got {text!r}.", ["Write it like 10ms or 0.5s."])
+
+
+def _show(found: Ranking) -> None:
+    console = results()
+    title = f"{found.dataset}: cross-validated on {found.compared:,} of {found.train:,} images"
+    console.print(Text(f"{title} to train on", style="bold"))
+    console.print(Padding(_table(found), (0, 0, 1, 2)))
+    for line in _picture(found):
+        console.print(line)
+    console.print(Text(found.why))
+    console.print(Padding(Text("\n".join(_remarks(found)), style="dim"), (1, 0, 1, 2)))
+
+
+def _letters(found: Ranking) -> dict[str, str]:
+    """Return a letter for each network that was ranked; they begin anew after Z."""
+    names = [one.backbone for one in found.rows if not one.problem]
+    return {name: chr(ord("A") + place % 26) for place, name in enumerate(names)}
+
+
+def _table(found: Ranking) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column("network", overflow="fold")
+    for name in ("expected", "95 %", "to best", "ms", "MB", "case", "dropped"):
+        table.add_column(name, justify="right", no_wrap=True)
+    letters = _letters(found)
+    for one in found.rows:
+        if one.problem:
+            continue
+        ours = one.backbone == found.chosen
+        style = "bold green" if ours else None if one.allowed else "dim"
+        name = f"{one.backbone}{'' if one.allowed else '*'}"
+        table.add_row(letters[one.backbone], name, *cells(one), style=style)
+    return table
+
+
+def _picture(found: Ranking) -> Iterator[Text]:
+    """Yield the lines of accuracy over milliseconds; whom nobody beats in both is green."""
+    letters = _letters(found)
+    spots = [one for one in found.rows if not one.problem and one.dropped_at is None]
+    if len(spots) < 2:
+        return
+    x = _placed([math.log(_ms(one)) for one in spots], WIDE)
+    y = _placed([one.expected or 0.0 for one in spots], HIGH)
+    grid = [[" "] * WIDE for _ in range(HIGH)]
+    taken = ""
+    for one, column, row in zip(spots, x, y, strict=True):
+        line_of = grid[HIGH - 1 - row]
+        free = [place for place in range(WIDE) if line_of[place] == " "]
+        line_of[min(free, key=lambda place: abs(place - column))] = letters[one.backbone]
+        taken += letters[one.backbone] if one.backbone in found.front else ""
+    high, low = (pick(one.expected or 0.0 for one in spots) for pick in (max, min))
+    for number, cells_of in enumerate(grid):
+        edge = {0: f"{high:.1%}", HIGH - 1: f"{low:.1%}"}.get(number, "")
+        line = Text(f"{edge:>8} │")
+        line.append_text(Text("".join(cells_of)))
+        line.highlight_regex(f"(?<=│)?[{taken}]", "bold green")
+        yield line
+    fast, slow = (pick(map(_ms, spots)) for pick in (min, max))
+    yield Text(f"{'':>8} └{'─' * WIDE}")
+    yield Text(f"{'':>10}{f'{fast:.1f} ms':<{WIDE - 10}}{f'{slow:.1f} ms':>10}\n", style="dim")
+
+
+def _ms(one: RankedNetwork) -> float:
+    return max(one.milliseconds or 0.0, 1e-3)
+
+
+def _placed(values: list[float], cells_there: int) -> list[int]:
+    """Cells 0 to ``cells_there`` - 1 of values, the least in the first."""
+    low, span = min(values), max(values) - min(values)
+    return [round((cells_there - 1) * (value - low) / span) if span else 0 for value in values]
+
+
+def _remarks(found: Ranking) -> Iterator[str]:
+    """Yield what table and picture leave open, and who is not in them."""
+    yield "expected: accuracy of the frozen network on images never seen, cross-validated"
+    yield "to best: in points ± standard error, image by image on the same images"
+    yield "ms: an image alone, decoding not counted; MB: what is kept, in float32"
+    if any(one.dropped_at for one in found.rows):
+        yield "dropped: after so many images, which its figures are of; it could not catch up"
+    if any(not one.allowed and not one.problem for one in found.rows):
+        limits = Allowance(found.latency, found.megabytes)
+        yield f"* over the limit of {limits}, and not chosen for that"
+    for one in found.rows:
+        if one.problem:
+            yield f"{one.backbone} is not ranked. {one.problem}"

@@ -1,0 +1,181 @@
+"""Which network: several side by side on the same images, measured.
+
+The networks look at the same training images and are compared image by image; those that cannot
+catch up are dropped early (:mod:`regraft.rank.race`). The held-out images are not read for it, and
+what was looked at stays in the cache, so that a plan with the chosen network starts from it.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Unpack
+
+from regraft import backbones as bundled
+from regraft.data.dataset import Dataset
+from regraft.distributed import world_size
+from regraft.errors import BackboneError, UsageError
+from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
+from regraft.plan.events import OnEvent
+from regraft.rank.race import Race, run
+from regraft.rank.ranking import Allowance, Entry, RankedNetwork, Ranking, choose, row_of
+from regraft.run.api import Data
+from regraft.run.measure import Progress
+from regraft.run.pretrained import Pretrained, open_network
+from regraft.verb import calls_package
+
+__all__ = ["RankedNetwork", "Ranking", "rank", "ranked"]
+
+
+@calls_package
+@spelled_out
+def rank(
+    data: Data,
+    backbones: Sequence[str | Pretrained] | None = None,
+    *,
+    latency: float | None = None,
+    megabytes: float | None = None,
+    choices: Choices | None = None,
+    strict: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    on_event: OnEvent = lambda row: None,
+    **words: Unpack[ChoiceWords],
+) -> Ranking:
+    """Rank networks on the same images by what to expect of each, and choose one.
+
+    Args:
+        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        backbones: names of bundled backbones or timm models, or :class:`regraft.Pretrained`; those
+            that are on this machine without fetching where None.
+        latency: seconds that the chosen network may take for an image alone, decoding not counted.
+        megabytes: what it may take in float32, in millions of bytes.
+        choices: a record of what is overruled; the keywords overrule it.
+        strict: let any image that has to be left out be an error.
+        cache: the cache folder; the user's where None.
+        on_event: called with a note whenever a network starts to look at images.
+        **words: ``seed``, ``test_fraction``, ``budget`` (in seconds) and all that
+            :class:`regraft.Choices` explains, but what one network alone can follow: ``case``,
+            ``cut``, ``init``, ``trainable_from`` and ``learning_rate``.
+
+    Returns:
+        The networks, the best first, with the accuracy to expect (a share, with its 95 % interval),
+        the difference to the best on the same images, milliseconds and megabytes; which one to
+        take, and why. A network that fails has its ``problem`` instead of figures.
+
+    Raises:
+        UsageError: choices or limits that cannot be followed, or a budget that is too short for the
+            cheapest network.
+        DataError: the images cannot be used.
+        BackboneError: none of the networks could be ranked.
+    """
+    limits = Allowance(latency, megabytes)
+    return ranked(
+        data, backbones, limits, chosen(choices, words), strict=strict, cache=cache,
+        on_event=on_event,
+    )  # fmt: skip
+
+
+def ranked(
+    data: Data,
+    backbones: Sequence[str | Pretrained] | None,
+    limits: Allowance,
+    choices: Choices,
+    *,
+    strict: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    on_event: OnEvent = lambda row: None,
+    progress: Progress = lambda done, total: None,
+) -> Ranking:
+    """Do what :func:`rank` says; ``progress``: of each pass."""
+    check(choices, limits)
+    started = time.perf_counter()
+    if backbones is None:
+        backbones = [one.name for one in bundled.bundled() if bundled.on_hand(one)]
+    entries = opened(backbones)
+    race = Race(
+        dataset=Dataset.open(data),
+        choices=replace(choices, budget=None),
+        budget=choices.budget,
+        limits=limits,
+        strict=strict,
+        cache=cache,
+        on_event=on_event,
+        progress=progress,
+        started=started,
+    )
+    train, compared = run(race, entries)
+    found = [one for one in entries if one.looked is not None]
+    taken, best, why = choose(found, limits)
+    if compared < train and taken is not None:
+        why += f" The budget ran out: compared on {compared:,} of {train:,} training images."
+    rows = [row_of(one, best, limits) for one in sorted(entries, key=_place)]
+    return Ranking(
+        rows=tuple(rows),
+        chosen=taken.name if taken else None,
+        why=why,
+        dataset=race.dataset.name,
+        seed=choices.seed,
+        train=train,
+        compared=compared,
+        latency=limits.latency,
+        megabytes=limits.megabytes,
+    )
+
+
+def _place(entry: Entry) -> tuple[bool, int, float, str]:
+    """Sort key: the best first, then who was dropped, the last first, then who has no figures."""
+    found = entry.looked
+    if found is None:
+        return True, 0, 0.0, entry.name
+    return False, -(entry.dropped_at or 1 << 60), -found.evidence.expected, entry.name
+
+
+def opened(backbones: Sequence[str | Pretrained]) -> list[Entry]:
+    """Open the networks; one that cannot be opened has its problem.
+
+    Raises:
+        UsageError: there is none to rank, or two have one name.
+        BackboneError: none can be opened.
+    """
+    entries = []
+    for one in dict.fromkeys(backbones):
+        name = one if isinstance(one, str) else one.backbone.name
+        try:
+            entries.append(Entry(name, open_network(one)))
+        except BackboneError as error:
+            problem = " ".join([error.headline, *error.problems])
+            entries.append(Entry(name, None, problem))
+    names = [entry.name for entry in entries]
+    if len(set(names)) < len(names):
+        raise UsageError("Networks that are ranked need names of their own.", sorted(names))
+    if not any(entry.network for entry in entries):
+        problems = [f"{entry.name}: {entry.problem}" for entry in entries]
+        raise BackboneError("There is no network to rank.", problems or ["Name one."])
+    return entries
+
+
+def check(choices: Choices, limits: Allowance) -> None:
+    """Refuse before the work what cannot be followed; all of it is named.
+
+    Raises:
+        UsageError: choices for one network alone, limits that are none, or several processes.
+    """
+    one = Choices(
+        case=choices.case,
+        cut=choices.cut,
+        init=choices.init,
+        trainable_from=choices.trainable_from,
+        learning_rate=choices.learning_rate,
+    )
+    problems = [f"It ranks frozen networks, so it goes without {name}." for name in one.named()]
+    for flag, value in (
+        ("--latency", limits.latency),
+        ("--megabytes", limits.megabytes),
+        ("--budget", choices.budget),
+    ):
+        if value is not None and not value > 0:
+            problems.append(f"{flag} must be above 0, got {value:g}.")
+    if world_size() > 1:
+        problems.append(f"It runs in one process, got {world_size()}; start it without torchrun.")
+    if problems:
+        raise UsageError("This cannot be ranked.", problems)

@@ -1,0 +1,297 @@
+"""Successive halving: networks on growing samples of the same training images.
+
+The cheapest network looks at every image. From its audit and split follow the training images that
+all others are asked about: a hundred first, then more. Whoever is behind the leader for certain is
+dropped (not, as in Jamieson and Talwalkar 2016, arXiv:1502.07943, the worse half); what was looked
+at stays in the cache.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.dataset import Dataset
+from regraft.errors import BackboneError, DataError, RegraftError, UsageError
+from regraft.features import engines
+from regraft.features.cache import Store
+from regraft.features.engine_choice import Asked
+from regraft.features.engines import Engine
+from regraft.plan.choices import Choices, candidates
+from regraft.plan.decide import case_of
+from regraft.plan.events import Note, OnEvent
+from regraft.plan.evidence import Evidence, gather, rightness, sample, size_of
+from regraft.plan.recipes import weighting_of
+from regraft.rank.ranking import Allowance, Entry, Findings, difference_of, leader
+from regraft.run.budget import check
+from regraft.run.draft import draft
+from regraft.run.measure import Measured, Progress, as_chosen, look_at, measure, part, seeing
+
+RUNGS = (100, 300, 1000)
+"""Training images after which networks are dropped; all of them come last."""
+
+EACH = 5
+"""Images a class that a rung has to have: cross-validation on fewer tells little."""
+
+CERTAIN, MATTERS = 2.0, 0.005
+"""Standard errors, and accuracy, that a network is behind the leader when it is dropped."""
+
+TIMED, LEAST, MOST = 0.3, 3, 50
+"""Seconds that the speed of a batch is measured for, and runs of it at least and at most."""
+
+
+class OutOfTime(UsageError):
+    """The budget is used up."""
+
+
+@dataclass(eq=False)
+class Race:
+    """What all networks are asked under, and the clock."""
+
+    dataset: Dataset
+    choices: Choices
+    budget: float | None
+    limits: Allowance
+    strict: bool
+    cache: str | os.PathLike[str] | None
+    on_event: OnEvent
+    progress: Progress
+    started: float
+
+    def told(self, done: int, total: int) -> None:
+        """Pass progress on; OutOfTime where the budget is used up."""
+        self.progress(done, total)
+        try:
+            check(self.budget, time.perf_counter() - self.started, done, total)
+        except UsageError as error:
+            raise OutOfTime(error.headline, error.problems) from None
+
+    def attempt(self, entry: Entry, work: Callable[[], Findings], images: int) -> Findings | None:
+        """Return what was found; None where the network fails, and then the entry says why."""
+        self.on_event(Note(what=f"{entry.name}: {images:,} images"))
+        try:
+            return work()
+        except (DataError, OutOfTime):
+            raise
+        except RegraftError as error:
+            entry.problem = " ".join([error.headline, *error.problems])
+        except MemoryError:
+            entry.problem = "There is not enough memory for it."
+        except Exception as error:  # whatever a network of somebody's own raises
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            entry.problem = f"It cannot be run on these images: {first}"
+        return None
+
+
+def run(race: Race, entries: Sequence[Entry]) -> tuple[int, int]:
+    """Let the networks look at more and more images; the entries take what was found.
+
+    Returns:
+        How many training images there are, and on how many of them those that were not dropped are
+        compared: fewer where the budget ran out, or where no network is within the limits.
+    """
+    base, first = _first(race, [entry for entry in entries if entry.network is not None])
+    rows, whole = training(first), base.looked
+    order = rows[nested(first.labels[rows], race.choices.seed)]
+    others = [e for e in entries if e is not base and not e.problem]
+    compared = 0
+    for count in [*rungs(len(rows), len(first.classes)), len(rows)]:
+        some, found = np.sort(order[:count]), dict[Entry, Findings]()
+        in_time = _climb(race, others, first, some, found)
+        if compared and not in_time:
+            break  # the rung before stands
+        for entry in others:
+            entry.looked = found.get(entry)
+            if entry.looked is None:
+                entry.problem = entry.problem or "The budget ran out before it was looked at."
+        others, compared = [e for e in others if e in found], count
+        base.looked = whole
+        if others and count < len(rows):
+            base.looked = _found(race, first, some, first.features[some])
+        able = [e for e in (base, *others) if e.within(race.limits)]
+        if others and not (in_time and able):
+            break
+        if others and count < len(rows):
+            others = _kept(race, others, leader(able), count)
+        if not others:
+            base.looked, compared = whole, len(rows)
+            break
+    return len(rows), compared
+
+
+def _first(race: Race, entries: Sequence[Entry]) -> tuple[Entry, Measured]:
+    """Have the cheapest network that runs look at every image."""
+    for entry in sorted(entries, key=lambda one: (one.work, one.name)):
+        measured: list[Measured] = []
+        look = partial(_whole, race, entry, measured.append)
+        entry.looked = race.attempt(entry, look, len(race.dataset))
+        if entry.looked is not None:
+            return entry, measured[0]
+    raise BackboneError(
+        "None of the networks could be ranked.",
+        [f"{entry.name}: {entry.problem}" for entry in entries],
+    )
+
+
+def _climb(
+    race: Race,
+    entries: Sequence[Entry],
+    first: Measured,
+    some: NDArray[np.intp],
+    found: dict[Entry, Findings],
+) -> bool:
+    """Have each look at some of the kept images, into ``found``; whether the time sufficed."""
+    everything = len(some) == len(training(first))
+    try:
+        for entry in entries:
+            race.told(0, len(some))
+            look = (
+                partial(_whole, race, entry, lambda measured: None)
+                if everything
+                else partial(_sampled, race, entry, first, some)
+            )
+            if (looked := race.attempt(entry, look, len(some))) is not None:
+                found[entry] = looked
+    except OutOfTime:
+        return False
+    return True
+
+
+def _kept(race: Race, entries: Sequence[Entry], best: Entry, count: int) -> list[Entry]:
+    """Return who goes on; the others are dropped."""
+    left = []
+    for entry in entries:
+        behind, error = difference_of(entry, best)
+        hopeless = behind < -CERTAIN * error and behind < -MATTERS
+        if entry is not best and (hopeless or not entry.within(race.limits)):
+            entry.dropped_at, entry.behind = count, (behind, error)
+        else:
+            left.append(entry)
+    return left
+
+
+def rungs(images: int, classes: int) -> list[int]:
+    """Return the samples before all: none that is more than half, or has few of a class."""
+    return [count for count in RUNGS if EACH * classes <= count <= images // 2]
+
+
+def nested(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """Order images so that every start of it has each class's share, and one of each the first.
+
+    Args:
+        labels: classes as numbers, ``[n]``.
+        seed: of the order within a class.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = np.arange(len(members)) / len(members)
+    return np.lexsort((np.argsort(shuffled), place)).astype(np.intp)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def training(measured: Measured) -> NDArray[np.intp]:
+    """Return the kept images that say what to expect: those a plan without training goes by."""
+    return (measured.small or measured.split).train
+
+
+def _whole(race: Race, entry: Entry, out: Callable[[Measured], None]) -> Findings:
+    """Look at every image, as ``plan`` does."""
+    measured = measure(
+        race.dataset,
+        entry.opened,
+        race.choices,
+        strict=race.strict,
+        cache=race.cache,
+        progress=race.told,
+    )
+    _check_finite(measured.features)
+    rows = training(measured)
+    plan = draft(measured, race.choices, trains=False)
+    out(measured)
+    return _found(race, measured, rows, measured.features[rows], plan.evidence, plan.indicated)
+
+
+def _sampled(race: Race, entry: Entry, first: Measured, some: NDArray[np.intp]) -> Findings:
+    """Look at some of the images that another network was measured on, in the same way."""
+    network, seen = as_chosen(entry.opened, race.choices), first.network.backbone.view
+    view = replace(network.backbone.view, fit=seen.fit, integers=seen.integers, floats=seen.floats)
+    network, asked = seeing(network, view), Asked(race.choices.engine)
+    with Store.open(first.cache) as store:
+        found, engine = look_at(part(first, some), network, [view], store, race.told, asked)
+    _check_finite(found.features[0])
+    measured = replace(first, network=network, engine=engine, shift=None)
+    return _found(race, measured, some, found.features[0])
+
+
+def _check_finite(features: NDArray[np.float16]) -> None:
+    if wrong := int((~np.isfinite(features)).any(1).sum()):
+        raise BackboneError(f"It gives nan for {wrong:,} of {len(features):,} images.")
+
+
+def _found(
+    race: Race,
+    measured: Measured,
+    rows: NDArray[np.intp],
+    features: NDArray[np.float16],
+    planned: Evidence | None = None,
+    case: int = 0,
+) -> Findings:
+    """Judge the features of some kept images, and time the network up to what is read."""
+    record, choices = measured.network.backbone, race.choices
+    labels, groups = measured.labels[rows], measured.audit.groups[rows]
+    counts = np.bincount(labels, minlength=len(measured.classes))
+    weighting = weighting_of([int(count) for count in counts], choices.class_weights)
+    words: dict[str, Any] = {
+        "candidates": candidates(record, choices),
+        "seed": choices.seed,
+        "weighting": weighting,
+        "average": choices.recipe == "tuned",
+    }
+    given = features, record.widths, labels
+    right = rightness(*given, groups, **words)
+    if planned is not None and planned.images == len(rows):
+        evidence = planned
+    else:
+        evidence = gather(*given, measured.classes, groups, **words, shift=measured.shift)
+        counts = np.bincount(measured.labels[training(measured)], minlength=len(counts))
+        evidence = replace(evidence, images=int(counts.sum()), size=size_of(counts))
+    engine = engines.open_engine(
+        record,
+        evidence.probes[evidence.chosen].taps,
+        measured.cache,
+        build=measured.network.build,
+        wish=measured.engine,
+    )
+    judged = rows[sample(labels, len(measured.classes), choices.seed)]
+    return Findings(
+        evidence=evidence,
+        case=case or case_of(record, evidence, choices),
+        count=len(rows),
+        images=np.asarray(measured.audit.kept)[judged],
+        right=right,
+        milliseconds=(timed(engine, record.view.size, 1), timed(engine, record.view.size, 32)),
+    )
+
+
+def timed(engine: Engine, side: int, batch: int) -> float:
+    """Milliseconds an image in batches of some size: the median of what a warm engine takes.
+
+    Images are not decoded for it; what is in them does not matter.
+    """
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
+    engine(pixels)
+    took, until = list[float](), time.perf_counter() + TIMED
+    while len(took) < LEAST or (time.perf_counter() < until and len(took) < MOST):
+        start = time.perf_counter()
+        engine(pixels)
+        took.append(time.perf_counter() - start)
+    return 1000 * float(np.median(took)) / batch

@@ -1,0 +1,434 @@
+"""Networks side by side, with small seeded ones: who is chosen, who is dropped, who fails."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import regraft
+import smallnet
+from command import Regraft, cli, own_log
+from pictures import lay_out
+from regraft import backbones
+from regraft.errors import BackboneError, UsageError
+from regraft.features import extract
+from regraft.networks import build
+from regraft.plan.choices import Choices
+from regraft.rank import Ranking, race
+from regraft.rank.ranking import Allowance, Entry, Findings, choose, difference_of
+from regraft.run import measure
+from regraft.run.pretrained import Pretrained
+from scenes import each, scenes
+
+__all__ = ["cli", "own_log"]  # fixtures
+
+KEYS = ["backbone", "expected", "interval", "milliseconds", "megabytes", "case", "dropped_at"]
+
+
+class Spoilt(smallnet.Small):
+    """The small network, with what its first stage gives multiplied."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x * self.factor)
+
+
+def made(kind: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind().eval()
+
+
+def network(name: str, kind: Callable[[], nn.Module] = smallnet.Small, seed: int = 3) -> Pretrained:
+    """A network of the small one's stages; its record is that of a sound one."""
+    record = build.describe_module(
+        made(smallnet.Small, seed),
+        ["one", "two", "three"],
+        view=backbones.View(smallnet.SIZE),
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.3, 0.25),
+        head="head",
+        name=name,
+    )
+    weights = replace(record.weights, sha256=f"{name}{seed}".encode().hex().ljust(64, "0"))
+    return Pretrained(replace(record, weights=weights), partial(made, kind, seed))
+
+
+def good() -> Pretrained:
+    return network("a-good")
+
+
+def blind() -> Pretrained:
+    """Gives the same for every image, and so tells nothing."""
+    return network("blind", partial(Spoilt, 0.0))
+
+
+def nan() -> Pretrained:
+    return network("nan", partial(Spoilt, float("nan")))
+
+
+def one_channel() -> Pretrained:
+    return network("one-channel", lambda: nn.Sequential(nn.Conv2d(1, 8, 3)))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("data") / "scenes", scenes(each(72)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fixed_times() -> Iterator[None]:
+    """A tenth of a millisecond for everybody, so that nothing depends on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(race, "timed", lambda engine, side, batch: 0.1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def found(data: Path) -> Ranking:
+    return regraft.rank(data, [blind(), good(), network("c-other", seed=5)], seed=3)
+
+
+# ---- who is chosen, who is dropped
+
+
+def test_the_networks_stand_side_by_side(found: Ranking, data: Path) -> None:
+    assert {one.backbone for one in found.rows} == {"a-good", "blind", "c-other"}
+    assert (found.train, found.compared) == (216, 216)
+    for one in found.rows:
+        assert one.expected is not None
+        assert one.interval is not None
+        assert one.interval[0] <= one.expected <= one.interval[1]
+        assert one.case in (1, 2, 3, 4)
+        assert one.problem == ""
+    plan = regraft.propose(data, good(), seed=3)
+    [own] = [one for one in found.rows if one.backbone == "a-good"]
+    assert (own.expected, own.interval) == (
+        plan.evidence.expected,
+        plan.evidence.expected_interval,
+    )
+    assert (own.case, own.similarity) == (plan.case, plan.evidence.similarity)
+    kept = plan.backbone.parameters_to[plan.cut] + (plan.inputs + 1) * 3
+    assert own.megabytes == pytest.approx(4 * kept / 1e6)
+
+
+def test_who_cannot_catch_up_is_dropped_early_and_not_chosen(found: Ranking) -> None:
+    [blind_one] = [one for one in found.rows if one.backbone == "blind"]
+    assert (blind_one.dropped_at, blind_one.images) == (100, 100)
+    assert blind_one.difference is not None
+    assert blind_one.difference_error is not None
+    assert blind_one.difference < -2 * blind_one.difference_error
+    assert found.chosen in ("a-good", "c-other")
+    assert found.rows[-1] is blind_one
+    assert "blind" not in found.front
+
+
+def test_the_same_seed_gives_the_same_ranking(found: Ranking, data: Path) -> None:
+    again = regraft.rank(data, [network("c-other", seed=5), good(), blind()], seed=3)
+    assert again == found
+
+
+def test_held_out_images_are_not_asked(tmp_path: Path) -> None:
+    files = scenes(each(40, "train/")) | scenes(each(10, "test/"), first=90)
+    names = [[good(), network("c-other", seed=5)] for _ in range(2)]
+    plain = regraft.rank(lay_out(tmp_path / "one", files), names[0])
+    turned = {}
+    for path, picture in files.items():  # the held-out labels go round
+        split, kind, name = path.split("/")
+        around = {"rings": "squares", "squares": "stripes", "stripes": "rings"}
+        turned[f"{split}/{around[kind] if split == 'test' else kind}/x{name}"] = picture
+    other = regraft.rank(lay_out(tmp_path / "two", turned), names[1])
+    assert plain.train == other.train == 120
+    for a, b in zip(plain.rows, other.rows, strict=True):
+        assert (a.backbone, a.expected, a.difference) == (b.backbone, b.expected, b.difference)
+
+
+def test_the_samples_are_nested_stratified_and_seeded() -> None:
+    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    order = race.nested(labels, 3)
+    assert sorted(order.tolist()) == list(range(100))
+    for count in (10, 20, 50):
+        shares = np.bincount(labels[order[:count]], minlength=3) / count
+        np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=0.11)
+        assert shares.min() > 0
+    assert (race.nested(labels, 3) == order).all()
+    assert (race.nested(labels, 4) != order).any()
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "expected"),
+    [(150, 2, []), (200, 2, [100]), (700, 2, [100, 300]), (9000, 40, [300, 1000])],
+)
+def test_rungs_are_skipped_where_they_tell_little(
+    images: int, classes: int, expected: list[int]
+) -> None:
+    assert race.rungs(images, classes) == expected
+
+
+def entry(name: str, right: list[int], took: float = 1.0, images: int = 0) -> Entry:
+    """An entry that gets these right of images numbered from ``images`` on."""
+    network_of = replace(good(), backbone=replace(good().backbone, name=name))
+    hits = np.array(right, bool)
+    items = np.arange(images, images + len(hits))
+    evidence = regraft.propose(SMALL[0], good(), seed=3).evidence
+    looked = Findings(evidence, 1, len(hits), items, hits, (took, took))
+    return Entry(name, network_of, looked=looked)
+
+
+SMALL: list[Path] = []
+
+
+@pytest.fixture
+def few(data: Path) -> None:
+    SMALL[:] = [data]
+
+
+@pytest.mark.usefixtures("few")
+def test_differences_are_paired_image_by_image() -> None:
+    random = np.random.default_rng(5)
+    a, b = random.random((2, 50)) < 0.7
+    own, other = entry("a", a.tolist()), entry("b", b.tolist(), images=10)
+    gaps = a[10:].astype(float) - b[:40]
+    mean, error = difference_of(own, other)
+    assert mean == pytest.approx(gaps.mean())
+    assert error == pytest.approx(gaps.std(ddof=1) / np.sqrt(40))
+
+
+@pytest.mark.usefixtures("few")
+def test_within_a_standard_error_the_least_work_is_chosen() -> None:
+    best = entry("best", [1] * 16 + [0] * 4)
+    like = entry("like", [1] * 15 + [0] * 4 + [1])  # no difference but in two images
+    less = entry("less", [1] * 8 + [0] * 12)
+    for one, work in ((best, 300), (like, 200), (less, 100)):
+        assert one.network is not None
+        record = replace(one.network.backbone, multiply_adds_to=(work,) * 9)
+        one.network = replace(one.network, backbone=record)
+    taken, leading, why = choose([best, like, less], Allowance())
+    assert (taken, leading) == (like, like)
+    assert "best" in why
+    assert like.looked is not None
+    like.looked = replace(like.looked, right=np.array([1] * 14 + [0] * 5 + [1], bool))
+    taken, leading, why = choose([best, like, less], Allowance())
+    assert (taken, leading) == (like, best)
+    assert why.startswith("like is expected to get 75.0% of new images right: within one standard")
+    best.dropped_at = 100
+    assert choose([best, like, less], Allowance())[0] is like
+
+
+# ---- limits
+
+
+def test_a_network_over_the_limit_is_shown_and_not_chosen(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither does it drop those that are allowed."""
+    slow = replace(good(), backbone=replace(good().backbone, view=backbones.View(64), name="slow"))
+    monkeypatch.setattr(race, "timed", lambda engine, side, batch: float(side))
+    found = regraft.rank(data, [blind(), slow], latency=0.05, seed=3)
+    [row] = [one for one in found.rows if one.backbone == "slow"]
+    assert (row.milliseconds, row.allowed) == (64.0, False)
+    assert found.chosen == "blind"
+    assert "within 50 ms" in found.why
+
+
+def test_a_limit_that_nobody_meets_names_the_nearest(
+    cli: Regraft, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = regraft.rank(data, [good(), network("c-other", seed=5)], latency=5e-5, megabytes=9)
+    assert found.chosen is None
+    assert "within 0.05 ms and 9 MB: a-good is the nearest, with 0.1 ms" in found.why
+    said = cli("rank", data, "-b", "demonstration", "--latency", "0.05ms", "--json")
+    assert said.code == 1
+    assert said.json["chosen"] is None
+    assert "demonstration is the nearest" in said.json["why"]
+    assert "demonstration is the nearest" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--latency", "soon"), "--latency must be a time"),
+        (("--latency", "0ms"), "--latency must be above 0"),
+        (("--megabytes", "-1"), "--megabytes must be above 0"),
+        (("--budget", "0"), "--budget must be above 0"),
+    ],
+)
+def test_limits_that_are_none_exit_with_2(
+    cli: Regraft, data: Path, words: tuple[str, ...], said: str
+) -> None:
+    found = cli("rank", data, *words)
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+
+
+def test_what_one_network_alone_can_follow_is_refused(data: Path) -> None:
+    with pytest.raises(UsageError, match="without --case 1"):
+        regraft.rank(data, [good()], case=1, cut="0")
+    with pytest.raises(UsageError, match="names of their own"):
+        regraft.rank(data, [good(), network("a-good", seed=5)])
+
+
+# ---- networks that fail
+
+
+def test_a_network_that_fails_is_named_and_the_rest_ranked(data: Path) -> None:
+    found = regraft.rank(data, ["effnet-nonsense", nan(), good(), one_channel()], seed=3)
+    problems = {one.backbone: one.problem for one in found.rows}
+    assert "effnet-nonsense" in problems["effnet-nonsense"]
+    assert "nan" in problems["nan"]
+    assert problems["one-channel"]
+    assert problems["a-good"] == ""
+    assert found.chosen == "a-good"
+    assert [one.expected is None for one in found.rows] == [False, True, True, True]
+    assert "nan" in found._repr_html_()
+
+
+def test_where_all_fail_it_is_an_error(cli: Regraft, data: Path) -> None:
+    said = cli("rank", data, "-b", "nothing-1", "-b", "nothing-2")
+    assert (said.code, said.out) == (1, "")
+    assert "nothing-1" in said.err
+    assert "nothing-2" in said.err
+    with pytest.raises(BackboneError, match="nan: "):
+        regraft.rank(data, [nan()])
+
+
+def test_out_of_memory_is_a_problem_of_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = measure.look_at
+
+    def short(dataset: object, network: Pretrained, *rest: object) -> object:
+        if network.backbone.name == "c-other":
+            raise MemoryError
+        return real(dataset, network, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(race, "look_at", short)
+    found = regraft.rank(data, [good(), network("c-other", seed=5)])
+    assert found.chosen == "a-good"
+    assert "memory" in found.rows[-1].problem
+
+
+# ---- a budget, and what is remembered
+
+
+class Clock:
+    """Seconds that pass when a network begins to look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("turns", "compared"), [(1, 216), (2, 100), (3, 100), (9, 216)])
+def test_a_budget_that_runs_out_keeps_what_was_measured(
+    data: Path, monkeypatch: pytest.MonkeyPatch, turns: int, compared: int
+) -> None:
+    """Of three networks the first looks at all images, then the two others at 100 and at all."""
+    clock = Clock()
+    monkeypatch.setattr(race, "time", clock)
+    monkeypatch.setattr("regraft.rank.time", clock)
+    names = [good(), network("b-other", seed=5), network("c-other", seed=7)]
+    monkeypatch.setattr(race, "CERTAIN", 99.0)
+
+    def pass_time(row: object) -> None:
+        clock.now += 1.0
+
+    found = regraft.rank(data, names, budget=turns + 0.5, on_event=pass_time, seed=3)
+    assert found.rows[0].expected is not None
+    late = [one for one in found.rows if one.problem]
+    assert len(late) == {1: 2, 2: 1}.get(turns, 0)
+    assert all("budget" in one.problem for one in late)
+    ranked = [one for one in found.rows if not one.problem]
+    assert all(one.images == found.compared for one in ranked)
+    assert found.compared == compared
+    assert ("budget ran out" in found.why) == (compared < 216)
+
+
+def test_a_budget_too_short_for_the_cheapest_says_so(cli: Regraft, data: Path) -> None:
+    said = cli("rank", data, "-b", "demonstration", "--budget", "0.000001s")
+    assert (said.code, said.out) == (2, "")
+    assert "too short" in said.err
+
+
+def test_a_plan_afterwards_looks_at_nothing_again(
+    found: Ranking, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    real = extract.extract
+
+    def counted(*words: object, **named: object) -> object:
+        passes.append(real(*words, **named))  # type: ignore[arg-type]
+        return passes[-1]
+
+    monkeypatch.setattr(measure, "extract", counted)
+    regraft.propose(
+        data, {"a-good": good(), "c-other": network("c-other", seed=5)}[found.chosen or ""], seed=3
+    )
+    assert [one.computed for one in passes] == [0]
+
+
+# ---- the faces
+
+
+def test_json_is_one_document_with_the_keys_first(found: Ranking) -> None:
+    document = json.loads(json.dumps(found.to_json()))
+    assert list(document)[:3] == ["ranking", "chosen", "why"]
+    assert all(list(row)[: len(KEYS)] == KEYS for row in document["ranking"])
+    assert document["chosen"] == found.chosen
+
+
+def test_a_notebook_and_repr_show_it(found: Ranking) -> None:
+    for text in (found._repr_html_(), repr(found)):
+        assert all(one.backbone in text for one in found.rows)
+        assert found.why[:20] in text
+
+
+def test_the_command_ranks_what_is_on_this_machine(
+    cli: Regraft, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbones, "on_hand", lambda record: record.name == "demonstration")
+    monkeypatch.setenv("COLUMNS", "80")
+    said = cli("rank", data, "--seed", "3")
+    assert said.code == 0
+    assert max(len(line.rstrip()) for line in said.out.splitlines()) <= 100
+    assert "demonstration" in said.out
+    assert "nobody else" in said.out
+    assert f"regraft fit {data} --backbone demonstration" in said.err
+    document = cli("rank", data, "--seed", "3", "--json").json
+    assert [row["backbone"] for row in document["ranking"]] == ["demonstration"]
+
+
+def test_table_and_picture_fit_80_columns(
+    found: Ranking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from regraft.cli import rank as command
+
+    names = {"a-good": "efficientnet-lite0", "c-other": "efficientnet-lite1"}
+    rows = [
+        replace(one, backbone=names.get(one.backbone, one.backbone), milliseconds=spent)
+        for one, spent in zip(found.rows, (123.4, 9.1, 0.7), strict=True)
+    ]
+    command._show(replace(found, rows=tuple(rows), chosen="efficientnet-lite0"))
+    lines = capsys.readouterr().out.splitlines()
+    table = [line for line in lines if "│" in line or "efficientnet-lite" in line[:26]]
+    assert len(table) == 2 + command.HIGH
+    assert max(len(line.rstrip()) for line in table) <= 80
+    drawn = "".join(line.partition("│")[2] for line in lines)
+    assert sorted(drawn.split()) == ["A", "B"]
+
+
+def test_choices_that_change_the_heads_are_followed(data: Path) -> None:
+    words = Choices(recipe="textbook", seed=3)
+    found = regraft.rank(data, [good(), network("c-other", seed=5)], choices=words)
+    plan = regraft.propose(data, good(), choices=words)
+    [own] = [one for one in found.rows if one.backbone == "a-good"]
+    assert own.expected == plan.evidence.expected
