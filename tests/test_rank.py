@@ -1,83 +1,30 @@
 """Networks side by side, with small seeded ones: who is chosen, who is dropped, who fails."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 import regraft
-import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import backbones
 from regraft.errors import BackboneError, UsageError
 from regraft.features import extract
-from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.rank import Ranking, race
 from regraft.rank.ranking import Allowance, Entry, Findings, choose, difference_of
 from regraft.run import measure
 from regraft.run.pretrained import Pretrained
 from scenes import each, scenes
+from spoilt import blind, good, nan, network, one_channel
 
 __all__ = ["cli", "own_log"]  # fixtures
 
 KEYS = ["backbone", "expected", "interval", "milliseconds", "megabytes", "case", "dropped_at"]
-
-
-class Spoilt(smallnet.Small):
-    """The small network, with what its first stage gives multiplied."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x * self.factor)
-
-
-def made(kind: Callable[[], nn.Module], seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return kind().eval()
-
-
-def network(name: str, kind: Callable[[], nn.Module] = smallnet.Small, seed: int = 3) -> Pretrained:
-    """A network of the small one's stages; its record is that of a sound one."""
-    record = build.describe_module(
-        made(smallnet.Small, seed),
-        ["one", "two", "three"],
-        view=backbones.View(smallnet.SIZE),
-        mean=(0.4, 0.5, 0.6),
-        std=(0.2, 0.3, 0.25),
-        head="head",
-        name=name,
-    )
-    weights = replace(record.weights, sha256=f"{name}{seed}".encode().hex().ljust(64, "0"))
-    return Pretrained(replace(record, weights=weights), partial(made, kind, seed))
-
-
-def good() -> Pretrained:
-    return network("a-good")
-
-
-def blind() -> Pretrained:
-    """Gives the same for every image, and so tells nothing."""
-    return network("blind", partial(Spoilt, 0.0))
-
-
-def nan() -> Pretrained:
-    return network("nan", partial(Spoilt, float("nan")))
-
-
-def one_channel() -> Pretrained:
-    return network("one-channel", lambda: nn.Sequential(nn.Conv2d(1, 8, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +207,8 @@ def test_a_limit_that_nobody_meets_names_the_nearest(
         (("--latency", "0ms"), "--latency must be above 0"),
         (("--megabytes", "-1"), "--megabytes must be above 0"),
         (("--budget", "0"), "--budget must be above 0"),
+        (("--test-fraction", "1.5"), "test fraction"),
+        (("--engine", "steam"), "steam"),
     ],
 )
 def test_limits_that_are_none_exit_with_2(
@@ -313,6 +262,13 @@ def test_out_of_memory_is_a_problem_of_one(data: Path, monkeypatch: pytest.Monke
     found = regraft.rank(data, [good(), network("c-other", seed=5)])
     assert found.chosen == "a-good"
     assert "memory" in found.rows[-1].problem
+
+
+def test_images_that_cannot_be_used_are_named(cli: Regraft, tmp_path: Path) -> None:
+    files = scenes(each(8)) | {"rings/torn.png": b"no picture"}
+    said = cli("rank", lay_out(tmp_path / "torn", files), "-b", "demonstration")
+    assert said.code == 0
+    assert "left out rings/torn.png" in said.err
 
 
 # ---- a budget, and what is remembered

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
+from regraft.data.dataset import few
 from regraft.errors import BackboneError, UsageError
 from regraft.plan.choices import Choices
 from regraft.rank import RankedNetwork, Ranking, ranked
@@ -36,6 +37,8 @@ def run_rank(
     limits = Allowance(None if latency is None else latency_of(latency), megabytes)
     with progress_bar("looking at the images") as report:
         found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
+    lines = [f"left out {one}" for one in found.left_out]
+    say(*few(lines, 5, "... and {:,} more (--json has all)"))
     if as_json:
         print_json(found.to_json())
     else:
@@ -139,10 +142,11 @@ def _remarks(found: Ranking) -> Iterator[str]:
     yield "to best: in points ± standard error, image by image on the same images"
     yield "ms: an image alone, decoding not counted; MB: what is kept, in float32"
     if any(one.dropped_at for one in found.rows):
-        yield "dropped: after so many images, which its figures are of; it could not catch up"
+        yield "dropped: after so many images, which its figures are of; too far behind, or over"
     if any(not one.allowed and not one.problem for one in found.rows):
         limits = Allowance(found.latency, found.megabytes)
         yield f"* over the limit of {limits}, and not chosen for that"
+    yield from found.remarks
     for one in found.rows:
         if one.problem:
             yield f"{one.backbone} is not ranked. {one.problem}"

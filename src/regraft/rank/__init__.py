@@ -13,11 +13,14 @@ from typing import Unpack
 
 from regraft import backbones as bundled
 from regraft.data.dataset import Dataset
+from regraft.data.readers.known import with_groups
+from regraft.data.splits import check_fraction
 from regraft.distributed import world_size
 from regraft.errors import BackboneError, UsageError
-from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
+from regraft.features import engines
+from regraft.plan.choices import Choices, ChoiceWords, check_choices, chosen, spelled_out
 from regraft.plan.events import OnEvent
-from regraft.rank.race import Race, run
+from regraft.rank.race import Race, run, training
 from regraft.rank.ranking import Allowance, Entry, RankedNetwork, Ranking, choose, row_of
 from regraft.run.api import Data
 from regraft.run.measure import Progress
@@ -92,8 +95,13 @@ def ranked(
     if backbones is None:
         backbones = [one.name for one in bundled.bundled() if bundled.on_hand(one)]
     entries = opened(backbones)
+    check_choices(next(one.opened.backbone for one in entries if one.network), choices)
+    if choices.engine is not None:
+        engines.check_name(choices.engine)
+    dataset = Dataset.open(data)
+    check_fraction(with_groups(dataset, choices.group_by), choices.test_fraction)
     race = Race(
-        dataset=Dataset.open(data),
+        dataset=dataset,
         choices=replace(choices, budget=None),
         budget=choices.budget,
         limits=limits,
@@ -103,7 +111,8 @@ def ranked(
         progress=progress,
         started=started,
     )
-    train, compared = run(race, entries)
+    first, compared = run(race, entries)
+    train = len(training(first))
     found = [one for one in entries if one.looked is not None]
     taken, best, why = choose(found, limits)
     if compared < train and taken is not None:
@@ -113,12 +122,14 @@ def ranked(
         rows=tuple(rows),
         chosen=taken.name if taken else None,
         why=why,
-        dataset=race.dataset.name,
+        dataset=dataset.name,
         seed=choices.seed,
         train=train,
         compared=compared,
         latency=limits.latency,
         megabytes=limits.megabytes,
+        remarks=first.audit.warnings,
+        left_out=tuple(f"{one.path}: {one.detail or one.reason}" for one in first.audit.left_out),
     )
 
 

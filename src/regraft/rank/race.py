@@ -45,7 +45,7 @@ TIMED, LEAST, MOST = 0.3, 3, 50
 """Seconds that the speed of a batch is measured for, and runs of it at least and at most."""
 
 
-class OutOfTime(UsageError):
+class BudgetGone(UsageError):
     """The budget is used up."""
 
 
@@ -64,19 +64,19 @@ class Race:
     started: float
 
     def told(self, done: int, total: int) -> None:
-        """Pass progress on; OutOfTime where the budget is used up."""
+        """Pass progress on; BudgetGone where the budget is used up."""
         self.progress(done, total)
         try:
             check(self.budget, time.perf_counter() - self.started, done, total)
         except UsageError as error:
-            raise OutOfTime(error.headline, error.problems) from None
+            raise BudgetGone(error.headline, error.problems) from None
 
     def attempt(self, entry: Entry, work: Callable[[], Findings], images: int) -> Findings | None:
         """Return what was found; None where the network fails, and then the entry says why."""
         self.on_event(Note(what=f"{entry.name}: {images:,} images"))
         try:
             return work()
-        except (DataError, OutOfTime):
+        except (DataError, BudgetGone):
             raise
         except RegraftError as error:
             entry.problem = " ".join([error.headline, *error.problems])
@@ -88,12 +88,13 @@ class Race:
         return None
 
 
-def run(race: Race, entries: Sequence[Entry]) -> tuple[int, int]:
+def run(race: Race, entries: Sequence[Entry]) -> tuple[Measured, int]:
     """Let the networks look at more and more images; the entries take what was found.
 
     Returns:
-        How many training images there are, and on how many of them those that were not dropped are
-        compared: fewer where the budget ran out, or where no network is within the limits.
+        The images as the cheapest network was measured on them, and on how many of :func:`training`
+        those that were not dropped are compared: not all where the budget ran out, or where no
+        network is within the limits.
     """
     base, first = _first(race, [entry for entry in entries if entry.network is not None])
     rows, whole = training(first), base.looked
@@ -121,7 +122,7 @@ def run(race: Race, entries: Sequence[Entry]) -> tuple[int, int]:
         if not others:
             base.looked, compared = whole, len(rows)
             break
-    return len(rows), compared
+    return first, compared
 
 
 def _first(race: Race, entries: Sequence[Entry]) -> tuple[Entry, Measured]:
@@ -157,7 +158,7 @@ def _climb(
             )
             if (looked := race.attempt(entry, look, len(some))) is not None:
                 found[entry] = looked
-    except OutOfTime:
+    except BudgetGone:
         return False
     return True
 

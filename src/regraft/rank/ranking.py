@@ -166,6 +166,10 @@ class Ranking:
     """Seconds that an image alone may take; None where it may take any."""
     megabytes: float | None = None
     """What a network may take; None where that is free."""
+    remarks: tuple[str, ...] = ()
+    """What is to be known of the images."""
+    left_out: tuple[str, ...] = ()
+    """Images that are not used, each with the reason."""
 
     def __repr__(self) -> str:
         ranked = [
@@ -187,21 +191,22 @@ class Ranking:
             about=f"{self.train:,} training images; cross-validated on {self.compared:,} of them.",
             said=[self.why],
             table=table_of(head, body, names.index(self.chosen) if self.chosen else None),
-            lists={"Not ranked": [f"{o.backbone}: {o.problem}" for o in self.rows if o.problem]},
+            lists={
+                "Of the images": self.remarks,
+                "Left out": self.left_out,
+                "Not ranked": [f"{o.backbone}: {o.problem}" for o in self.rows if o.problem],
+            },
         )
 
     @property
     def front(self) -> tuple[str, ...]:
         """The networks that no other beats both in accuracy and in milliseconds."""
-        known = [
-            (one.backbone, one.expected, one.milliseconds)
-            for one in self.rows
-            if one.expected is not None and one.milliseconds is not None and one.dropped_at is None
-        ]
+        full = [one for one in self.rows if not one.problem and one.dropped_at is None]
+        at = {one.backbone: (one.expected or 0.0, -(one.milliseconds or 0.0)) for one in full}
         return tuple(
             name
-            for name, right, took in known
-            if not any(r >= right and t <= took and (r, t) != (right, took) for _, r, t in known)
+            for name, own in at.items()
+            if not any(o != own and o[0] >= own[0] and o[1] >= own[1] for o in at.values())
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -275,11 +280,12 @@ def choose(entries: Sequence[Entry], limits: Allowance) -> tuple[Entry | None, E
             ),
         )
     best = leader(able)
-    alike = [one for one in able if _alike(one, best)]
+    gaps = {one: difference_of(one, best) for one in able}
+    alike = [one for one, (gap, error) in gaps.items() if one is best or gap >= -error]
     taken = min(alike, key=lambda one: (one.work, one.name))
     said = f"{taken.name} is expected to get {taken.share:.1%} of new images right"
     if taken is not best:
-        gap = points(*difference_of(taken, best))
+        gap = points(*gaps[taken])
         part = f"{taken.work / best.work:.0%} of its work"
         return taken, best, f"{said}: within one standard error of {best.name} ({gap}), at {part}."
     rest = [one for one in able if one is not best]
@@ -288,11 +294,6 @@ def choose(entries: Sequence[Entry], limits: Allowance) -> tuple[Entry | None, E
         over = any(not one.within(limits) for one in entries)
         return taken, best, f"{said}; {f'no other is within {limits}' if over else alone}."
     second = leader(rest)
-    gap = points(*difference_of(second, best))
+    behind = points(*gaps[second])
     how = "within one standard error, for more work" if second in alike else "the next"
-    return taken, best, f"{said}; {second.name} ({gap} points) is {how}."
-
-
-def _alike(entry: Entry, best: Entry) -> bool:
-    behind, error = difference_of(entry, best)
-    return entry is best or behind >= -error
+    return taken, best, f"{said}; {second.name} ({behind} points) is {how}."
