@@ -12,7 +12,7 @@ from typing import TextIO
 
 TWINS = {
     **dict(zip("█▓▒░▉▊▋▌▍▎▏", "@%=:#######", strict=True)),
-    **dict(zip("·×✂●←→↓↑…–—−", ".x%o<>v^~---", strict=True)),
+    **dict(zip("·×✂●←→↓↑…–—−±", ".x%o<>v^~---~", strict=True)),
     **dict.fromkeys("│┃║", "|"),
     **dict.fromkeys("─━═", "-"),
     **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╞╪╡", "+"),
