@@ -181,6 +181,8 @@ def test_an_absurd_case_is_trained_briefly_and_says_so(found: Comparison) -> Non
     assert all("30 images are few" in one.brief for one in found.cases[2:])
     assert all(f"of {cases.BRIEF}" in one.note for one in found.cases[2:])
     assert "Case 3 and case 4 were trained briefly" in found.verdict
+    rates = [one.note.partition(",")[0] for one in found.cases[2:]]
+    assert rates == ["rate 0.001", "rate 0.003"], "the surest from either start"
 
 
 def test_quick_leaves_out_what_is_absurd_and_says_why(measured: Measured) -> None:

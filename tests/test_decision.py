@@ -1,25 +1,32 @@
 """The decision where the images give it little to go by: an answer or an error, and the truth."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 import regraft
 from pictures import in_memory
 from regraft.backbones import Backbone, View
-from regraft.errors import DataError, UsageError
+from regraft.cli import tables
+from regraft.errors import DataError, PlanError, UsageError
 from regraft.networks import build
+from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import candidates_of, gather
 from regraft.plan.gain import expected_gain
+from regraft.run.draft import draft
+from regraft.run.measure import measure
 from regraft.run.pretrained import Pretrained
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
+from test_plan import FROZEN, evidence_telling, plan_of
 
 Files = Mapping[str, bytes]
 NOTHING = "nothing is learnt"
@@ -114,6 +121,31 @@ def test_what_tells_nothing_is_not_trained_unasked(monkeypatch: pytest.MonkeyPat
     assert "tells nothing of the classes when frozen is not trained unasked" in plan.explain()
 
 
+def test_mirror_images_are_asked_about_only_where_something_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Looking at them is another pass."""
+    sure = {"slopes": [0.0] * 3, "usual": [0.0] * 3, "intercept": 0.3, "spread": 0.01}
+    sure["spread_by_images"] = 0.01
+    monkeypatch.setattr("regraft.plan.gain.model", lambda: sure)
+    asked: list[object] = []
+
+    def keeps(*given: object) -> bool:
+        asked.append(given)
+        return True
+
+    monkeypatch.setattr("regraft.run.mirror.keeps", keeps)
+    images, network = in_memory(every()), Pretrained(record(), small)
+    plan = regraft.propose(images, network, case=3)
+    assert asked
+    assert all(training.mirror for training in plan.trainings)
+    monkeypatch.setattr("regraft.run.draft.case_of", lambda *rest: 3)
+    monkeypatch.setattr("regraft.plan.decide.UNASKED", 1e-9)
+    asked.clear()
+    assert regraft.propose(images, network).trainings == ()
+    assert not asked
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -188,6 +220,39 @@ def test_the_case_is_that_of_other_seeds_or_two_are_as_good() -> None:
     cases = [plan.case for plan in plans]
     usual = max(cases, key=cases.count)
     assert all(plan.case == usual or near(plan) for plan in plans)
+
+
+def test_only_averages_say_what_each_stage_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    found = measure(in_memory(every()), Pretrained(record(), small), Choices())
+    for recipe, says in (("tuned", True), ("textbook", False)):
+        plan = draft(found, Choices(case=1, recipe=recipe))  # type: ignore[arg-type]
+        tables.show_plan(Console(), plan, found.audit, "")
+        assert ("counts" in capsys.readouterr().out) == says
+
+
+def test_an_edited_penalty_is_every_heads() -> None:
+    plan = plan_of(evidence_telling(3), FROZEN)
+    assert len(plan.parts) > 1
+    edited = dataclasses.replace(plan, strength=2.5).parts
+    assert {part.strength for part in edited} == {2.5}
+    assert [part.weight for part in edited] == [part.weight for part in plan.parts]
+
+
+def test_averages_that_cannot_be_are_named() -> None:
+    plan = plan_of(evidence_telling(1, 240, noise=3), FROZEN)
+    place = next(n for n, probe in enumerate(plan.evidence.probes) if probe.parts)
+    probe = plan.evidence.probes[place]
+    first, *rest = probe.parts
+    wrong = dataclasses.replace(probe, parts=(dataclasses.replace(first, scale=0.0), *rest))
+    lacks = dataclasses.replace(probe, taps=(0, 3))
+    for broken, words in ((wrong, "scale must be above 0"), (lacks, "must read [0, 3]")):
+        probes = list(plan.evidence.probes)
+        probes[place] = broken
+        evidence = dataclasses.replace(plan.evidence, probes=tuple(probes), cut=99, end=4)
+        with pytest.raises(PlanError) as caught:
+            serialize.loads(serialize.dumps(dataclasses.replace(plan, evidence=evidence)))
+        for word in (words, "evidence.cut: must lie in 0..", "evidence.end: must lie in 0..3"):
+            assert word in str(caught.value)
 
 
 def near(plan: Plan) -> bool:

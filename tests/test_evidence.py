@@ -142,7 +142,8 @@ def test_what_is_cut_off_hardly_counted(shares: list[float], seed: int) -> None:
 def test_what_is_worse_by_the_same_on_every_image_does_not_count() -> None:
     labels = [0, 1] * 20
     found = heads_saying([0.0, 1.0] * 20, [0.2, 0.8] * 20, labels=labels)
-    worse = replace(found, surprise=found.surprise + np.array([0.0, 0.5])[:, None, None])
+    same = np.broadcast_to(np.array([0.25, 0.75], np.float32)[:, None, None], found.surprise.shape)
+    worse = replace(found, surprise=same)
     assert stage_weights(averaged(worse, [0, 1])) == {0: pytest.approx(1)}
 
 

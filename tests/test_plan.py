@@ -197,6 +197,12 @@ def test_ten_minutes_are_the_most_that_training_takes_unasked() -> None:
     few = within(full, 1_500, 20.0, 500.0)
     assert few is not None
     assert few.hopeless == hopeless_of(few.epochs) < full.hopeless
+    race = dataclasses.replace(full, rates=(3e-4, 1e-3, 3e-3), refit=False)
+    alone = images_shown(dataclasses.replace(race, rates=(1e-3,)), 1_500)
+    for init, rate in (("pretrained", 3e-4), ("random", 3e-3)):
+        cut = within(dataclasses.replace(race, init=init), 1_500, alone / 500.0, 500.0)
+        assert cut is not None
+        assert (cut.rates, cut.epochs) == ((rate,), race.epochs), "the race goes before epochs"
 
 
 def test_random_weights_are_tried_where_size_makes_it_plausible_or_when_asked_for() -> None:

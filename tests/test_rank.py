@@ -107,6 +107,9 @@ def test_the_samples_are_nested_stratified_and_seeded() -> None:
         shares = np.bincount(labels[order[:count]], minlength=3) / count
         np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=0.11)
         assert shares.min() > 0
+    for count in range(1, 101):  # within an image of its share, however far one goes
+        seen = np.bincount(labels[order[:count]], minlength=3)
+        assert np.abs(seen - count * np.array([0.6, 0.3, 0.1])).max() <= 1.5
     assert (race.nested(labels, 3) == order).all()
     assert (race.nested(labels, 4) != order).any()
 

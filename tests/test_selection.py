@@ -36,6 +36,7 @@ from regraft.run.selection import (
     gain_by_both,
     record,
     select,
+    trained,
 )
 from scenes import KINDS, scene
 from smallnet import SIZE, small
@@ -292,6 +293,24 @@ def test_the_record_names_what_ran_and_what_it_cost(measured: Measured, plan: Pl
     assert done.plan.ran[1].shown >= shown
     assert dataclasses.asdict(done.plan.ran[1])["note"].startswith("rate ")
     assert done.metrics["candidates"][0]["seconds"] >= 0
+
+
+def test_what_training_was_expected_to_win_counts_for_what_it_was_fitted_on(
+    measured: Measured, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All stages from pretrained weights under the fitted layer, and nothing else."""
+    monkeypatch.setattr(finetune, "train", lambda *images, **options: made())
+    gain, one = Gain(0.05, 0.03, 0.07, 0.01), replace(plan.trainings[0], rates=(1e-3,))
+    last = plan.backbone.stages[-1].name
+    for training, expected in (
+        (one, gain),
+        (replace(one, init="random"), None),
+        (replace(one, fitted=False), None),
+        (replace(one, trainable_from=last), None),
+    ):
+        given = replace(plan, trainings=(training,), gain=gain)
+        setting = ValidationSet(given, measured, Path(), float("inf"), lambda row: None)
+        assert trained(setting, training).prior == expected
 
 
 @pytest.mark.parametrize(("hopeless", "epochs"), [(2, 2), (9, 4)])

@@ -72,6 +72,18 @@ def test_a_source_seen_again_lies_at_no_distance_and_channels_that_differ_far_of
     assert distance(unlike) == pytest.approx(np.log(4), abs=0.1)
 
 
+def test_few_images_lie_no_farther_than_many() -> None:
+    """Their channels differ by chance; extrapolated to many images less of that is left."""
+    layers = [(0, np.zeros(256, np.float32), np.ones(256, np.float32))]
+    taken, as_they_are = list[float](), list[float]()
+    for seed in range(20):
+        means = np.random.default_rng(seed).normal(0, 0.7, (6, 256)).astype(np.float32)
+        moments = [means, np.square(means) + np.float32(0.51)]  # as many as of the source
+        taken += norm_shift.distances(moments, layers)
+        as_they_are += norm_shift._stages(moments, layers).tolist()
+    assert np.mean(taken) < 0.75 * np.mean(as_they_are)
+
+
 def test_pictures_of_nothing_are_the_unit_and_are_kept(tmp_path: Path) -> None:
     network = open_network("demonstration")
     drawn = norm_shift.discs(64, 32)

@@ -15,7 +15,7 @@ from regraft.plan.definition import STARTS, Plan
 from regraft.plan.events import OnEvent
 from regraft.plan.gain import worth_training
 from regraft.plan.naming import frozen_case, stages_named
-from regraft.plan.recipes import images_shown, within
+from regraft.plan.recipes import at_one_rate, images_shown, within
 from regraft.results.result import Result
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
@@ -86,7 +86,7 @@ def absurd(case: int, images: int, *, worth: bool = False) -> str:
 def briefly(plan: Plan) -> Plan:
     """Return the plan with one learning rate and few epochs, and without the second training."""
     [full] = plan.trainings
-    short = replace(full, rates=full.rates[:1], epochs=min(BRIEF, full.epochs), refit=False)
+    short = replace(at_one_rate(full), epochs=min(BRIEF, full.epochs), refit=False)
     return replace(plan, trainings=(short,))
 
 

@@ -213,7 +213,7 @@ def as_float32(features: NDArray[np.float16], rows: NDArray[np.intp] | None) -> 
 
 
 def spread(strengths: Sequence[float], taps: Taps) -> list[float]:
-    """Return the penalty grows with the taps, as if each depth had been divided by their number."""
+    """Return penalties that grow with the taps, as if each depth were divided by their number."""
     return [strength * len(taps) for strength in strengths]
 
 

@@ -127,35 +127,49 @@ class Made:
     """Share of the heads that read the last stage, or where it is cut off, what is."""
 
 
-def made_of(
+def chosen_of(
     found: Judged,
     allowed: Sequence[int],
-    last: int,
     images: NDArray[np.bool_] | slice = slice(None),
     *,
     average: bool = True,
     end: int | None = None,
-) -> Made:
-    """Return what the new layer is made of, by some of the images.
+) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Return the average of all allowed heads, and what of it makes the new layer.
 
-    ``last``: the network's last depth; ``end``: the one that the layer has to read as its last,
-    where that was asked for.
+    By some of the images; ``end``: the depth that the layer has to read as its last, where that was
+    asked for.
     """
     make = averaged if average else chosen_alone
-    keeping = [c for c in allowed if found.tried[c][-1] == last]
-    without = [c for c in allowed if found.tried[c][-1] < last]
     full = make(found, allowed, images)
+    if end is None:
+        return full, shortened(full) if average else full
+    if union(full)[-1] != end:
+        full = make(found, [c for c in allowed if found.tried[c][-1] == end], images)
+    return full, full
+
+
+def made_of(
+    found: Judged,
+    allowed: Sequence[int],
+    last: int,
+    *,
+    average: bool = True,
+    end: int | None = None,
+) -> Made:
+    """Return what the new layer is made of, and would be; ``last``: the network's last depth."""
+    make = averaged if average else chosen_alone
+    full, chosen = chosen_of(found, allowed, average=average, end=end)
     if end is not None:
-        if union(full)[-1] != end:
-            full = make(found, [c for c in allowed if found.tried[c][-1] == end], images)
         return Made(full, full if end == last else None, full if end < last else None)
-    short = shortened(full) if average else full
-    kept = union(short)[-1]
+    kept = union(chosen)[-1]
     tail = sum(part.weight for part in full if part.taps[-1] > min(kept, last - 1))
     if kept == last:
-        return Made(short, short, make(found, without, images) if without else None, tail)
-    whole = full if union(full)[-1] == last else make(found, keeping, images) if keeping else None
-    return Made(short, whole, short, tail)
+        without = [c for c in allowed if found.tried[c][-1] < last]
+        return Made(chosen, chosen, make(found, without) if without else None, tail)
+    keeping = [c for c in allowed if found.tried[c][-1] == last]
+    whole = full if union(full)[-1] == last else make(found, keeping) if keeping else None
+    return Made(chosen, whole, chosen, tail)
 
 
 def shortened(parts: tuple[Part, ...]) -> tuple[Part, ...]:

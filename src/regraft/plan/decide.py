@@ -43,20 +43,18 @@ def decide(
     test: int,
     left_out: int,
     validation: int = 0,
-    keeps: bool = False,
     speed: float | None = None,
     among: Sequence[Taps] = (),
 ) -> Plan:
     """Return the plan that follows from the evidence and a person's choices.
 
-    ``keeps``: whether a mirrored image stays of its class; ``speed``: images/s of training, needed
-    under a budget; ``among``: the taps that the evidence chose among. Where ``split`` holds each
-    image out once, no network is trained.
+    ``speed``: images/s of training, needed where its time is bounded; ``among``: the taps that the
+    evidence chose among. Where ``split`` holds each image out once, no network is trained.
     """
     chosen = evidence.probes[evidence.chosen]
     frozen = frozen_case(backbone, chosen.taps)
     indicated = case_of(backbone, evidence, choices)
-    trainings = trainings_of(backbone, evidence, choices, mirror=keeps)
+    trainings = trainings_of(backbone, evidence, choices)
     if split == EACH_ONCE:
         indicated, trainings = frozen, ()
     if asked(choices):  # then it goes to its end, whatever it wins
@@ -121,10 +119,11 @@ def is_tried(evidence: Evidence, choices: Choices) -> bool:
     return worth_training(evidence, choices.budget)
 
 
-def trainings_of(
-    backbone: Backbone, evidence: Evidence, choices: Choices, *, mirror: bool
-) -> tuple[Training, ...]:
-    """Return the recipes of cases 3 and 4; none in cases 1 and 2."""
+def trainings_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> tuple[Training, ...]:
+    """Return the recipes of cases 3 and 4; none in cases 1 and 2.
+
+    Whether the tuned one mirrors images is asked when it is clear that it runs (:func:`mirrored`).
+    """
     case = case_of(backbone, evidence, choices)
     if case not in (3, 4):
         return ()
@@ -133,29 +132,28 @@ def trainings_of(
     inits: tuple[Init, ...] = (*pretrained, *(("random",) if far else ()))
     if choices.init == "pretrained":
         inits = ("pretrained",)
-    return tuple(_recipe(backbone, evidence, choices, init, mirror) for init in inits)
+    return tuple(_recipe(backbone, evidence, choices, init) for init in inits)
 
 
-def _recipe(
-    backbone: Backbone, evidence: Evidence, choices: Choices, init: Init, mirror: bool
-) -> Training:
+def mirrored(plan: Plan) -> Plan:
+    """Return the plan whose trainings mirror images."""
+    return replace(plan, trainings=tuple(replace(one, mirror=True) for one in plan.trainings))
+
+
+def _recipe(backbone: Backbone, evidence: Evidence, choices: Choices, init: Init) -> Training:
     weighting = _weighting(evidence, choices)
     if choices.recipe == "textbook":
         book = textbook(backbone, init=init, images=evidence.images, weighting=weighting)
         asked_for = choices.learning_rate
         return book if asked_for is None else replace(book, rates=(asked_for,))
-    last = len(backbone.stages) - 1
     best = evidence.probes[evidence.chosen if evidence.whole is None else evidence.whole]
-    if best.taps[-1] != last:  # evidence of an earlier version, or of a cut network
-        whole = [probe for probe in evidence.probes if probe.taps[-1] == last]
-        best = min(whole, key=lambda probe: probe.loss)
     start = choices.trainable_from
     return tuned(
         backbone,
         init=init,
         taps=best.taps,
         images=evidence.images,
-        mirror=mirror,
+        mirror=False,
         weighting=weighting,
         rate=choices.learning_rate,
         trainable_from=None if start is None else _stage(backbone, start),

@@ -16,7 +16,7 @@ from regraft.errors import DataError
 from regraft.heads.average import Part, stage_weights, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
 from regraft.metrics import fit_temperature, paired, share_interval, signal_of
-from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of
+from regraft.plan.averaging import Judged, chosen_of, errors_of, judged, logits_of, made_of
 from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
@@ -178,20 +178,19 @@ def gather(
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
-    keep = sample(labels, len(classes), seed)
-    x, y, group = features[keep], labels[keep], groups[keep]
-    fold = folds(y, group, fold_count(group), seed)
-    scores = cross_validate(x, widths, y, len(classes), fold, tried, STRENGTHS, weighting)
-    found, last = judged(tried, scores, y), len(widths) - 1
+    keep, fold, found = _scored(
+        features, widths, labels, len(classes), groups, tried, seed=seed, weighting=weighting
+    )
+    y, group = found.labels, groups[keep]
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
     single = _probes(found, group, average=average)
     allowed = [tried.index(taps) for taps in candidates]
-    made = made_of(found, allowed, last, average=average, end=end)
+    made = made_of(found, allowed, len(widths) - 1, average=average, end=end)
     mixed = [made.chosen, *(other for other in (made.whole, made.cut) if other is not None)]
     probes = (*single, *_averages(found, dict.fromkeys(mixed), group))
     places = {probe.made_of: place for place, probe in enumerate(probes)}
-    nested = _nested(found, fold, allowed, last, average=average, end=end)
+    nested = _nested(found, fold, allowed, average=average, end=end)
     right = nested == y
     heat = {parts: fit_temperature(logits_of(found, parts), y) for parts in dict.fromkeys(mixed)}
     return Evidence(
@@ -207,7 +206,7 @@ def gather(
         chosen=places[made.chosen],
         expected=float(right.mean()),
         expected_interval=share_interval(right, group),
-        neighbours=neighbours(x[:, -widths[-1] :], y, group),
+        neighbours=neighbours(features[keep, -widths[-1] :], y, group),
         shift=None if shift is None else tuple(shift),
         temperature=heat[made.chosen],
         folds=int(fold.max()) + 1,
@@ -235,16 +234,33 @@ def rightness(
     end: int | None = None,
 ) -> NDArray[np.bool_]:
     """Which images the whole procedure of :func:`gather` gets right, ``[n]`` (a sample of many)."""
-    classes = int(labels.max()) + 1
+    classes, allowed = int(labels.max()) + 1, range(len(candidates))
+    _, fold, found = _scored(
+        features, widths, labels, classes, groups, candidates, seed=seed, weighting=weighting
+    )
+    right: NDArray[np.bool_] = (
+        _nested(found, fold, allowed, average=average, end=end) == found.labels
+    )
+    return right
+
+
+def _scored(
+    features: NDArray[np.float16],
+    widths: Sequence[int],
+    labels: NDArray[np.intp],
+    classes: int,
+    groups: NDArray[np.intp],
+    tried: Sequence[Taps],
+    *,
+    seed: int,
+    weighting: str,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Judged]:
+    """Cross-validate heads on a sample of the images: which these are, their folds, the heads."""
     keep = sample(labels, classes, seed)
     x, y, group = features[keep], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
-    scores = cross_validate(x, widths, y, classes, fold, candidates, STRENGTHS, weighting)
-    found, allowed = judged(candidates, scores, y), range(len(candidates))
-    right: NDArray[np.bool_] = (
-        _nested(found, fold, allowed, len(widths) - 1, average=average, end=end) == y
-    )
-    return right
+    scores = cross_validate(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
+    return keep, fold, judged(tried, scores, y)
 
 
 def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) -> list[Taps]:
@@ -324,7 +340,6 @@ def _nested(
     found: Judged,
     fold: NDArray[np.intp],
     allowed: Sequence[int],
-    last: int,
     *,
     average: bool,
     end: int | None,
@@ -337,7 +352,7 @@ def _nested(
     honest = np.empty(len(fold), np.intp)
     for f in range(int(fold.max()) + 1):
         out = fold == f
-        parts = made_of(found, allowed, last, ~out, average=average, end=end).chosen
+        _, parts = chosen_of(found, allowed, ~out, average=average, end=end)
         honest[out] = logits_of(found, parts, out).argmax(1)
     return honest
 

@@ -225,12 +225,22 @@ def rung_of(training: Training) -> int:
     return training.epochs if len(training.rates) == 1 else max(1, training.epochs // 2)
 
 
+def at_one_rate(training: Training) -> Training:
+    """Return the same without a race.
+
+    From pretrained weights at the lowest rate, which wins more on few images (:data:`RACE`); from
+    random ones, which have far to go, at the highest.
+    """
+    rates = training.rates[:1] if training.init == "pretrained" else training.rates[-1:]
+    return replace(training, rates=rates)
+
+
 def within(training: Training, images: int, seconds: float, speed: float) -> Training | None:
     """Return the same in so many seconds at ``speed`` images/s; None where not even one epoch fits.
 
     First the second training is given up, then the race, then epochs.
     """
-    for some in (training, replace(training, rates=training.rates[:1])):
+    for some in (training, at_one_rate(training)):
         for refit in dict.fromkeys((some.refit, False)):
             tried = replace(some, refit=refit)
             if images_shown(tried, images) <= seconds * speed:

@@ -7,7 +7,7 @@ import numpy as np
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
 from regraft.plan.choices import Choices, candidates, end_of
-from regraft.plan.decide import case_of, decide, limit_of
+from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_of
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Evidence, gather
 from regraft.plan.gain import asked, expected_gain, pays
@@ -84,18 +84,18 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
         test=len(measured.split.test),
         left_out=len(measured.audit.left_out),
         validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
-        keeps=trains and mirror.keeps(measured, evidence, weighting, choices.seed),
         speed=_speed(measured, evidence, choices) if trains and limit_of(choices) else None,
         among=among,
     )
+    if trains and plan.trainings and mirror.keeps(measured, evidence, weighting, choices.seed):
+        plan = mirrored(plan)
     return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
     """Images/s of training, measured on this machine (and remembered)."""
     from regraft.finetune import speed_of
-    from regraft.plan.decide import trainings_of
 
     network = measured.network
-    recipes = trainings_of(network.backbone, evidence, choices, mirror=False)
+    recipes = trainings_of(network.backbone, evidence, choices)
     return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
