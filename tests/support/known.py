@@ -44,19 +44,22 @@ KNOWN: dict[str, tuple[dict[str, int], int]] = {
         64,
     ),
     # its layer4, averaged, is the input of its head
-    "resnet18": ({"act1": 64, "layer1": 64, "layer2": 128, "layer3": 256, "last": 512}, 64),
+    "resnet18": ({"act1": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}, 64),
     "convnext_atto": (
         {"stages.0": 40, "stages.1": 80, "stages.2": 160, "stages.3": 320, "last": 320},
         64,
     ),
-    "vit_tiny_patch16_224": ({f"blocks.{i}": 192 for i in range(12)} | {"last": 192}, 224),
+    "vit_tiny_patch16_224": (
+        {f"blocks.{group}": 192 for group in ("0-2", "3-5", "6-8", "9-11")} | {"last": 192},
+        224,
+    ),
     "mobilenetv3_small_050": (
         {"bn1": 16}
         | {f"blocks.{i}": c for i, c in enumerate((8, 16, 24, 24, 48, 288))}
         | {"last": 1024},
         64,
     ),
-    "regnetx_002": ({"stem": 32, "s1": 24, "s2": 56, "s3": 152, "last": 368}, 64),
+    "regnetx_002": ({"stem": 32, "s1": 24, "s2": 56, "s3": 152, "s4": 368}, 64),
     "swin": ({"layers.0": 16, "layers.1": 32, "last": 32}, 64),
     "plain": ({"0": 6, "4": 8, "8": 10, "last": 10}, 24),
 }

@@ -22,10 +22,11 @@ class Stage:
     """A place where features are read; its *depth* is its index in ``Backbone.stages``.
 
     ``module`` is the path of the submodule whose output is read, or empty for the input of the
-    head. ``skip`` tokens at the start of an ``NLC`` row (class, registers) stand for no place in
-    the image and are left out when the rest is averaged. ``side`` is the number of cells along one
-    side of the map, or of the square of patches, for an image of ``Backbone.view.size``: 1 for a
-    vector, 0 where it is not known or no square.
+    head; where that output is several values it ends in which of them, ``stages.1[0]``. ``skip``
+    tokens at the start of an ``NLC`` row (class, registers) stand for no place in the image and are
+    left out when the rest is averaged. ``side`` is the number of cells along one side of the map,
+    or of the square of patches, for an image of ``Backbone.view.size``: 1 for a vector, 0 where it
+    is not known or no square.
     """
 
     name: str
@@ -34,6 +35,16 @@ class Stage:
     layout: Layout
     skip: int = 0
     side: int = 0
+
+    @property
+    def path(self) -> str:
+        """The path of the submodule alone."""
+        return self.module.partition("[")[0]
+
+    @property
+    def part(self) -> str:
+        """Which of several values is read, as ``[0]``; empty where there is one."""
+        return self.module.removeprefix(self.path)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Look at a network once, and write down its stages: where, what shape, at what cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from regraft.backbones import Stage
 from regraft.backbones.record import Layout
 from regraft.errors import BackboneError
+from regraft.networks.grouping import grouped
 from regraft.networks.trunk import Tap, Traced, head_input, needed, pool, state_names
 
 LAST = "last"
@@ -35,15 +36,14 @@ def locate(traced: Traced, stages: Sequence[Stage], head: str, name: str) -> lis
     Raises:
         BackboneError: the network never calls one of the modules.
     """
-    taps, missing = [], []
+    taps, missing, outputs = [], [], traced.outputs
     for stage in stages:
-        call = traced.calls.get(stage.module)
         if not stage.module:
             taps.append(head_input(traced, head, name))
-        elif call is None or call.out is None:
-            missing.append(f"{stage.name}: {name} gets no single tensor from {stage.module!r}.")
+        elif stage.module in outputs:
+            taps.append(outputs[stage.module])
         else:
-            taps.append(Tap(call.out, call.end))
+            missing.append(f"{stage.name}: {name} gets no single tensor from {stage.module!r}.")
     if missing:
         raise BackboneError(f"{name} lacks {len(missing)} of its stages.", missing)
     return taps
@@ -60,23 +60,27 @@ def profile(
         head: path of the classifier, whose input becomes the stage ``last``; or empty.
         size: side of the image in px.
         name: of the network, for errors.
-        strict: the paths are a person's wish: each must be of use, and where the deepest reads
-            the same as ``last``, the latter gives way. Else the useless are left out, and the
-            deepest gives way to ``last``.
+        strict: the paths are a person's wish: each must be of use and is a stage. Else the useless
+            are left out, and so are those that read nearly the same as a neighbour, and long rows
+            are grouped (:mod:`regraft.networks.grouping`). Where the deepest reads the same as
+            ``last``, the latter gives way.
 
     Raises:
         BackboneError: a stage gives no tensor that can be pooled, or the image cannot pass.
     """
-    drafts = [Stage(path, path, 0, "NC") for path in paths if strict or _single(traced, path)]
+    outputs = traced.outputs.keys()
+    drafts = [draft for path in paths for draft in _drafts(path, outputs, strict)]
     drafts += [Stage(LAST, "", 0, "NC")] if head else []
     taps = locate(traced, drafts, head, name)
     looks = _looks(traced, drafts, taps, _run(traced, taps, size, name))
     problems = [look.problem for look in looks if look.problem]
     if problems and strict:
         raise BackboneError(f"{len(problems)} stages of {name} cannot be pooled.", problems)
-    found = [look for look in looks if not look.problem]
+    found = _widest([look for look in looks if not look.problem])
+    if not strict:
+        found = _grouped(_apart(found))
     if head and len(found) > 1 and _same(found[-2], found[-1]):
-        del found[-1 if strict else -2]
+        del found[-1]
     return Profile(
         stages=tuple(look.stage for look in found),
         parameters=sum(p.numel() for p in traced.module.parameters()),
@@ -104,6 +108,11 @@ class _Meter(fx.Interpreter):
         self.ends = {tap.end: [t.node for t in taps if t.end is tap.end] for tap in taps}
         self.multiply_adds: dict[fx.Node, int] = {}
         self.values: dict[fx.Node, Any] = {}
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Return a value without its gradient: the counter stumbles over views of a parameter."""
+        value = super().get_attr(target, args, kwargs)
+        return value.detach() if isinstance(value, Tensor) else value
 
     def run_node(self, n: fx.Node) -> Any:
         with FlopCounterMode(display=False) as counter:
@@ -212,7 +221,48 @@ def _same(stage: _Look, last: _Look) -> bool:
     )
 
 
-def _single(traced: Traced, path: str) -> bool:
-    """Return whether a module is called and gives a single value."""
-    call = traced.calls.get(path)
-    return call is not None and call.out is not None
+def _drafts(path: str, outputs: Collection[str], strict: bool) -> list[Stage]:
+    """Return a stage for each value that a module gives; none where it gives none."""
+    if path in outputs or (strict and f"{path}[0]" not in outputs):
+        return [Stage(path, path, 0, "NC")]
+    places = [place for place in outputs if place.startswith(f"{path}[")]
+    return [Stage(path, place, 0, "NC") for place in places]
+
+
+def _widest(looks: Sequence[_Look]) -> list[_Look]:
+    """Return the looks, of several at the values of one module the one with the most channels."""
+    best: dict[str, _Look] = {}
+    for look in looks:
+        known = best.setdefault(look.stage.name, look)
+        if look.stage.channels > known.stage.channels:
+            best[look.stage.name] = look
+    return [look for look in looks if look is best[look.stage.name]]
+
+
+def _apart(looks: Sequence[_Look]) -> list[_Look]:
+    """Return the looks without those after which nothing is learned before the next.
+
+    Of such a pair of equal width the first stays, unless the other is the input of the head and
+    reads otherwise.
+    """
+    found: list[_Look] = []
+    for look in looks:
+        pair = bool(found) and _no_wiser(found[-1], look)
+        if pair and (look.stage.module or _same(found[-1], look)):
+            continue
+        if pair:
+            found.pop()
+        found.append(look)
+    return found
+
+
+def _no_wiser(one: _Look, other: _Look) -> bool:
+    return (one.parameters, one.stage.channels) == (other.parameters, other.stage.channels)
+
+
+def _grouped(looks: Sequence[_Look]) -> list[_Look]:
+    """Return the looks at the ends of the groups, with their names."""
+    inner = [look for look in looks if look.stage.module]
+    groups = grouped([look.stage for look in inner])
+    found = [replace(inner[g.end], stage=replace(inner[g.end].stage, name=g.name)) for g in groups]
+    return [*found, *looks[len(inner) :]]

@@ -18,6 +18,10 @@ from regraft.networks import demonstration
 
 Triple = tuple[float, float, float]
 
+MISNAMED = {"block": ("blocks", "stages"), "stage1": ("layer1",), "stem": ("act2",)}
+"""First parts of paths in timm's ``feature_info`` that some of its networks (Twins, MViT, HRNet)
+call otherwise."""
+
 _FETCHING = threading.Lock()
 """Held while timm loads weights, or while that function of it is another."""
 
@@ -148,14 +152,29 @@ def stage_paths(module: nn.Module) -> list[str]:
     to cut after. Single layers in a row (VGG) are not stages.
     """
     info = getattr(module, "feature_info", [])
-    named = {path for path, _ in module.named_modules() if path}
+    named = dict(module.named_modules())
     paths = [str(entry.get("module")) for entry in getattr(info, "info", info)]
-    paths = [path for path in paths if path in named]
+    paths = [_known(path, named) for path in paths]
+    paths = [path for path in paths if path]
     for parent in dict.fromkeys(_parent_of(path) for path in paths):
-        brothers = dict(module.get_submodule(parent).named_children()) if parent else {}
+        inside = parent not in ("", "stem")
+        brothers = dict(module.get_submodule(parent).named_children()) if inside else {}
         if all(any(inner.children()) for inner in brothers.values()):
             paths += [f"{parent}.{key}" for key in brothers if key.isdecimal()]
-    return list(dict.fromkeys(paths))
+    return [p for p in dict.fromkeys(paths) if not any(p.startswith(f"{q}.") for q in paths)]
+
+
+def _known(path: str, named: Mapping[str, nn.Module]) -> str:
+    """Return a path that timm names as it is in the network, or empty.
+
+    A list of blocks, which is never called itself, ends with the last of them.
+    """
+    first, _, rest = path.partition(".")
+    spelled = [path, *(f"{other}.{rest}".rstrip(".") for other in MISNAMED.get(first, ()))]
+    found = next((one for one in spelled if one in named), "")
+    while found and isinstance(inner := named[found], nn.ModuleList) and len(inner):
+        found = f"{found}.{len(inner) - 1}"
+    return found
 
 
 def _parent_of(path: str) -> str:

@@ -27,13 +27,15 @@ class Call:
     """One module's (last) call in a graph.
 
     ``inp`` and ``out`` are the nodes of its first input and its output, or None where that is no
-    single value; ``before`` and ``end`` the nodes after which it starts and ends.
+    single value; ``before`` and ``end`` the nodes after which it starts and ends; ``parts`` the
+    nodes of an output of several values, None in the place of what is not computed.
     """
 
     inp: fx.Node | None
     out: fx.Node | None
     before: fx.Node
     end: fx.Node
+    parts: tuple[fx.Node | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,18 @@ class Traced:
     def module(self) -> nn.Module:
         """The skeleton."""
         return self.root.get_submodule(_ROOT)
+
+    @property
+    def outputs(self) -> dict[str, Tap]:
+        """Where a value is given: by the path of a module, or of several values ``path[i]``."""
+        found = {}
+        for path, call in self.calls.items():
+            if call.out is not None:
+                found[path] = Tap(call.out, call.end)
+            for i, part in enumerate(call.parts):
+                if part is not None:
+                    found[f"{path}[{i}]"] = Tap(part, call.end)
+        return found
 
 
 class _Wrapper(nn.Module):
@@ -95,7 +109,9 @@ class _Tracer(fx.Tracer):
         out = super().call_module(m, forward, args, kwargs)
         first = next(iter([*args, *kwargs.values()]), None)
         end = next(iter(reversed(self.graph.nodes)))
-        self.calls[_inner(self.path_of_module(m))] = Call(_node(first), _node(out), before, end)
+        parts = tuple(map(_node, out)) if isinstance(out, tuple | list) else ()
+        call = Call(_node(first), _node(out), before, end, parts)
+        self.calls[_inner(self.path_of_module(m))] = call
         return out
 
 
@@ -260,8 +276,8 @@ def _note(traced: Traced, copies: Mapping[fx.Node, fx.Node]) -> None:
     for node in traced.graph.nodes:
         last = copies.get(node, last)
         over[node] = last
-    for path, call in traced.calls.items():
-        out, end = call.out and copies.get(call.out), over[call.end]
+    for path, tap in traced.outputs.items():
+        out, end = copies.get(tap.node), over[tap.end]
         if out is not None and end is not None:
             out.meta[GIVES] = (*out.meta.get(GIVES, ()), path)
             end.meta[ENDS] = (*end.meta.get(ENDS, ()), path)

@@ -208,14 +208,15 @@ def check_choices(backbone: Backbone, choices: Choices) -> None:
 
 
 def depth_of(backbone: Backbone, name: str, flag: str = "--cut") -> int:
-    """Return the depth of a stage given by its name or number.
+    """Return the depth of a stage given by its name, its number, or the path where it ends.
 
     Raises:
         UsageError: no such stage; lists those there are.
     """
     names = [stage.name for stage in backbone.stages]
-    if name in names:
-        return names.index(name)
+    for known in (names, [stage.module for stage in backbone.stages]):
+        if name and name in known:
+            return known.index(name)
     if name.isdigit() and int(name) < len(names):
         return int(name)
     raise UsageError(

@@ -245,7 +245,7 @@ def _whole_network(plan: Plan) -> list[str]:
 def _tapped_network(plan: Plan) -> list[str]:
     """Code for a network that is read after some of its stages, under a layer of its own."""
     stages = [plan.backbone.stages[depth] for depth in plan.taps]
-    pools = [f'    "{stage.module}": lambda v: {_pooled(stage)},' for stage in stages]
+    pools = [f'    "{stage.path}": lambda v: {_pooled(stage)},' for stage in stages]
     return [
         *_trunk(plan),
         'trunk = {n.removeprefix("trunk."): t for n, t in state.items() if n.startswith("trunk.")}',
@@ -306,14 +306,9 @@ _DEMONSTRATION = {
 
 def _pooled(stage: Stage) -> str:
     """Code for the average of a stage's value ``v`` over places."""
-    match stage.layout:
-        case "NCHW":
-            return "v.mean((2, 3))"
-        case "NHWC":
-            return "v.mean((1, 2))"
-        case "NLC":
-            return f"v[:, {stage.skip}:].mean(1)"
-    return "v"
+    skipped = f"[:, {stage.skip}:].mean(1)"
+    ways = {"NCHW": ".mean((2, 3))", "NHWC": ".mean((1, 2))", "NLC": skipped}
+    return f"v{stage.part}{ways.get(stage.layout, '')}"
 
 
 def _square(plan: Plan) -> list[str]:

@@ -224,7 +224,8 @@ def check_plan(plan: Plan, measured: Measured) -> None:
     if record.weights.sha256 != have.weights.sha256:
         problems.append(f"The weights of {have.name} are not those the plan was made with.")
     if record.stages != have.stages:
-        problems.append(f"The stages of {have.name} are not those of the plan.")
+        now, then = (", ".join(s.name for s in one.stages) for one in (have, record))
+        problems.append(f"The stages of {have.name} are {now}; the plan's are {then}.")
     if tuple(plan.evidence.classes) != measured.classes:
         problems.append(f"The classes differ: the plan has {', '.join(plan.evidence.classes)}.")
     problems += serialize.outdated(plan, measured.audit.notes)
