@@ -14,7 +14,7 @@ from regraft.cli import tables
 from regraft.diagram import Scene, of_case, style, terminal
 from regraft.diagram.forms import NARROW, WIDE
 from regraft.diagram.layout import picture
-from regraft.diagram.sentences import legend_of
+from regraft.diagram.sentences import legend_of, stage_range
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Ran
 from test_plan import evidence_telling, plan_of
@@ -182,6 +182,34 @@ def test_the_terminal_shows_cut_and_taps() -> None:
     lines = diagram.text(SCENES["taps"]).plain.splitlines()
     assert [line[0] for line in lines[1:8]] == [" ", "┌", "├", "├", "├", "│", "└"]
     assert "✂ cut after blocks.4" in lines[6]
+
+
+def test_tokens_are_drawn_as_patches_with_what_lies_beside_them() -> None:
+    """The image is cut into as many, and above each block lies the class token."""
+    scene = SCENES["vit_small_patch16_224-0"]
+    wide = picture(scene, WIDE)
+    image, *blocks, _, _ = wide.solids
+    assert image.tooltip.endswith("in 14 × 14 patches")
+    [grid] = [outline for outline in image.outlines if outline.style == "patches"]
+    assert grid.d.count("M") == 2 * 13
+    edges = [[o for o in block.outlines if "edge" in o.style] for block in blocks]
+    assert [len(found) for found in edges] == [2, 2, 2, 2]
+    slices = [outline for outline in blocks[0].outlines if outline.style == "grain"]
+    assert len(slices) == 2 * 2 + 2 * 3, "two blocks after the first, above and below; the grid"
+    assert "blocks.0-2: 14 × 14 patches and a class token, 384 channels" in blocks[0].tooltip
+    rows = diagram.text(scene).plain.splitlines()
+    assert "(14×14+1)×384" in rows[1]
+    plain = picture(SCENES["resnet50-0"], WIDE)
+    assert "patches" not in plain.solids[0].tooltip
+    assert not any(o.style == "patches" for s in plain.solids for o in s.outlines)
+
+
+def test_ranges_of_groups_are_one_range() -> None:
+    stages = RECORDS["vit_small_patch16_224"].stages
+    assert stage_range(stages[:1]) == "blocks.0-2"
+    assert stage_range(stages[1:4]) == "blocks.3–11"
+    assert stage_range(stages[3:]) == "blocks.9–last"
+    assert stage_range(RECORDS["efficientnet-lite0"].stages[1:4]) == "blocks.1–3"
 
 
 # ---- golden files

@@ -53,16 +53,26 @@ RECORDS = {
             "resnet50",
             (
                 *maps(("act1", 64, 112), ("layer1", 256, 56)),
-                *maps(("layer2", 512, 28), ("layer3", 1024, 14)),
-                last(2048),
+                *maps(("layer2", 512, 28), ("layer3", 1024, 14), ("layer4", 2048, 7)),
             ),
             224,
             "fc",
         ),
         record(
             "vit_small_patch16_224",
-            (*maps(*((f"blocks.{i}", 384, 14) for i in range(12)), layout="NLC"), last(384)),
+            (
+                *maps(*((f"blocks.{i}-{i + 2}", 384, 14) for i in range(0, 12, 3)), layout="NLC"),
+                last(384),
+            ),
             224,
+        ),
+        record(
+            "vit_huge_with_registers",
+            (
+                *(Stage(f"blocks.{i}", f"blocks.{i}", 1536, "NLC", 5, 37) for i in range(40)),
+                last(1536),
+            ),
+            518,
         ),
         record("Sequential", maps(("1", 16, 32), ("3", 32, 16)), 64, "6"),
         record("one-stage", maps(("body", 512, 7)), 224),

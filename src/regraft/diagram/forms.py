@@ -76,6 +76,8 @@ class Form:
     most: int
     """Most blocks before the cut."""
     most_removed: int
+    patches: int
+    """Most patches along a side of the image."""
     detailed: bool
     """Whether there is room for channels, and for names of classes."""
     short: bool
@@ -123,6 +125,7 @@ NARROW = Form(
     classes=5,
     most=8,
     most_removed=3,
+    patches=7,
     detailed=False,
     short=True,
 )
@@ -163,6 +166,7 @@ WIDE = Form(
     classes=7,
     most=9,
     most_removed=4,
+    patches=14,
     detailed=True,
     short=False,
 )

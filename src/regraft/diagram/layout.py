@@ -19,7 +19,7 @@ from regraft.diagram.places import (
 )
 from regraft.diagram.scene import Fate, Kind, Scene
 from regraft.diagram.shapes import Drawing, Item, Label, Outline, Solid, circle, line, rounded
-from regraft.diagram.sizes import Size, bar_size, image_size, slices
+from regraft.diagram.sizes import Size, bar_size, image_size, parted, slices
 
 
 def picture(scene: Scene, form: Form) -> Drawing:
@@ -60,7 +60,12 @@ def _heading(scene: Scene, form: Form) -> Iterator[Item]:
 def _image(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
     size, left = image_size(form, places.columns), places.image.left
     box = (left, form.top, left + size.aside, form.bottom)
-    yield Solid(box, f"image, {_square(scene.size)} px", parts.picture(left, form.axis, size))
+    cells = scene.patches
+    while cells > form.patches:
+        cells //= 2
+    said = f", in {scene.patches} × {scene.patches} patches" if cells else ""
+    drawn = parts.picture(left, form.axis, size, cells)
+    yield Solid(box, f"image, {_square(scene.size)} px{said}", drawn)
     yield Label(left, form.names.y, "image", form.names.size, "", "start")
     wide = f"{_square(scene.size)} px" if form.detailed else f"{scene.size} px"
     yield Label(left, form.shapes.y, wide, form.shapes.size, "quiet", "start")
@@ -82,7 +87,9 @@ def _stage(placed: PlacedBlock, form: Form, spelled: bool) -> Iterator[Item]:
     yield Solid(
         _box(left, form.axis, size),
         sentences.block_sentence(block),
-        parts.solid(left, form.axis, size, block.fate, block.kind, slices(block)),
+        parts.tokens(left, form.axis, size, block.fate, slices(block), block.beside)
+        if block.beside
+        else parts.solid(left, form.axis, size, block.fate, block.kind, slices(block)),
     )
     name = shorten(placed.name, slot.width - 2, form.names.size)
     yield Label(slot.middle, form.names.y, name, form.names.size, "name")
@@ -174,14 +181,23 @@ def _readings(scene: Scene, places: Places, size: Size, form: Form) -> Iterator[
     end = form.axis - size.height / 2
     yield Outline(line((_back(read[0]), y), (x, y), (x, end)), "reads")
     for placed in read:
-        top = form.axis - placed.size.tall / 2
+        top = _top(placed, form)
         yield Outline(line((_back(placed), y), (_back(placed), top)), "reads")
         yield Outline(circle(_back(placed), top, 0.13 * form.names.size), "tap")
 
 
+def _top(placed: PlacedBlock, form: Form) -> float:
+    """Where the upper edge of a stage is, or of its patches, which are what is read of tokens."""
+    size, beside = placed.size, placed.block.beside
+    patches = parted(size, beside)[1] if beside else size
+    return form.axis + size.tall / 2 - patches.tall
+
+
 def _back(placed: PlacedBlock) -> float:
-    """Where a stage is read: the middle of its back edge."""
+    """Where a stage is read: the middle of its back edge, or past the tokens above its patches."""
     left, _ = _ends(placed)
+    if placed.block.beside:
+        return left + placed.size.width + 0.8 * placed.size.aside
     return left + placed.size.aside + placed.size.width / 2
 
 

@@ -2,16 +2,37 @@
 
 from regraft.diagram.scene import Fate, Kind
 from regraft.diagram.shapes import Outline, Point, circle, ellipse, line, polygon, rectangle
-from regraft.diagram.sizes import Size
+from regraft.diagram.sizes import CELLS, Size, parted
 
 HALVES: dict[Fate, tuple[Fate, Fate]] = {"either": ("trained", "scratch")}
 """Fates that are drawn as two halves, the upper and the lower."""
 
 
-def solid(
-    left: float, axis: float, size: Size, fate: Fate, kind: Kind, slices: int, cells: int = 4
+def tokens(
+    left: float, axis: float, size: Size, fate: Fate, slices: int, beside: int
 ) -> tuple[Outline, ...]:
-    """Return a block or bar that stands on the axis, its left edge given."""
+    """Return a block of patches, its left edge given, and above it the tokens beside them."""
+    above, patches = parted(size, beside)
+    top, bottom = axis - size.tall / 2, axis + size.tall / 2
+    return (
+        *solid(left, bottom - patches.tall / 2, patches, fate, "tokens", slices),
+        *solid(left, top + above.tall / 2, above, fate, "tokens", slices, (min(beside, 2), 1)),
+    )
+
+
+def solid(
+    left: float,
+    axis: float,
+    size: Size,
+    fate: Fate,
+    kind: Kind,
+    slices: int,
+    cells: tuple[int, int] = (CELLS, CELLS),
+) -> tuple[Outline, ...]:
+    """Return a block or bar that stands on the axis, its left edge given.
+
+    ``cells``: of tokens, how many from front to back and how many from top to bottom.
+    """
     top = axis - size.tall / 2 + size.up
     front = (left, top, left + size.width, top + size.height)
     halves = HALVES.get(fate, (fate,))
@@ -31,8 +52,8 @@ def solid(
     return tuple(found)
 
 
-def picture(left: float, axis: float, size: Size) -> tuple[Outline, ...]:
-    """Return a photo of hills under a sun, seen from the side."""
+def picture(left: float, axis: float, size: Size, patches: int = 0) -> tuple[Outline, ...]:
+    """Return a photo of hills under a sun, seen from the side; cut into patches where there are."""
     bottom = axis + size.tall / 2
 
     def at(x: float, y: float) -> Point:
@@ -45,11 +66,14 @@ def picture(left: float, axis: float, size: Size) -> tuple[Outline, ...]:
     frame = area((0, 0), (1, 0), (1, 1), (0, 1))
     x, y = at(0.68, 0.74)
     sun = ellipse(x, y, 0.04 * size.height, 0.07 * size.height)
+    places = [i / patches for i in range(1, patches)]
+    cuts = [line(at(share, 0), at(share, 1)) + line(at(0, share), at(1, share)) for share in places]
     return (
         Outline(frame, "sky"),
         Outline(sun, "sun"),
         Outline(area((0, 0), (1, 0), (1, 0.34), (0.72, 0.56), (0.4, 0.22), (0, 0.3)), "far"),
         Outline(area((0, 0), (1, 0), (1, 0.14), (0.7, 0.2), (0.34, 0.46), (0, 0.16)), "near"),
+        *([Outline("".join(cuts), "patches")] if cuts else []),
         Outline(frame, "edge frame"),
     )
 
@@ -115,7 +139,11 @@ def _edges(front: tuple[float, float, float, float], size: Size) -> str:
 
 
 def _grain(
-    front: tuple[float, float, float, float], size: Size, kind: Kind, slices: int, cells: int
+    front: tuple[float, float, float, float],
+    size: Size,
+    kind: Kind,
+    slices: int,
+    cells: tuple[int, int],
 ) -> list[str]:
     """Lines on the faces: several stages are slices, tokens a grid of patches."""
     left, top, right, bottom = front
@@ -124,10 +152,12 @@ def _grain(
         x = left + i * (right - left) / slices
         found.append(line((x, bottom), (x, top), (x + size.aside, top - size.up)))
     if kind == "tokens" and size.aside:
-        for i in range(1, cells):
-            x, y = i * size.aside / cells, i * size.up / cells
-            z = top + i * (bottom - top) / cells
+        deep, high = cells
+        for i in range(1, deep):
+            x, y = i * size.aside / deep, i * size.up / deep
             found.append(line((right + x, bottom - y), (right + x, top - y)))
+        for i in range(1, high):
+            z = top + i * (bottom - top) / high
             found.append(line((right, z), (right + size.aside, z - size.up)))
     return found
 

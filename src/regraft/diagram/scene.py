@@ -4,6 +4,7 @@ A :class:`Scene` knows nothing of coordinates, colours or files. :func:`untouche
 :func:`of_case` make one from a backbone, :func:`regraft.diagram.of_plan` one from a plan.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -45,6 +46,17 @@ class Block:
         """Name of the stage; of several, the first and the last one."""
         first, last = self.stages[0].name, self.stages[-1].name
         return first if len(self.stages) == 1 else f"{first} to {last}"
+
+    @property
+    def beside(self) -> int:
+        """Tokens beside the square of patches: of the class, registers."""
+        return self.stages[-1].skip
+
+    @property
+    def modules(self) -> int:
+        """How many modules it is made of: three for ``blocks.3-5``."""
+        ranges = [re.search(r"(\d+)-(\d+)$", stage.name) for stage in self.stages]
+        return sum(int(found[2]) - int(found[1]) + 1 if found else 1 for found in ranges)
 
     @property
     def removed(self) -> bool:
@@ -97,6 +109,12 @@ class Scene:
     def cut(self) -> str:
         """Name of the last stage kept, or '' for the untouched network."""
         return self.kept[-1].stages[-1].name if self.new else ""
+
+    @property
+    def patches(self) -> int:
+        """Patches along a side of the image, where its first stage gives tokens; else 0."""
+        first = self.blocks[0]
+        return first.stages[0].side if first.kind == "tokens" else 0
 
     @property
     def fates(self) -> tuple[Fate, ...]:

@@ -1,5 +1,6 @@
 """Scenes, blocks and fates in words: labels, tooltips, the legend and the text alternative."""
 
+import re
 from collections.abc import Sequence
 
 from regraft.backbones import Stage
@@ -64,16 +65,20 @@ def shape_lines(block: Block, detailed: bool, *, spelled: bool = False) -> tuple
     if not detailed:
         return (sides,) if sides else ()
     square = f"{sides} cells" if "–" in sides else f"{sides}×{sides}"
+    square += f" + {block.beside}{' tokens' if spelled else ''}" if block.beside else ""
     return (square if sides else block.kind, f"{channels} {'channels' if spelled else 'ch.'}")
 
 
 def shape_text(block: Block) -> str:
-    """Cells and channels of a block in a word: 14×14×384, 1,280."""
+    """Cells and channels of a block in a word: 14×14×384, (14×14+1)×384, 1,280."""
     sides = _range([stage.side for stage in block.stages])
     channels = _range([stage.channels for stage in block.stages])
     if block.kind == "vector" or not sides:
         return channels
-    return f"{sides}×{channels}" if "–" in sides else f"{sides}×{sides}×{channels}"
+    if "–" in sides:
+        return f"{sides}×{channels}"
+    square = f"{sides}×{sides}"
+    return f"({square}+{block.beside})×{channels}" if block.beside else f"{square}×{channels}"
 
 
 def numbers(scene: Scene) -> str:
@@ -91,7 +96,7 @@ def block_sentence(block: Block) -> str:
     count = f"{len(block.stages)} stages, " if len(block.stages) > 1 else ""
     given = {
         "map": f"map of {sides} × {sides} cells, {channels} channels",
-        "tokens": f"{sides} × {sides} tokens, {channels} channels",
+        "tokens": f"{sides} × {sides} {_tokens(block.beside)}, {channels} channels",
         "vector": f"vector of {channels} outputs",
     }[block.kind]
     if not sides and block.kind != "vector":
@@ -132,11 +137,19 @@ def stage_range(stages: Sequence[Stage]) -> str:
     first, last = stages[0].name, stages[-1].name
     if len(stages) == 1:
         return first
+    first = re.sub(r"(\d)-\d+$", r"\1", first)  # blocks.3-5 begins with blocks.3
     stem = first.rstrip("0123456789")
-    number = last.removeprefix(stem)
+    number = last.removeprefix(stem).rpartition("-")[2]
     if last.startswith(stem) and number.isdigit():
         return f"{first}–{number}"
     return f"{first}–{last.rpartition('.')[2]}"
+
+
+def _tokens(beside: int) -> str:
+    """Return what lies beside the patches, in words."""
+    if beside < 2:
+        return "patches and a class token" if beside else "tokens"
+    return f"patches and {beside} tokens for the whole image"
 
 
 def _range(values: Sequence[int]) -> str:

@@ -20,6 +20,9 @@ CURVE = 0.42
 LEAST = 0.2
 """Of the image's height."""
 
+CELLS = 4
+"""Along a side of a square of tokens, as it is drawn."""
+
 UNKNOWN = 0.25
 """The side of a map that is not known, as a share of the image's."""
 
@@ -89,8 +92,19 @@ def thickness(channels: int, form: Form) -> float:
 
 
 def slices(block: Block) -> int:
-    """As how many slices several stages in one block are drawn."""
-    return min(len(block.stages), 5)
+    """As how many slices several stages or modules in one block are drawn."""
+    return min(block.modules, 5)
+
+
+def parted(size: Size, beside: int) -> tuple[Size, Size]:
+    """Return a block of tokens in two: those beside the patches, and the patches under them.
+
+    Both fit one above the other into the height of the block; a token is as high as a cell.
+    """
+    deep = min(beside, 2) / CELLS  # one, or several
+    tall = max(0.9 * size.height - deep * size.up, 0.0) / (1 + 1 / CELLS)
+    above = Size(size.width, tall / CELLS, deep * size.aside, deep * size.up)
+    return above, Size(size.width, tall, size.aside, size.up)
 
 
 def _between(share: float) -> float:

@@ -197,6 +197,7 @@ def _rules() -> list[str]:
         ".far{fill:var(--rg-far)}",
         ".near{fill:var(--rg-near)}",
         ".grain{fill:none;stroke:var(--rg-ink);stroke-opacity:.4}",
+        ".patches{fill:none;stroke:#fff;stroke-opacity:.55}",
         ".crossed{fill:none;stroke:var(--rg-removed-ink)}",
         ".wide{stroke-width:1.6}",
         ".narrow{stroke-width:.8}",
@@ -208,8 +209,8 @@ def _rules() -> list[str]:
         ".narrow .removed-edge{stroke-dasharray:2 1.6}",
         ".wide .scratch-edge{stroke-dasharray:2 3}",
         ".narrow .scratch-edge{stroke-dasharray:1 1.4}",
-        ".wide .thin,.wide .bracket,.wide .grain,.wide .crossed{stroke-width:1.1}",
-        ".narrow .thin,.narrow .bracket,.narrow .grain,.narrow .crossed{stroke-width:.55}",
+        ".wide .thin,.wide .bracket,.wide .grain,.wide .patches,.wide .crossed{stroke-width:1.1}",
+        ".narrow .thin,.narrow .bracket,.narrow .grain,.narrow .patches,.narrow .crossed{stroke-width:.55}",
     ]
 
 

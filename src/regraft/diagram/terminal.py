@@ -1,5 +1,6 @@
 """Scenes in a terminal: a row for each stage, its bar as wide as its map, from the image down."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
@@ -95,7 +96,10 @@ def _stage(scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Tex
     cells = 2 if block.kind == "vector" else max(round(BAR * side), 3)
     fate = SHORT_FATES[block.fate]
     fill = _fill(block.fate, cells)
-    return _row(gutter, name, fill, STYLES[block.fate], shape_text(block), fate, sees)
+    shape = shape_text(block)
+    if len(shape) > SHAPE and block.beside:
+        shape = re.sub(r"\((.*)\+\d+\)", r"\1", shape)
+    return _row(gutter, name, fill, STYLES[block.fate], shape, fate, sees)
 
 
 def _fill(fate: Fate, cells: int) -> str:
