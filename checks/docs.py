@@ -1,7 +1,8 @@
 """Check that the pages hold: examples run, printed output is current, links lead somewhere.
 
-``python checks/docs.py [--write] [PAGE ...]``; without pages, all of them and the picture of the
-architecture. With --write the output blocks that differ are written anew, and so is the picture.
+``python checks/docs.py [--write] [PAGE ...]``; without pages, all of them, the picture of the
+architecture and the table of stages. With --write the output blocks that differ are written anew,
+and so are picture and table.
 The markers are described in checks/pages.py.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import architecture
+import families
 import pages
 
 HOME = Path(__file__).resolve().parent.parent
@@ -31,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     ours = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted(HOME.glob("docs/**/*.md"))]
     found = options.pages or ours
-    problems = [] if options.pages else picture(write=options.write)
+    problems = []
+    if not options.pages:
+        problems = picture(write=options.write) + families.problems(write=options.write)
     with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)):
         for page in found:
             problems += [f"{page}: {problem}" for problem in check(page, write=options.write)]

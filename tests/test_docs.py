@@ -6,6 +6,7 @@ import pytest
 
 import architecture
 import docs
+import families
 import pages
 from command import Regraft, cli, own_log
 
@@ -130,3 +131,21 @@ def test_the_picture_of_the_imports_is_drawn_anew(
     monkeypatch.setattr(architecture, "MODULES", {})
     monkeypatch.setattr(architecture, "purpose", lambda name, letters: "")
     assert len(docs.picture(write=False)) == 1
+
+
+def test_the_table_of_stages_is_what_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are made anew by ``make check``; here, that they are there and that one holds."""
+    rows = families.PAGE.read_text("utf-8").split(families.START)[1].split(families.END)[0]
+    names = [row.split(" | ")[:2] for row in rows.splitlines() if row.count("`") > 2]
+    assert names == [[f"| {family}", f"`{one}`"] for family, one in families.FAMILIES.items()]
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{families.START}old\n{families.END}after\n", "utf-8")
+    monkeypatch.setattr(families, "PAGE", page)
+    monkeypatch.setattr(families, "FAMILIES", {"ResNet": "resnet18"})
+    assert "is not what is found" in families.problems(write=False)[0]
+    assert families.problems(write=True) == families.problems(write=False) == []
+    written = page.read_text("utf-8")
+    assert (written.startswith("before\n"), written.endswith("after\n")) == (True, True)
+    assert next(row for row in rows.splitlines() if "resnet18" in row) in written.splitlines()

@@ -168,6 +168,9 @@ def _colours(palette: dict[str, str]) -> str:
     return "".join(f"--rg-{name}:{colour};" for name, colour in palette.items())
 
 
+_THIN = ("thin", "bracket", "grain", "patches", "crossed")
+
+
 def _rules() -> list[str]:
     return [
         ".ground{fill:var(--rg-ground);stroke:none}",
@@ -209,8 +212,8 @@ def _rules() -> list[str]:
         ".narrow .removed-edge{stroke-dasharray:2 1.6}",
         ".wide .scratch-edge{stroke-dasharray:2 3}",
         ".narrow .scratch-edge{stroke-dasharray:1 1.4}",
-        ".wide .thin,.wide .bracket,.wide .grain,.wide .patches,.wide .crossed{stroke-width:1.1}",
-        ".narrow .thin,.narrow .bracket,.narrow .grain,.narrow .patches,.narrow .crossed{stroke-width:.55}",
+        *(f".wide .{name}{{stroke-width:1.1}}" for name in _THIN),
+        *(f".narrow .{name}{{stroke-width:.55}}" for name in _THIN),
     ]
 
 
