@@ -126,6 +126,9 @@ def test_plan_explains_and_writes_nothing(
     assert said.code == 0
     for words in ("Case ", "frozen", "dropped", "expect", "similarity", "Why", "95 %"):
         assert words in said.out
+    told = " ".join(said.out.split())
+    assert "each image of 224 × 224 px, in all 384 million multiply-adds" in told
+    assert "its weights: trained on ImageNet-1k, licence Apache-2.0" in told
     assert list(tmp_path.iterdir()) == []
     assert sorted(data.parent.rglob("*")) == before
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from regraft.backbones import Backbone
 from regraft.cli import tables
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.data.dataset import Dataset
@@ -87,7 +88,10 @@ def cost(measured: Measured, plan: Plan) -> str:
     share = backbone.multiply_adds_to[plan.cut] / backbone.multiply_adds_to[-1]
     lines = [
         f"{kept:,} parameters with the new layer ({backbone.name} has {backbone.parameters:,}), "
-        f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image",
+        f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image of "
+        f"{backbone.view.size} × {backbone.view.size} px, in all "
+        f"{backbone.multiply_adds_to[-1] / 1e6:,.0f} million multiply-adds",
+        *_whose(backbone),
         wording.looking(
             images=len(measured.dataset.items),
             recalled=measured.recalled,
@@ -98,6 +102,13 @@ def cost(measured: Measured, plan: Plan) -> str:
         ),
     ]
     return "\n".join([*lines, *(training_cost(measured, plan) if not plan.ran else [])])
+
+
+def _whose(backbone: Backbone) -> list[str]:
+    """Return what the pretrained weights were trained on, and their licence; nothing of random."""
+    if backbone.weights.origin == "random":
+        return []
+    return [f"its weights: trained on {backbone.source}, licence {backbone.licence or 'unknown'}"]
 
 
 def _trained(plan: Plan, kept: int, head: int) -> str:

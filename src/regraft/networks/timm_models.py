@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from regraft import backbones
 from regraft.backbones import View, Weights
 from regraft.errors import BackboneError
-from regraft.networks import demonstration
+from regraft.networks import demonstration, weights
+from regraft.networks.weights import hub
 
 Triple = tuple[float, float, float]
 
@@ -72,18 +73,38 @@ def seeded(name: str, seed: int) -> nn.Module:
 
 
 def fetch(name: str) -> nn.Module:
-    """Return a network with the weights that timm has or fetches for it."""
+    """Return a network with the weights that timm has for it, out of the hub or its cache."""
     import timm
+    from timm.models import _builder
 
+    known = timm.get_pretrained_cfg(name)
+    same = [b.name for b in backbones.bundled() if b.architecture == name.partition(".")[0]]
+    overlay = {}
+    if known is not None and known.hf_hub_id:
+        path = hub.weights_of(
+            name,
+            known.hf_hub_id,
+            known.hf_hub_filename or "",
+            known.license or "",
+            next(iter(same), ""),
+        )
+        if path.suffix != ".safetensors":
+            weights.read(path)  # says in words why it is refused, where it is
+        overlay = {"file": str(path)}
     try:
-        with _FETCHING:
-            module: nn.Module = timm.create_model(name, pretrained=True)
-    except Exception as error:  # each of the hub's own and of the network's many errors
+        with (
+            _FETCHING,
+            torch.random.fork_rng(devices=[]),
+            _swapped(_builder, "_CHECK_HASH", True),
+        ):
+            module: nn.Module = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay
+            )
+    except Exception as error:  # each of the network's many errors, and of the file's
         why = next(iter(str(error).splitlines()), type(error).__name__)
-        here = [b.name for b in backbones.bundled() if b.architecture == name.partition(".")[0]]
-        also = [f"The bundled {here[0]} is the same network with its weights."] if here else []
+        also = [f"The bundled {same[0]} is the same network with its weights."] if same else []
         raise BackboneError(
-            f"The weights of {name} could not be fetched: {why}",
+            f"The weights of {name} could not be {'read' if overlay else 'fetched'}: {why}",
             ["Download them elsewhere and name the file with --weights FILE.", *also],
         ) from error
     return module.eval()
