@@ -1,16 +1,23 @@
-"""The table of docs/stages.md: what stages regraft finds in a network of each family of timm's.
+"""The tables of timm's networks in docs/stages.md and docs/networks.md.
 
-``python checks/docs.py --write`` writes it anew. The networks are made with random weights, so
-nothing is fetched; what a stage is does not depend on the weights.
+``python checks/docs.py --write`` writes them anew. The networks are made with random weights or
+none, so nothing is fetched; neither stages nor costs depend on them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from regraft.backbones import Backbone
-from regraft.networks import build
+from regraft.networks import build, timm_models
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"
-START, END = "<!-- table of families -->\n", "<!-- end of the table -->\n"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+START, END = "<!-- table by checks/families.py -->\n", "<!-- end of the table -->\n"
 
 FAMILIES = {
     "ResNet": "resnet18",
@@ -69,7 +76,7 @@ def row(family: str, record: Backbone) -> str:
 
 
 def table() -> str:
-    """Return the whole table."""
+    """Return the whole table of docs/stages.md."""
     head = (
         "| family | for example | image | parameters | stages, each with its channels |\n"
         "|---|---|--:|--:|---|\n"
@@ -77,13 +84,71 @@ def table() -> str:
     return head + "".join(row(name, build.find(one, seed=0)) for name, one in FAMILIES.items())
 
 
+NETWORKS = (
+    "mobilenetv4_conv_small.e2400_r224_in1k",
+    "mobilenetv3_large_100.ra_in1k",
+    "efficientnet_b0.ra_in1k",
+    "resnet18.a1_in1k",
+    "resnet50.a1_in1k",
+    "convnext_tiny.in12k_ft_in1k",
+    "convnextv2_tiny.fcmae_ft_in22k_in1k",
+    "swin_tiny_patch4_window7_224.ms_in1k",
+    "vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "vit_small_patch14_dinov2.lvd142m@224",
+    "vit_small_patch14_dinov2.lvd142m",
+    "vit_base_patch14_dinov2.lvd142m@224",
+    "vit_small_patch16_dinov3.lvd1689m",
+    "vit_base_patch16_clip_224.openai",
+    "vit_base_patch16_siglip_224.webli",
+)
+
+
+def network_row(name: str) -> str:
+    """Return a network's row: what it costs, what it was trained on, its licence."""
+    known, size = timm_models.parted(name)
+    config = timm_models.config_of(known)
+    made: dict[str, Any] = {"img_size": size} if size else {}
+    with torch.device("meta"):  # only shapes: nothing is drawn, nothing is multiplied
+        module = timm.create_model(known, **made)
+    module = module.eval().requires_grad_(False)
+    side = size or config["input_size"][-1]
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module(torch.empty(1, 3, side, side, device="meta"))
+    parameters = sum(p.numel() for p in module.parameters())
+    cost = f"{counter.get_total_flops() / 2e6:,.0f} M"  # it counts both as one each
+    cells = (
+        f"`{name}`",
+        f"{side} px",
+        cost,
+        f"{4 * parameters / 1e6:,.0f} MB",
+        known.partition(".")[2],
+    )
+    return f"| {' | '.join(cells)} | {config['license'] or 'unknown'} |\n"
+
+
+def table_of_networks() -> str:
+    """Return the whole table of docs/networks.md."""
+    head = (
+        "| `--backbone` | image | multiply-adds | float32 | weights | licence |\n"
+        "|---|--:|--:|--:|---|---|\n"
+    )
+    return head + "".join(network_row(name) for name in NETWORKS)
+
+
+TABLES: dict[str, Callable[[], str]] = {"stages.md": table, "networks.md": table_of_networks}
+
+
 def problems(*, write: bool) -> list[str]:
-    """Say whether the page's table is not what is found any more; write it anew where asked."""
-    text = PAGE.read_text("utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    new = f"{before}{START}\n{table()}\n{END}{after}"
-    if write:
-        PAGE.write_text(new, "utf-8", newline="\n")
-    stale = f"{PAGE}: the table is not what is found (make docs writes it anew)"
-    return [] if write or new == text else [stale]
+    """Say which tables are not what is found any more; write them anew where asked."""
+    found = []
+    for name, made in TABLES.items():
+        page = DOCS / name
+        text = page.read_text("utf-8")
+        before, _, rest = text.partition(START)
+        _, _, after = rest.partition(END)
+        new = f"{before}{START}\n{made()}\n{END}{after}"
+        if write:
+            page.write_text(new, "utf-8", newline="\n")
+        elif new != text:
+            found.append(f"{page}: the table is not what is found (make docs writes it anew)")
+    return found

@@ -1,5 +1,6 @@
 """The check of the pages: it passes what holds, and names what does not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,19 +134,27 @@ def test_the_picture_of_the_imports_is_drawn_anew(
     assert len(docs.picture(write=False)) == 1
 
 
-def test_the_table_of_stages_is_what_is_found(
+def test_the_tables_of_networks_are_what_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All rows are made anew by ``make check``; here, that they are there and that one holds."""
-    rows = families.PAGE.read_text("utf-8").split(families.START)[1].split(families.END)[0]
-    names = [row.split(" | ")[:2] for row in rows.splitlines() if row.count("`") > 2]
-    assert names == [[f"| {family}", f"`{one}`"] for family, one in families.FAMILIES.items()]
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{families.START}old\n{families.END}after\n", "utf-8")
-    monkeypatch.setattr(families, "PAGE", page)
+    """All rows are made anew by ``make check``; here, that they are there and that some hold."""
+    pages = {name: (families.DOCS / name).read_text("utf-8") for name in families.TABLES}
+    tables = {name: text.split(families.START)[1] for name, text in pages.items()}
+    rows = {name: re.findall(r"^\|.*`.*\|$", table, re.M) for name, table in tables.items()}
+    known = [row.split("`")[1] for row in rows["stages.md"]]
+    assert known == [*families.FAMILIES.values()]
+    known = [row.split("`")[1] for row in rows["networks.md"][1:]]
+    assert known == [*families.NETWORKS]
+    for name in pages:
+        (tmp_path / name).write_text(f"before\n{families.START}old\n{families.END}after\n", "utf-8")
+    monkeypatch.setattr(families, "DOCS", tmp_path)
     monkeypatch.setattr(families, "FAMILIES", {"ResNet": "resnet18"})
-    assert "is not what is found" in families.problems(write=False)[0]
+    some = ("resnet18.a1_in1k", "vit_small_patch14_dinov2.lvd142m@224")
+    monkeypatch.setattr(families, "NETWORKS", some)
+    assert len(families.problems(write=False)) == 2
     assert families.problems(write=True) == families.problems(write=False) == []
-    written = page.read_text("utf-8")
-    assert (written.startswith("before\n"), written.endswith("after\n")) == (True, True)
-    assert next(row for row in rows.splitlines() if "resnet18" in row) in written.splitlines()
+    written = {name: (tmp_path / name).read_text("utf-8") for name in pages}
+    for name, text in written.items():
+        assert (text.startswith("before\n"), text.endswith("after\n")) == (True, True)
+        mine = [row for row in text.splitlines() if "resnet18" in row or "@224" in row]
+        assert mine == [row for row in rows[name] if row in mine]

@@ -19,7 +19,7 @@ from command import Regraft, cli, own_log
 from regraft import backbones
 from regraft.errors import BackboneError
 from regraft.networks import build, timm_models, weights
-from standin_hub import StandIn, serving
+from standin_hub import StandIn, reach, serving
 
 __all__ = ["cli", "own_log"]  # fixtures
 
@@ -34,11 +34,8 @@ def state() -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path) -> Path:
     """The hub's cache, empty."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     return tmp_path / "hub"
 
 
@@ -47,11 +44,7 @@ def hub(
     cache: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StandIn]:
     with serving(StandIn(files={FILE: save(state)})) as hub:
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.partition("/{repo_id}")
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "".join(template[1:])
-        )
+        reach(hub.url, cache, monkeypatch)
         yield hub
 
 
@@ -210,12 +203,10 @@ def test_a_refusal_says_what_helps(
 
 
 def test_without_a_net_it_says_how_else(
-    hub: StandIn, cli: Regraft, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    cache: Path, cli: Regraft, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     away = "http://127.0.0.1:9"
-    monkeypatch.setattr(constants, "ENDPOINT", away)
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(hub.url, away)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    reach(away, cache, monkeypatch)
     with pytest.raises(BackboneError) as caught:
         build.find(NAME)
     assert f"{away} cannot be reached" in problems(caught)

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import pytest
+from huggingface_hub import constants
 
 COMMIT = "c0ffee" + "0" * 34
 
@@ -46,6 +50,16 @@ def serving(hub: StandIn) -> Iterator[StandIn]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def reach(url: str, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the hub's library ask there, with that cache."""
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(constants, "ENDPOINT", url)
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
 
 
 def _handler(hub: StandIn) -> type[BaseHTTPRequestHandler]:

@@ -67,10 +67,11 @@ class Weights:
 class Backbone:
     """A pretrained network: where to read it, how to feed it, what it costs, whose it is.
 
-    ``architecture`` is timm's name, or empty for a module of the caller's; ``head`` the path of the
-    classifier that is replaced, or empty. ``parameters`` counts the whole network with its head;
-    ``parameters_to[d]`` and ``multiply_adds_to[d]`` what is needed up to depth ``d``, the latter
-    for one image of ``view.size``.
+    ``architecture`` is timm's name, with ``@224`` where the network is made for images of that
+    side instead of its weights' own, or empty for a module of the caller's; ``head`` the path of
+    the classifier that is replaced, or empty. ``parameters`` counts the whole network with its
+    head; ``parameters_to[d]`` and ``multiply_adds_to[d]`` what is needed up to depth ``d``, the
+    latter for one image of ``view.size``.
     """
 
     name: str
@@ -87,6 +88,12 @@ class Backbone:
     parameters: int
     parameters_to: tuple[int, ...]
     multiply_adds_to: tuple[int, ...]
+
+    @property
+    def timm(self) -> tuple[str, dict[str, Any]]:
+        """What ``timm.create_model`` makes the architecture of: its name and further arguments."""
+        name, _, size = self.architecture.partition("@")
+        return name, {"img_size": int(size)} if size else {}
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -71,7 +71,8 @@ def _filled(network: Any, about: About) -> Any:
     import timm
 
     backbone = about.plan.backbone
-    whole = timm.create_model(backbone.architecture, num_classes=len(about.classes)).eval()
+    name, sized = backbone.timm
+    whole = timm.create_model(name, num_classes=len(about.classes), **sized).eval()
     state = network.trunk.state_dict()
     state |= {f"{backbone.head}.{name}": t for name, t in network.head.state_dict().items()}
     try:
@@ -87,7 +88,7 @@ def _filled(network: Any, about: About) -> Any:
 def _config(whole: Any, about: About) -> dict[str, Any]:
     """``config.json`` as timm's hub has it."""
     backbone, classes = about.plan.backbone, list(about.classes)
-    size = backbone.view.size
+    size, (name, sized) = backbone.view.size, backbone.timm
     feeding = {
         "input_size": [3, size, size],
         "interpolation": backbone.view.interpolation,
@@ -103,7 +104,8 @@ def _config(whole: Any, about: About) -> dict[str, Any]:
     kept = ("pool_size", "first_conv", "fixed_input_size")
     given = {name: whole.pretrained_cfg[name] for name in kept if name in whole.pretrained_cfg}
     return {
-        "architecture": backbone.architecture.partition(".")[0],
+        "architecture": name.partition(".")[0],
+        **({"model_args": sized} if sized else {}),
         "num_classes": len(classes),
         "num_features": int(whole.num_features),
         "label_names": classes,

@@ -7,6 +7,7 @@ models and gives no file, or drawn at random where a seed is asked for.
 
 import copy
 import functools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,11 @@ from regraft.networks import timm_models, weights
 from regraft.networks.profile import Profile, locate, profile
 from regraft.networks.timm_models import Triple
 from regraft.networks.trunk import Tap, Traced, Trunk, trace
+
+log = logging.getLogger("regraft")
+
+LARGE = 320
+"""Above this side in px, what an image costs is told when a network is read."""
 
 __all__ = [
     "build",
@@ -252,7 +258,14 @@ def _load_timm(name: str, path: Path | None, seed: int | None) -> tuple[Backbone
         module = timm_models.fetch(name)
         tag = str(timm_models.config(module).get("tag") or "")
         origin = Weights("timm", weights.fingerprint(module), tag)
-    return _described(module.eval(), name, origin), module
+    record = _described(module.eval(), name, origin)
+    if seed is None and record.view.size > LARGE and "@" not in name:
+        side, million = record.view.size, record.multiply_adds_to[-1] / 1e6
+        log.warning(
+            f"{name} takes images of {side} × {side} px, {million:,.0f} million multiply-adds "
+            f"each; {name}@224 takes smaller ones."
+        )
+    return record, module
 
 
 def _fill(module: nn.Module, name: str, state: Mapping[str, Tensor], what: str, head: str) -> bool:
@@ -264,7 +277,7 @@ def _fill(module: nn.Module, name: str, state: Mapping[str, Tensor], what: str, 
 def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
     """Return the record of a network of timm's, from what timm says of it and one look."""
     config, head = timm_models.config(module), timm_models.head_of(module)
-    view, mean, std = timm_models.view_of(module)
+    view, mean, std = timm_models.view_of(module, timm_models.parted(name)[1])
     found = profile(
         trace(module, name),
         timm_models.stage_paths(module),
@@ -277,7 +290,7 @@ def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
     return _record(
         found,
         name=name,
-        architecture=name,
+        architecture=timm_models.sized(name),
         head=head,
         view=view,
         mean=mean,

@@ -27,13 +27,54 @@ _FETCHING = threading.Lock()
 """Held while timm loads weights, or while that function of it is another."""
 
 
+def parted(name: str) -> tuple[str, int | None]:
+    """Return timm's name of a network, and the side of its image where the name has one.
+
+    ``vit_small_patch14_dinov2@224`` is a network for images of 224 px.
+
+    Raises:
+        BackboneError: the side is no whole number of px.
+    """
+    known, at, size = name.partition("@")
+    if at and not (size.isascii() and size.isdecimal() and int(size)):
+        raise BackboneError(
+            f"After the @ of {name!r} must stand the side of its image in px, got {size!r}.",
+            [f"Write it like {known}@224."],
+        )
+    return known, int(size) if at else None
+
+
+def sized(name: str) -> str:
+    """Return the name by which a network is made: with its size where timm has to be told it.
+
+    A network whose weights belong to places in the image (a ViT's) is made for one size; any other
+    takes images of all sizes as it is.
+    """
+    known, size = parted(name)
+    return name if size and config_of(known).get("fixed_input_size") else known
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    """Return what timm makes a network with, beside its name."""
+    size = parted(sized(name))[1]
+    return {"img_size": size} if size else {}
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """Return what timm says of the weights that go by a name."""
+    import timm
+
+    found = timm.get_pretrained_cfg(name)
+    return {} if found is None else found.to_dict()
+
+
 def check_name(name: str) -> None:
     """Know the name, or say which are near."""
     import timm
 
-    architecture, _, tag = name.partition(".")
     if name == demonstration.NAME:
         return
+    architecture, _, tag = parted(name)[0].partition(".")
     if timm.is_model(architecture):
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]
         if tag and tag not in tags:
@@ -61,8 +102,22 @@ def _made(name: str) -> nn.Module:
         return demonstration.Demonstration()
     import timm
 
-    module: nn.Module = timm.create_model(name, pretrained=False)
+    known, size = parted(name)
+    try:
+        module: nn.Module = timm.create_model(known, pretrained=False, **_arguments(name))
+    except Exception as error:  # what a network's own code says of a size that does not suit it
+        if size is None:
+            raise
+        raise _unsuited(known, size, error) from error
     return module
+
+
+def _unsuited(known: str, size: int, error: Exception) -> BackboneError:
+    why = next(iter(str(error).splitlines()), type(error).__name__)
+    return BackboneError(
+        f"{known} cannot be made for images of {size} x {size} px: {why}",
+        ["Take a size that its patches and windows divide."],
+    )
 
 
 def seeded(name: str, seed: int) -> nn.Module:
@@ -77,15 +132,16 @@ def fetch(name: str) -> nn.Module:
     import timm
     from timm.models import _builder
 
-    known = timm.get_pretrained_cfg(name)
-    same = [b.name for b in backbones.bundled() if b.architecture == name.partition(".")[0]]
+    known, _ = parted(name)
+    said = config_of(known)
+    same = [b.name for b in backbones.bundled() if b.architecture == known.partition(".")[0]]
     overlay = {}
-    if known is not None and known.hf_hub_id:
+    if said.get("hf_hub_id"):
         path = hub.weights_of(
             name,
-            known.hf_hub_id,
-            known.hf_hub_filename or "",
-            known.license or "",
+            said["hf_hub_id"],
+            said.get("hf_hub_filename") or "",
+            said.get("license") or "",
             next(iter(same), ""),
         )
         if path.suffix != ".safetensors":
@@ -98,7 +154,7 @@ def fetch(name: str) -> nn.Module:
             _swapped(_builder, "_CHECK_HASH", True),
         ):
             module: nn.Module = timm.create_model(
-                name, pretrained=True, pretrained_cfg_overlay=overlay
+                known, pretrained=True, pretrained_cfg_overlay=overlay, **_arguments(name)
             )
     except Exception as error:  # each of the network's many errors, and of the file's
         why = next(iter(str(error).splitlines()), type(error).__name__)
@@ -143,7 +199,7 @@ def _conversions(name: str) -> list[Any]:
     if not hasattr(_builder, "load_pretrained"):  # a later timm: it would fetch weights
         return []
     with _FETCHING, torch.random.fork_rng(devices=[]), _swapped(_builder, "load_pretrained", catch):
-        timm.create_model(name, pretrained=True)
+        timm.create_model(parted(name)[0], pretrained=True)
     return [_of_two(convert) for convert in caught if convert is not None]
 
 
@@ -215,13 +271,18 @@ def config(module: nn.Module) -> dict[str, Any]:
     return dict(getattr(module, "pretrained_cfg", {}) or {})
 
 
-def view_of(module: nn.Module) -> tuple[View, Triple, Triple]:
-    """Return the square that a model takes, and the mean and deviation of its normalised pixels."""
+def view_of(module: nn.Module, size: int | None = None) -> tuple[View, Triple, Triple]:
+    """Return the square that a model takes, and the mean and deviation of its normalised pixels.
+
+    ``size``: another side than that of its weights, in px.
+    """
     from timm.data.config import resolve_data_config
 
     data = resolve_data_config({}, model=module)
     view = View(
-        int(data["input_size"][-1]), float(data["crop_pct"]), _interpolation(data["interpolation"])
+        size or int(data["input_size"][-1]),
+        float(data["crop_pct"]),
+        _interpolation(data["interpolation"]),
     )
     return view, tuple(data["mean"]), tuple(data["std"])
 
