@@ -15,7 +15,7 @@ from regraft.data.splits import validation
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, columns
 from regraft.metrics import softmax
-from regraft.plan.evidence import Evidence, candidates_of, gather
+from regraft.plan.evidence import Evidence, Gathered, candidates_of, gather
 from regraft.run.measure import Measured
 from regraft.run.mirror import keeps
 
@@ -57,9 +57,17 @@ def made(
 
     ``whole``: one that keeps the last stage, as a training starts from.
     """
+    gathered, head = examined_head(measured, rows, seed, whole=whole)
+    return gathered.evidence, head
+
+
+def examined_head(
+    measured: Measured, rows: NDArray[np.intp], seed: int, *, whole: bool = False
+) -> tuple[Gathered, Head]:
+    """Like :func:`made`, with what cross-validation says of each image."""
     record, classes = measured.network.backbone, len(measured.classes)
     last = len(record.widths) - 1
-    evidence = gather(
+    gathered = gather(
         measured.features[rows],
         record.widths,
         measured.labels[rows],
@@ -70,10 +78,11 @@ def made(
         shift=measured.shift,
         end=last if whole else None,
     )
+    evidence = gathered.evidence
     parts = evidence.probes[evidence.chosen].made_of
     labels, x = measured.labels[rows], measured.features
     head = fit_average(x, record.widths, labels, classes, parts, rows=rows)
-    return evidence, head.scaled(evidence.temperature)
+    return gathered, head.scaled(evidence.temperature)
 
 
 def examined(

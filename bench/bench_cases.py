@@ -138,7 +138,7 @@ def run(measured: Measured, count: int, seed: int, arms: Sequence[str]) -> dict[
         candidates=candidates_of(len(measured.network.backbone.stages)),
         seed=seed,
         shift=measured.shift,
-    )
+    ).evidence
     part, val = validation(measured.labels[train], measured.audit.groups[train], seed)
     out: dict[str, Any] = {
         "images": len(train),

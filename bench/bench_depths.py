@@ -94,7 +94,7 @@ def one_run(measured: Measured, n: int, seed: int) -> dict[str, float]:
         measured.audit.groups[train],
         candidates=candidates_of(len(widths)),
         seed=seed,
-    )
+    ).evidence
     right = []
     for probe in evidence.probes:
         head = ridge.fit(x[train], widths, y[train], classes, probe.taps, probe.strength)

@@ -48,7 +48,7 @@ def timed(images: int, classes: int) -> dict[str, float]:
         np.arange(images),
         candidates=candidates_of(len(widths)),
         seed=0,
-    )
+    ).evidence
     chosen, middle = evidence.probes[evidence.chosen], time.perf_counter()
     ridge.fit(features, widths, labels, classes, chosen.taps, chosen.strength)
     end = time.perf_counter()

@@ -55,7 +55,7 @@ def row(folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     evidence = gather(
         x[train], widths, y[train], classes, groups, candidates=[taps], seed=0
-    )  # choice of the penalty, every single depth beside it
+    ).evidence  # choice of the penalty, every single depth beside it
     chosen = evidence.probes[evidence.chosen]
     head = ridge.fit(x[train], widths, y[train], len(classes), taps, chosen.strength)
     ridge_s = time.perf_counter() - start

@@ -93,7 +93,7 @@ def by_labels(measured: Measured, train: Any, draw: int) -> float:
         measured.audit.groups[train],
         candidates=[(0,)],
         seed=draw,
-    )
+    ).evidence
     return evidence.similarity
 
 

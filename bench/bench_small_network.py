@@ -176,7 +176,7 @@ def arms(measured: Measured, n: int, seed: int) -> dict[str, float]:
         measured.audit.groups[train],
         candidates=candidates_of(len(widths)),
         seed=seed,
-    )
+    ).evidence
     found = {}
     for probe in evidence.depths:
         head = ridge.fit(

@@ -36,7 +36,7 @@ def takes(module: Any, px: int) -> bool:
     return True
 
 
-def some_of(folder: Path) -> Dataset:
+def some_of(folder: Path, most: int = MOST) -> Dataset:
     """At most so many images a class and split, drawn by seed."""
     whole = Dataset.open(folder)
     order = np.random.default_rng(0).permutation(len(whole.items))
@@ -45,7 +45,7 @@ def some_of(folder: Path) -> Dataset:
     for i in order:
         kind = whole.items[i].label, whole.items[i].split
         seen[kind] = seen.get(kind, 0) + 1
-        if seen[kind] <= MOST:
+        if seen[kind] <= most:
             picked.append(int(i))
     picked.sort()
     items = tuple(whole.items[i] for i in picked)

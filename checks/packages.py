@@ -21,6 +21,7 @@ PACKAGES = [name for layer in LAYERS.values() for name in layer]
 DOORS = {
     ("backbones", "diagram"),  # a record shows itself in a notebook
     ("plan", "diagram"),  # and so does a plan
+    ("run", "rank"),  # which network, where it is left open
 }
 
 

@@ -190,7 +190,7 @@ def test_two_hundred_classes_of_five() -> None:
         np.arange(1000),
         candidates=candidates_of(3),
         seed=0,
-    )
+    ).evidence
     assert found.expected > 0.7
     assert found.learnt
     assert sum(found.probes[found.chosen].weights.values()) == pytest.approx(1)
@@ -206,7 +206,7 @@ def test_features_that_never_vary_are_guessed() -> None:
         np.arange(60),
         candidates=candidates_of(2),
         seed=0,
-    )
+    ).evidence
     assert not found.learnt
     assert found.expected <= 0.5
     assert np.isfinite(found.temperature)

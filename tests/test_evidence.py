@@ -46,7 +46,7 @@ def test_the_depth_that_tells_is_chosen(depth: int) -> None:
     features, labels = features_telling(depth)
     evidence = gather(
         features, WIDTHS, labels, "abc", np.arange(120), candidates=candidates_of(4), seed=0
-    )
+    ).evidence
     chosen = evidence.probes[evidence.chosen]
     assert max(chosen.weights, key=lambda d: chosen.weights[d]) == depth
     assert chosen.weights[depth] > 0.5
@@ -62,7 +62,7 @@ def test_noise_is_expected_to_be_guessed() -> None:
     labels = rng.integers(0, 2, 300)
     evidence = gather(
         features, WIDTHS, labels, "ab", np.arange(300), candidates=candidates_of(4), seed=0
-    )
+    ).evidence
     assert 0.4 < evidence.expected < 0.6
     low, high = evidence.expected_interval
     assert low < 0.5 < high
@@ -87,7 +87,7 @@ def test_a_choice_is_not_judged_by_the_images_it_was_made_on() -> None:
     labels = rng.permutation(np.arange(60) % 2)
     evidence = gather(
         features, widths, labels, "ab", np.arange(60), candidates=candidates_of(40), seed=0
-    )
+    ).evidence
     assert max(probe.accuracy for probe in evidence.single) > 0.62
     assert evidence.expected < 0.6
 

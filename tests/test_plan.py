@@ -64,7 +64,7 @@ def evidence_telling(
         seed=0,
         shift=(0.1, 0.2, 0.1, 0.0) if depth == 3 else (0.1, 0.4, 1.3, 1.7),
         average=average,
-    )
+    ).evidence
 
 
 def plan_of(evidence: Evidence, choices: Choices | None = None, **changes: object) -> Plan:

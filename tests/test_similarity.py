@@ -129,7 +129,7 @@ def test_wrong_and_merged_labels_leave_it_as_it_is(shift: tuple[float, ...] | No
             candidates=candidates_of(4),
             seed=0,
             shift=shift,
-        ).similarity
+        ).evidence.similarity
 
     wrong = np.where(rng.random(120) < 0.4, rng.integers(0, 4, 120), labels)
     noise = rng.integers(0, 4, 120)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from regraft.look import look
     from regraft.plan.choices import Choices
     from regraft.plan.definition import Plan
+    from regraft.plan.ranked import Ranking
     from regraft.rank import rank
-    from regraft.rank.ranking import Ranking
     from regraft.report import report
     from regraft.results.load import load
     from regraft.results.result import Result
@@ -49,7 +49,7 @@ _HOMES = {
     "Dataset": "regraft.data.dataset",
     "Plan": "regraft.plan.definition",
     "Pretrained": "regraft.run.pretrained",
-    "Ranking": "regraft.rank.ranking",
+    "Ranking": "regraft.plan.ranked",
     "RegraftError": "regraft.errors",
     "Result": "regraft.results.result",
     "TransferClassifier": "regraft.estimator",

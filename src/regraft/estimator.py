@@ -31,6 +31,7 @@ from regraft.plan.choices import Choices, Recipe, candidates
 from regraft.plan.definition import Plan
 from regraft.run import measure
 from regraft.run.api import DEFAULT
+from regraft.run.auto import network_for
 from regraft.run.draft import draft
 from regraft.run.execute import EXECUTORS, RunState
 from regraft.run.fit_image import TrainingSet, settle
@@ -138,7 +139,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         classes, places = self._labels(pictures, y)
         names = _names(classes)
         dataset = _dataset(pictures, [names[place] for place in places])
-        measured = _measure(dataset, pictures, open_network(self.backbone), choices, self.cache)
+        network = network_for(dataset, self.backbone, None, choices, cache=self.cache)
+        measured = _measure(dataset, pictures, network, choices, self.cache)
         plan = draft(
             measured, choices, trains=False
         ).without_training()  # of all cases it does the frozen ones
@@ -147,7 +149,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             if step.kind in ("fit", "calibrate"):  # the trunk is ready, and nothing is held out
                 EXECUTORS[step.kind](work)
         self.classes_, self.plan_ = classes, work.plan
-        self._head, self._network = work.needed_head(), self.backbone
+        self._head = work.needed_head()
+        self._network = self.backbone if network.ranking is None else network.backbone.name
         self._columns = [measured.classes.index(name) for name in names]  # matched by name
         self._folder = measured.cache
         return self

@@ -9,6 +9,7 @@ from regraft.data.images import View
 from regraft.errors import BackboneError
 
 __all__ = [
+    "AUTO",
     "Backbone",
     "Layout",
     "Origin",
@@ -25,6 +26,10 @@ __all__ = [
 
 
 RECORDS = (*efficientnet_lite.RECORDS, demonstration.RECORD)
+
+
+AUTO = "auto"
+"""In place of a name, where there are labelled images: whichever network does best on them."""
 
 
 def bundled() -> tuple[Backbone, ...]:

@@ -76,7 +76,13 @@ Data = Annotated[
 ]
 BackboneName = Annotated[
     str,
-    typer.Option("--backbone", "-b", metavar="NAME", help="A bundled backbone or any timm model."),
+    typer.Option(
+        "--backbone",
+        "-b",
+        metavar="NAME",
+        help="A bundled backbone or any timm model; 'auto' for the one that does best on the "
+        "images, 'auto:10ms' or 'auto:20MB' within a limit.",
+    ),
 ]
 WeightsFile = Annotated[
     Path | None,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 from regraft.backbones import Backbone
@@ -14,10 +15,10 @@ from regraft.plan import serialize, wording
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.plan.recipes import images_shown
+from regraft.run.auto import network_for
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
-from regraft.run.pretrained import open_network
 
 
 def run_plan(
@@ -64,8 +65,9 @@ def measured_from(
     ``wish``: the engine of a plan; ``budget``: of the whole run.
     """
     show_warnings()
-    dataset = Dataset.open(data)
-    network = open_network(backbone, weights)
+    started, dataset = time.perf_counter(), Dataset.open(data)
+    with progress_bar("looking at the images") as report:
+        network = network_for(dataset, backbone, weights, choices, strict=strict, progress=report)
     with progress_bar("looking at the images") as report:
         measured = measure(
             dataset,
@@ -74,7 +76,8 @@ def measured_from(
             augment=augment,
             strict=strict,
             wish=wish,
-            progress=bounded(budget, report),
+            progress=bounded(budget, report, started),
+            started=started,
         )
     say(*tables.left_out_lines(measured.audit))
     return measured
@@ -91,7 +94,7 @@ def cost(measured: Measured, plan: Plan) -> str:
         f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image of "
         f"{backbone.view.size} × {backbone.view.size} px, in all "
         f"{backbone.multiply_adds_to[-1] / 1e6:,.0f} million multiply-adds",
-        *whose(backbone),
+        *_whose(backbone),
         wording.looking(
             images=len(measured.dataset.items),
             recalled=measured.recalled,
@@ -104,14 +107,10 @@ def cost(measured: Measured, plan: Plan) -> str:
     return "\n".join([*lines, *(training_cost(measured, plan) if not plan.ran else [])])
 
 
-def whose(backbone: Backbone) -> list[str]:
+def _whose(backbone: Backbone) -> list[str]:
     """Return what the pretrained weights were trained on, and their licence; nothing of random."""
-    origin = backbone.weights.origin
-    if origin == "random":
+    if backbone.weights.origin == "random":
         return []
-    if origin == "file":
-        file = backbone.weights.location
-        return [f"its weights: {file}; what they learned from, and their licence, is not known"]
     return [f"its weights: trained on {backbone.source}, licence {backbone.licence or 'unknown'}"]
 
 

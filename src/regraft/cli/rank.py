@@ -11,8 +11,9 @@ from regraft.cli.terminal import print_json, progress_bar, results, say, show_wa
 from regraft.data.dataset import few
 from regraft.errors import BackboneError, UsageError
 from regraft.plan.choices import Choices
-from regraft.rank import RankedNetwork, Ranking, ranked
-from regraft.rank.ranking import Allowance, cells
+from regraft.plan.ranked import RankedNetwork, Ranking, cells
+from regraft.rank import ranked
+from regraft.rank.ranking import Allowance, limit_of
 
 WIDE, HIGH = 56, 9
 """Cells of the picture."""
@@ -34,7 +35,7 @@ def run_rank(
         BackboneError: after that, where no network is within the limits.
     """
     show_warnings()
-    limits = Allowance(None if latency is None else latency_of(latency), megabytes)
+    limits = Allowance(None if latency is None else _latency(latency), megabytes)
     with progress_bar("looking at the images") as report:
         found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
     lines = [f"left out {one}" for one in found.left_out]
@@ -49,27 +50,20 @@ def run_rank(
         say(f"`regraft fit {data} --backbone {found.chosen}` goes on from what was looked at.")
 
 
-def latency_of(text: str) -> float:
-    """Return a time of an image in seconds: 10ms, 0.01s.
-
-    Raises:
-        UsageError: it is none.
-    """
-    for unit, seconds in (("ms", 1e-3), ("s", 1.0)):
-        number = text.removesuffix(unit)
-        if number != text:
-            try:
-                return float(number) * seconds
-            except ValueError:
-                break
-    raise UsageError(f"--latency must be a time, got {text!r}.", ["Write it like 10ms or 0.5s."])
+def _latency(text: str) -> float:
+    field, value = limit_of(text) or ("", 0.0)
+    if field != "latency":
+        raise UsageError(
+            f"--latency must be a time, got {text!r}.", ["Write it like 10ms or 0.5s."]
+        )
+    return value
 
 
 def _show(found: Ranking) -> None:
     console = results()
     title = f"{found.dataset}: cross-validated on {found.compared:,} of {found.train:,} images"
     console.print(Text(f"{title} to train on", style="bold"))
-    console.print(Padding(_table(found), (0, 0, 1, 2)))
+    console.print(Padding(ranked_table(found), (0, 0, 1, 2)))
     for line in _picture(found):
         console.print(line)
     console.print(Text(found.why))
@@ -82,7 +76,8 @@ def _letters(found: Ranking) -> dict[str, str]:
     return {name: chr(ord("A") + place % 26) for place, name in enumerate(names)}
 
 
-def _table(found: Ranking) -> Table:
+def ranked_table(found: Ranking) -> Table:
+    """Return the networks with their figures, the best first; the chosen one is green."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("network", overflow="fold")
@@ -102,7 +97,7 @@ def _table(found: Ranking) -> Table:
 def _picture(found: Ranking) -> Iterator[Text]:
     """Yield the lines of accuracy over milliseconds; whom nobody beats in both is green."""
     letters = _letters(found)
-    spots = [one for one in found.rows if not one.problem and one.dropped_at is None]
+    spots = found.compared_rows
     if len(spots) < 2:
         return
     x = _placed([math.log(_ms(one)) for one in spots], WIDE)
@@ -138,6 +133,15 @@ def _placed(values: list[float], cells_there: int) -> list[int]:
 
 def _remarks(found: Ranking) -> Iterator[str]:
     """Yield what table and picture leave open, and who is not in them."""
+    yield from table_notes(found)
+    yield from found.remarks
+    for one in found.rows:
+        if one.problem:
+            yield f"{one.backbone} is not ranked. {one.problem}"
+
+
+def table_notes(found: Ranking) -> Iterator[str]:
+    """Yield what the columns of the table are."""
     yield "expected: accuracy of the frozen network on images never seen, cross-validated"
     yield "to best: in points ± standard error, image by image on the same images"
     yield "ms: an image alone, decoding not counted; MB: what is kept, in float32"
@@ -146,7 +150,3 @@ def _remarks(found: Ranking) -> Iterator[str]:
     if any(not one.allowed and not one.problem for one in found.rows):
         limits = Allowance(found.latency, found.megabytes)
         yield f"* over the limit of {limits}, and not chosen for that"
-    yield from found.remarks
-    for one in found.rows:
-        if one.problem:
-            yield f"{one.backbone} is not ranked. {one.problem}"

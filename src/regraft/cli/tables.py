@@ -29,6 +29,7 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
     """Print the whole plan: data, audit, depth curve, plane, surgery, accuracy, reasons."""
     sections = {
         f"{plan.dataset}: what there is": _data(plan, audit),
+        **_network(plan),
         "How much each depth tells (accuracy, cross-validated)": _curve(plan),
         "Where it lies": _plane(plan.evidence),
         plan.title: _surgery(plan),
@@ -41,6 +42,16 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
     for title, body in sections.items():
         console.print(Text(title, style="bold"))
         console.print(Padding(body, (0, 0, 1, 2)))
+
+
+def _network(plan: Plan) -> dict[str, RenderableType]:
+    """Return how the network was chosen, where it was."""
+    if plan.ranking is None:
+        return {}
+    from regraft.cli.rank import ranked_table, table_notes
+
+    notes = Text("\n".join(table_notes(plan.ranking)), style="dim")
+    return {"Which network": Group(ranked_table(plan.ranking), Text(plan.ranking.why), notes)}
 
 
 def _data(plan: Plan, audit: Audit) -> RenderableType:
@@ -192,6 +203,7 @@ def show_result(
 ) -> None:
     """Print what a run got on the images that judge it, and what it did to get it."""
     sections = {
+        **_network(plan),
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),

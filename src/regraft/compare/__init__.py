@@ -33,10 +33,11 @@ from regraft.plan.definition import Plan
 from regraft.plan.events import Note, OnEvent
 from regraft.plan.gain import worth_training
 from regraft.run.api import DEFAULT, Data
+from regraft.run.auto import network_for
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
-from regraft.run.pretrained import Pretrained, open_network
+from regraft.run.pretrained import Pretrained
 from regraft.verb import calls_package
 
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
@@ -88,14 +89,16 @@ def compare(
     """
     choices = chosen(choices, words)
     check(choices, out, overwrite=overwrite)
-    network = open_network(backbone, weights)
+    started, dataset = time.perf_counter(), Dataset.open(data)
+    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
     measured = measure(
-        Dataset.open(data),
+        dataset,
         network,
         choices,
         strict=strict,
         cache=cache,
-        progress=bounded(choices.budget),
+        progress=bounded(choices.budget, started=started),
+        started=started,
     )
     found = side_by_side(measured, choices, quick=quick, on_event=on_event)
     if out is not None:

@@ -83,6 +83,11 @@ def check_name(name: str) -> None:
                 [f"There are: {', '.join(tags) or 'none'}."],
             )
         return
+    if name.partition(":")[0] == backbones.AUTO:
+        raise BackboneError(
+            f"{name!r} is no network: it stands for the one that does best on labelled images.",
+            ["Name a network here; `regraft rank DATA` says which."],
+        )
     known = [*backbones.names(), *timm.list_models()]
     near = get_close_matches(name, known, n=5, cutoff=0.5)
     raise BackboneError(

@@ -18,6 +18,7 @@ from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
 from regraft.plan.gain import Gain
 from regraft.plan.naming import frozen_case, stages_named
+from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
 
 VERSION = 2
@@ -83,7 +84,8 @@ class Step:
 class Plan:
     """What regraft will do with a data set and a backbone, and why.
 
-    Holds no clock, device or absolute path: the same images, backbone and seed give the same plan.
+    Holds no clock, device or absolute path: the same images, backbone and seed give the same plan,
+    but for the milliseconds of a ``ranking``.
     """
 
     dataset: str
@@ -143,6 +145,8 @@ class Plan:
     """What training the network was expected to win over the frozen one."""
     limit: float | None = None
     """Seconds that training may take at most, where nobody asked for it."""
+    ranking: Ranking | None = None
+    """The networks that it was chosen among, where it was; its times are those of one machine."""
 
     @property
     def looked_at(self) -> Choices:

@@ -7,6 +7,7 @@ Every accuracy here is cross-validated on the training images; the held-out ones
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from regraft.errors import DataError
 from regraft.heads.average import Part, stage_weights, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
 from regraft.metrics import fit_temperature, paired, share_interval, signal_of
-from regraft.plan.averaging import Judged, chosen_of, errors_of, judged, logits_of, made_of
+from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of, nested
 from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
@@ -155,6 +156,18 @@ class Evidence:
         return self.similarity >= SIMILAR
 
 
+class Gathered(NamedTuple):
+    """The evidence, and what the whole procedure says of images that it did not see.
+
+    ``images``: which of the training images, ``[n]`` (a sample of many); ``shares``: their
+    probabilities under cross-validation, ``[n, C]``.
+    """
+
+    evidence: Evidence
+    images: NDArray[np.intp]
+    shares: NDArray[np.float32]
+
+
 def gather(
     features: NDArray[np.float16],
     widths: Sequence[int],
@@ -168,7 +181,7 @@ def gather(
     weighting: str = "none",
     average: bool = True,
     end: int | None = None,
-) -> Evidence:
+) -> Gathered:
     """Measure the training images: features ``[n, sum(widths)]``, labels and groups ``[n]``.
 
     The probes of single depths are always measured, for they are the depth curve;
@@ -190,10 +203,11 @@ def gather(
     mixed = [made.chosen, *(other for other in (made.whole, made.cut) if other is not None)]
     probes = (*single, *_averages(found, dict.fromkeys(mixed), group))
     places = {probe.made_of: place for place, probe in enumerate(probes)}
-    nested = _nested(found, fold, allowed, average=average, end=end)
-    right = nested == y
+    shares = nested(found, fold, allowed, average=average, end=end)
+    likeliest = shares.argmax(1)
+    right = likeliest == y
     heat = {parts: fit_temperature(logits_of(found, parts), y) for parts in dict.fromkeys(mixed)}
-    return Evidence(
+    evidence = Evidence(
         images=len(labels),
         classes=tuple(classes),
         per_class=tuple(int(count) for count in counts),
@@ -213,12 +227,13 @@ def gather(
         sampled=len(keep),
         whole=None if made.whole is None else places[made.whole],
         whole_temperature=1.0 if made.whole is None else heat[made.whole],
-        signal=signal_of(nested, y, len(classes)),
+        signal=signal_of(likeliest, y, len(classes)),
         averages=average,
         end=end,
         tail=made.tail,
         cut=None if made.cut is None else places[made.cut],
     )
+    return Gathered(evidence, keep, shares)
 
 
 def rightness(
@@ -238,9 +253,8 @@ def rightness(
     _, fold, found = _scored(
         features, widths, labels, classes, groups, candidates, seed=seed, weighting=weighting
     )
-    right: NDArray[np.bool_] = (
-        _nested(found, fold, allowed, average=average, end=end) == found.labels
-    )
+    shares = nested(found, fold, allowed, average=average, end=end)
+    right: NDArray[np.bool_] = shares.argmax(1) == found.labels
     return right
 
 
@@ -334,27 +348,6 @@ def sample(labels: NDArray[np.intp], classes: int, seed: int) -> NDArray[np.intp
         return np.arange(len(labels))
     picked = np.random.default_rng(seed).permutation(len(labels))[:most]
     return np.sort(picked)
-
-
-def _nested(
-    found: Judged,
-    fold: NDArray[np.intp],
-    allowed: Sequence[int],
-    *,
-    average: bool,
-    end: int | None,
-) -> NDArray[np.intp]:
-    """Predicted classes ``[n]`` where each fold is judged by what the *other* folds made.
-
-    Choosing and judging on the same folds flatters what is chosen; this takes that away at no cost
-    (compare Tsamardinos et al., *Bootstrapping the out-of-sample predictions*, 2018).
-    """
-    honest = np.empty(len(fold), np.intp)
-    for f in range(int(fold.max()) + 1):
-        out = fold == f
-        _, parts = chosen_of(found, allowed, ~out, average=average, end=end)
-        honest[out] = logits_of(found, parts, out).argmax(1)
-    return honest
 
 
 def _probes(found: Judged, groups: NDArray[np.intp], *, average: bool) -> tuple[Probe, ...]:

@@ -7,7 +7,7 @@ what was looked at stays in the cache, so that a plan with the chosen network st
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Unpack
 
@@ -20,8 +20,11 @@ from regraft.errors import BackboneError, UsageError
 from regraft.features import engines
 from regraft.plan.choices import Choices, ChoiceWords, check_choices, chosen, spelled_out
 from regraft.plan.events import OnEvent
+from regraft.plan.ranked import RankedNetwork, Ranking
+from regraft.rank.choice import choose
 from regraft.rank.race import Race, run, training
-from regraft.rank.ranking import Allowance, Entry, RankedNetwork, Ranking, choose, row_of
+from regraft.rank.ranking import Allowance, Entry, row_of
+from regraft.rank.strength import Prior
 from regraft.run.api import Data
 from regraft.run.measure import Progress
 from regraft.run.pretrained import Pretrained, open_network
@@ -88,8 +91,9 @@ def ranked(
     cache: str | os.PathLike[str] | None = None,
     on_event: OnEvent = lambda row: None,
     progress: Progress = lambda done, total: None,
+    priors: Mapping[str, Prior] | None = None,
 ) -> Ranking:
-    """Do what :func:`rank` says; ``progress``: of each pass."""
+    """Do what :func:`rank` says; ``progress``: of each pass; ``priors``: instead of the table."""
     check(choices, limits)
     started = time.perf_counter()
     if backbones is None:
@@ -110,11 +114,12 @@ def ranked(
         on_event=on_event,
         progress=progress,
         started=started,
+        priors=priors,
     )
     first, compared = run(race, entries)
     train = len(training(first))
     found = [one for one in entries if one.looked is not None]
-    taken, best, why = choose(found, limits)
+    taken, best, why = choose(found, limits, priors)
     if compared < train and taken is not None:
         why += f" The budget ran out: compared on {compared:,} of {train:,} training images."
     rows = [row_of(one, best, limits) for one in sorted(entries, key=_place)]

@@ -1,17 +1,17 @@
 """Successive halving: networks on growing samples of the same training images.
 
 The cheapest network looks at every image. From its audit and split follow the training images that
-all others are asked about: a hundred first, then more. Whoever is behind the leader for certain is
-dropped (not, as in Jamieson and Talwalkar 2016, arXiv:1502.07943, the worse half); what was looked
-at stays in the cache.
+all others are asked about: fifty first, then twice as many each time. Whoever is held to be behind
+the best (:mod:`regraft.rank.strength`) is dropped (not, as in Jamieson and Talwalkar 2016,
+arXiv:1502.07943, the worse half); what was looked at stays in the cache.
 """
 
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +22,29 @@ from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engine_choice import Asked
 from regraft.features.engines import Engine
+from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.decide import case_of
 from regraft.plan.events import Note, OnEvent
-from regraft.plan.evidence import Evidence, gather, rightness, sample, size_of
+from regraft.plan.evidence import Evidence, gather, size_of
 from regraft.plan.recipes import weighting_of
-from regraft.rank.ranking import Allowance, Entry, Findings, difference_of, leader
+from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
+from regraft.rank.strength import Prior, strengths
 from regraft.run.budget import check
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, Progress, as_chosen, look_at, measure, part, seeing
 
-RUNGS = (100, 300, 1000)
+RUNGS = (50, 100, 200, 400, 800, 1600)
 """Training images after which networks are dropped; all of them come last."""
 
-EACH = 5
+EACH = 4
 """Images a class that a rung has to have: cross-validation on fewer tells little."""
 
-CERTAIN, MATTERS = 2.0, 0.005
-"""Standard errors, and accuracy, that a network is behind the leader when it is dropped."""
+CERTAIN, MATTERS = 0.5, 0.005
+"""Standard errors, and accuracy, that a network is held to be behind the best when it is dropped.
+
+Half an error lost nothing against going on with everybody (``docs/benchmarks.md``): those that are
+nearly as good are dropped too, and are no loss."""
 
 TIMED, LEAST, MOST = 0.3, 3, 50
 """Seconds that the speed of a batch is measured for, and runs of it at least and at most."""
@@ -62,6 +67,7 @@ class Race:
     on_event: OnEvent
     progress: Progress
     started: float
+    priors: Mapping[str, Prior] | None = None
 
     def told(self, done: int, total: int) -> None:
         """Pass progress on; BudgetGone where the budget is used up."""
@@ -113,12 +119,12 @@ def run(race: Race, entries: Sequence[Entry]) -> tuple[Measured, int]:
         others, compared = [e for e in others if e in found], count
         base.looked = whole
         if others and count < len(rows):
-            base.looked = _found(race, first, some, first.features[some])
+            base.looked = _found(race, base, first, some, first.features[some])
         able = [e for e in (base, *others) if e.within(race.limits)]
         if others and not (in_time and able):
             break
         if others and count < len(rows):
-            others = _kept(race, others, leader(able), count)
+            others = _kept(race, [base, *others], able, count)
         if not others:
             base.looked, compared = whole, len(rows)
             break
@@ -163,14 +169,17 @@ def _climb(
     return True
 
 
-def _kept(race: Race, entries: Sequence[Entry], best: Entry, count: int) -> list[Entry]:
-    """Return who goes on; the others are dropped."""
+def _kept(race: Race, entries: Sequence[Entry], able: Sequence[Entry], count: int) -> list[Entry]:
+    """Return who goes on beside the first, which has seen everything; the others are dropped."""
+    held = strengths(entries, race.priors)
+    best = max(able, key=lambda one: held[one].mean)
     left = []
-    for entry in entries:
-        behind, error = difference_of(entry, best)
-        hopeless = behind < -CERTAIN * error and behind < -MATTERS
+    for entry in entries[1:]:
+        behind = held[best].mean - held[entry].mean
+        error = math.hypot(held[best].error, held[entry].error)
+        hopeless = behind > max(CERTAIN * error, MATTERS)
         if entry is not best and (hopeless or not entry.within(race.limits)):
-            entry.dropped_at, entry.behind = count, (behind, error)
+            entry.dropped_at, entry.behind = count, difference_of(entry, best)
         else:
             left.append(entry)
     return left
@@ -216,9 +225,8 @@ def _whole(race: Race, entry: Entry, out: Callable[[Measured], None]) -> Finding
     )
     _check_finite(measured.features)
     rows = training(measured)
-    plan = draft(measured, race.choices, trains=False)
     out(measured)
-    return _found(race, measured, rows, measured.features[rows], plan.evidence, plan.indicated)
+    return _found(race, entry, measured, rows, measured.features[rows])
 
 
 def _sampled(race: Race, entry: Entry, first: Measured, some: NDArray[np.intp]) -> Findings:
@@ -230,7 +238,7 @@ def _sampled(race: Race, entry: Entry, first: Measured, some: NDArray[np.intp]) 
         found, engine = look_at(part(first, some), network, [view], store, race.told, asked)
     _check_finite(found.features[0])
     measured = replace(first, network=network, engine=engine, shift=None)
-    return _found(race, measured, some, found.features[0])
+    return _found(race, entry, measured, some, found.features[0])
 
 
 def _check_finite(features: NDArray[np.float16]) -> None:
@@ -240,53 +248,66 @@ def _check_finite(features: NDArray[np.float16]) -> None:
 
 def _found(
     race: Race,
+    entry: Entry,
     measured: Measured,
     rows: NDArray[np.intp],
     features: NDArray[np.float16],
-    planned: Evidence | None = None,
-    case: int = 0,
 ) -> Findings:
     """Judge the features of some kept images, and time the network up to what is read."""
     record, choices = measured.network.backbone, race.choices
     labels, groups = measured.labels[rows], measured.audit.groups[rows]
     counts = np.bincount(labels, minlength=len(measured.classes))
     weighting = weighting_of([int(count) for count in counts], choices.class_weights)
-    words: dict[str, Any] = {
-        "candidates": candidates(record, choices),
-        "seed": choices.seed,
-        "weighting": weighting,
-        "average": choices.recipe == "tuned",
-    }
-    given = features, record.widths, labels
-    right = rightness(*given, groups, **words)
-    if planned is not None and planned.images == len(rows):
-        evidence = planned
-    else:
-        evidence = gather(*given, measured.classes, groups, **words, shift=measured.shift)
+    evidence, some, shares = gather(
+        features,
+        record.widths,
+        labels,
+        measured.classes,
+        groups,
+        candidates=candidates(record, choices),
+        seed=choices.seed,
+        shift=measured.shift,
+        weighting=weighting,
+        average=choices.recipe == "tuned",
+    )
+    if len(rows) < len(training(measured)):  # the case is that of all images
         counts = np.bincount(measured.labels[training(measured)], minlength=len(counts))
         evidence = replace(evidence, images=int(counts.sum()), size=size_of(counts))
-    engine = engines.open_engine(
-        record,
-        evidence.probes[evidence.chosen].taps,
-        measured.cache,
-        build=measured.network.build,
-        wish=measured.engine,
-    )
-    judged = rows[sample(labels, len(measured.classes), choices.seed)]
+    truth = labels[some]
     return Findings(
         evidence=evidence,
-        case=case or case_of(record, evidence, choices),
+        case=_case(measured, choices, evidence),
         count=len(rows),
-        images=np.asarray(measured.audit.kept)[judged],
-        right=right,
-        milliseconds=(timed(engine, record.view.size, 1), timed(engine, record.view.size, 32)),
+        images=np.asarray(measured.audit.kept)[rows[some]],
+        right=shares.argmax(1) == truth,
+        belief=shares[np.arange(len(truth)), truth],
+        milliseconds=_times(entry, measured, evidence.probes[evidence.chosen].taps),
     )
+
+
+def _case(measured: Measured, choices: Choices, evidence: Evidence) -> int:
+    """Return the case that ``plan`` would aim at."""
+    case = case_of(measured.network.backbone, evidence, choices)
+    if case in (3, 4) and measured.small is not None:  # then fewer images speak for training
+        return draft(measured, choices, trains=False).indicated
+    return case
+
+
+def _times(entry: Entry, measured: Measured, taps: Taps) -> tuple[float, float]:
+    """Milliseconds of an image alone and of one among 32; measured once for what is kept."""
+    record, depth = measured.network.backbone, taps[-1]
+    if depth not in entry.times:
+        build, wish = measured.network.build, measured.engine
+        engine = engines.open_engine(record, taps, measured.cache, build=build, wish=wish)
+        entry.times[depth] = timed(engine, record.view.size, 1), timed(engine, record.view.size, 32)
+    return entry.times[depth]
 
 
 def timed(engine: Engine, side: int, batch: int) -> float:
-    """Milliseconds an image in batches of some size: the median of what a warm engine takes.
+    """Milliseconds an image in batches of some size: the least that a warm engine takes.
 
-    Images are not decoded for it; what is in them does not matter.
+    The least, for what takes longer waited for other programs. Images are not decoded for it; what
+    is in them does not matter.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
     engine(pixels)
@@ -295,4 +316,4 @@ def timed(engine: Engine, side: int, batch: int) -> float:
         start = time.perf_counter()
         engine(pixels)
         took.append(time.perf_counter() - start)
-    return 1000 * float(np.median(took)) / batch
+    return 1000 * min(took) / batch

@@ -10,6 +10,7 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 """
 
 import os
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from regraft.plan.events import Event, OnEvent
 from regraft.plan.recipes import check_training
 from regraft.results.folder import check_destination
 from regraft.results.result import Result
+from regraft.run.auto import network_for
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
@@ -57,7 +59,8 @@ def propose(
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
         backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one. ``auto`` (or
+            ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank` chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         augment: try mirror images too, and keep them where they help.
@@ -76,10 +79,9 @@ def propose(
         UsageError: choices that contradict each other.
     """
     choices = chosen(choices, words)
-    network = open_network(backbone, weights)
-    measured = measure(
-        Dataset.open(data), network, choices, augment=augment, strict=strict, cache=cache
-    )
+    dataset = Dataset.open(data)
+    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
+    measured = measure(dataset, network, choices, augment=augment, strict=strict, cache=cache)
     return draft(measured, choices)
 
 
@@ -160,7 +162,8 @@ def fit(
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
         backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one. ``auto`` (or
+            ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank` chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         augment: try mirror images too, and keep them where they help.
@@ -183,16 +186,17 @@ def fit(
         RunError: the folder cannot be written, or there is nothing to resume.
     """
     check_out(out, overwrite=overwrite, resume=resume)
-    choices = chosen(choices, words)
-    network = open_network(backbone, weights)
+    choices, started, dataset = chosen(choices, words), time.perf_counter(), Dataset.open(data)
+    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
     measured = measure(
-        Dataset.open(data),
+        dataset,
         network,
         choices,
         augment=augment,
         strict=strict,
         cache=cache,
-        progress=bounded(choices.budget),
+        progress=bounded(choices.budget, started=started),
+        started=started,
     )
     plan = draft(measured, choices)
     return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, on_event=on_event)

@@ -7,8 +7,14 @@ from regraft.errors import UsageError
 from regraft.run.measure import Progress
 
 
-def bounded(budget: float | None, progress: Progress = lambda done, total: None) -> Progress:
-    """Progress of a pass that may take no longer than the whole run; the clock runs from now on.
+def bounded(
+    budget: float | None,
+    progress: Progress = lambda done, total: None,
+    started: float | None = None,
+) -> Progress:
+    """Progress of a pass that may take no longer than the whole run.
+
+    The clock runs from now on, or since the run ``started``.
 
     What was looked at until then is remembered by the cache, for the next try.
 
@@ -17,7 +23,7 @@ def bounded(budget: float | None, progress: Progress = lambda done, total: None)
     """
     if budget is None:
         return progress
-    start = time.perf_counter()
+    start = time.perf_counter() if started is None else started
 
     def told(done: int, total: int) -> None:
         progress(done, total)

@@ -8,9 +8,10 @@ from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
 from regraft.plan.choices import Choices, candidates, end_of
 from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_of
-from regraft.plan.definition import Plan
+from regraft.plan.definition import Plan, Reason
 from regraft.plan.evidence import Evidence, gather
 from regraft.plan.gain import asked, expected_gain, pays
+from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import weighting_of
 from regraft.plan.similarity import similarity_of
 from regraft.run import mirror
@@ -23,7 +24,16 @@ def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
     Where nobody ``trains`` what the plan says, the speed of training is not measured.
     """
     plan = on_rank_zero(lambda: _draft(measured, choices, trains=trains))
-    return replace(plan, reasons=(*plan.reasons, *measured.reasons))
+    ranked = () if plan.ranking is None else (_network_reason(plan.ranking),)
+    return replace(plan, reasons=(*ranked, *plan.reasons, *measured.reasons))
+
+
+def _network_reason(found: Ranking) -> Reason:
+    return Reason(
+        "The network is the one that does best on these images.",
+        found.why,
+        f"{len(found.rows)} networks side by side on {found.compared:,} training images",
+    )
 
 
 def _draft(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
@@ -67,7 +77,7 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
         weighting=weighting,
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
-    )
+    ).evidence
     held = measured.split.origin != EACH_ONCE
     trains = trains and held and case_of(backbone, evidence, choices) in (3, 4)
     groups = measured.audit.groups[train]
@@ -89,7 +99,12 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
     )
     if trains and plan.trainings and mirror.keeps(measured, evidence, weighting, choices.seed):
         plan = mirrored(plan)
-    return replace(plan, engine=measured.engine, remarks=measured.audit.warnings)
+    return replace(
+        plan,
+        engine=measured.engine,
+        remarks=measured.audit.warnings,
+        ranking=measured.network.ranking,
+    )
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:

@@ -96,11 +96,13 @@ def measure(
     wish: str = "",
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, total: None,
+    started: float | None = None,
 ) -> Measured:
     """Look at every image once: what it is, whether it is used, and its features at every depth.
 
     Several processes share the images, and all get everything. ``wish``: the engine of a plan,
     which is used if it may; another is warned of. One that is chosen by a person has to be used.
+    ``started``: when the run did, where that was before.
 
     Raises:
         UsageError: there is no such engine, or the chosen one may not be used.
@@ -110,7 +112,7 @@ def measure(
     dataset = with_groups(dataset, choices.group_by)
     check_fraction(dataset, choices.test_fraction)
     _check_processes(dataset, network, (choices, augment, strict))
-    started, folder = time.perf_counter(), cache_folder(cache)
+    started, folder = started or time.perf_counter(), cache_folder(cache)
     network = as_chosen(network, choices)
     with Store.open(folder) as store:
         passes: list[tuple[Extraction, str]] = []

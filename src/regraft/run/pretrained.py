@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from regraft import backbones
 from regraft.backbones import Backbone
+from regraft.plan.ranked import Ranking
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A backbone's record, and a way to build it, which the cached path never takes."""
+    """A backbone's record, and a way to build it, which the cached path never takes.
+
+    ``ranking``: what it was chosen by, where it was (:func:`regraft.run.auto.network_for`).
+    """
 
     backbone: Backbone
     build: Callable[[], "nn.Module"]
+    ranking: Ranking | None = None
 
 
 def open_network(

@@ -67,7 +67,7 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
         weighting=plan.weighting,
         average=plan.evidence.averages,
         end=plan.cut if edited else plan.evidence.end,
-    )
+    ).evidence
     parts = evidence.probes[evidence.chosen].made_of
     if plan.strength != chosen.strength:
         parts = tuple(replace(part, strength=plan.strength) for part in parts)

@@ -65,6 +65,10 @@ def begin(run: Path, plan: Plan, *, resume: bool) -> Path:
     return place
 
 
+_APART = ("data", "ranking")
+"""What may differ: where the images are, and the times of the networks that were not chosen."""
+
+
 def _check_same(place: Path, plan: Plan) -> None:
     anew = f"Begin anew by --overwrite, which removes '{place}'."
     try:
@@ -72,7 +76,7 @@ def _check_same(place: Path, plan: Plan) -> None:
     except PlanError as error:
         problems = [*error.problems, anew]
         raise RunError(f"The unfinished run in '{place}' is damaged.", problems) from error
-    fields = [field.name for field in dataclasses.fields(plan) if field.name != "data"]
+    fields = [field.name for field in dataclasses.fields(plan) if field.name not in _APART]
     differ = [name for name in fields if getattr(plan, name) != getattr(other, name)]
     if differ:
         raise RunError(

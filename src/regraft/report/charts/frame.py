@@ -4,12 +4,13 @@ Every text goes through :func:`text`, which escapes it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 LETTER = 7.0  # px, a letter's usual width at the charts' size of 13 px
 Interval = tuple[float, float]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,62 @@ def short(name: str, most: int = 18) -> str:
     """Return a name of at most so many letters; of a longer one the beginning and the end."""
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def names(
+    frame: Frame,
+    places: Sequence[tuple[tuple[float, float], str]],
+    taken: Sequence[Box],
+    lines: Sequence[Box] = (),
+) -> list[str]:
+    """Return each point's name at a place around it that is free, on a line if it must.
+
+    A name for which there is no room is left out, and the pointer shows it; but the first, that of
+    what the chart is of, is always there. ``taken``: what is in the way.
+    """
+    taken = [around(x, y) for (x, y), _ in places] + [*taken]
+    found = list[str]()
+    for n, (point, words) in enumerate(places):
+        wide = (9.3 if n == 0 else 6.3) * len(words)
+        reaches = (12, 20, 34) if n == 0 else (8,)
+        boxes = [box for reach in reaches for box in _beside(point, wide, reach)]
+        others = [box for box in taken if box != around(*point)]
+        free = [
+            box
+            for barred in ([*others, *lines], others, *([[]] if n == 0 else []))
+            for box in boxes
+            if _inside(box, frame) and not any(meet(box, other) for other in barred)
+        ]
+        if free:
+            taken.append(free[0])
+            how = "own" if n == 0 else "ref"
+            found.append(text(free[0][0], free[0][3] - 3, words, how, "start"))
+    return found
+
+
+def around(x: float, y: float) -> Box:
+    """Return what a mark takes."""
+    return x - 6, y - 6, x + 6, y + 6
+
+
+def _beside(point: tuple[float, float], wide: float, reach: float) -> Iterator[Box]:
+    """Boxes for a name around a point, the best first."""
+    x, y = point
+    ups = (-reach - 2, reach + 11)
+    bases = [(x + reach, y + 4.5), (x - reach - wide, y + 4.5)]
+    bases += [(x + aside, y + up) for aside in (-wide / 2, 5, -wide - 5) for up in ups]
+    for left, base in bases:
+        yield left, base - 11, left + wide, base + 3
+
+
+def _inside(box: Box, frame: Frame) -> bool:
+    right = frame.wide - frame.right
+    return (
+        frame.left <= box[0] and box[2] <= right and frame.top <= box[1] and box[3] <= frame.floor
+    )
+
+
+def meet(one: Box, other: Box) -> bool:
+    """Return whether two boxes overlap."""
+    apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    return not apart

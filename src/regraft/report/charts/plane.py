@@ -1,11 +1,24 @@
 """The plane of size and similarity, with the four cases as its quarters."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from regraft.plan.evidence import LARGE, Evidence
 from regraft.plan.similarity import SIMILAR
-from regraft.report.charts.frame import Frame, dot, line, rules, short, svg, text, upright
+from regraft.report.charts.frame import (
+    Box,
+    Frame,
+    around,
+    dot,
+    line,
+    meet,
+    names,
+    rules,
+    short,
+    svg,
+    text,
+    upright,
+)
 from regraft.report.references import NETWORK, REFERENCES
 
 SIZES = (200, 1000, 4500, 20_000, 100_000)
@@ -17,8 +30,6 @@ QUARTERS = (
     (3, 1.0, 1.0, "large, similar"),
     (4, 1.0, 0.0, "large, different"),
 )
-
-Box = tuple[float, float, float, float]
 
 
 def plane(evidence: Evidence, name: str, backbone: str) -> str:
@@ -32,8 +43,9 @@ def plane(evidence: Evidence, name: str, backbone: str) -> str:
     places += [((frame.x(_scale(r.images)), frame.y(r.similarity)), r.name) for r in known]
     parts += [dot(x, y, "ref", 4, label) for (x, y), label in places[1:]]
     parts.append(dot(*here, "t0 full", 8))
-    labels = _labels(frame, places, corners)
-    parts += [text(*at, words, "own" if n == 0 else "ref", "start") for n, at, words in labels]
+    x, y, right = frame.x(LARGE), frame.y(SIMILAR), frame.wide - frame.right
+    lines = [(x - 1, frame.top, x + 1, frame.floor), (frame.left, y - 1, right, y + 1)]
+    parts += names(frame, places, corners, lines)
     likeness = "similar to" if evidence.similar else "different from"
     large = "large" if evidence.large else "small"
     return svg(
@@ -83,39 +95,6 @@ def _axis(frame: Frame) -> list[str]:
     return [*found, upright(frame, "similarity to the source")]
 
 
-def _labels(
-    frame: Frame, places: Sequence[tuple[tuple[float, float], str]], corners: Sequence[Box]
-) -> list[tuple[int, tuple[float, float], str]]:
-    """Where each point's name goes: a place around it that is free, on a line if it must.
-
-    A name for which there is no room is left out, and the pointer shows it; but the first, that of
-    the set itself, is always there.
-    """
-    taken = [_around(x, y) for (x, y), _ in places] + [*corners]
-    x, y, right = frame.x(LARGE), frame.y(SIMILAR), frame.wide - frame.right
-    lines = [(x - 1, frame.top, x + 1, frame.floor), (frame.left, y - 1, right, y + 1)]
-    found = []
-    for n, (point, words) in enumerate(places):
-        wide = (9.3 if n == 0 else 6.3) * len(words)
-        reaches = (12, 20, 34) if n == 0 else (8,)
-        boxes = [box for reach in reaches for box in _beside(point, wide, reach)]
-        others = [box for box in taken if box != _around(*point)]
-        free = [
-            box
-            for barred in ([*others, *lines], others, *([[]] if n == 0 else []))
-            for box in boxes
-            if _inside(box, frame) and not any(_meet(box, other) for other in barred)
-        ]
-        if free:
-            taken.append(free[0])
-            found.append((n, (free[0][0], free[0][3] - 3), words))
-    return found
-
-
-def _around(x: float, y: float) -> Box:
-    return x - 6, y - 6, x + 6, y + 6
-
-
 def _corners(frame: Frame, here: tuple[float, float]) -> list[Box]:
     """Return what the quarters' names take.
 
@@ -127,27 +106,5 @@ def _corners(frame: Frame, here: tuple[float, float]) -> list[Box]:
         left = frame.left if across == 0 else right - wide
         tops = (frame.top, middle - 26) if up else (frame.floor - 26, middle)
         boxes = [(left, top, left + wide, top + 26) for top in tops]
-        found.append(boxes[_meet(boxes[0], _around(*here))])
+        found.append(boxes[meet(boxes[0], around(*here))])
     return found
-
-
-def _beside(point: tuple[float, float], wide: float, reach: float) -> Iterator[Box]:
-    """Boxes for a name around a point, the best first."""
-    x, y = point
-    ups = (-reach - 2, reach + 11)
-    bases = [(x + reach, y + 4.5), (x - reach - wide, y + 4.5)]
-    bases += [(x + aside, y + up) for aside in (-wide / 2, 5, -wide - 5) for up in ups]
-    for left, base in bases:
-        yield left, base - 11, left + wide, base + 3
-
-
-def _inside(box: Box, frame: Frame) -> bool:
-    right = frame.wide - frame.right
-    return (
-        frame.left <= box[0] and box[2] <= right and frame.top <= box[1] and box[3] <= frame.floor
-    )
-
-
-def _meet(one: Box, other: Box) -> bool:
-    apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-    return not apart

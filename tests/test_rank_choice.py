@@ -1,0 +1,106 @@
+"""Which of the ranked networks is taken: by what was measured, other sets, and their work."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import regraft
+from pictures import lay_out
+from regraft import backbones
+from regraft.plan.evidence import Evidence
+from regraft.rank.choice import choose
+from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
+from regraft.rank.strength import FLOOR, Prior, known, strengths
+from scenes import each, scenes
+from spoilt import good
+
+EVIDENCE: list[Evidence] = []
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """That of any images: who is taken does not go by it."""
+    data = lay_out(tmp_path_factory.mktemp("data") / "scenes", scenes(each(20)))
+    EVIDENCE[:] = [regraft.propose(data, good(), seed=3).evidence]
+
+
+def entry(name: str, right: list[int], images: int = 0, belief: list[float] | None = None) -> Entry:
+    """An entry that gets these right of images numbered from ``images`` on."""
+    network_of = replace(good(), backbone=replace(good().backbone, name=name))
+    hits = np.array(right, bool)
+    items = np.arange(images, images + len(hits))
+    told = np.array([0.1 + 0.8 * hit for hit in hits] if belief is None else belief, np.float32)
+    looked = Findings(EVIDENCE[0], 1, len(hits), items, hits, told, (1.0, 1.0))
+    return Entry(name, network_of, looked=looked)
+
+
+@pytest.mark.usefixtures("evidence")
+def test_differences_are_paired_image_by_image() -> None:
+    random = np.random.default_rng(5)
+    a, b = random.random((2, 50)) < 0.7
+    own, other = entry("a", a.tolist()), entry("b", b.tolist(), images=10)
+    gaps = a[10:].astype(float) - b[:40]
+    mean, error = difference_of(own, other)
+    assert mean == pytest.approx(gaps.mean())
+    assert error == pytest.approx(gaps.std(ddof=1) / np.sqrt(40))
+
+
+def with_work(one: Entry, work: int) -> Entry:
+    network_of = one.opened
+    record = replace(network_of.backbone, multiply_adds_to=(work,) * 9)
+    record = replace(record, weights=replace(record.weights, sha256=one.name))
+    one.network = replace(network_of, backbone=record)
+    return one
+
+
+@pytest.mark.usefixtures("evidence")
+def test_who_is_surer_of_the_right_classes_is_held_to_be_better() -> None:
+    """Though the other had an image more right."""
+    sure = entry("sure", [1] * 30 + [0] * 10, belief=[0.9] * 30 + [0.4] * 10)
+    lucky = entry("lucky", [1] * 31 + [0] * 9, belief=[0.6] * 31 + [0.1] * 9)
+    held = strengths([sure, lucky], {})
+    assert held[sure].mean > held[lucky].mean + 0.1
+    assert held[sure].error >= FLOOR / np.sqrt(2)
+    taken, best, why = choose([lucky, sure], Allowance(), {})
+    assert (taken, best) == (sure, sure)
+    assert why.startswith("sure is expected to get 75.0% of new images right; lucky had +2.5 ±")
+    assert "less sure of the right classes" in why
+
+
+@pytest.mark.usefixtures("evidence")
+def test_other_sets_weigh_where_the_images_say_little() -> None:
+    a, b = (with_work(entry(name, [1] * 30 + [0] * 10), 9) for name in "ab")
+    priors = {"a": Prior(0.0, 0.01), "b": Prior(0.02, 0.01)}
+    held = strengths([a, b], priors)
+    assert held[b].mean - held[a].mean == pytest.approx(0.02, abs=0.005)
+    assert choose([a, b], Allowance(), priors)[0] is b
+    c = with_work(entry("c", [1] * 16 + [0] * 24), 9)  # but not where they say much
+    assert choose([a, c], Allowance(), {"a": Prior(0.0, 0.1), "c": Prior(0.02, 0.1)})[0] is a
+    unknown = with_work(entry("unknown", [1] * 30 + [0] * 10), 9)
+    apart = strengths([a, b, unknown], priors)
+    assert apart[a].mean < apart[unknown].mean < apart[b].mean
+    assert apart[unknown].error > apart[a].error
+
+
+@pytest.mark.usefixtures("evidence")
+def test_of_two_that_are_as_good_the_one_with_less_work_is_taken() -> None:
+    best = with_work(entry("best", [1] * 30 + [0] * 10, belief=[0.805] * 40), 300)
+    like = with_work(entry("like", [1] * 30 + [0] * 10, belief=[0.802] * 40), 200)
+    less = with_work(entry("less", [1] * 30 + [0] * 10, belief=[0.7] * 40), 100)
+    taken, _, why = choose([best, like, less], Allowance(), {})
+    assert taken is like
+    assert why.endswith("; best (0.0 ± 0.0 points) is as good, for 1.5 times the work.")
+    worse = replace(like.found, belief=np.full(40, 0.79, np.float32))
+    like.looked = worse
+    taken, _, why = choose([best, like, less], Allowance(), {})
+    assert taken is best
+    assert why.endswith("; like (0.0 ± 0.0 points) is the next.")
+    best.dropped_at = 100
+    assert choose([best, like, less], Allowance(), {})[0] is like
+
+
+def test_the_table_of_other_sets_is_of_networks_that_come_with_it() -> None:
+    table = {one.weights.sha256 for one in backbones.bundled()}
+    assert set(known()) == table
+    assert all(0 < one.spread < 1 and abs(one.ahead) < 1 for one in known().values())
