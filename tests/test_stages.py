@@ -59,6 +59,9 @@ STAGES = {
     "mixer_s32_224": "blocks.0-1 blocks.2-3 blocks.4-5 blocks.6-7 last",
     "pit_ti_224": "transformers.0 transformers.1 transformers.2 last",
     "hrnet_w18_small": "act2 layer1 stage2 stage3 stage4 last",
+    "ese_vovnet19b_dw": "stem.1 stages.0 stages.1 stages.2 stages.3",  # not each layer of the stem
+    "twins_svt_small": "blocks.0.0-1 blocks.1.0-1 blocks.2.0-9 blocks.3.0-3 last",
+    "xception41": "blocks.0 blocks.1 blocks.2-10 blocks.11-12",  # not what lies in a block
     "nfnet_f0": "stem.conv3 stages.0 stages.1 stages.2 stages.3 last",  # not final_conv too
 }
 
