@@ -15,6 +15,7 @@ from regraft.diagram import Scene, of_case, style, terminal
 from regraft.diagram.forms import NARROW, WIDE
 from regraft.diagram.layout import picture
 from regraft.diagram.sentences import legend_of, stage_range
+from regraft.diagram.shapes import Outline
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Ran
 from test_plan import evidence_telling, plan_of
@@ -199,9 +200,26 @@ def test_tokens_are_drawn_as_patches_with_what_lies_beside_them() -> None:
     assert "blocks.0-2: 14 × 14 patches and a class token, 384 channels" in blocks[0].tooltip
     rows = diagram.text(scene).plain.splitlines()
     assert "(14×14+1)×384" in rows[1]
+    long = diagram.text(SCENES["vit_huge_with_registers-0"]).plain.splitlines()
+    assert "37×37×1,536" in long[1], "without the tokens beside, where there is no room for them"
+    many = picture(SCENES["vit_huge_with_registers-0"], WIDE).solids[0]
+    assert "in 37 × 37 patches" in many.tooltip
+    [grid] = [outline for outline in many.outlines if outline.style == "patches"]
+    assert grid.d.count("M") == 2 * 8, "a coarser grid, which can be seen"
     plain = picture(SCENES["resnet50-0"], WIDE)
     assert "patches" not in plain.solids[0].tooltip
     assert not any(o.style == "patches" for s in plain.solids for o in s.outlines)
+
+
+def test_what_reads_patches_passes_by_the_tokens_above_them() -> None:
+    scene = of_case(RECORDS["vit_small_patch16_224"], 1, taps=(0, 1, 2, 3, 4))
+    drawing = picture(scene, WIDE)
+    dots = [o.d for o in drawing.items if isinstance(o, Outline) and o.style == "tap"]
+    starts = [float(dot[1:].split()[0]) for dot in dots]
+    assert len(starts) == 4
+    for start, block in zip(starts, drawing.solids[1:5], strict=True):
+        left, _, right, _ = block.box
+        assert 0.85 < (start - left) / (right - left) < 1
 
 
 def test_ranges_of_groups_are_one_range() -> None:
