@@ -18,9 +18,10 @@ from regraft.backbones import Backbone, Weights
 from regraft.metrics import score
 from regraft.networks import build
 from regraft.plan.definition import Plan
-from regraft.results.card import model_card, snippet
+from regraft.results.card import model_card
 from regraft.results.folder import metrics_of
 from regraft.results.load import load
+from regraft.results.snippet import snippet
 from test_export import cut, data, run
 from test_plan import evidence_telling, plan_of
 
@@ -102,7 +103,9 @@ def test_it_says_how_the_layer_is_laid_out_and_what_it_reads() -> None:
     assert "the output of last (8)" in card
     assert "Dropped: the old head." in card
     assert "100.0% of the shorter side; resize it to 32 × 32 (bilinear)" in card
-    assert 'regraft.load("THIS_FOLDER")' in card
+    assert ('regraft.load("THIS_FOLDER", network=network)' in card) == (
+        not CASE_1.backbone.architecture
+    )
     assert all(reason.fact in card for reason in CASE_1.reasons)
     card = model_card(CASE_2, figures())
     assert "Kept and frozen: stage0 and stage1. Dropped: stage2, last and the old head" in card

@@ -219,10 +219,10 @@ def test_a_mode_of_training_is_chosen_so_too(
     monkeypatch.setattr(modes, "has_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     network: Any = None
-    light, heavy = (modes.find(network, 8, 32, work).name for work in (1e6, 1e9))
+    light, heavy = (modes.find(network, 8, (32, 32, 3), work).name for work in (1e6, 1e9))
     assert light == (chosen if bfloat16 else "32-true-channels-last")
     assert heavy == ("bf16-mixed-channels-last" if bfloat16 else "32-true-channels-last")
-    assert modes.find(network, 8, 32, 1e9, only="32-true").name == "32-true"
+    assert modes.find(network, 8, (32, 32, 3), 1e9, only="32-true").name == "32-true"
 
 
 def test_a_busy_machine_slows_no_mode_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_a_busy_machine_slows_no_mode_of_training(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(time, "perf_counter", now)
     network: Any = nn.Conv2d(3, 1, 1)
-    speed = modes._speed(network, "32-true", False, 8, 4, torch.device("cpu"))
+    speed = modes._speed(network, "32-true", False, 8, (4, 4, 3), torch.device("cpu"))
     assert speed == pytest.approx(8 / 0.01)
     assert len(begun) == 2 * (modes.STEPS + 1)
 

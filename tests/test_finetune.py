@@ -258,7 +258,7 @@ def test_speed_is_measured_with_what_memory_holds(monkeypatch: pytest.MonkeyPatc
         build.trunk(small(), record(), (LAST,)), nn.Linear(16, 3), taps=(LAST,), classes=KINDS
     )
     before = torch.random.get_rng_state()
-    assert modes.find(network, 8, 32, 1e6).images_per_second > 0
+    assert modes.find(network, 8, (32, 32, 3), 1e6).images_per_second > 0
     assert narrow.largest == 2
     assert torch.equal(torch.random.get_rng_state(), before)
 

@@ -22,7 +22,8 @@ HOME = Path(__file__).resolve().parent.parent
 TORCH = {"torch", "torchvision", "timm", "lightning_fabric"}
 # These import torch when they are imported; the rest loads without it.
 TRAINED = ("networks", "finetune", "look", "export.classifier", "report.inside")
-LIGHT = ("networks", "networks.changes")  # but these, which say what surgery did
+# but these: what surgery did, a network by the place where it is made
+LIGHT = ("networks", "networks.changes", "networks.factories")
 # Here not even a function imports it.
 NEVER = {"errors", "metrics", "data", "backbones", "plan", "diagram", "cli"}
 HEAVY = {*TORCH, "openvino", "sklearn", "scipy", "pyarrow"}

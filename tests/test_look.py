@@ -278,9 +278,9 @@ def test_a_single_unit_that_misses_a_part_is_said_to() -> None:
     corner = nn.Sequential(nn.Conv2d(3, 4, 20, stride=20)).eval()
     view = View(32, 1.0)
     backbone = build.describe_module(corner, ["0"], view=view, mean=HALF, std=HALF, name="c")
-    [field] = fields.measure(maps.unpooled(corner, backbone, [0]), backbone.stages, 32)
+    [field] = fields.measure(maps.unpooled(corner, backbone, [0]), backbone.stages, view.shape)
     sight = Sight(backbone.stages[0], 0, field, ())
-    assert page.sees(sight, 32) == "It sees 20 × 20 px."
+    assert page.sees(sight, view) == "It sees 20 × 20 px."
 
 
 # --- the command ---------------------------------------------------------------------------------

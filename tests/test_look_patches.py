@@ -37,7 +37,7 @@ def seeded(make: type[nn.Module]) -> nn.Module:
 def measured(module: nn.Module, backbone: Backbone) -> list[Field]:
     depths = range(len(backbone.stages))
     trunk = maps.unpooled(module, backbone, depths)
-    return fields.measure(trunk, backbone.stages, backbone.view.size)
+    return fields.measure(trunk, backbone.stages, backbone.view.shape)
 
 
 def analytic(layers: Layers, unit: int, size: int) -> tuple[int, int]:

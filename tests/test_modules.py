@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from known import case, described, plain
+from regraft.backbones import View
 from regraft.errors import BackboneError
 from regraft.networks import build, trunk, weights
 from regraft.networks.profile import layout_of, profile
@@ -117,7 +118,7 @@ def test_a_stage_that_reads_the_same_as_the_head_is_there_once() -> None:
     mine = described(module, ["0"], head="3")
     assert [stage.name for stage in mine.stages] == ["0"]
     traced = trunk.trace(module, "it")
-    theirs = profile(traced, ["0"], "3", 16, "it", strict=False)
+    theirs = profile(traced, ["0"], "3", View(16), "it", strict=False)
     assert [stage.name for stage in theirs.stages] == ["0"]
 
 

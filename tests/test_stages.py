@@ -72,8 +72,8 @@ def test_stages_are_those_people_know(name: str) -> None:
 
     with torch.random.fork_rng():
         module: nn.Module = timm.create_model(name).eval()
-    size, head = view_of(module)[0].size, head_of(module)
-    found = profile(trace(module, name), stage_paths(module), head, size, name, strict=False)
+    view, head = view_of(module)[0], head_of(module)
+    found = profile(trace(module, name), stage_paths(module), head, view, name, strict=False)
     assert [stage.name for stage in found.stages] == STAGES[name].split()
     costs = [found.parameters_to, found.multiply_adds_to]
     assert all(list(cost) == sorted(cost) for cost in costs)

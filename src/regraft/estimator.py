@@ -41,6 +41,8 @@ from regraft.run.pretrained import Pretrained, open_network
 if TYPE_CHECKING:
     from torch import nn
 
+    from regraft.networks.own import Fed
+
 Images = Sequence[Any] | NDArray[Any]
 """An array ``[n, height, width]`` or ``[n, height, width, channels]``, or a sequence of pictures.
 
@@ -62,8 +64,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     """Classify images with a pretrained network that is cut where they need it.
 
     Args:
-        backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`.
+        backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
+            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
         case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
@@ -75,6 +77,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         fit_image: what becomes of long pictures: ``crop``, ``pad``, ``squash``, or ``auto``, which
             pads where that is clearly better for the images that ``fit`` is given.
         engine: what runs the network, instead of a choice among all that there are.
+        stages: of a module: its submodules after which features may be read; found where None.
+        view: of a module: how images go in; see :func:`regraft.open_network`.
 
     Attributes:
         classes_: the labels as they were given, sorted ``[k]``.
@@ -101,7 +105,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str | Pretrained = DEFAULT,
+        backbone: "str | nn.Module | Pretrained" = DEFAULT,
         *,
         case: Literal[1, 2, 3, 4, "frozen"] | None = None,
         cut: str | int | None = None,
@@ -111,6 +115,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         cache: str | os.PathLike[str] | None = None,
         fit_image: str = "auto",
         engine: str | None = None,
+        stages: Sequence[str] | None = None,
+        view: "Fed | None" = None,
     ) -> None:
         self.backbone = backbone
         self.case = case
@@ -121,6 +127,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.cache = cache
         self.fit_image = fit_image
         self.engine = engine
+        self.stages = stages
+        self.view = view
 
     def fit(self, X: Images, y: ArrayLike) -> "TransferClassifier":
         """Measure the images, decide the cut, and fit the new layer on all of them.
@@ -139,7 +147,15 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         classes, places = self._labels(pictures, y)
         names = _names(classes)
         dataset = _dataset(pictures, [names[place] for place in places])
-        network = network_for(dataset, self.backbone, None, choices, cache=self.cache)
+        network = network_for(
+            dataset,
+            self.backbone,
+            None,
+            choices,
+            stages=self.stages,
+            view=self.view,
+            cache=self.cache,
+        )
         measured = _measure(dataset, pictures, network, choices, self.cache)
         plan = draft(
             measured, choices, trains=False
@@ -150,7 +166,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
                 EXECUTORS[step.kind](work)
         self.classes_, self.plan_ = classes, work.plan
         self._head = work.needed_head()
-        self._network = self.backbone if network.ranking is None else network.backbone.name
+        named = network.backbone.name if network.ranking is not None else self.backbone
+        self._network = named if isinstance(named, str) else network
         self._columns = [measured.classes.index(name) for name in names]  # matched by name
         self._folder = measured.cache
         return self

@@ -17,6 +17,10 @@ Origin = Literal["package", "file", "timm", "random", "memory"]
 """Where weights come from: an installed package, a user's file, timm's hub, a seed, the caller."""
 
 
+UNNAMED = "images that are not named"
+"""What a module in memory was trained on, where nobody says it."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A place where features are read; its *depth* is its index in ``Backbone.stages``.
@@ -79,8 +83,8 @@ class Backbone:
     stages: tuple[Stage, ...]
     head: str
     view: View
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     licence: str
     paper: str
     source: str
@@ -101,7 +105,7 @@ class Backbone:
         return tuple(stage.channels for stage in self.stages)
 
     def normalised(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pixels ``[n, S, S, 3]`` as the network takes them, ``[n, 3, S, S]``.
+        """Pixels ``[n, H, W, C]`` as the network takes them, ``[n, C, H, W]``.
 
         In torch, where it has to be fast: :func:`regraft.networks.build.normalised`.
         """

@@ -28,6 +28,7 @@ from regraft.cli.options import (
     NearCopies,
     NearCopiesName,
     Network,
+    OwnNetwork,
     Recipe,
     RecipeName,
     Seed,
@@ -277,6 +278,7 @@ def predict(
         typer.Argument(metavar="IMAGES", help="Files, folders or quoted glob patterns."),
     ],
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
+    network: OwnNetwork = None,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV; in UTF-8 in a file or pipe.")
     ] = False,
@@ -285,7 +287,7 @@ def predict(
     """Classify images with a RUN."""
     from regraft.cli.predict import run_predict
 
-    run_predict(run, images, top=top, as_csv=as_csv, as_json=as_json)
+    run_predict(run, images, top=top, network=network, as_csv=as_csv, as_json=as_json)
 
 
 @app.command()
@@ -310,11 +312,7 @@ def draw(
     ] = None,
     cut: Annotated[
         str | None,
-        typer.Option(
-            metavar="STAGE",
-            show_default="in the middle",
-            help="Case 2: where to cut.",
-        ),
+        typer.Option(metavar="STAGE", show_default="in the middle", help="Case 2: where to cut."),
     ] = None,
     trainable_from: TrainableFrom = None,
     init: Annotated[

@@ -20,17 +20,18 @@ def run_export(
     data: str | None,
     overwrite: bool,
     private: bool,
+    network: str | None,
     as_json: bool,
 ) -> None:
     """Write or push the RUN, and print how it compares."""
     show_warnings()
-    _check_words(to, repository, out, pixels, data, private)
+    _check_words(to, repository, out, pixels, data, private, network)
     if to == "hub":
         _push(run, str(repository), private, overwrite, as_json)
         return
     from regraft.export import export
 
-    made = export(run, to, out, pixels=pixels, data=data, overwrite=overwrite)
+    made = export(run, to, out, pixels=pixels, data=data, overwrite=overwrite, network=network)
     if as_json:
         print_json(made.to_json())
     else:
@@ -44,6 +45,7 @@ def _check_words(
     pixels: bool,
     data: str | None,
     private: bool,
+    network: str | None,
 ) -> None:
     """Refuse options that do not go with the target; all of them are named.
 
@@ -58,6 +60,7 @@ def _check_words(
         "--to hub writes no file, so it takes no --out.": out is not None and hub,
         "--pixels goes with --to onnx and torch alone.": pixels and to not in ("onnx", "torch"),
         "--to hub compares nothing, so it takes no --data.": data is not None and hub,
+        "--to hub builds no network, so it takes no --network.": network is not None and hub,
     }
     wrong = [words for words, is_so in odd.items() if is_so]
     if wrong:

@@ -14,6 +14,7 @@ from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import UsageError
+from regraft.networks.factories import is_factory
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
@@ -47,12 +48,15 @@ def run_fit(
             "--add changes the images, and a plan is made for the images as they were.",
             ["Leave out --plan: the case is decided anew."],
         )
+    asked: str | None = backbone
     plan = None if plan_file is None else on_rank_zero(partial(serialize.read, plan_file))
     wish = "" if plan is None else plan.engine
     if plan is not None:
         check_engine(plan)
         _refuse_choices(plan, choices, backbone, augment)
-        data, backbone, augment = data or _data_of(plan, plan_file), plan.backbone.name, plan.mirror
+        data, augment = data or _data_of(plan, plan_file), plan.mirror
+        named = None if backbone == DEFAULT else backbone
+        asked = plan.backbone.name if plan.backbone.architecture else named
         choices = plan.looked_at
     if data is None:
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
@@ -60,13 +64,14 @@ def run_fit(
     source = data if corrected is None else corrected.after
     measured = measured_from(
         source,
-        backbone,
+        asked,
         choices,
         weights=weights,
         augment=augment,
         strict=strict,
         wish=wish,
         budget=choices.budget if plan is None else plan.budget,
+        like=None if plan is None else plan.backbone,
     )
     say(*measured.audit.warnings)
     before = None
@@ -166,7 +171,9 @@ def _refuse_choices(plan: Plan, asked: Choices, backbone: str, augment: bool) ->
     named += [f"--seed {asked.seed}"] if asked.seed != Choices().seed else []
     named += ["--test-fraction"] if asked.test_fraction is not None else []
     named += ["--augment"] if augment else []
-    named += [f"--backbone {backbone}"] if backbone not in (DEFAULT, plan.backbone.name) else []
+    again = not plan.backbone.architecture and is_factory(backbone)  # nothing else can make it
+    if backbone not in (DEFAULT, plan.backbone.name) and not again:
+        named.append(f"--backbone {backbone}")
     if named:
         raise UsageError(
             "A plan says what is done, so --plan goes with no other choice.",

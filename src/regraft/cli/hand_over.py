@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from regraft.cli.app import app
-from regraft.cli.options import AsJson
+from regraft.cli.options import AsJson, OwnNetwork
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")]
 
@@ -38,11 +38,12 @@ def report(
         bool,
         typer.Option("--heat-maps", help="Show where the network looked, on some of the images."),
     ] = False,
+    network: OwnNetwork = None,
 ) -> None:
     """Write report.html of a RUN anew: what it got, where it errs, how to use it."""
     from regraft.cli.report import run_report
 
-    run_report(run, data=data, heat_maps=heat_maps)
+    run_report(run, data=data, heat_maps=heat_maps, network=network)
 
 
 @app.command()
@@ -82,6 +83,7 @@ def export(
     private: Annotated[
         bool, typer.Option("--private", help="With --to hub: make the repository private.")
     ] = False,
+    network: OwnNetwork = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a RUN into what other tools load, and check that it gives the same."""
@@ -96,6 +98,7 @@ def export(
         data=data,
         overwrite=overwrite,
         private=private,
+        network=network,
         as_json=as_json,
     )
 
@@ -120,8 +123,18 @@ def serve(
     waiting: Annotated[
         int, typer.Option(min=1, help="Images that may wait; more are refused with 503.")
     ] = 256,
+    network: OwnNetwork = None,
 ) -> None:
     """Answer over HTTP: an API, a page to drop images on, metrics."""
     from regraft.cli.serve import run_serve
 
-    run_serve(run, host=host, port=port, token=token, batch=batch, wait=wait, waiting=waiting)
+    run_serve(
+        run,
+        host=host,
+        port=port,
+        token=token,
+        batch=batch,
+        wait=wait,
+        waiting=waiting,
+        network=network,
+    )

@@ -74,14 +74,15 @@ Data = Annotated[
         "table of paths and labels, or a zip or tar of such a folder.",
     ),
 ]
+NETWORKS = "A bundled backbone, any timm model, or your own as package.module:factory."
 BackboneName = Annotated[
     str,
     typer.Option(
         "--backbone",
         "-b",
         metavar="NAME",
-        help="A bundled backbone or any timm model; 'auto' for the one that does best on the "
-        "images, 'auto:10ms' or 'auto:20MB' within a limit.",
+        help=f"{NETWORKS[:-1]}; 'auto' for the one that does best on the images, 'auto:10ms' or "
+        "'auto:20MB' within a limit.",
     ),
 ]
 WeightsFile = Annotated[
@@ -202,7 +203,20 @@ Strict = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Network = Annotated[
     str,
-    typer.Argument(metavar="BACKBONE", help="A bundled backbone or any timm model."),
+    typer.Argument(
+        metavar="BACKBONE",
+        help=NETWORKS,
+    ),
+]
+OwnNetwork = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        metavar="PACKAGE.MODULE:FACTORY",
+        show_default=False,
+        help="Of a RUN that was made with a network of your own: where that is made. It is "
+        "imported, from the current folder too, and called.",
+    ),
 ]
 DEFAULT = "efficientnet-lite0"
 

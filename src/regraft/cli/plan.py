@@ -15,10 +15,12 @@ from regraft.plan import serialize, wording
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
 from regraft.plan.recipes import images_shown
+from regraft.run.api import DEFAULT
 from regraft.run.auto import network_for
 from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import reopened
 
 
 def run_plan(
@@ -51,7 +53,7 @@ def run_plan(
 
 def measured_from(
     data: str | Dataset,
-    backbone: str,
+    backbone: str | None,
     choices: Choices,
     *,
     weights: Path | None,
@@ -59,15 +61,21 @@ def measured_from(
     strict: bool,
     wish: str = "",
     budget: float | None = None,
+    like: Backbone | None = None,
 ) -> Measured:
     """Measure with a progress bar, and say what is left out.
 
-    ``wish``: the engine of a plan; ``budget``: of the whole run.
+    ``wish``: the engine of a plan; ``budget``: of the whole run; ``like``: the record of a plan, as
+    which a network of somebody's own is opened again.
     """
     show_warnings()
     started, dataset = time.perf_counter(), Dataset.open(data)
-    with progress_bar("looking at the images") as report:
-        network = network_for(dataset, backbone, weights, choices, strict=strict, progress=report)
+    if like is not None and not like.architecture:
+        network = reopened(like, backbone)
+    else:
+        named = backbone or DEFAULT
+        with progress_bar("looking at the images") as report:
+            network = network_for(dataset, named, weights, choices, strict=strict, progress=report)
     with progress_bar("looking at the images") as report:
         measured = measure(
             dataset,

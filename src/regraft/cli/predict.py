@@ -22,10 +22,18 @@ ANY_WIDTH = 100_000
 """Columns of the table in a file or pipe: a path is on one line there, however long."""
 
 
-def run_predict(run: Path, images: Sequence[str], *, top: int, as_csv: bool, as_json: bool) -> None:
+def run_predict(
+    run: Path,
+    images: Sequence[str],
+    *,
+    top: int,
+    network: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
     """Print a class for every image; name those that cannot be read, and exit 1 if none could."""
     show_warnings()
-    model = load(run)
+    model = load(run, network=network)
     found = find(images)
     predictions = model.predict(found.images, top=top)
     print_as = _print_json if as_json else _print_csv if as_csv else _print_table

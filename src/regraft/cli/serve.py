@@ -25,6 +25,7 @@ def run_serve(
     batch: int,
     wait: float,
     waiting: int,
+    network: str | None,
 ) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; ``wait`` in milliseconds."""
     _check(token)
@@ -53,6 +54,7 @@ def run_serve(
         wait=wait,
         waiting=waiting,
         started=started,
+        network=network,
     )
     say("Stopped; whatever was taken was answered.")
 

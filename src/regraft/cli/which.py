@@ -35,7 +35,8 @@ def rank(
             "--backbone",
             "-b",
             metavar="NAME",
-            help="A bundled backbone or any timm model; once for each.",
+            help="A bundled backbone, any timm model, or your own as package.module:factory; once "
+            "for each.",
             show_default="all that are on this machine",
         ),
     ] = None,

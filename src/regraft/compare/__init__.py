@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from regraft.backbones import Weights
 from regraft.compare.cases import (
@@ -40,6 +40,11 @@ from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained
 from regraft.verb import calls_package
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from regraft.networks.own import Fed
+
 __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side"]
 
 
@@ -47,10 +52,12 @@ __all__ = ["Comparison", "Omitted", "Outcome", "check", "compare", "side_by_side
 @spelled_out
 def compare(
     data: Data,
-    backbone: str | Pretrained = DEFAULT,
+    backbone: "str | nn.Module | Pretrained" = DEFAULT,
     *,
     choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
+    stages: Sequence[str] | None = None,
+    view: "Fed | None" = None,
     quick: bool = False,
     strict: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -63,10 +70,12 @@ def compare(
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
+            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
+        stages: of a module: its submodules after which features may be read; found where None.
+        view: of a module: how images go in; see :func:`regraft.open_network`.
         quick: leave out the cases that are absurd for the size.
         strict: let any image that has to be left out be an error.
         out: the folder to make.
@@ -90,7 +99,9 @@ def compare(
     choices = chosen(choices, words)
     check(choices, out, overwrite=overwrite)
     started, dataset = time.perf_counter(), Dataset.open(data)
-    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
+    network = network_for(
+        dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
+    )
     measured = measure(
         dataset,
         network,

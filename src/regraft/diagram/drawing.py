@@ -12,6 +12,7 @@ from regraft.diagram.planned import of_plan
 from regraft.diagram.scene import Scene, lesson, of_case, untouched
 from regraft.diagram.terminal import text
 from regraft.errors import UsageError
+from regraft.networks import factories
 from regraft.plan.choices import Choices, candidates, depth_of
 from regraft.plan.definition import Plan
 from regraft.plan.recipes import Init
@@ -52,7 +53,7 @@ class NetworkDrawing:
 
 
 def draw(
-    what: str | Backbone | Plan,
+    what: object,
     *,
     case: int | None = None,
     cut: str | None = None,
@@ -65,8 +66,9 @@ def draw(
     """Draw a network and the surgery of a case or plan, from the image to the classes.
 
     Args:
-        what: a bundled backbone or any timm model by its name, the record of one, or a plan, whose
-            surgery is drawn. No weights are fetched for it.
+        what: a bundled backbone or any timm model by its name, the record of one, a
+            ``torch.nn.Module`` of your own or what :func:`regraft.open_network` makes of it, or a
+            plan, whose surgery is drawn. No weights are fetched for it.
         case: draw this case, 1 to 4; 0 is the untouched network. All five where nothing is named.
         cut: where case 2 cuts: a stage's name or number; in the middle where None.
         trainable_from: train this stage and those after it (case 3).
@@ -128,7 +130,19 @@ def _refuse_choices(**choices: object) -> None:
         )
 
 
-def _record(name: str, weights: str | os.PathLike[str] | None) -> Backbone:
+def _record(what: object, weights: str | os.PathLike[str] | None) -> Backbone:
+    """Return the record of what is named or handed over."""
+    if isinstance(what, str) and not factories.is_factory(what):
+        return _named(what, weights)
+    from regraft.networks import own
+
+    if weights is not None:
+        raise UsageError("A module has weights of its own, so it goes without weights=.")
+    made, name = (factories.make(what), what) if isinstance(what, str) else (what, "")
+    return own.opened(made, name=name)[0]
+
+
+def _named(name: str, weights: str | os.PathLike[str] | None) -> Backbone:
     """Return the record; only the structure is drawn, so that no weights are fetched for it."""
     if name in backbones.names() and weights is None:
         return backbones.get(name)

@@ -65,9 +65,9 @@ def _image(scene: Scene, places: Places, form: Form) -> Iterator[Item]:
         cells //= 2
     said = f", in {scene.patches} × {scene.patches} patches" if cells else ""
     drawn = parts.picture(left, form.axis, size, cells)
-    yield Solid(box, f"image, {_square(scene.size)} px{said}", drawn)
+    yield Solid(box, f"image, {scene.sides} px{said}", drawn)
     yield Label(left, form.names.y, "image", form.names.size, "", "start")
-    wide = f"{_square(scene.size)} px" if form.detailed else f"{scene.size} px"
+    wide = f"{scene.sides} px" if form.detailed or scene.wide else f"{scene.size} px"
     yield Label(left, form.shapes.y, wide, form.shapes.size, "quiet", "start")
 
 
@@ -269,7 +269,3 @@ def _ends(placed: PlacedBlock) -> tuple[float, float]:
 
 def _box(left: float, axis: float, size: Size) -> tuple[float, float, float, float]:
     return left, axis - size.tall / 2, left + size.across, axis + size.tall / 2
-
-
-def _square(side: int) -> str:
-    return f"{side}×{side}"

@@ -88,12 +88,19 @@ class Scene:
     title: str
     caption: str
     size: int
-    """Side of the image in px."""
+    """Side of the image in px; its height where it is no square."""
     blocks: tuple[Block, ...]
     """From the image on; the removed ones come last."""
     head: bool
     """Whether the network has a head of its own, which every case removes."""
     new: NewLayer | None
+    wide: int = 0
+    """Width of an image that is no square, in px."""
+
+    @property
+    def sides(self) -> str:
+        """Height and width of the image, such as 224×224."""
+        return f"{self.size}×{self.wide or self.size}"
 
     @property
     def kept(self) -> tuple[Block, ...]:
@@ -232,6 +239,7 @@ def _scene(
         title=words.case_title(case),
         caption=caption if case else words.untouched_caption(source, bool(backbone.head)),
         size=backbone.view.size,
+        wide=backbone.view.width,
         blocks=blocks,
         head=bool(backbone.head),
         new=new,

@@ -120,7 +120,10 @@ def head_sentence(scene: Scene) -> str:
 
 def described(scene: Scene) -> str:
     """Return the whole picture in words, for those who do not see it."""
-    sentences = [scene.caption, f"From left to right: an image of {scene.size} × {scene.size} px"]
+    sentences = [
+        scene.caption,
+        f"From left to right: an image of {scene.size} × {scene.wide or scene.size} px",
+    ]
     parts = [block_sentence(block) for block in scene.kept]
     if scene.new:
         parts.append(f"the cut, after {scene.cut}")

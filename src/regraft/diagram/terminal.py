@@ -67,7 +67,7 @@ def _rows(scene: Scene) -> Iterator[Text]:
     names = _names([*blocks, *removed])
     scratch = all(block.fate == "scratch" for block in blocks)
     hedge = "" if scratch else words.HEDGE
-    yield _row("", "image", "·" * BAR, "dim", f"{scene.size}×{scene.size} px", "", hedge)
+    yield _row("", "image", "·" * BAR, "dim", f"{scene.sides} px", "", hedge)
     for block, name, gutter, sees in zip(
         blocks, names, _gutters(blocks), _sees(blocks), strict=False
     ):

@@ -1,6 +1,7 @@
 """The sentences and labels of the pictures."""
 
 from regraft.backbones import Backbone
+from regraft.backbones.record import UNNAMED
 
 SEES = ("edges and colours", "textures and small shapes", "parts of things", "whole features")
 """What the quarters of a network tend to detect, from the image on."""
@@ -75,5 +76,5 @@ def source_of(backbone: Backbone) -> str:
 
     Drawn at random, it stands for a pretrained one.
     """
-    unknown = backbone.weights.origin == "random" or backbone.source in ("", "unknown")
+    unknown = backbone.weights.origin == "random" or backbone.source in ("", "unknown", UNNAMED)
     return "its source" if unknown else backbone.source

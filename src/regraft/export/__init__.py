@@ -84,13 +84,14 @@ def export(
     data: Data | None = None,
     overwrite: bool = False,
     images_checked: int = images.MOST,
+    network: object | None = None,
 ) -> Exported:
     """Write a RUN as ``onnx``, ``torch``, ``timm`` or ``openvino``, whole or not at all.
 
     It is loaded again in its own runtime and compared with the RUN on real images first. Without
-    ``pixels`` it takes float32 ``[B, 3, S, S]``, normalised as the RUN's plan says; with them uint8
-    ``[B, height, width, 3]`` of 0..255. It gives probabilities ``[B, classes]``. A RUN goes to the
-    Hugging Face hub by :func:`regraft.export.to_hub.push`.
+    ``pixels`` it takes float32 ``[B, channels, height, width]``, normalised as the RUN's plan says;
+    with them uint8 ``[B, height, width, 3]`` of 0..255. It gives probabilities ``[B, classes]``. A
+    RUN goes to the Hugging Face hub by :func:`regraft.export.to_hub.push`.
 
     Args:
         run: the RUN folder, or a result that was saved in one.
@@ -100,6 +101,7 @@ def export(
         data: images to check it on; where the plan says that they are where None.
         overwrite: replace an earlier export.
         images_checked: how many images it is checked on.
+        network: of a RUN of a network of your own: that network; see :func:`regraft.load`.
 
     Returns:
         What was written: its path, its size in bytes, and how far its probabilities are from those
@@ -111,8 +113,10 @@ def export(
         UsageError: a target or combination that there is not.
     """
     start = time.perf_counter()
+    if isinstance(run, Result) and network is None and not run.plan.backbone.architecture:
+        network = run.network()
     run, target = folder_of(run), _target(to, pixels)
-    result = load(run)
+    result = load(run, network=network)
     if to == "timm":
         to_timm.check_whole(result.plan)
     target.check()
@@ -167,7 +171,8 @@ def _module(result: Result, about: About) -> "nn.Module":
         "taps": result.plan.taps,
         "classes": result.classes,
     }
-    network = restore(config, result.tensors).requires_grad_(False)
+    whole = None if backbone.architecture else result.network()
+    network = restore(config, result.tensors, whole).requires_grad_(False)
     return PixelClassifier(network, backbone) if about.pixels else Classifier(network)
 
 

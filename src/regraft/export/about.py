@@ -24,10 +24,11 @@ class About:
     @property
     def input(self) -> str:
         """The input in words."""
-        size = self.plan.backbone.view.size
+        high, wide, channels = self.plan.backbone.view.shape
         if self.pixels:
             return "decoded RGB pixels, uint8 [batch, height, width, 3]"
-        return f"normalised RGB pixels, float32 [batch, 3, {size}, {size}]"
+        kind = "RGB" if channels == 3 else "grey"
+        return f"normalised {kind} pixels, float32 [batch, {channels}, {high}, {wide}]"
 
     def fields(self) -> dict[str, str]:
         """Everything by name, as text; all but plain words are JSON of ASCII characters alone.

@@ -1,6 +1,7 @@
 """The network of a RUN as what is exported: from pixels to probabilities, in torch."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ class PixelClassifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Cut out and resize the centre square, normalise it, classify it."""
         x = square(pixels.permute(0, 3, 1, 2).float(), self.view)  # 0..255
+        if self.view.channels == 1:
+            x = grey(x)
         probabilities: Tensor = self.classifier((x / 255 - self.mean) / self.std)
         return probabilities
 
@@ -52,7 +55,7 @@ another."""
 
 
 def square(x: Tensor, view: View) -> Tensor:
-    """Return what a view shows of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, S, S]``.
+    """Return what a view shows of ``[B, 3, H, W]`` in 0..255, as ``[B, 3, height, width]``.
 
     Pillow's way (``Resample.c``): a weighted mean along each row, then along each column, rounded
     to whole levels after either. Both are products with a matrix of weights that only the sizes
@@ -61,26 +64,50 @@ def square(x: Tensor, view: View) -> Tensor:
     """
     rows, columns = _numbered(x.shape[2]), _numbered(x.shape[3])
     height, width = rows.max() + 1, columns.max() + 1  # as tensors: not every runtime knows
-    sides = torch.minimum(height, width), torch.maximum(height, width)
-    x = _levels(x @ _weights(columns, sides, view).T)  # numbers made of the input's shape
-    x = _levels(_weights(rows, sides, view) @ x)
+    high, wide, _ = view.shape
+    across = _Axis(columns, *_bounds(width, height * (wide / high)), wide)  # numbers made of the
+    down = _Axis(rows, *_bounds(height, width * (high / wide)), high)  # input's shape
+    x = _levels(x @ _weights(across, view).T)
+    x = _levels(_weights(down, view) @ x)
     if view.fit != "pad":
         return x
-    inside = _inside(rows, sides, view)[:, None] * _inside(columns, sides, view)
+    inside = _inside(down, view)[:, None] * _inside(across, view)
     return x * inside + torch.tensor(BORDER).float().view(1, 3, 1, 1) * (1 - inside)
 
 
-Sides = tuple[Tensor, Tensor]
-"""The shorter and the longer side of a picture, px."""
+def grey(x: Tensor) -> Tensor:
+    """Return ``[B, 1, H, W]`` of RGB in 0..255: Pillow's weights, which are whole 65536ths."""
+    weights = torch.tensor([19595.0, 38470.0, 7471.0], dtype=torch.float64).view(1, 3, 1, 1)
+    total = (x.double() * weights).sum(dim=1, keepdim=True) + 32768
+    return torch.floor(total / 65536).float()
 
 
-def _weights(pixels: Tensor, sides: Sides, view: View) -> Tensor:
-    """Share of each of L numbered pixels in each of the square's, ``[S, L]``."""
-    seen = sides[0] * (view.crop / view.zoom) if view.fit == "crop" else _length(pixels) / view.zoom
-    before, filled = _before(pixels, sides, view)
-    step = seen / filled  # px of the picture for each of the square
-    start = (_length(pixels) - seen) / 2
-    places = _numbered(view.size)
+@dataclass(frozen=True)
+class _Axis:
+    """One side of a picture, of which ``size`` px are made.
+
+    ``pixels`` numbers its own. ``within``, ``around``: how long this side is of what has the shape
+    that is seen, as large as the picture allows, or as small as holds all of it.
+    """
+
+    pixels: Tensor
+    within: Tensor
+    around: Tensor
+    size: int
+
+
+def _bounds(own: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.minimum(own, other), torch.maximum(own, other)
+
+
+def _weights(axis: _Axis, view: View) -> Tensor:
+    """Share of each of L numbered pixels in each of those that are made, ``[S, L]``."""
+    pixels, whole = axis.pixels, _length(axis.pixels)
+    seen = axis.within * (view.crop / view.zoom) if view.fit == "crop" else whole / view.zoom
+    before, filled = _before(axis, view)
+    step = seen / filled  # px of the picture for each that is made
+    start = (whole - seen) / 2
+    places = _numbered(axis.size)
     if view.fit == "pad":  # the border has weights too, which nobody sees
         places = torch.minimum((places - before).clamp(min=0), filled - 1)
     centres = start + (places + 0.5) * step
@@ -92,20 +119,20 @@ def _weights(pixels: Tensor, sides: Sides, view: View) -> Tensor:
     return _grid(shares / shares.sum(dim=1, keepdim=True), _COARSE)
 
 
-def _before(pixels: Tensor, sides: Sides, view: View) -> tuple[Tensor, Tensor]:
-    """Px of the square before a side of the picture, and those that it takes."""
-    size = torch.tensor(float(view.size))
+def _before(axis: _Axis, view: View) -> tuple[Tensor, Tensor]:
+    """Px before a side of the picture, and those that it takes."""
+    size = torch.tensor(float(axis.size))
     if view.fit != "pad":
         return torch.zeros_like(size), size
-    before = torch.round(size * (1 - _length(pixels) / sides[1]) / 2)
-    before = before.clamp(max=float((view.size - 1) // 2))
+    before = torch.round(size * (1 - _length(axis.pixels) / axis.around) / 2)
+    before = before.clamp(max=float((axis.size - 1) // 2))
     return before, size - 2 * before
 
 
-def _inside(pixels: Tensor, sides: Sides, view: View) -> Tensor:
-    """1 where the square shows the picture along a side, 0 where the border, ``[S]``."""
-    before, filled = _before(pixels, sides, view)
-    places = _numbered(view.size) - before
+def _inside(axis: _Axis, view: View) -> Tensor:
+    """1 where the picture is shown along a side, 0 where the border, ``[S]``."""
+    before, filled = _before(axis, view)
+    places = _numbered(axis.size) - before
     return ((places >= 0) & (places < filled)).float()
 
 
@@ -148,4 +175,4 @@ _KERNELS: Mapping[str, Kernel] = {"bilinear": _triangle, "bicubic": _cubic, "lan
 
 
 def _by_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+    return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)

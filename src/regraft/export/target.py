@@ -22,11 +22,11 @@ def example(about: About) -> "Tensor":
     """Two images of no meaning to trace a network with; one alone could be taken for a rule."""
     import torch
 
-    size = about.plan.backbone.view.size
+    high, wide, channels = about.plan.backbone.view.shape
     noise = torch.Generator().manual_seed(0)
     if about.pixels:
         return torch.randint(0, 256, (2, 90, 120, 3), dtype=torch.uint8, generator=noise)
-    return torch.rand(2, 3, size, size, generator=noise)
+    return torch.rand(2, channels, high, wide, generator=noise)
 
 
 def free(about: About) -> dict[int, str]:

@@ -29,8 +29,8 @@ def write(module: Any, about: About, place: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the converter's own parts, about each other
         model = ov.convert_model(program(module, about))
-    size = about.plan.backbone.view.size
-    model.reshape([-1, 3, size, size])
+    high, wide, channels = about.plan.backbone.view.shape
+    model.reshape([-1, channels, high, wide])
     model.input(0).get_tensor().set_names({INPUT})
     model.output(0).get_tensor().set_names({OUTPUT})
     for name, value in about.fields().items():

@@ -144,7 +144,7 @@ def _sample(
     usable = ((index, square) for index, square in decoded if square is not None)
     some = sorted(islice(usable, engines.SAMPLE), key=lambda pair: pair[0])
     squares = [square for _, square in some]
-    nothing = np.empty((0, view.size, view.size, 3), np.uint8)
+    nothing = np.empty((0, *view.shape), np.uint8)
     return np.stack(squares) if squares else nothing, [index for index, _ in some]
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.backbones import Backbone, Stage
+from regraft.backbones import Backbone, Stage, View
+from regraft.data.images.view import drawn
 from regraft.plan.similarity import later_half
 
 if TYPE_CHECKING:
@@ -125,9 +126,14 @@ def opened(
         return engine, *known
     unit = 1.0
     if layers:
-        unit = max(later_half(distances(engine(discs(_DISCS, backbone.view.size)), layers)), 0.01)
+        unit = max(later_half(distances(engine(_discs(backbone.view)), layers)), 0.01)
     _keep(folder, layers, unit)
     return engine, layers, unit
+
+
+def _discs(view: View) -> NDArray[np.uint8]:
+    """Return pictures of discs as a network sees them."""
+    return np.stack([drawn(picture, view) for picture in discs(_DISCS, max(view.shape[:2]))])
 
 
 def discs(count: int, side: int) -> NDArray[np.uint8]:

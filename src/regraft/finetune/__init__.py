@@ -301,7 +301,7 @@ def mode_of(
 
     kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
     name = "-".join(filter(None, ["training", kind, training.mode]))
-    size, work = backbone.view.size, backbone.multiply_adds_to[-1]
+    size, work = backbone.view.shape, backbone.multiply_adds_to[-1]
     return kept(
         store.home(cache, backbone) / f"{name}.json",
         lambda: find(network(), training.batch, size, work, training.mode),

@@ -1,5 +1,6 @@
 """Images for training: decoded once, augmented in batches, in an order that a seed fixes."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,14 +24,14 @@ Read = Callable[[int], bytes]
 
 
 class ImageBuffer:
-    """Decoded images ``[n, side, side, 3]``: the first ones held, the others decoded anew."""
+    """Decoded images ``[n, height, width, channels]``: the first held, others decoded anew."""
 
     def __init__(self, read: Read, items: Sequence[int], view: View, held: int = HELD) -> None:
         """``items``: which images of ``read``, in the order in which they are then numbered."""
         self.view = view
         self._read, self._items = read, items
-        most = min(len(items), held // (3 * view.size**2))
-        self._held = np.empty((most, view.size, view.size, 3), np.uint8)
+        most = min(len(items), held // math.prod(view.shape))
+        self._held = np.empty((most, *view.shape), np.uint8)
         with ThreadPoolExecutor(cores()) as pool:
             for place, square in enumerate(pool.map(self._decode, range(most))):
                 self._held[place] = square
@@ -39,7 +40,7 @@ class ImageBuffer:
         return len(self._items)
 
     def batch(self, rows: NDArray[np.intp]) -> Tensor:
-        """Pixels ``[B, 3, side, side]`` of 0..255 (a view of channels-last memory)."""
+        """Pixels ``[B, channels, height, width]`` of 0..255 (a view of channels-last memory)."""
         some = np.empty((len(rows), *self._held.shape[1:]), np.uint8)
         for place, row in enumerate(rows):
             some[place] = self._held[row] if row < len(self._held) else self._decode(int(row))
@@ -71,7 +72,8 @@ def room_for_crops(view: View, training: Training) -> View:
     """
     if training.crop >= 1:
         return view
-    return replace(view, size=view.need, crop=1.0)
+    share = view.need / max(view.shape[:2])
+    return replace(view, size=round(view.size * share), width=round(view.width * share), crop=1.0)
 
 
 class Augment:
@@ -81,14 +83,15 @@ class Augment:
     GPU, where a few large operations beat many small ones.
     """
 
-    def __init__(self, training: Training, size: int, group: int = 1) -> None:
+    def __init__(self, training: Training, view: View, group: int = 1) -> None:
         self._mirror, self._group = training.mirror, group
         self._crop: Callable[[Tensor], Tensor] | None = None
         if training.crop < 1:
-            self._crop = v2.RandomResizedCrop(size, scale=(training.crop, 1.0), antialias=True)
+            sides = view.shape[:2]
+            self._crop = v2.RandomResizedCrop(sides, (training.crop, 1.0), antialias=True)
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """``[B, 3, side, side]`` -> ``[B, 3, size, size]``, uint8."""
+        """``[B, channels, ...]`` as decoded -> ``[B, channels, height, width]``, uint8."""
         if self._crop is not None:
             pixels = torch.cat([self._crop(part) for part in pixels.split(self._group)])
         if self._mirror:

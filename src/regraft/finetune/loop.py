@@ -118,7 +118,7 @@ def _epoch(job: TrainContext, candidate: TrainState, rows: NDArray[np.intp], unt
     heard = began
     per_epoch = steps_of(len(rows), training)
     steps = per_epoch * training.epochs
-    augment = Augment(training, job.backbone.view.size, 1 if fabric.device.type == "cpu" else 16)
+    augment = Augment(training, job.backbone.view, 1 if fabric.device.type == "cpu" else 16)
     candidate.wrapped.train()
     with seeded(job, candidate):
         for number, some in enumerate(

@@ -8,7 +8,6 @@ the plan of the RUN, so that it can be repeated.
 """
 
 import contextlib
-import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 from regraft.features.engines.torch_engine import has_bfloat16
+from regraft.networks.copies import duplicate
 from regraft.networks.surgery import TransferNetwork
 from regraft.plan.recipes import CHANNELS_LAST, MODES
 from regraft.whole_file import replace_file
@@ -57,6 +57,10 @@ HEAVY = 2e8
 EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 128 px (1e8)."""
 
 
+Shape = tuple[int, int, int]
+"""Height and width in px, and channels, of an image."""
+
+
 def kept(path: Path, find: Callable[[], Mode]) -> Mode:
     """Return the mode that ``path`` holds; where it holds none, the one found is put there."""
     known = _recall(path)
@@ -69,8 +73,8 @@ def kept(path: Path, find: Callable[[], Mode]) -> Mode:
     return found
 
 
-def find(network: TransferNetwork, batch: int, size: int, work: float, only: str = "") -> Mode:
-    """Return the mode for steps of ``batch`` images of ``size`` px, each of ``work`` multiply-adds.
+def find(network: TransferNetwork, batch: int, shape: Shape, work: float, only: str = "") -> Mode:
+    """Return the mode for steps of ``batch`` images, each of ``work`` multiply-adds.
 
     ``only``: the name of the one to be measured.
     """
@@ -79,7 +83,7 @@ def find(network: TransferNetwork, batch: int, size: int, work: float, only: str
     names = (only,) if only else _ordered(work, device)
     measured: list[Mode] = []
     for _ in range(ROUNDS):  # other programs can only slow a mode down: the highest speed counts
-        again = [_measured(network, name, some, size, device) for name in names]
+        again = [_measured(network, name, some, shape, device) for name in names]
         measured = [max(pair, key=_speed_of) for pair in zip(measured or again, again, strict=True)]
         if preferred(measured) == measured[0]:
             break
@@ -105,10 +109,10 @@ def _ordered(work: float, device: torch.device) -> tuple[str, ...]:
 
 
 def _measured(
-    network: TransferNetwork, name: str, batch: int, size: int, device: torch.device
+    network: TransferNetwork, name: str, batch: int, shape: Shape, device: torch.device
 ) -> Mode:
     precision, channels_last = name.removesuffix(CHANNELS_LAST), name.endswith(CHANNELS_LAST)
-    speed = _speed_in_parts(network, precision, channels_last, batch, size, device)
+    speed = _speed_in_parts(network, precision, channels_last, batch, shape, device)
     return Mode(precision, channels_last, speed)
 
 
@@ -133,13 +137,13 @@ def _speed_in_parts(
     precision: str,
     channels_last: bool,
     batch: int,
-    size: int,
+    shape: Shape,
     device: torch.device,
 ) -> float:
     """Images a second, of as many images at once as memory holds."""
     while True:
         try:
-            return _speed(network, precision, channels_last, batch, size, device)
+            return _speed(network, precision, channels_last, batch, shape, device)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not no_memory(error) or batch == 1:
                 raise
@@ -151,16 +155,17 @@ def _speed(
     precision: str,
     channels_last: bool,
     batch: int,
-    size: int,
+    shape: Shape,
     device: torch.device,
 ) -> float:
     """Return images a second of a step on one batch: of the fastest one, for others disturb."""
     memory = torch.channels_last if channels_last else torch.contiguous_format
-    tried = copy.deepcopy(network).train().to(device)
+    tried = duplicate(network).train().to(device)
     for module in tried.modules():  # not the whole network: only 4-dimensional weights can be
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=memory)
-    x = torch.full((batch, 3, size, size), 0.5, device=device).to(memory_format=memory)
+    high, wide, channels = shape
+    x = torch.full((batch, channels, high, wide), 0.5, device=device).to(memory_format=memory)
     took: list[float] = []
     with torch.random.fork_rng(devices=[]):  # dropout draws from it
         while len(took) < STEPS + 1 and sum(took[1:]) < LONG:

@@ -6,8 +6,10 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regraft.data.dataset import Dataset
 from regraft.data.samples import demo_images
@@ -19,6 +21,11 @@ from regraft.run.pretrained import Pretrained, open_network
 from regraft.verb import calls_package
 from regraft.whole_file import check_page, write_whole
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from regraft.networks.own import Fed
+
 __all__ = ["Look", "Sight", "examine", "look"]
 
 log = logging.getLogger("regraft")
@@ -26,10 +33,12 @@ log = logging.getLogger("regraft")
 
 @calls_package
 def look(
-    backbone: str | Pretrained = DEFAULT,
+    backbone: "str | nn.Module | Pretrained" = DEFAULT,
     data: Data | None = None,
     *,
     weights: str | os.PathLike[str] | None = None,
+    stages: Sequence[str] | None = None,
+    view: "Fed | None" = None,
     out: str | os.PathLike[str] | None = None,
     most: int = 400,
     seed: int = 0,
@@ -37,10 +46,12 @@ def look(
     """Show what each stage sees: kernels, the patches that excite it, what it can tell apart.
 
     Args:
-        backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+        backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
+            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
         data: images, in any form that :func:`regraft.propose` takes; those of the demo where None.
         weights: a file to read the backbone's weights from.
+        stages: of a module: its submodules after which features may be read; found where None.
+        view: of a module: how images go in; see :func:`regraft.open_network`.
         out: a page to write, ``NAME.html``.
         most: images to look at; of more, so many are drawn evenly over the classes.
         seed: of the drawn stimuli, the chosen images and the random weights.
@@ -59,7 +70,7 @@ def look(
     if out is not None:
         check_page(Path(out))
     with demo_images() if data is None else nullcontext(Dataset.open(data)) as dataset:
-        network = open_network(backbone, weights)
+        network = open_network(backbone, weights, stages=stages, view=view)
         drawn = draw(dataset, network.backbone.view, most, seed)
         for line in drawn.remarks():
             log.warning("%s", line)

@@ -11,6 +11,7 @@ from torch import nn
 
 from regraft.backbones import Backbone, Stage
 from regraft.data.audit import LEAST
+from regraft.data.images.view import drawn as seen
 from regraft.distributed import one_core
 from regraft.errors import BackboneError
 from regraft.features.engines.base import Floats, Pixels
@@ -106,7 +107,7 @@ def examine(
     drawn = int(np.clip(len(sample), FEWEST, MOST)) // 8 * 8
     clock = _Clock(2 * (len(sample) + 2 * drawn), progress)
     with clock.section("fields"), one_core():
-        found = fields.measure(maps.unpooled(module, backbone, depths), stages, backbone.view.size)
+        found = fields.measure(maps.unpooled(module, backbone, depths), stages, backbone.view.shape)
     with clock.section("patches"):
         channels, rows = patches.find(module, backbone, depths, sample, clock.tell)
     with clock.section("irregular fields"), one_core():
@@ -152,7 +153,8 @@ def _closer(
 
 
 def _drawing(task: Task, backbone: Backbone, seed: int) -> Draw:
-    return lambda number: task.draw(number, backbone.view.size, seed)
+    view = backbone.view
+    return lambda number: seen(task.draw(number, max(view.shape[:2]), seed), view)
 
 
 def _random(

@@ -10,7 +10,6 @@ the middle one checks that it is so. Where it is not (attention within shifted w
 unit that is asked for is looked at by itself.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regraft.backbones import Stage
 from regraft.look.maps import Cells, cells, flat
+from regraft.networks.copies import duplicate
 from regraft.networks.trunk import Trunk
 
 NOISES = 2  # images of noise
@@ -58,6 +58,10 @@ class Axis:
         return self.end - (self.start - self.step * (self.units - 1))
 
 
+Shape = tuple[int, int, int]
+"""Height and width in px, and channels, of an image."""
+
+
 @dataclass(frozen=True)
 class Field:
     """The receptive fields of one stage's units.
@@ -70,6 +74,8 @@ class Field:
     cells: Cells
     regular: bool
     own: dict[int, Box]
+    channels: int = 3
+    """Of the image."""
 
     @property
     def whole(self) -> bool:
@@ -96,21 +102,23 @@ class Field:
         return left, top, round((column + 1) * wide), round((row + 1) * high)
 
 
-def measure(trunk: Trunk, stages: Sequence[Stage], size: int, seed: int = 0) -> list[Field]:
-    """Return the fields of every stage of an unpooled trunk, for images of ``size`` px."""
-    trunk = copy.deepcopy(trunk).requires_grad_(False)
+def measure(trunk: Trunk, stages: Sequence[Stage], shape: Shape, seed: int = 0) -> list[Field]:
+    """Return the fields of every stage of an unpooled trunk, for images of a shape."""
+    trunk = duplicate(trunk).requires_grad_(False)
     with torch.no_grad():
-        values = trunk(_noise(1, size, seed))
+        values = trunk(_noise(1, shape, seed))
     layouts = [cells(value, stage) for value, stage in zip(values, stages, strict=True)]
-    found = _boxes(trunk, stages, [_ends(layout) for layout in layouts], size, seed)
+    found = _boxes(trunk, stages, [_ends(layout) for layout in layouts], shape, seed)
     near = [
-        [] if all(box == (0, 0, size, size) for box in some.values()) else _next_to_ends(layout)
+        []
+        if all(box == (0, 0, shape[1], shape[0]) for box in some.values())
+        else _next_to_ends(layout)
         for layout, some in zip(layouts, found, strict=True)
     ]
     if any(near):
-        more = _boxes(trunk, stages, near, size, seed)
+        more = _boxes(trunk, stages, near, shape, seed)
         found = [some | others for some, others in zip(found, more, strict=True)]
-    return [_field(layout, some, size) for layout, some in zip(layouts, found, strict=True)]
+    return [_field(layout, some, shape) for layout, some in zip(layouts, found, strict=True)]
 
 
 def look_closer(
@@ -122,10 +130,11 @@ def look_closer(
     """
     if field.regular:
         return field
-    frozen, size = copy.deepcopy(trunk).requires_grad_(False), field.rows.size
+    frozen = duplicate(trunk).requires_grad_(False)
+    shape = (field.rows.size, field.columns.size, field.channels)
     own: dict[int, Box] = {}
     for some in (places[n : n + 4] for n in range(0, len(places), 4)):
-        own |= _boxes(frozen, [stage], [some], size, seed)[0]
+        own |= _boxes(frozen, [stage], [some], shape, seed)[0]
     return replace(field, own=own)
 
 
@@ -133,7 +142,7 @@ def _boxes(
     trunk: Trunk,
     stages: Sequence[Stage],
     places: Sequence[Sequence[int]],
-    size: int,
+    shape: Shape,
     seed: int,
 ) -> list[dict[int, Box]]:
     """Return what these places of each stage see: the least box around pixels with a gradient.
@@ -141,10 +150,10 @@ def _boxes(
     Each image of a batch asks for another place, so that one way back through the network serves
     them all.
     """
-    seen = [torch.zeros(len(some), size, size, dtype=torch.bool) for some in places]
+    seen = [torch.zeros(len(some), *shape[:2], dtype=torch.bool) for some in places]
     batch = max(len(some) for some in places)
     for draw in range(NOISES):
-        x = _noise(batch, size, seed + draw).requires_grad_()
+        x = _noise(batch, shape, seed + draw).requires_grad_()
         with sdpa_kernel(SDPBackend.MATH):
             values = trunk(x)
             for depth, (value, stage) in enumerate(zip(values, stages, strict=True)):
@@ -165,9 +174,10 @@ def _touched(value: Tensor, stage: Stage, places: Sequence[int], x: Tensor, seed
     return size > _NOTHING * size.amax((1, 2), keepdim=True)
 
 
-def _noise(count: int, size: int, seed: int) -> Tensor:
+def _noise(count: int, shape: Shape, seed: int) -> Tensor:
     """Normalised pixels that look like nothing; channels last, which convolves faster."""
-    x = torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+    high, wide, channels = shape
+    x = torch.randn(count, channels, high, wide, generator=torch.Generator().manual_seed(seed))
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -196,15 +206,15 @@ def _places(layout: Cells, units: Sequence[tuple[int, int]]) -> list[int]:
     return list(dict.fromkeys(row * layout.columns + column for row, column in units))
 
 
-def _field(layout: Cells, boxes: Mapping[int, Box], size: int) -> Field:
+def _field(layout: Cells, boxes: Mapping[int, Box], shape: Shape) -> Field:
     """Return the rule that the units at the ends follow, if the middle one follows it too."""
     ends = [boxes[place] for place in (_ends(layout)[0], _ends(layout)[-1])]
     near = [boxes.get(place, ends[0]) for place in _next_to_ends(layout)]
     if len(near) == 1:  # one unit, or two that are next to each other
         near = [near[0], near[0]]
-    columns = _axis([(box[0], box[2]) for box in (*ends, *near)], layout.columns, size)
-    rows = _axis([(box[1], box[3]) for box in (*ends, *near)], layout.rows, size)
-    field = Field(rows, columns, layout, True, {})
+    columns = _axis([(box[0], box[2]) for box in (*ends, *near)], layout.columns, shape[1])
+    rows = _axis([(box[1], box[3]) for box in (*ends, *near)], layout.rows, shape[0])
+    field = Field(rows, columns, layout, True, {}, shape[2])
     even = all(field.box(place) == box for place, box in boxes.items())
     return replace(field, regular=even)
 

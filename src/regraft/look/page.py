@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regraft.backbones import View
+from regraft.data.images.view import drawn as seen
 from regraft.look import chart, words
 from regraft.look.examination import Look, Sight
 from regraft.look.maps import MOST
@@ -73,7 +75,7 @@ def _blocks(look: Look) -> list[_Block]:
         _Block(
             sight.stage.name,
             _what(sight),
-            sees(sight, look.backbone.view.size),
+            sees(sight, look.backbone.view),
             [
                 _Row(channel.number, channel.standing, shown)
                 for channel, shown in zip(sight.channels, of_stage, strict=True)
@@ -93,33 +95,41 @@ def _what(sight: Sight) -> str:
     return f"{channels} of {cells.rows} × {cells.columns} places"
 
 
-def sees(sight: Sight, size: int) -> str:
+def sees(sight: Sight, view: View) -> str:
     """Return how much of the image a unit sees, in words."""
-    field = sight.field
+    field, whole = sight.field, f"{view.shape[0]} × {view.shape[1]} px"
     if field.whole and field.cells.count == 1:
-        return f"It sees the whole image ({size} × {size} px)."
+        return f"It sees the whole image ({whole})."
     if field.whole:
-        return f"Every unit sees the whole image ({size} × {size} px)."
+        return f"Every unit sees the whole image ({whole})."
     if not field.regular:
         return "Fields differ from unit to unit; each patch’s own was computed."
     if field.cells.count == 1:
         left, top, right, bottom = field.box(0)
         return f"It sees {right - left} × {bottom - top} px."
+    size = whole if view.width else f"{view.size} px"
     wide, high = field.columns.extent, field.rows.extent
     if wide is None or high is None:
-        return f"A unit sees more than the image ({size} px) in the middle, and less at its border."
-    more = f", which is more than the image ({size} px)" if min(wide, high) > size else ""
+        return f"A unit sees more than the image ({size}) in the middle, and less at its border."
+    more = (
+        f", which is more than the image ({size})"
+        if wide > view.shape[1] and high > view.shape[0]
+        else ""
+    )
     step = f"; the next unit’s lies {field.columns.step} px on" if field.cells.columns > 1 else ""
     return f"A unit sees {wide} × {high} px{more}{step}."
 
 
 def _examples(look: Look) -> list[tuple[str, list[Shown]]]:
     """Return a few pictures of each task."""
-    size, sample = look.backbone.view.size, look.sample
+    view, sample = look.backbone.view, look.sample
+    size = max(view.shape[:2])
 
     def drawn(task: Task) -> list[Shown]:
         count = len(task.classes)
-        return [whole(task.draw(n, size, look.seed), task.classes[n]) for n in range(count)]
+        return [
+            whole(seen(task.draw(n, size, look.seed), view), task.classes[n]) for n in range(count)
+        ]
 
     some = [round(n * (len(sample) - 1) / 7) for n in range(8)]
     real = [whole(sample.square(n), sample.items[n].label) for n in dict.fromkeys(some)]

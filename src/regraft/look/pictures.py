@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
+from regraft.data.images import in_colour
 from regraft.distributed import cores
 from regraft.features.engines.base import Pixels
 from regraft.look.fields import Box, Field
@@ -39,7 +40,7 @@ def uri(image: Image.Image, kind: str) -> str:
 
 def pixels(square: Pixels, alt: str) -> Shown:
     """Return a few pixels as they are, such as a kernel's."""
-    return Shown(uri(Image.fromarray(square), "PNG"), alt, True)
+    return Shown(uri(Image.fromarray(in_colour(square)), "PNG"), alt, True)
 
 
 def whole(square: Pixels, alt: str, side: int = SIDE) -> Shown:
@@ -49,7 +50,7 @@ def whole(square: Pixels, alt: str, side: int = SIDE) -> Shown:
 
 def cut(square: Pixels, box: Box, cell: Box | None, alt: str, side: int = SIDE) -> Shown:
     """Return a part of a picture; a ``cell`` in it, in px of the whole picture, is framed."""
-    image = Image.fromarray(square).crop(box)
+    image = Image.fromarray(in_colour(square)).crop(box)
     if max(image.size) <= COARSE and cell is None:
         return Shown(uri(image, "PNG"), alt, True)
     scale = side / max(image.size)

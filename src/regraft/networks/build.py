@@ -5,11 +5,11 @@ from a file (a bundled package's, or the user's), fetched by timm when the user 
 models and gives no file, or drawn at random where a seed is asked for.
 """
 
-import copy
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from regraft.backbones import Backbone, Stage, View, Weights
 from regraft.backbones.files import sha256_of, weights_file
 from regraft.errors import BackboneError, RunError
 from regraft.networks import timm_models, weights
+from regraft.networks.copies import duplicate
 from regraft.networks.profile import Profile, locate, profile
-from regraft.networks.timm_models import Triple
 from regraft.networks.trunk import Tap, Traced, Trunk, trace
 
 log = logging.getLogger("regraft")
@@ -129,7 +129,7 @@ def refilled(
         BackboneError: the backbone is a module in memory and was not given.
         RunError: the state is not that of this network.
     """
-    whole = (architecture(backbone) if module is None else copy.deepcopy(module)).eval()
+    whole = (architecture(backbone) if module is None else duplicate(module)).eval()
     names = {name.removeprefix("trunk.") for name in state if name.startswith("trunk.")}
     kept = trunk(whole, backbone, taps)
     own, shapes = kept.state_dict(), {name: tuple(state[f"trunk.{name}"].shape) for name in names}
@@ -156,20 +156,21 @@ def describe_module(
     stages: Sequence[str],
     *,
     view: View,
-    mean: Triple,
-    std: Triple,
+    mean: Sequence[float],
+    std: Sequence[float],
     head: str | None = None,
     name: str = "",
     licence: str = "",
     paper: str = "",
     source: str = "unknown",
+    strict: bool = True,
 ) -> Backbone:
     """Return the record of a module in memory.
 
     Args:
         module: any network that torch.fx can trace; it is not touched.
         stages: paths of its submodules after which features may be read.
-        view: the square that it takes.
+        view: the image that it takes.
         mean: of its normalised input, by channel, on the scale 0 to 1.
         std: likewise.
         head: path of its classifier, whose input becomes the stage ``last`` unless a named stage
@@ -178,21 +179,22 @@ def describe_module(
         licence: of its weights.
         paper: where it was published.
         source: what it was trained on.
+        strict: a stage that cannot be read is an error; else it is left out.
 
     Raises:
         BackboneError: no stages, stages or a head that it does not have, or it cannot be traced.
     """
     name = name or type(module).__name__
-    _check_paths(module, stages, head, name)
-    found = profile(trace(module, name), stages, head or "", view.size, name, strict=True)
+    check_paths(module, stages, head, name)
+    found = profile(trace(module, name), stages, head or "", view, name, strict=strict)
     return _record(
         found,
         name=name,
         architecture="",
         head=head or "",
         view=view,
-        mean=mean,
-        std=std,
+        mean=tuple(mean),
+        std=tuple(std),
         licence=licence,
         paper=paper,
         source=source,
@@ -216,9 +218,9 @@ def trunk(module: nn.Module, backbone: Backbone, taps: Sequence[int]) -> Trunk:
 
 
 def normalised(pixels: Tensor, backbone: Backbone, channels_last: bool = True) -> Tensor:
-    """Pixels of 0..255 ``[B, 3, S, S]`` as the network takes them, float32, a new tensor."""
+    """Pixels of 0..255 ``[B, C, H, W]`` as the network takes them, float32, a new tensor."""
 
-    def scaled(values: Triple) -> Tensor:
+    def scaled(values: Sequence[float]) -> Tensor:
         return 255.0 * torch.tensor(values, device=pixels.device)[:, None, None]
 
     memory = torch.channels_last if channels_last else torch.contiguous_format
@@ -282,7 +284,7 @@ def _described(module: nn.Module, name: str, origin: Weights) -> Backbone:
         trace(module, name),
         timm_models.stage_paths(module),
         head,
-        view.size,
+        view,
         name,
         strict=False,
     )
@@ -316,7 +318,10 @@ def _check_buildable(backbone: Backbone) -> None:
     if not backbone.architecture:
         raise BackboneError(
             f"{backbone.name} was given as a module in memory and cannot be built from its record.",
-            ["In Python, pass the same module again."],
+            [
+                "In Python, pass the same module again: regraft.load(RUN, network=module). On the "
+                "command line, say where it is made: --network package.module:factory."
+            ],
         )
 
 
@@ -332,18 +337,29 @@ def _check_fingerprint(backbone: Backbone, module: nn.Module) -> None:
         )
 
 
-def _check_paths(module: nn.Module, stages: Sequence[str], head: str | None, name: str) -> None:
+def check_paths(module: nn.Module, stages: Sequence[str], head: str | None, name: str) -> None:
     """Every stage and the head are modules of the network, and there is at least one stage."""
     paths = [path for path, _ in module.named_modules() if path]
-    problems = [f"stage {s!r} is no module of it." for s in stages if s not in paths]
+    problems = [
+        f"stage {s!r} is no module of it{_near(s, paths)}." for s in stages if s not in paths
+    ]
     problems += [f"stage {s!r} is named twice." for s in dict.fromkeys(stages) if _twice(s, stages)]
-    problems += [f"head {head!r} is no module of it."] if head and head not in paths else []
+    problems += (
+        [f"head {head!r} is no module of it{_near(head, paths)}."]
+        if head and head not in paths
+        else []
+    )
     problems += [] if stages else ["name at least one module as a stage."]
     if problems:
         there = ", ".join(_upper(paths)) or "none; give them names by nn.Sequential or attributes"
         raise BackboneError(
             f"The stages of {name} cannot be found.", [*problems, f"Its modules: {there}."]
         )
+
+
+def _near(path: str, paths: Sequence[str]) -> str:
+    near = get_close_matches(path, paths, n=3)
+    return f"; near it: {', '.join(near)}" if near else ""
 
 
 def _twice(stage: str, stages: Sequence[str]) -> bool:

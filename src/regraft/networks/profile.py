@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from regraft.backbones import Stage
+from regraft.backbones import Stage, View
 from regraft.backbones.record import Layout
 from regraft.errors import BackboneError
 from regraft.networks.grouping import grouped
@@ -50,7 +50,7 @@ def locate(traced: Traced, stages: Sequence[Stage], head: str, name: str) -> lis
 
 
 def profile(
-    traced: Traced, paths: Sequence[str], head: str, size: int, name: str, *, strict: bool
+    traced: Traced, paths: Sequence[str], head: str, view: View, name: str, *, strict: bool
 ) -> Profile:
     """Run one image of noise through a traced network and see what its stages give.
 
@@ -58,7 +58,7 @@ def profile(
         traced: the network, traced in evaluation mode.
         paths: module paths of the stages, which are named after them.
         head: path of the classifier, whose input becomes the stage ``last``; or empty.
-        size: side of the image in px.
+        view: the image that it takes.
         name: of the network, for errors.
         strict: the paths are a person's wish: each must be of use and is a stage. Else the useless
             are left out, and so are those that read nearly the same as a neighbour, and long rows
@@ -72,7 +72,7 @@ def profile(
     drafts = [draft for path in paths for draft in _drafts(path, outputs, strict)]
     drafts += [Stage(LAST, "", 0, "NC")] if head else []
     taps = locate(traced, drafts, head, name)
-    looks = _looks(traced, drafts, taps, _run(traced, taps, size, name))
+    looks = _looks(traced, drafts, taps, run(traced, taps, view, name))
     problems = [look.problem for look in looks if look.problem]
     if problems and strict:
         raise BackboneError(f"{len(problems)} stages of {name} cannot be pooled.", problems)
@@ -100,7 +100,7 @@ class _Look:
     problem: str = ""
 
 
-class _Meter(fx.Interpreter):
+class Meter(fx.Interpreter):
     """Run a graph node by node; count multiply-adds and keep the values at the taps."""
 
     def __init__(self, traced: Traced, taps: Sequence[Tap]) -> None:
@@ -115,6 +115,7 @@ class _Meter(fx.Interpreter):
         return value.detach() if isinstance(value, Tensor) else value
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one node, count its work and keep what is read after it."""
         with FlopCounterMode(display=False) as counter:
             out = super().run_node(n)
         self.multiply_adds[n] = counter.get_total_flops() // 2  # it counts both as one each
@@ -124,25 +125,30 @@ class _Meter(fx.Interpreter):
         return out
 
 
-def _run(traced: Traced, taps: Sequence[Tap], size: int, name: str) -> _Meter:
+def run(traced: Traced, taps: Sequence[Tap], view: View, name: str) -> Meter:
     """Return the meter after one image of seeded noise, on the network's own device and type."""
+    high, wide, channels = view.shape
     like = next(iter(traced.module.parameters()), torch.empty(0))
-    noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    meter = _Meter(traced, taps)
+    noise = torch.randn(1, channels, high, wide, generator=torch.Generator().manual_seed(0))
+    meter = Meter(traced, taps)
     try:
         # Attention as plain products: the fused kernel of the processor is not counted.
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             meter.run(noise.to(like))
     except Exception as error:  # whatever the network's own code raises
+        why = (str(error) or "no reason given").splitlines()[0]
         raise BackboneError(
-            f"{name} cannot take an image of {size} x {size} px: {str(error).splitlines()[0]}",
-            ["It must take normalised pixels [B, 3, S, S]; check the size of its view."],
+            f"{name} cannot take an image of {view.sides}: {why}",
+            [
+                f"It must take normalised pixels [B, {channels}, {high}, {wide}]; "
+                "check the size and the channels of its view."
+            ],
         ) from error
     return meter
 
 
 def _looks(
-    traced: Traced, drafts: Sequence[Stage], taps: Sequence[Tap], meter: _Meter
+    traced: Traced, drafts: Sequence[Stage], taps: Sequence[Tap], meter: Meter
 ) -> list[_Look]:
     """Return the stages as found, those nearest the image first."""
     place = {node: index for index, node in enumerate(traced.graph.nodes)}
@@ -150,7 +156,7 @@ def _looks(
     return [_look(traced, draft, tap, meter) for tap, draft in order]
 
 
-def _look(traced: Traced, draft: Stage, tap: Tap, meter: _Meter) -> _Look:
+def _look(traced: Traced, draft: Stage, tap: Tap, meter: Meter) -> _Look:
     """Return a stage with its channels and layout, read off its value for a square image."""
     value = meter.values[tap.node]
     shape = tuple(value.shape) if isinstance(value, Tensor) else ()
@@ -159,7 +165,7 @@ def _look(traced: Traced, draft: Stage, tap: Tap, meter: _Meter) -> _Look:
         kind = list(shape) if shape else type(value).__name__
         rule = "must give [B, C], [B, L, C] or a map [B, C, H, W]"
         return _Look(draft, torch.empty(0), 0, 0, f"{draft.name}: {rule}, got {kind}.")
-    prefix = int(getattr(traced.module, "num_prefix_tokens", 0))
+    prefix = getattr(traced.module, "num_prefix_tokens", None)
     skip = _skipped(shape[1], prefix) if layout == "NLC" else 0
     stage = replace(
         draft,
@@ -200,8 +206,13 @@ def _side(shape: Sequence[int], layout: Layout, skip: int) -> int:
     return first if first == second else 0
 
 
-def _skipped(length: int, prefix: int) -> int:
-    """``prefix``, when the row of tokens is that many and a square of patches."""
+def _skipped(length: int, prefix: int | None) -> int:
+    """``prefix``, when the row of tokens is that many and a square of patches.
+
+    Where nobody says how many, one (a class token) is taken for it if that leaves a square.
+    """
+    if prefix is None:
+        prefix = int(math.isqrt(length) ** 2 != length)
     patches = length - prefix
     return prefix if patches > 0 and math.isqrt(patches) ** 2 == patches else 0
 

@@ -3,7 +3,6 @@
 The network that is operated on stays as it was, bit for bit.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -16,6 +15,7 @@ from regraft.backbones import Backbone
 from regraft.errors import BackboneError, RunError, UsageError
 from regraft.networks import build
 from regraft.networks.changes import Change, Kind
+from regraft.networks.copies import duplicate
 from regraft.networks.freezing import (
     Frozen,
     FrozenSet,
@@ -185,7 +185,7 @@ def _trunk(
     if "" not in eval_modules:
         training = trace(module, backbone.name, lambda path: path not in eval_modules)
         trunk.learn(training, build.readings(training, backbone, taps), training=True)
-    return copy.deepcopy(trunk)
+    return duplicate(trunk)
 
 
 def _head(
@@ -215,7 +215,7 @@ def _redrawn(module: nn.Module, backbone: Backbone, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         if backbone.architecture:
             return build.architecture(backbone)
-        fresh = copy.deepcopy(module)
+        fresh = duplicate(module)
         drawn = [path for path, m in fresh.named_modules() if _redraw(m)]
     names = [name for name, _ in fresh.named_parameters()]
     left = [name for name in names if name.rpartition(".")[0] not in drawn]

@@ -5,7 +5,7 @@ shares its weights.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from regraft.backbones import Stage
 from regraft.data.dataset import listed
 from regraft.errors import BackboneError
+from regraft.networks.copies import duplicate
 
 GIVES, ENDS = "regraft.gives", "regraft.ends"
 """Keys of the meta data of a trunk's nodes: paths of the modules that give this value, and of those
@@ -89,14 +90,18 @@ class _Wrapper(nn.Module):
 class _Tracer(fx.Tracer):
     """torch.fx's tracer that notes every module's call, and knows what timm must not trace."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, opaque: Collection[str] = ()) -> None:
         leaves, functions = _timm_leaves(module)
         super().__init__(autowrap_functions=functions)
         self.leaves = leaves
+        self.opaque = opaque
         self.calls: dict[str, Call] = {}
+        self.failed = ""
+        """Path of the innermost module that could not be traced."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in self.leaves or super().is_leaf_module(m, module_qualified_name)
+        known = type(m) in self.leaves or _inner(module_qualified_name) in self.opaque
+        return known or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self,
@@ -106,7 +111,11 @@ class _Tracer(fx.Tracer):
         kwargs: dict[str, Any],
     ) -> Any:
         before = next(iter(reversed(self.graph.nodes)))
-        out = super().call_module(m, forward, args, kwargs)
+        try:
+            out = super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed = self.failed or _inner(self.path_of_module(m))
+            raise
         first = next(iter([*args, *kwargs.values()]), None)
         end = next(iter(reversed(self.graph.nodes)))
         parts = tuple(map(_node, out)) if isinstance(out, tuple | list) else ()
@@ -117,8 +126,7 @@ class _Tracer(fx.Tracer):
 
 def skeleton(module: nn.Module) -> nn.Module:
     """Copy the modules of a network; weights and buffers are shared, flags are not."""
-    shared = {id(t): t for t in [*module.parameters(), *module.buffers()]}
-    return copy.deepcopy(module, shared)
+    return duplicate(module, {id(t): t for t in [*module.parameters(), *module.buffers()]})
 
 
 def trace(
@@ -126,25 +134,33 @@ def trace(
 ) -> Traced:
     """Trace a network as it runs when the modules with ``train(path)`` are in training mode.
 
+    A module inside it that cannot be traced is taken as one piece.
+
     Raises:
-        BackboneError: torch.fx cannot trace it.
+        BackboneError: torch.fx cannot trace what holds the pieces together.
     """
-    copied = skeleton(module)
-    for path, inner in copied.named_modules():
-        inner.training = train(path)
-    root, tracer = _Wrapper(copied), _Tracer(module)
-    try:
-        graph = tracer.trace(root)
-    except Exception as error:  # whatever the network's own code raises when it meets a proxy
-        raise BackboneError(
-            f"{name} cannot be traced, so it cannot be cut: {error}".splitlines()[0],
-            [
-                "Its forward must not branch on the values or the shape of its input.",
-                "Choose another network (`regraft models`), or mark the function that branches "
-                "with torch.fx.wrap.",
-            ],
-        ) from error
-    return Traced(root, graph, tracer.calls)
+    opaque: list[str] = []
+    while True:
+        copied = skeleton(module)
+        for path, inner in copied.named_modules():
+            inner.training = train(path)
+        root, tracer = _Wrapper(copied), _Tracer(module, opaque)
+        try:
+            return Traced(root, tracer.trace(root), tracer.calls)
+        except Exception as error:  # whatever the network's own code raises when it meets a proxy
+            if tracer.failed and tracer.failed not in opaque:
+                opaque.append(tracer.failed)
+                continue
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise BackboneError(
+                f"{name} cannot be traced, so it cannot be cut: {why}",
+                [
+                    "Its own forward must not branch on the values or the shape of its input (a "
+                    "module inside it may).",
+                    "Move what branches into a module of its own, mark the function that does with "
+                    "torch.fx.wrap, or choose another network (`regraft models`).",
+                ],
+            ) from error
 
 
 def needed(traced: Traced, tap: Tap) -> set[fx.Node]:

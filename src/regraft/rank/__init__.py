@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from regraft import backbones as bundled
 from regraft.data.dataset import Dataset
@@ -30,6 +30,9 @@ from regraft.run.measure import Progress
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.verb import calls_package
 
+if TYPE_CHECKING:
+    from torch import nn
+
 __all__ = ["RankedNetwork", "Ranking", "rank", "ranked"]
 
 
@@ -37,7 +40,7 @@ __all__ = ["RankedNetwork", "Ranking", "rank", "ranked"]
 @spelled_out
 def rank(
     data: Data,
-    backbones: Sequence[str | Pretrained] | None = None,
+    backbones: "Sequence[str | nn.Module | Pretrained] | None" = None,
     *,
     latency: float | None = None,
     megabytes: float | None = None,
@@ -51,8 +54,8 @@ def rank(
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbones: names of bundled backbones or timm models, or :class:`regraft.Pretrained`; those
-            that are on this machine without fetching where None.
+        backbones: names of bundled backbones or timm models, modules of your own, or
+            :class:`regraft.Pretrained`; those that are on this machine without fetching where None.
         latency: seconds that the chosen network may take for an image alone, decoding not counted.
         megabytes: what it may take in float32, in millions of bytes.
         choices: a record of what is overruled; the keywords overrule it.
@@ -83,7 +86,7 @@ def rank(
 
 def ranked(
     data: Data,
-    backbones: Sequence[str | Pretrained] | None,
+    backbones: "Sequence[str | nn.Module | Pretrained] | None",
     limits: Allowance,
     choices: Choices,
     *,
@@ -146,7 +149,7 @@ def _place(entry: Entry) -> tuple[bool, int, float, str]:
     return False, -(entry.dropped_at or 1 << 60), -found.evidence.expected, entry.name
 
 
-def opened(backbones: Sequence[str | Pretrained]) -> list[Entry]:
+def opened(backbones: "Sequence[str | nn.Module | Pretrained]") -> list[Entry]:
     """Open the networks; one that cannot be opened has its problem.
 
     Raises:
@@ -155,9 +158,10 @@ def opened(backbones: Sequence[str | Pretrained]) -> list[Entry]:
     """
     entries = []
     for one in dict.fromkeys(backbones):
-        name = one if isinstance(one, str) else one.backbone.name
+        name = one if isinstance(one, str) else type(one).__name__
         try:
-            entries.append(Entry(name, open_network(one)))
+            network = open_network(one)
+            entries.append(Entry(network.backbone.name if name != one else name, network))
         except BackboneError as error:
             problem = " ".join([error.headline, *error.problems])
             entries.append(Entry(name, None, problem))

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.backbones import View
 from regraft.data.dataset import Dataset
 from regraft.errors import BackboneError, DataError, RegraftError, UsageError
 from regraft.features import engines
@@ -299,17 +300,17 @@ def _times(entry: Entry, measured: Measured, taps: Taps) -> tuple[float, float]:
     if depth not in entry.times:
         build, wish = measured.network.build, measured.engine
         engine = engines.open_engine(record, taps, measured.cache, build=build, wish=wish)
-        entry.times[depth] = timed(engine, record.view.size, 1), timed(engine, record.view.size, 32)
+        entry.times[depth] = timed(engine, record.view, 1), timed(engine, record.view, 32)
     return entry.times[depth]
 
 
-def timed(engine: Engine, side: int, batch: int) -> float:
+def timed(engine: Engine, view: View, batch: int) -> float:
     """Milliseconds an image in batches of some size: the least that a warm engine takes.
 
     The least, for what takes longer waited for other programs. Images are not decoded for it; what
     is in them does not matter.
     """
-    pixels = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (batch, *view.shape), np.uint8)
     engine(pixels)
     took, until = list[float](), time.perf_counter() + TIMED
     while len(took) < LEAST or (time.perf_counter() < until and len(took) < MOST):

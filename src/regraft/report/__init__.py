@@ -34,6 +34,7 @@ def report(
     data: str | os.PathLike[str] | Dataset | None = None,
     heat_maps: bool = False,
     tell: Callable[[str], None] = log.warning,
+    network: object | None = None,
 ) -> Path:
     """Write report.html: what a run got, where it errs and how to use it, in one file.
 
@@ -46,6 +47,8 @@ def report(
         data: the images, for thumbnails and heat maps; where the plan says where None.
         heat_maps: show where the network looked, on some of the images.
         tell: called with what the page does without, and why.
+        network: of a RUN folder of a network of your own, for heat maps: that network; see
+            :func:`regraft.load`.
 
     Returns:
         The path of the page.
@@ -65,7 +68,7 @@ def report(
         return place
     if heat_maps:
         _check_heat()
-    result, card = _opened(run)
+    result, card = _opened(run, network)
     images = _images(result, data, tell)
     if images is not None and data is not None:
         _check_images(images, result.predictions)
@@ -102,9 +105,9 @@ def of_comparison(document: Mapping[str, Any]) -> str:
     return sides.render(document)
 
 
-def _opened(run: str | os.PathLike[str] | Result) -> tuple[Result, str]:
+def _opened(run: str | os.PathLike[str] | Result, network: object | None) -> tuple[Result, str]:
     """Return the result with its tables, and the text of its card."""
-    result = run if isinstance(run, Result) else load(run)
+    result = run if isinstance(run, Result) else load(run, network=network)
     folder = result.folder
     if folder is None:
         return result, model_card(result.plan, result.metrics)

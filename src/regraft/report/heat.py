@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from regraft.data.images import in_colour
 from regraft.distributed import one_core
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
 from regraft.results.result import Result
@@ -126,8 +127,7 @@ RAMP = np.array([(60, 0, 110), (215, 60, 60), (255, 236, 90)], np.float32)
 def overlay(square: Pixels, heat: Map) -> Pixels:
     """Return the picture in grey under its heat ``[h, w]`` of 0 to 1."""
     grey = Image.fromarray(_small(square)).convert("L").convert("RGB")
-    size = (SIDE, SIDE)
-    wide = Image.fromarray(np.asarray(heat, np.float32)).resize(size, Image.Resampling.BICUBIC)
+    wide = Image.fromarray(np.asarray(heat, np.float32)).resize(grey.size, Image.Resampling.BICUBIC)
     amount = np.clip(np.asarray(wide), 0.0, 1.0)
     colour = np.stack([np.interp(amount, (0, 0.5, 1), RAMP[:, c]) for c in range(3)], -1)
     share = 0.75 * amount[:, :, None]
@@ -135,4 +135,7 @@ def overlay(square: Pixels, heat: Map) -> Pixels:
 
 
 def _small(square: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    image = Image.fromarray(in_colour(square))
+    scale = SIDE / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))

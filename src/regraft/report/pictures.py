@@ -90,7 +90,9 @@ def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
 
     Each image is decoded once.
     """
-    small = replace(view, size=SIDE)
+    high, wide, _ = view.shape
+    tall = round(SIDE * min(high / wide, 1))
+    small = replace(view, size=tall, width=round(tall * wide / high) if view.width else 0)
     rows = list({shot.row: shot for shot in shots}.values())
     with ThreadPoolExecutor(cores()) as pool:
         made = dict(pool.map(lambda shot: (shot.row, _seen(shot, find, small)), rows))
@@ -118,5 +120,5 @@ def uri(square: Pixels) -> str:
     Drawn anew from its pixels, so nothing else of the file is in it.
     """
     buffer = io.BytesIO()
-    Image.fromarray(square).save(buffer, "WEBP", quality=78, method=2)
+    Image.fromarray(images.in_colour(square)).save(buffer, "WEBP", quality=78, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

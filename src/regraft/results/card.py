@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from regraft.backbones import Stage
-from regraft.data.images import deep
+from regraft.data.images import View, deep
 from regraft.data.images.view import BORDER
 from regraft.data.splits import EACH_ONCE
 from regraft.plan import wording
 from regraft.plan.definition import Plan
+from regraft.results.snippet import is_timms, snippet
 
 Metrics = Mapping[str, Any]
 
@@ -168,172 +168,50 @@ def _preprocessing(plan: Plan) -> str:
     view = plan.backbone.view
     mean, std = (_listed([f"{x:g}" for x in xs]) for xs in (plan.backbone.mean, plan.backbone.std))
     made = {
-        "crop": f"take the centre square of {view.crop:.1%} of the shorter side; resize it to",
-        "pad": f"put a border of RGB {BORDER} around it that makes it square; resize it to",
+        "crop": f"take {_middle(view)}; resize it to",
+        "pad": f"put a border of RGB {BORDER} around it that {_made(view)}; resize it to",
         "squash": "whatever its shape, resize it to",
     }[view.fit]
     scales = "".join(f"{scale} become 0 to 255; " for scale in deep.in_words(view))
+    grey = "make it grey (Rec. 601 luma); " if view.channels == 1 else ""
     return (
         f"## Preprocessing\n\nTurn upright (EXIF), transparent parts on white (where what is "
-        f"visible is white: on black), RGB; {scales}{made} {view.size} × "
-        f"{view.size} ({view.interpolation}); divide by 255, subtract the mean ({mean}), divide "
-        f"by the deviation ({std}). All of it is in `config.json`, and regraft does it."
+        f"visible is white: on black), RGB; {scales}{made} {view.shape[0]} × "
+        f"{view.shape[1]} ({view.interpolation}); {grey}divide by 255, subtract the mean ({mean}), "
+        f"divide by the deviation ({std}). All of it is in `config.json`, and regraft does it."
     )
 
 
+def _middle(view: View) -> str:
+    if not view.width:
+        return f"the centre square of {view.crop:.1%} of the shorter side"
+    return f"{view.crop:.1%} of the largest {view.shape[1]} : {view.shape[0]} box about the centre"
+
+
+def _made(view: View) -> str:
+    return f"makes it {view.shape[1]} : {view.shape[0]}" if view.width else "makes it square"
+
+
 def _loading(plan: Plan) -> str:
-    timm = "timm, " if _is_timms(plan) else ""
+    timm = "timm, " if is_timms(plan) else ""
+    typed, given, said = "", "", ""
+    if not plan.backbone.architecture:
+        typed, given = " --network package.module:factory", ", network=network"
+        said = (
+            f"It was made with a network of somebody's own, {_plain(plan.backbone.name)}, whose "
+            "code is not in here: hand that over, as `network` or as the place where it is made. "
+            "Its weights are in here.\n\n"
+        )
     return (
-        "## Use\n\n```sh\nregraft predict THIS_FOLDER photo.jpg\n```\n\n"
+        f"## Use\n\n{said}```sh\nregraft predict THIS_FOLDER photo.jpg{typed}\n```\n\n"
         "```python\nimport regraft\n\n"
-        'model = regraft.load("THIS_FOLDER")\nmodel.predict(["photo.jpg"])\n```\n\n'
+        f'model = regraft.load("THIS_FOLDER"{given})\nmodel.predict(["photo.jpg"])\n```\n\n'
         f"Without regraft, with {timm}torch, safetensors and Pillow alone:\n\n"
         f"```python\n{snippet(plan)}\n```\n\n"
         "This calculates in float32 and decodes the whole photo. regraft may run the network in "
         "bfloat16, and decodes a JPEG much larger than needed at a fraction of its size: its "
         "probabilities differ a little, now and then by some hundredths."
     )
-
-
-def snippet(plan: Plan) -> str:
-    """Code that loads a RUN and classifies a photo without regraft."""
-    own = not _is_timms(plan)
-    imports = [
-        "import json",
-        *(["from collections import OrderedDict"] if own else []),
-        "",
-        "import numpy as np",
-        *([] if own else ["import timm"]),
-        "import torch",
-        "from PIL import Image, ImageOps",
-        "from safetensors.torch import load_file",
-        "",
-    ]
-    files = [
-        'classes = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))["classes"]',
-        'state = load_file("THIS_FOLDER/model.safetensors")',
-    ]
-    network = _whole_network(plan) if _is_whole(plan) else _tapped_network(plan)
-    asked = "network(x)" if _is_whole(plan) else "classify(x)"
-    with_names = "print(dict(zip(classes, shares.tolist())))"
-    last = ["with torch.no_grad():", f"    shares = {asked}.softmax(1)[0]", with_names]
-    return "\n".join([*imports, *files, *network, "", *_square(plan), *last])
-
-
-def _is_timms(plan: Plan) -> bool:
-    return plan.backbone.architecture not in ("", "demonstration")
-
-
-def _is_whole(plan: Plan) -> bool:
-    """Return whether the surgery left a whole network of timm's: only the head is another."""
-    return _is_timms(plan) and plan.taps == (len(plan.backbone.stages) - 1,)
-
-
-def _whole_network(plan: Plan) -> list[str]:
-    """Code for timm's own network with the new layer as its head."""
-    backbone = plan.backbone
-    return [
-        f'network = timm.create_model("{backbone.architecture}", num_classes=len(classes)).eval()',
-        "for name in list(state):",
-        '    part, own = name.split(".", 1)',
-        f'    own = own if part == "trunk" else f"{backbone.head}.{{own}}"',
-        "    state[own] = state.pop(name)",
-        "network.load_state_dict(state)",
-    ]
-
-
-def _tapped_network(plan: Plan) -> list[str]:
-    """Code for a network that is read after some of its stages, under a layer of its own."""
-    stages = [plan.backbone.stages[depth] for depth in plan.taps]
-    pools = [f'    "{stage.path}": lambda v: {_pooled(stage)},' for stage in stages]
-    return [
-        *_trunk(plan),
-        'trunk = {n.removeprefix("trunk."): t for n, t in state.items() if n.startswith("trunk.")}',
-        "network.load_state_dict(trunk, strict=False)  # what comes after the cut stays random",
-        "taps = {",
-        *pools,
-        "}",
-        "read = {}",
-        "for name, pool in taps.items():",
-        "    network.get_submodule(name).register_forward_hook(",
-        "        lambda module, given, out, name=name, pool=pool: read.update({name: pool(out)})",
-        "    )",
-        "",
-        "",
-        "def classify(x):",
-        "    network(x)",
-        "    features = torch.cat([read[name] for name in taps], dim=1)",
-        '    return features @ state["head.weight"].T + state["head.bias"]',
-    ]
-
-
-def _trunk(plan: Plan) -> list[str]:
-    """Code for the network whose stages are read; the old head lets its input through."""
-    backbone = plan.backbone
-    if _is_timms(plan):
-        through = f'network.set_submodule("{backbone.head}", torch.nn.Identity())'
-        made = f'network = timm.create_model("{backbone.architecture}").eval()'
-        return [made, *([through] if backbone.head else [])]
-    if not backbone.architecture:
-        return ["network = ...  # the network that was given to regraft, in evaluation mode"]
-    layers = [f"    {name}={_DEMONSTRATION[name]}," for name in plan.kept]
-    return [
-        "def convolution(inputs, outputs, kernel):",
-        "    conv = torch.nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)",
-        "    norm, act = torch.nn.BatchNorm2d(outputs), torch.nn.ReLU()",
-        "    pool = torch.nn.MaxPool2d(2)",
-        "    return torch.nn.Sequential(OrderedDict(conv=conv, norm=norm, act=act, pool=pool))",
-        "",
-        "def connected(inputs, outputs):",
-        "    flat, full = torch.nn.Flatten(), torch.nn.Linear(inputs, outputs)",
-        "    return torch.nn.Sequential(OrderedDict(flat=flat, full=full, act=torch.nn.ReLU()))",
-        "",
-        "network = torch.nn.Sequential(OrderedDict(",
-        *layers,
-        ")).eval()",
-    ]
-
-
-_DEMONSTRATION = {
-    "conv1": "convolution(3, 48, 5)",
-    "conv2": "convolution(48, 96, 3)",
-    "conv3": "convolution(96, 192, 3)",
-    "fc1": "connected(3072, 128)",
-    "fc2": "connected(128, 64)",
-}
-"""The layers of the demonstration network, which no other library has."""
-
-
-def _pooled(stage: Stage) -> str:
-    """Code for the average of a stage's value ``v`` over places."""
-    skipped = f"[:, {stage.skip}:].mean(1)"
-    ways = {"NCHW": ".mean((2, 3))", "NHWC": ".mean((1, 2))", "NLC": skipped}
-    return f"v{stage.part}{ways.get(stage.layout, '')}"
-
-
-def _square(plan: Plan) -> list[str]:
-    """Code for the square that the network sees of a photo, as regraft cuts it out."""
-    view, mean, std = plan.backbone.view, plan.backbone.mean, plan.backbone.std
-    filtered, size = f"Image.Resampling.{view.interpolation.upper()}", (view.size, view.size)
-    made = {
-        "crop": [
-            f"side = min(image.size) * {view.crop:g}",
-            "left, top = (image.width - side) / 2, (image.height - side) / 2",
-            "box = (left, top, left + side, top + side)",
-            f"image = image.resize({size}, {filtered}, box)",
-        ],
-        "pad": [f"image = ImageOps.pad(image, {size}, {filtered}, color={BORDER})"],
-        "squash": [f"image = image.resize({size}, {filtered})"],
-    }
-    scales = "; ".join(deep.in_words(view))
-    return [
-        *([f"# pictures of more than 8 bits: {scales}, scaled to 0..255"] if scales else []),
-        'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
-        *made[view.fit],
-        "x = torch.tensor(np.array(image)).permute(2, 0, 1)[None] / 255",
-        f"mean, std = torch.tensor([{list(mean)}, {list(std)}]).view(2, 1, 3, 1, 1)",
-        "x = (x - mean) / std",
-    ]
 
 
 def _licence(plan: Plan) -> str:

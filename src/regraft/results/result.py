@@ -31,6 +31,7 @@ from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
 from regraft.plan.naming import stages_named
 from regraft.results.card import model_card
+from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
 from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
 
@@ -198,12 +199,15 @@ class Result:
         changed = [
             {"kind": c.kind, "name": c.name, "parameters": c.parameters} for c in self.changes
         ]
-        return {
+        found = {
             "classes": list(self.classes),
             "backbone": self.plan.backbone.to_json(),
             "taps": list(self.plan.taps),
             "surgery": changed,
         }
+        if not self.plan.backbone.architecture:
+            found[ECHO] = echo(self.network(), self.plan, self.tensors).tolist()
+        return found
 
     def trunk(self) -> "nn.Module":
         """Return the trunk that reads the taps, built with torch."""

@@ -11,10 +11,11 @@ steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put togeth
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from regraft.data.dataset import Dataset
 from regraft.distributed import is_rank_zero, on_rank_zero
@@ -32,10 +33,15 @@ from regraft.run.budget import bounded
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured, measure
-from regraft.run.pretrained import Pretrained, open_network
+from regraft.run.pretrained import Pretrained, reopened
 from regraft.run.resume import begin, check_resume, end
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from regraft.networks.own import Fed
 
 DEFAULT = "efficientnet-lite0"
 
@@ -45,10 +51,12 @@ Data = str | os.PathLike[str] | Dataset
 @spelled_out
 def propose(
     data: Data,
-    backbone: str | Pretrained = DEFAULT,
+    backbone: "str | nn.Module | Pretrained" = DEFAULT,
     *,
     choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
+    stages: Sequence[str] | None = None,
+    view: "Fed | None" = None,
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
@@ -58,11 +66,14 @@ def propose(
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one. ``auto`` (or
-            ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank` chooses.
+        backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
+            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank`
+            chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
+        stages: of a module: its submodules after which features may be read; found where None.
+        view: of a module: how images go in; see :func:`regraft.open_network`.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
@@ -80,7 +91,9 @@ def propose(
     """
     choices = chosen(choices, words)
     dataset = Dataset.open(data)
-    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
+    network = network_for(
+        dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
+    )
     measured = measure(dataset, network, choices, augment=augment, strict=strict, cache=cache)
     return draft(measured, choices)
 
@@ -88,7 +101,7 @@ def propose(
 def apply(
     plan: Plan,
     data: Data,
-    backbone: str | Pretrained | None = None,
+    backbone: "str | nn.Module | Pretrained | None" = None,
     *,
     weights: str | os.PathLike[str] | None = None,
     strict: bool = False,
@@ -106,7 +119,8 @@ def apply(
     Args:
         plan: what :func:`regraft.propose` gave.
         data: the images that it was made for, in any form that :func:`regraft.propose` takes.
-        backbone: the network that it was made for; found by the plan's name where None.
+        backbone: the network that it was made for; found by the plan's name where None. A module of
+            your own has to be handed over again.
         weights: a file to read the backbone's weights from.
         strict: let any image that has to be left out be an error.
         out: the RUN folder to make.
@@ -125,7 +139,7 @@ def apply(
         RunError: the folder cannot be written, or there is nothing to resume.
     """
     check_out(out, overwrite=overwrite, resume=resume)
-    network = open_network(plan.backbone.name if backbone is None else backbone, weights)
+    network = reopened(plan.backbone, backbone, weights)
     check_engine(plan)
     measured = measure(
         Dataset.open(data),
@@ -144,10 +158,12 @@ def apply(
 @spelled_out
 def fit(
     data: Data,
-    backbone: str | Pretrained = DEFAULT,
+    backbone: "str | nn.Module | Pretrained" = DEFAULT,
     *,
     choices: Choices | None = None,
     weights: str | os.PathLike[str] | None = None,
+    stages: Sequence[str] | None = None,
+    view: "Fed | None" = None,
     augment: bool = False,
     strict: bool = False,
     out: str | os.PathLike[str] | None = None,
@@ -161,11 +177,14 @@ def fit(
 
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
-        backbone: a bundled backbone or any timm model by its name, or a
-            :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one. ``auto`` (or
-            ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank` chooses.
+        backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
+            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank`
+            chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
+        stages: of a module: its submodules after which features may be read; found where None.
+        view: of a module: how images go in; see :func:`regraft.open_network`.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         out: the RUN folder to make; nothing is written where None.
@@ -187,7 +206,9 @@ def fit(
     """
     check_out(out, overwrite=overwrite, resume=resume)
     choices, started, dataset = chosen(choices, words), time.perf_counter(), Dataset.open(data)
-    network = network_for(dataset, backbone, weights, choices, strict=strict, cache=cache)
+    network = network_for(
+        dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
+    )
     measured = measure(
         dataset,
         network,

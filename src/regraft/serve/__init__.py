@@ -58,6 +58,7 @@ def serve(
     wait: float = 3.0,
     waiting: int = 256,
     started: Callable[[Listening], None] = lambda server: print(f"Listening on {server.url}"),
+    network: object | None = None,
 ) -> None:
     """Answer over HTTP with a RUN until SIGTERM, Ctrl-C or ``stop``; then finish what was taken.
 
@@ -74,6 +75,7 @@ def serve(
         wait: milliseconds that an image waits for others.
         waiting: images that may wait; more are refused with 503.
         started: called once, as soon as clients can connect.
+        network: of a RUN folder of a network of your own: that network; see :func:`regraft.load`.
 
     Raises:
         RunError: the RUN is damaged, or the address is none of this machine or taken.
@@ -82,7 +84,7 @@ def serve(
     if token is not None and not token.strip():
         raise UsageError("The token must not be empty.", ["Leave it out to ask for none."])
     with bound(host, port) as place:
-        model = ready(run if isinstance(run, Result) else load(run))
+        model = ready(run if isinstance(run, Result) else load(run, network=network))
         batching = Batching(images=batch, seconds=wait / 1000)
         app = application(model, Limits(waiting=waiting), batching=batching, token=token)
 

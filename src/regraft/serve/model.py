@@ -53,8 +53,7 @@ class Model:
 def ready(result: Result) -> Model:
     """Open the engine and run it once, so that the first request waits no longer than others."""
     model = Model(result, result.exact_engine(), result.head)
-    side = model.view.size
-    model(np.zeros((1, side, side, 3), np.uint8))
+    model(np.zeros((1, *model.view.shape), np.uint8))
     return model
 
 

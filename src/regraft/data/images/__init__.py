@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from regraft.data.images import colours, deep, formats, likeness, miniature
-from regraft.data.images.view import FITS, Pixels, View, square, turned
+from regraft.data.images.view import FITS, Pixels, View, in_colour, square, turned
 
 __all__ = [
     "FITS",
@@ -31,6 +31,7 @@ __all__ = [
     "alike",
     "digest",
     "facts_key",
+    "in_colour",
     "inspect",
 ]
 
@@ -108,7 +109,7 @@ def facts_key(views: Sequence[View]) -> str:
 
 
 def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
-    """Decode a file once: its facts, and a uint8 [size, size, 3] RGB square for each view.
+    """Decode a file once: its facts, and uint8 [height, width, channels] for each view.
 
     The squares are None where ``Facts.problem`` says that the file is not usable. JPEGs much
     larger than the views need are decoded at a half, a quarter or an eighth of their size.
@@ -259,7 +260,8 @@ def _squares(
     for view in views:
         plain = replace(view, mirror=False)
         if plain not in made:
-            made[plain] = turned(square(picture.seen_by(plain), box, plain), turn)
+            lying = plain.lying if turn >= 5 else plain  # the picture is turned after it is cut
+            made[plain] = turned(square(picture.seen_by(plain), box, lying), turn)
         seen = made[plain]
         squares.append(np.ascontiguousarray(seen[:, ::-1] if view.mirror else seen))
     return squares

@@ -1,6 +1,6 @@
-"""How a picture becomes the square that a network sees."""
+"""How a picture becomes the square (or rectangle) that a network sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ FILTERS: Final = {
 }
 FITS: Final = ("crop", "pad", "squash")
 BORDER: Final = (124, 116, 104)  # around a padded picture: the mean of ImageNet
+READ: Final = "1 or 3 (pictures are read as grey or RGB)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class View:
     what is seen of a long picture: its middle square (``crop``), or all of it, within a border
     (``pad``) or pressed into the square (``squash``), where ``crop`` takes nothing away.
     ``integers``, ``floats``: black and white of pictures of more than 8 bits a pixel; None: each by
-    its own brightest pixel.
+    its own brightest pixel. ``width``: where a network takes no square, px from left to right, and
+    ``size`` is its height; 0 for as much as that. ``channels``: 3 for RGB, 1 for grey.
     """
 
     size: int
@@ -41,6 +43,8 @@ class View:
     fit: str = "crop"
     integers: Range | None = None
     floats: Range | None = None
+    width: int = 0
+    channels: int = 3
 
     def __post_init__(self) -> None:
         """Check every field; ValueError names all that are wrong."""
@@ -55,6 +59,8 @@ class View:
             ("fit", f"one of {', '.join(FITS)}", self.fit in FITS),
             ("integers", "two numbers, the lower first", _ascends(self.integers)),
             ("floats", "two numbers, the lower first", _ascends(self.floats)),
+            ("width", "0 (as size) or more", self.width >= 0),
+            ("channels", READ, self.channels in (1, 3)),
         )
         wrong = [
             f"{name} must be {rule}, got {getattr(self, name)!r}"
@@ -63,6 +69,21 @@ class View:
         ]
         if wrong:
             raise ValueError("; ".join(wrong))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height and width in px, and channels, of what the network sees."""
+        return self.size, self.width or self.size, self.channels
+
+    @property
+    def lying(self) -> "View":
+        """The same with height and width changed round."""
+        return replace(self, size=self.width, width=self.size) if self.width else self
+
+    @property
+    def sides(self) -> str:
+        """Height and width in words, such as ``224 x 224 px``."""
+        return f"{self.shape[0]} x {self.shape[1]} px"
 
     @property
     def key(self) -> str:
@@ -75,19 +96,23 @@ class View:
             if limits
         )
         mirror = "-mirror" * self.mirror
-        return f"{self.size}-{self.crop:g}-{self.interpolation}{zoom}{fit}{scale}{mirror}"
+        size = f"{self.size}x{self.width}" if self.width else f"{self.size}"
+        grey = "-grey" if self.channels == 1 else ""
+        return f"{size}-{self.crop:g}-{self.interpolation}{zoom}{fit}{scale}{grey}{mirror}"
 
     @property
     def unusual(self) -> dict[str, object]:
         """What this view has beside a size, a crop and a filter, by name: for others to follow."""
         fit = {"fit": self.fit} if self.fit != "crop" else {}
+        shape = {"width": self.width} if self.width else {}
+        shape |= {"channels": self.channels} if self.channels != 3 else {}
         limits = {"integers": self.integers, "floats": self.floats}
-        return fit | {name: list(scale) for name, scale in limits.items() if scale}
+        return fit | shape | {name: list(scale) for name, scale in limits.items() if scale}
 
     @property
     def need(self) -> int:
         """Px that the shorter side of the decoded photo should have, so that nothing is lost."""
-        return int(-(-self.size * self.zoom // self.crop))
+        return int(-(-max(self.shape[:2]) * self.zoom // self.crop))
 
 
 def _ascends(limits: Range | None) -> bool:
@@ -97,32 +122,64 @@ def _ascends(limits: Range | None) -> bool:
 def square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
     """Return what a view shows of a picture, whose width and height in the image's px are ``box``.
 
-    In one pass over the pixels that are needed.
+    In one pass over the pixels that are needed; ``[height, width, channels]``.
     """
-    (left, right), (top, bottom) = (_seen(length, min(box), view) for length in box)
-    if view.fit == "pad":
-        columns, rows = (_filled(length / max(box), view.size) for length in box)
-    else:
-        columns = rows = view.size
+    height, width, channels = view.shape
+    (left, right), (top, bottom) = seen(box, view)
+    columns, rows = filled(box, view)
     filtered = FILTERS[view.interpolation]
     small = image.resize((columns, rows), filtered, (left, top, right, bottom)).convert("RGB")
+    if view.fit == "pad":
+        whole = Image.new("RGB", (width, height), BORDER)
+        whole.paste(small, ((width - columns) // 2, (height - rows) // 2))
+        small = whole
+    return np.array(small) if channels == 3 else np.array(small.convert("L"))[..., None]
+
+
+def seen(box: tuple[float, float], view: View) -> tuple[Range, Range]:
+    """From where to where, in px of a picture of this width and height, it is seen; x, then y."""
+    width, height = box
+    if view.fit == "crop":
+        high, wide, _ = view.shape
+        width, height = (
+            min(width, height * wide / high) * view.crop,
+            min(height, width * high / wide) * view.crop,
+        )
+    return _middle(box[0], width / view.zoom), _middle(box[1], height / view.zoom)
+
+
+def _middle(length: float, part: float) -> Range:
+    start = (length - part) / 2
+    return start, start + part
+
+
+def filled(box: tuple[float, float], view: View) -> tuple[int, int]:
+    """Columns and rows that a picture of this width and height takes of what is seen."""
+    (high, wide, _), (width, height) = view.shape, box
     if view.fit != "pad":
-        return np.array(small)
-    whole = Image.new("RGB", (view.size, view.size), BORDER)
-    whole.paste(small, ((view.size - columns) // 2, (view.size - rows) // 2))
-    return np.array(whole)
+        return wide, high
+    across, down = (
+        width / max(width, height * wide / high),
+        height / max(height, width * high / wide),
+    )
+    return _inside(across, wide), _inside(down, high)
 
 
-def _seen(length: float, shorter: float, view: View) -> Range:
-    """From where to where a side of this length is seen."""
-    seen = (shorter * view.crop if view.fit == "crop" else length) / view.zoom
-    start = (length - seen) / 2
-    return start, start + seen
-
-
-def _filled(share: float, size: int) -> int:
-    """Px of the square that a side takes; so that as many are left before it as after it."""
+def _inside(share: float, size: int) -> int:
+    """Px of a side that are taken; so that as many are left before as after them."""
     return size - 2 * min(round(size * (1 - share) / 2), (size - 1) // 2)
+
+
+def drawn(picture: Pixels, view: View) -> Pixels:
+    """Return a picture that was made, ``[height, width, 3]``, as a network sees it, whole."""
+    image = Image.fromarray(picture)
+    plain = View(view.size, 1.0, "bilinear", fit="squash", width=view.width, channels=view.channels)
+    return square(image, image.size, plain)
+
+
+def in_colour(pixels: Pixels) -> Pixels:
+    """Return ``[..., 3]`` of grey or RGB pixels, to be shown."""
+    return pixels if pixels.shape[-1] == 3 else pixels.repeat(3, axis=-1)
 
 
 def turned(pixels: NDArray[Number], turn: int) -> NDArray[Number]:

@@ -198,8 +198,8 @@ def _engine(name: str, backbone: Backbone, path: Path, taps: Sequence[int], buil
 
 def _opened(name: str, backbone: Backbone, path: Path, taps: Sequence[int], build: Build) -> Engine:
     """Return an engine that is open, so that it outlives its files."""
-    engine, side = _engine(name, backbone, path, taps, build), backbone.view.size
-    engine(np.zeros((1, side, side, 3), np.uint8))
+    engine = _engine(name, backbone, path, taps, build)
+    engine(np.zeros((1, *backbone.view.shape), np.uint8))
     return engine
 
 

@@ -97,10 +97,10 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     Where both calculate in float32 the same steps, any pixels tell whether they agree: noise does.
     What rounds must be judged on photos (:func:`calibrate`): bfloat16, and TF32 on NVIDIA devices.
     """
-    start, size = time.perf_counter(), backbone.view.size
-    coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, 3), np.uint8)
-    places = np.arange(size) * 8 // size
-    sample = CalibrationImages(coarse[:, places][:, :, places])
+    start, (high, wide, channels) = time.perf_counter(), backbone.view.shape
+    coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, channels), np.uint8)
+    rows, columns = (np.arange(side) * 8 // side for side in (high, wide))
+    sample = CalibrationImages(coarse[:, rows][:, :, columns])
     engine = torch_engine.Eager(REFERENCE, lambda: trunk, backbone)
     speed, reference = _run(engine, sample.pixels)
     trial = _Trial(backbone, trunk, path, sample, reference, None)

@@ -121,12 +121,12 @@ def convert(trunk: "nn.Module", backbone: "Backbone", path: Path) -> None:
     import torch
 
     ov = runtime()
-    size = backbone.view.size
-    noise = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    high, wide, channels = backbone.view.shape
+    noise = torch.rand(1, channels, high, wide, generator=torch.Generator().manual_seed(0))
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch.jit is deprecated, and still what is converted
         traced = torch.jit.trace(trunk, noise, strict=False, check_trace=False)
-        model = ov.convert_model(traced, example_input=noise, input=[1, 3, size, size])
+        model = ov.convert_model(traced, example_input=noise, input=[1, channels, high, wide])
     model = _from_pixels(ov, model, backbone)
     _simplify(model)
     for depth, output in enumerate(model.outputs):

@@ -37,7 +37,11 @@ _UNIMPORTANT = ("name", "licence", "paper", "source")  # of a record: they chang
 def key(backbone: Backbone) -> str:
     """Return a name for all that features depend on beside image, view and engine."""
     record = {k: v for k, v in backbone.to_json().items() if k not in _UNIMPORTANT}
-    record |= {"view": backbone.view.size, "weights": backbone.weights.sha256}
+    view, square = backbone.view, (backbone.view.size, backbone.view.size, 3)
+    record |= {
+        "view": view.size if view.shape == square else list(view.shape),
+        "weights": backbone.weights.sha256,
+    }
     text = json.dumps([_FORMAT, record, _versions(), _machine()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

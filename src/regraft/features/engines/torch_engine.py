@@ -1,6 +1,5 @@
 """Trunks run by torch as they are: the reference, and what is faster where torch alone can help."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -121,9 +120,11 @@ class Eager:
     def _loaded(self) -> "nn.Module":
         import torch
 
+        from regraft.networks.copies import duplicate
+
         if self._trunk is None:
             dtype = getattr(torch, self._config.precision)
-            trunk = copy.deepcopy(self._make()).eval().to(self._config.device, dtype)
+            trunk = duplicate(self._make()).eval().to(self._config.device, dtype)
             if self._config.channels_last:
                 trunk = trunk.to(memory_format=torch.channels_last)
             self._trunk = trunk
