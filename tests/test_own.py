@@ -72,7 +72,6 @@ LAYERS = "encoder.layers.encoder_layer_"
     [
         ("resnet18", ("maxpool", "layer1", "layer2", "layer3", "layer4"), "fc"),
         ("squeezenet1_0", ("features.2-4", "features.6-9", "classifier.0"), "classifier.1"),
-        ("vit_b_32", (*(f"{LAYERS}{n}" for n in (2, 5, 8)), "last"), "heads.head"),
     ],
 )
 def test_networks_that_people_know_have_the_stages_that_they_know(
@@ -84,6 +83,18 @@ def test_networks_that_people_know_have_the_stages_that_they_know(
         found = regraft.open_network(getattr(models, name)(weights=None)).backbone
     assert tuple(stage.name for stage in found.stages) == stages
     assert (found.head, found.view.size) == (head, 224)
+
+
+def test_the_stages_of_a_transformer_are_groups_of_its_layers() -> None:
+    from torchvision.models import vit_b_32
+
+    with torch.random.fork_rng(devices=[]):
+        found = regraft.open_network(vit_b_32(weights=None)).backbone
+    *layers, last = found.stages
+    assert len(layers) == 4
+    assert all(stage.name.startswith(LAYERS) for stage in layers[:3])
+    assert [(stage.skip, stage.side) for stage in layers] == [(1, 7)] * 4
+    assert (last.name, found.head) == ("last", "heads.head")
 
 
 def test_stages_that_are_named_count_and_so_does_a_head() -> None:
