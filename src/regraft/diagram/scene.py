@@ -6,7 +6,7 @@ A :class:`Scene` knows nothing of coordinates, colours or files. :func:`untouche
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from regraft.backbones import Backbone, Stage
@@ -94,7 +94,7 @@ class Scene:
     head: bool
     """Whether the network has a head of its own, which every case removes."""
     new: NewLayer | None
-    wide: int = 0
+    wide: int = field(default=0, repr=False)
     """Width of an image that is no square, in px."""
 
     @property
