@@ -169,6 +169,7 @@ def test_a_whole_network_takes_about_ten_lines(run: Path) -> None:
         ("test_vit", (1, -1)),
         ("test_convnext", (0, 2)),
         ("test_efficientnet", (2, -1)),
+        ("pit_ti_224", (0, 1)),  # of whose stages' two values one is read
     ],
 )
 def test_the_taps_in_the_code_are_those_of_the_surgery(name: str, taps: tuple[int, int]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ import pytest
 import regraft
 from command import Regraft, Said, cli, own_log
 from pictures import lay_out
+from regraft import backbones
+from regraft.backbones import Weights
+from regraft.cli.plan import whose
 from regraft.plan import serialize
 from regraft.results.files import FILES, METRICS, PAGE
 from regraft.run import measure
@@ -131,6 +135,17 @@ def test_plan_explains_and_writes_nothing(
     assert "its weights: trained on ImageNet-1k, licence Apache-2.0" in told
     assert list(tmp_path.iterdir()) == []
     assert sorted(data.parent.rglob("*")) == before
+
+
+def test_a_plan_says_whose_weights_are_not_known() -> None:
+    record = replace(backbones.get("efficientnet-lite0"), source="unknown", licence="")
+    file = replace(record, weights=Weights("file", "", "mine.pth"))
+    assert whose(file) == [
+        "its weights: mine.pth; what they learned from, and their licence, is not known"
+    ]
+    fetched = replace(record, source="ImageNet-1k", weights=Weights("timm", "", "a1_in1k"))
+    assert whose(fetched) == ["its weights: trained on ImageNet-1k, licence unknown"]
+    assert whose(replace(record, weights=Weights("random", "", "0"))) == []
 
 
 def test_plan_json_is_one_document_and_what_is_written(

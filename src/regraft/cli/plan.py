@@ -102,7 +102,7 @@ def cost(measured: Measured, plan: Plan) -> str:
         f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image of "
         f"{backbone.view.size} × {backbone.view.size} px, in all "
         f"{backbone.multiply_adds_to[-1] / 1e6:,.0f} million multiply-adds",
-        *_whose(backbone),
+        *whose(backbone),
         wording.looking(
             images=len(measured.dataset.items),
             recalled=measured.recalled,
@@ -115,10 +115,14 @@ def cost(measured: Measured, plan: Plan) -> str:
     return "\n".join([*lines, *(training_cost(measured, plan) if not plan.ran else [])])
 
 
-def _whose(backbone: Backbone) -> list[str]:
+def whose(backbone: Backbone) -> list[str]:
     """Return what the pretrained weights were trained on, and their licence; nothing of random."""
-    if backbone.weights.origin == "random":
+    origin = backbone.weights.origin
+    if origin == "random":
         return []
+    if origin == "file":
+        file = backbone.weights.location
+        return [f"its weights: {file}; what they learned from, and their licence, is not known"]
     return [f"its weights: trained on {backbone.source}, licence {backbone.licence or 'unknown'}"]
 
 
