@@ -11,6 +11,7 @@ from torch import Tensor
 from known import HALVES, KNOWN, Case, case
 from regraft import backbones
 from regraft.backbones import Backbone, View
+from regraft.backbones.record import UNNAMED
 from regraft.errors import BackboneError
 from regraft.networks import build, weights
 
@@ -105,7 +106,7 @@ def test_a_bundled_record_is_what_is_measured(record: Backbone) -> None:
         name=made.name,
         licence="",
         paper="",
-        source="unknown",
+        source=UNNAMED,
         weights=replace(record.weights, origin="file", location=made.weights.location),
     )
     assert made == own

@@ -71,7 +71,7 @@ def test_the_hub_reads_its_front_matter() -> None:
     assert accuracy.dataset_name == CASE_1.dataset
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "resnet18.a1_in1k"])
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet18.a1_in1k", "resnet18@96"])
 def test_a_base_model_is_named_where_the_hub_has_it(architecture: str) -> None:
     plan = with_backbone(architecture=architecture, weights=Weights("timm", "", "a1_in1k"))
     assert front_matter(plan)["base_model"] == "timm/resnet18.a1_in1k"
@@ -168,6 +168,7 @@ def test_a_whole_network_takes_about_ten_lines(run: Path) -> None:
     [
         ("test_vit", (1, -1)),
         ("test_convnext", (0, 2)),
+        ("test_vit@96", (0, -1)),
         ("test_efficientnet", (2, -1)),
         ("pit_ti_224", (0, 1)),  # of whose stages' two values one is read
     ],

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regraft import backbones
 from regraft.backbones import Weights, files
+from regraft.backbones.record import UNNAMED
 from regraft.errors import BackboneError
 from regraft.networks import build, timm_models, weights
 
@@ -60,7 +61,7 @@ def test_weights_go_by_name(state: dict[str, Tensor], tmp_path: Path) -> None:
     assert record.weights.origin == "file"
     assert (record.weights.location, record.weights.ordered) == ("mine.safetensors", False)
     assert record.weights.sha256 == files.sha256_of(tmp_path / "mine.safetensors")
-    assert (record.source, record.licence) == ("unknown", "")
+    assert (record.source, record.licence) == (UNNAMED, "")
     again = build.build(record, tmp_path / "mine.safetensors")
     for built in (module, again):
         assert all(torch.equal(state[name], t) for name, t in built.state_dict().items())
@@ -90,7 +91,7 @@ def test_weights_for_a_bundled_name_take_its_place(tmp_path: Path) -> None:
     save_file(dict(module.state_dict()), tmp_path / "own.safetensors")
     record = build.find("efficientnet-lite0", tmp_path / "own.safetensors")
     assert record.name == "efficientnet-lite0"
-    assert (record.weights.origin, record.source, record.licence) == ("file", "unknown", "")
+    assert (record.weights.origin, record.source, record.licence) == ("file", UNNAMED, "")
 
 
 def test_every_kind_of_mismatch_is_named(state: dict[str, Tensor], tmp_path: Path) -> None:

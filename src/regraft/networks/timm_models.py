@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from regraft import backbones
 from regraft.backbones import View, Weights
+from regraft.backbones.record import UNNAMED
 from regraft.errors import BackboneError
 from regraft.networks import demonstration, weights
 from regraft.networks.weights import hub
@@ -297,7 +298,7 @@ def source(origin: Weights, tag: str) -> str:
     if origin.origin == "random":
         return "nothing (random weights)"
     if origin.origin == "file":
-        return "unknown"
+        return UNNAMED
     sets = {
         "1k": "ImageNet-1k",
         "12k": "ImageNet-12k",

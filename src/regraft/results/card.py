@@ -45,7 +45,7 @@ def _front_matter(plan: Plan, metrics: Metrics) -> str:
     fields |= _hub_licence(plan.backbone.licence)
     if plan.backbone.weights.origin == "timm" and plan.start != "random":
         # timm names its repositories by architecture and, where there is one, the weights' tag.
-        name, tag = plan.backbone.architecture.partition(".")[0], plan.backbone.weights.location
+        name, tag = plan.backbone.timm[0].partition(".")[0], plan.backbone.weights.location
         fields["base_model"] = f"timm/{name}.{tag}" if tag else f"timm/{name}"
     fields["model-index"] = [_results(plan, metrics)]
     return "\n".join(

@@ -1,6 +1,6 @@
 """Code for a model card: a RUN is loaded and classifies a photo without regraft."""
 
-from regraft.backbones import Stage, View
+from regraft.backbones import Backbone, Stage, View
 from regraft.data.images import deep
 from regraft.data.images.view import BORDER
 from regraft.plan.definition import Plan
@@ -45,7 +45,7 @@ def _whole_network(plan: Plan) -> list[str]:
     """Code for timm's own network with the new layer as its head."""
     backbone = plan.backbone
     return [
-        f'network = timm.create_model("{backbone.architecture}", num_classes=len(classes)).eval()',
+        f"network = {_made(backbone, 'num_classes=len(classes)')}.eval()",
         "for name in list(state):",
         '    part, own = name.split(".", 1)',
         f'    own = own if part == "trunk" else f"{backbone.head}.{{own}}"',
@@ -79,12 +79,19 @@ def _tapped_network(plan: Plan) -> list[str]:
     ]
 
 
+def _made(backbone: Backbone, *more: str) -> str:
+    """Code for one of timm's networks."""
+    name, sized = backbone.timm
+    words = [f'"{name}"', *more, *(f"{key}={value}" for key, value in sized.items())]
+    return f"timm.create_model({', '.join(words)})"
+
+
 def _trunk(plan: Plan) -> list[str]:
     """Code for the network whose stages are read; the old head lets its input through."""
     backbone = plan.backbone
     if is_timms(plan):
         through = f'network.set_submodule("{backbone.head}", torch.nn.Identity())'
-        made = f'network = timm.create_model("{backbone.architecture}").eval()'
+        made = f"network = {_made(backbone)}.eval()"
         return [made, *([through] if backbone.head else [])]
     if not backbone.architecture:
         return ["network = ...  # the network that was given to regraft, in evaluation mode"]
