@@ -369,6 +369,13 @@ def test_a_plan_for_other_data_or_weights_is_refused(
     with pytest.raises(PlanError) as caught:
         regraft.apply(other, data, out=tmp_path / "run")
     assert len(caught.value.problems) == 3, "fingerprint, weights, and what to do"
+    last = replace(plan.backbone.stages[-1], name="end")
+    stages = (*plan.backbone.stages[:-1], last)
+    before = replace(plan, backbone=replace(plan.backbone, stages=stages))
+    with pytest.raises(
+        PlanError, match=r"The stages of \S+ are .*, last; the plan's are .*, end\."
+    ):
+        regraft.apply(before, data, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
