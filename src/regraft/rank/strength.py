@@ -2,8 +2,8 @@
 
 Counted right answers are noisy: on a hundred images two networks have to differ by five before that
 says anything. The probability that cross-validation gives the right class tells the same from the
-same images with six tenths of the noise, and how the networks do on other sets breaks what is left of a
-tie (``docs/benchmarks.md``, "Which network"). Fitted by ``bench/bench_rank.py --write``.
+same images with six tenths of the noise, and how the networks do on other sets breaks what is left
+of a tie (``docs/benchmarks.md``, "Which network"). Fitted by ``bench/bench_rank.py --write``.
 """
 
 import json
