@@ -345,7 +345,8 @@ def replay(records: Sequence[Mapping[str, Any]]) -> None:
         others = np.delete(ahead, row, 0)
         mean, spread = others.mean(0), np.maximum(others.var(0), 1e-5)
         told = np.array([[best[name, model, k] for model in models] for k in shots])
-        held = [weighed(one, np.full(len(models), FLOOR**2), mean, spread)[0] for one in told]
+        noise = FLOOR**2 * np.eye(len(models))
+        held = [weighed(one, noise, mean, spread)[0] for one in told]
         ways = {f"{k} shots": one for k, one in zip(shots, told, strict=True)}
         ways |= {f"{k} shots and other sets": one for k, one in zip(shots, held, strict=True)}
         ways |= {"best on other sets": mean}

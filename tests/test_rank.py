@@ -16,6 +16,7 @@ from regraft.errors import BackboneError, UsageError
 from regraft.features import extract
 from regraft.plan.choices import Choices
 from regraft.rank import Ranking, race
+from regraft.report import of_ranking
 from regraft.run import measure
 from regraft.run.pretrained import Pretrained
 from scenes import each, scenes
@@ -50,6 +51,7 @@ def found(data: Path) -> Ranking:
 def test_the_networks_stand_side_by_side(found: Ranking, data: Path) -> None:
     assert {one.backbone for one in found.rows} == {"a-good", "blind", "c-other"}
     assert (found.train, found.compared) == (216, 216)
+    assert found.rows[0].backbone == found.chosen
     for one in found.rows:
         assert one.expected is not None
         assert one.interval is not None
@@ -340,3 +342,26 @@ def test_choices_that_change_the_heads_are_followed(data: Path) -> None:
     plan = regraft.propose(data, good(), choices=words)
     [own] = [one for one in found.rows if one.backbone == "a-good"]
     assert own.expected == plan.evidence.expected
+
+
+def test_a_page_shows_them_too(cli: Regraft, data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    said = cli("rank", data, "-b", "demonstration", "-b", "no-such", "--out", page)
+    assert said.code == 0, said.err
+    assert f"Written to {page}." in said.err
+    text = page.read_text("utf-8")
+    assert "<h1>scenes: which network</h1>" in text
+    assert "demonstration ← taken" in text
+    assert "no-such was not ranked: There is no network named" in text.replace("&#39;", "'")
+    assert "regraft fit DATA --backbone demonstration --seed 0 --out RUN" in text
+    assert cli("rank", data, "--out", tmp_path / "none" / "page.html").code != 0
+
+
+def test_two_that_were_compared_are_drawn(found: Ranking) -> None:
+    rows = [one for one in found.rows if one.backbone != "blind"]
+    text = of_ranking(replace(found, rows=tuple(rows)))
+    assert text.count('<circle class="mark') == 2
+    assert text.count('<line class="whisker') == 2
+    nobody = replace(found, rows=tuple(rows), chosen=None)
+    assert "regraft rank DATA" in of_ranking(nobody)
+    assert "Difference: to the best" in of_ranking(nobody)

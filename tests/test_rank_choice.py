@@ -59,10 +59,10 @@ def test_who_is_surer_of_the_right_classes_is_held_to_be_better() -> None:
     """Though the other had an image more right."""
     sure = entry("sure", [1] * 30 + [0] * 10, belief=[0.9] * 30 + [0.4] * 10)
     lucky = entry("lucky", [1] * 31 + [0] * 9, belief=[0.6] * 31 + [0.1] * 9)
-    held = strengths([sure, lucky], {})
-    assert held[sure].mean > held[lucky].mean + 0.1
-    assert held[sure].error >= FLOOR / np.sqrt(2)
-    taken, best, why = choose([lucky, sure], Allowance(), {})
+    gap, error = strengths([sure, lucky], {}).gap(sure, lucky)
+    assert gap > 0.1
+    assert error > FLOOR
+    taken, best, why, _ = choose([lucky, sure], Allowance(), {})
     assert (taken, best) == (sure, sure)
     assert why.startswith("sure is expected to get 75.0% of new images right; lucky had +2.5 ±")
     assert "less sure of the right classes" in why
@@ -73,27 +73,27 @@ def test_other_sets_weigh_where_the_images_say_little() -> None:
     a, b = (with_work(entry(name, [1] * 30 + [0] * 10), 9) for name in "ab")
     priors = {"a": Prior(0.0, 0.01), "b": Prior(0.02, 0.01)}
     held = strengths([a, b], priors)
-    assert held[b].mean - held[a].mean == pytest.approx(0.02, abs=0.005)
+    assert held.gap(b, a)[0] == pytest.approx(0.01, abs=0.002)  # both errors are a point
     assert choose([a, b], Allowance(), priors)[0] is b
     c = with_work(entry("c", [1] * 16 + [0] * 24), 9)  # but not where they say much
     assert choose([a, c], Allowance(), {"a": Prior(0.0, 0.1), "c": Prior(0.02, 0.1)})[0] is a
     unknown = with_work(entry("unknown", [1] * 30 + [0] * 10), 9)
     apart = strengths([a, b, unknown], priors)
-    assert apart[a].mean < apart[unknown].mean < apart[b].mean
-    assert apart[unknown].error > apart[a].error
+    assert apart.of(a) < apart.of(unknown) < apart.of(b)
+    assert apart.gap(unknown, a)[1] > apart.gap(b, a)[1]
 
 
 @pytest.mark.usefixtures("evidence")
 def test_of_two_that_are_as_good_the_one_with_less_work_is_taken() -> None:
-    best = with_work(entry("best", [1] * 30 + [0] * 10, belief=[0.805] * 40), 300)
-    like = with_work(entry("like", [1] * 30 + [0] * 10, belief=[0.802] * 40), 200)
+    best = with_work(entry("best", [1] * 30 + [0] * 10, belief=[0.8015] * 40), 300)
+    like = with_work(entry("like", [1] * 30 + [0] * 10, belief=[0.8] * 40), 200)
     less = with_work(entry("less", [1] * 30 + [0] * 10, belief=[0.7] * 40), 100)
-    taken, _, why = choose([best, like, less], Allowance(), {})
+    taken, _, why, _ = choose([best, like, less], Allowance(), {})
     assert taken is like
     assert why.endswith("; best (0.0 ± 0.0 points) is as good, for 1.5 times the work.")
     worse = replace(like.found, belief=np.full(40, 0.79, np.float32))
     like.looked = worse
-    taken, _, why = choose([best, like, less], Allowance(), {})
+    taken, _, why, _ = choose([best, like, less], Allowance(), {})
     assert taken is best
     assert why.endswith("; like (0.0 ± 0.0 points) is the next.")
     best.dropped_at = 100

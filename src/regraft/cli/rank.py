@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.padding import Padding
 from rich.table import Table
@@ -14,6 +15,8 @@ from regraft.plan.choices import Choices
 from regraft.plan.ranked import RankedNetwork, Ranking, cells
 from regraft.rank import ranked
 from regraft.rank.ranking import Allowance, limit_of
+from regraft.report import of_ranking
+from regraft.whole_file import check_page, write_whole
 
 WIDE, HIGH = 56, 9
 """Cells of the picture."""
@@ -28,13 +31,16 @@ def run_rank(
     megabytes: float | None,
     strict: bool,
     as_json: bool,
+    out: Path | None = None,
 ) -> None:
-    """Print what to expect of each network, and which one to take.
+    """Print what to expect of each network, and which one to take; ``out``: a page of the same.
 
     Raises:
         BackboneError: after that, where no network is within the limits.
     """
     show_warnings()
+    if out is not None:
+        check_page(out)
     limits = Allowance(None if latency is None else _latency(latency), megabytes)
     with progress_bar("looking at the images") as report:
         found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
@@ -44,6 +50,9 @@ def run_rank(
         print_json(found.to_json())
     else:
         _show(found)
+    if out is not None:
+        write_whole(out, of_ranking(found), "page")
+        say(f"Written to {out}.")
     if found.chosen is None:
         raise BackboneError(found.why, ["Allow more, or name a smaller network."])
     if not as_json:
@@ -81,7 +90,7 @@ def ranked_table(found: Ranking) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("network", overflow="fold")
-    for name in ("expected", "95 %", "to best", "ms", "MB", "case", "dropped"):
+    for name in ("expected", "95 %", "difference", "ms", "MB", "case", "dropped"):
         table.add_column(name, justify="right", no_wrap=True)
     letters = _letters(found)
     for one in found.rows:
@@ -143,7 +152,8 @@ def _remarks(found: Ranking) -> Iterator[str]:
 def table_notes(found: Ranking) -> Iterator[str]:
     """Yield what the columns of the table are."""
     yield "expected: accuracy of the frozen network on images never seen, cross-validated"
-    yield "to best: in points ± standard error, image by image on the same images"
+    beside = found.chosen or "the best"
+    yield f"difference: to {beside}, in points ± standard error, image by image"
     yield "ms: an image alone, decoding not counted; MB: what is kept, in float32"
     if any(one.dropped_at for one in found.rows):
         yield "dropped: after so many images, which its figures are of; too far behind, or over"

@@ -1,5 +1,6 @@
 """The sub-command for what comes before the others: which network."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,6 +68,12 @@ def rank(
     near_copies: NearCopiesName = NearCopies.group,
     fit_image: FitImage = Fit.auto,
     strict: Strict = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write a page of it (.html).", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank networks on the same images: what to expect of each, its time and size; choose one."""
@@ -92,4 +99,5 @@ def rank(
         megabytes=megabytes,
         strict=strict,
         as_json=as_json,
+        out=out,
     )

@@ -27,7 +27,7 @@ class RankedNetwork:
     milliseconds_of_32: float | None = None
     """For an image, 32 at a time."""
     difference: float | None = None
-    """Accuracy above that of the best allowed network on the same images."""
+    """Accuracy above that of the chosen network on the same images (the best, where none is)."""
     difference_error: float | None = None
     """Its standard error, image by image."""
     similarity: float | None = None
@@ -36,6 +36,9 @@ class RankedNetwork:
     allowed: bool = False
     """Whether it is within the limits."""
     problem: str = ""
+    held: float | None = None
+    """The mean probability of the right class, weighed with what is known of other sets: what the
+    choice goes by. None of one that was dropped."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Ranking:
         from regraft.diagram.summary import rows as table_of
         from regraft.diagram.summary import summary
 
-        head = ("", "network", "expected", "95%", "to best", "ms", "MB", "case", "dropped at")
+        head = ("", "network", "expected", "95%", "difference", "ms", "MB", "case", "dropped at")
         ranked = [one for one in self.rows if not one.problem]
         names = [one.backbone for one in ranked]
         body = [(str(n), one.backbone, *cells(one)) for n, one in enumerate(ranked, start=1)]
@@ -122,7 +125,7 @@ def cells(one: RankedNetwork) -> tuple[str, ...]:
     return (
         f"{one.expected or 0.0:.1%}",
         f"{100 * low:.1f}-{100 * high:.1f}",
-        points(one.difference or 0.0, one.difference_error or 0.0, "best"),
+        points(one.difference or 0.0, one.difference_error or 0.0, "–"),
         f"{one.milliseconds:.1f}",
         f"{one.megabytes:.1f}",
         str(one.case),

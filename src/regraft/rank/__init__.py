@@ -24,7 +24,7 @@ from regraft.plan.ranked import RankedNetwork, Ranking
 from regraft.rank.choice import choose
 from regraft.rank.race import Race, run, training
 from regraft.rank.ranking import Allowance, Entry, row_of
-from regraft.rank.strength import Prior
+from regraft.rank.strength import Held, Prior
 from regraft.run.api import Data
 from regraft.run.measure import Progress
 from regraft.run.pretrained import Pretrained, open_network
@@ -122,10 +122,11 @@ def ranked(
     first, compared = run(race, entries)
     train = len(training(first))
     found = [one for one in entries if one.looked is not None]
-    taken, best, why = choose(found, limits, priors)
+    taken, best, why, held = choose(found, limits, priors)
     if compared < train and taken is not None:
         why += f" The budget ran out: compared on {compared:,} of {train:,} training images."
-    rows = [row_of(one, best, limits) for one in sorted(entries, key=_place)]
+    order = sorted(entries, key=lambda one: (one is not taken, *_place(one, held)))
+    rows = [row_of(one, best, limits, held.of(one) if one in held else None) for one in order]
     return Ranking(
         rows=tuple(rows),
         chosen=taken.name if taken else None,
@@ -141,12 +142,13 @@ def ranked(
     )
 
 
-def _place(entry: Entry) -> tuple[bool, int, float, str]:
+def _place(entry: Entry, held: Held) -> tuple[bool, int, float, str]:
     """Sort key: the best first, then who was dropped, the last first, then who has no figures."""
     found = entry.looked
     if found is None:
         return True, 0, 0.0, entry.name
-    return False, -(entry.dropped_at or 1 << 60), -found.evidence.expected, entry.name
+    told = held.of(entry) if entry in held else found.evidence.expected
+    return False, -(entry.dropped_at or 1 << 60), -told, entry.name
 
 
 def opened(backbones: "Sequence[str | nn.Module | Pretrained]") -> list[Entry]:

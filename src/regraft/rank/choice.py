@@ -1,43 +1,56 @@
 """Which of the ranked networks to take, and why."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from regraft.plan.ranked import points
 from regraft.rank.ranking import Allowance, Entry, difference_of
-from regraft.rank.strength import Prior, strengths
+from regraft.rank.strength import Held, Prior, strengths
 
-TIE = 0.005
-"""Accuracy that is not worth more work: of networks that are held to be so near the best one, the
-one with the least work is taken. Half a point lost nothing on 13 sets, a whole one did."""
+TIE = 0.002
+"""Of networks that are held to be so near the best one, the one with the least work is taken."""
+
+
+class Choice(NamedTuple):
+    """The network to take, the one that others are compared with, why, and what each is held for.
+
+    ``held`` has those that were not dropped.
+    """
+
+    taken: Entry | None
+    beside: Entry
+    why: str
+    held: Held
 
 
 def choose(
     entries: Sequence[Entry], limits: Allowance, priors: Mapping[str, Prior] | None = None
-) -> tuple[Entry | None, Entry, str]:
-    """Return the network to take, the one others are compared with, and why, in a sentence."""
+) -> Choice:
+    """Return which network to take, and why, in a sentence."""
     running = [one for one in entries if one.dropped_at is None]
     held = strengths(running, priors)
     able = [one for one in running if one.within(limits)]
     if not able:
         near = min(entries, key=lambda one: limits.excess(*one.cost))
         took, size = near.cost
-        said = f"No network is within {limits}: {near.name} is the nearest, "
-        return (
-            None,
-            max(running, key=lambda one: held[one].mean),
-            (f"{said}with {took:.1f} ms and {size:.1f} MB."),
+        why = (
+            f"No network is within {limits}: {near.name} is the nearest, "
+            f"with {took:.1f} ms and {size:.1f} MB."
         )
-    top = max(held[one].mean for one in able)
-    alike = [one for one in able if held[one].mean >= top - TIE]
+        return Choice(None, max(running, key=lambda one: held.of(one)), why, held)
+    top = max(held.of(one) for one in able)
+    alike = [one for one in able if held.of(one) >= top - TIE]
     taken = min(alike, key=lambda one: (one.work, one.name))
     said = f"{taken.name} is expected to get {taken.share:.1%} of new images right"
     rest = [one for one in able if one is not taken]
-    if not rest:
-        alone = "nobody else could be ranked" if len(entries) == 1 else "all others are behind"
-        over = any(not one.within(limits) for one in entries)
-        return taken, taken, f"{said}; {f'no other is within {limits}' if over else alone}."
-    second = max(rest, key=lambda one: held[one].mean)
-    return taken, taken, f"{said}; {_beside(taken, second, second in alike)}."
+    if rest:
+        second = max(rest, key=lambda one: held.of(one))
+        beside = _beside(taken, second, second in alike)
+    elif any(not one.within(limits) for one in entries):
+        beside = f"no other is within {limits}"
+    else:
+        beside = "nobody else could be ranked" if len(entries) == 1 else "all others are behind"
+    return Choice(taken, taken, f"{said}; {beside}.", held)
 
 
 def _beside(taken: Entry, second: Entry, alike: bool) -> str:
@@ -45,14 +58,10 @@ def _beside(taken: Entry, second: Entry, alike: bool) -> str:
     gap, error = difference_of(second, taken)
     told = points(gap, error)
     if alike:
-        return f"{second.name} ({told} points) is as good, for {_times(second.work, taken.work)}"
+        times = second.work / taken.work
+        return f"{second.name} ({told} points) is as good, for {times:.1f} times the work"
     if gap <= 0:
         return f"{second.name} ({told} points) is the next"
-    return (
-        f"{second.name} had {told} points in cross-validation, but was less sure of the right "
-        "classes or does worse on other sets"
-    )
-
-
-def _times(work: int, other: int) -> str:
-    return f"{work / other:.1f} times the work"
+    surer = taken.found.belief.mean() > second.found.belief.mean()
+    why = "was less sure of the right classes" if surer else "does worse on other sets"
+    return f"{second.name} had {told} points in cross-validation, but {why}"

@@ -6,7 +6,6 @@ the best (:mod:`regraft.rank.strength`) is dropped (not, as in Jamieson and Talw
 arXiv:1502.07943, the worse half); what was looked at stays in the cache.
 """
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +40,11 @@ RUNGS = (50, 100, 200, 400, 800, 1600)
 EACH = 4
 """Images a class that a rung has to have: cross-validation on fewer tells little."""
 
-CERTAIN, MATTERS = 0.5, 0.005
+CERTAIN, MATTERS = 1.0, 0.005
 """Standard errors, and accuracy, that a network is held to be behind the best when it is dropped.
 
-Half an error lost nothing against going on with everybody (``docs/benchmarks.md``): those that are
-nearly as good are dropped too, and are no loss."""
+Two errors dropped hardly anybody, and half an error lost nothing more: who is nearly as good is
+dropped too, and is no loss (``docs/benchmarks.md``)."""
 
 TIMED, LEAST, MOST = 0.3, 3, 50
 """Seconds that the speed of a batch is measured for, and runs of it at least and at most."""
@@ -173,11 +172,10 @@ def _climb(
 def _kept(race: Race, entries: Sequence[Entry], able: Sequence[Entry], count: int) -> list[Entry]:
     """Return who goes on beside the first, which has seen everything; the others are dropped."""
     held = strengths(entries, race.priors)
-    best = max(able, key=lambda one: held[one].mean)
+    best = max(able, key=held.of)
     left = []
     for entry in entries[1:]:
-        behind = held[best].mean - held[entry].mean
-        error = math.hypot(held[best].error, held[entry].error)
+        behind, error = held.gap(best, entry)
         hopeless = behind > max(CERTAIN * error, MATTERS)
         if entry is not best and (hopeless or not entry.within(race.limits)):
             entry.dropped_at, entry.behind = count, difference_of(entry, best)

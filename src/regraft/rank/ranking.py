@@ -142,7 +142,9 @@ def difference_of(entry: Entry, other: Entry) -> tuple[float, float]:
     return paired(own.right[a].astype(float), its.right[b].astype(float))
 
 
-def row_of(entry: Entry, best: Entry | None, limits: Allowance) -> RankedNetwork:
+def row_of(
+    entry: Entry, best: Entry | None, limits: Allowance, held: float | None
+) -> RankedNetwork:
     """Return what is told of a network; ``best``: whom the others are compared with."""
     found = entry.looked
     if found is None:
@@ -164,4 +166,5 @@ def row_of(entry: Entry, best: Entry | None, limits: Allowance) -> RankedNetwork
         similarity=found.evidence.similarity,
         gain=gain_of(found.evidence).points,
         allowed=entry.within(limits),
+        held=held,
     )

@@ -19,18 +19,11 @@ from regraft.rank.ranking import Entry
 
 Floats = NDArray[np.float64]
 
-FOLDS = 2.0
-"""Folds share most of what they were fitted on, so their errors are not those of so many images.
-
-The variance of a cross-validated mean is about twice what counting says (Nadeau and Bengio 2003).
-"""
-
-FLOOR = 0.02
-"""Accuracy by which a network does otherwise on new images of a set than cross-validation tells,
-however many there are: 12 sets with 250 images and more."""
+FLOOR = 0.01
+"""By how much a network does otherwise on new images than these tell, however many they are."""
 
 UNKNOWN = 0.1
-"""The like of a network that is in no table, around the mean of those that are."""
+"""Spread of a network that is in no table, around the mean of those that are."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +34,27 @@ class Prior:
     spread: float
 
 
-@dataclass(frozen=True)
-class Strength:
-    """Accuracy that a network is held to have, but for what is common to all; its error."""
+@dataclass(frozen=True, eq=False)
+class Held:
+    """How well networks are held to do, and how surely: means ``[n]``, covariances ``[n, n]``."""
 
-    mean: float
-    error: float
+    entries: tuple[Entry, ...]
+    means: Floats
+    covariances: Floats
+
+    def __contains__(self, entry: Entry) -> bool:
+        return entry in self.entries
+
+    def of(self, entry: Entry) -> float:
+        """Return the probability of the right class that it is held to give, on average."""
+        return float(self.means[self.entries.index(entry)])
+
+    def gap(self, entry: Entry, other: Entry) -> tuple[float, float]:
+        """Return by how much it is held to be better than another, and the error of that."""
+        a, b = (self.entries.index(one) for one in (entry, other))
+        both = self.covariances
+        variance = both[a, a] + both[b, b] - 2 * both[a, b]
+        return float(self.means[a] - self.means[b]), float(max(variance, 0.0) ** 0.5)
 
 
 @cache
@@ -58,40 +66,37 @@ def known() -> Mapping[str, Prior]:
     }
 
 
-def strengths(
-    entries: Sequence[Entry], priors: Mapping[str, Prior] | None = None
-) -> dict[Entry, Strength]:
-    """Return how well networks are held to do that were asked about the same images.
-
-    Each network's mean probability is known but for its noise, and what it has above the others is
-    known from other sets but for its spread there; the result is the posterior mean of the two
-    normals, and the common level follows from both.
-    """
+def strengths(entries: Sequence[Entry], priors: Mapping[str, Prior] | None = None) -> Held:
+    """Return how well networks are held to do that were asked about the same images."""
     priors = known() if priors is None else priors
     seen = [entry.found for entry in entries]
     images = reduce(np.intersect1d, [one.images for one in seen])
     rows = [np.intersect1d(one.images, images, return_indices=True)[1] for one in seen]
-    right = np.stack([one.right[at] for one, at in zip(seen, rows, strict=True)]).astype(float)
-    told = np.array([one.belief[at].mean() for one, at in zip(seen, rows, strict=True)])
-    noise = FOLDS * (right - right.mean(0)).var(1) / len(images) + FLOOR**2
+    belief = np.stack([one.belief[at] for one, at in zip(seen, rows, strict=True)]).astype(float)
+    noise = np.cov(belief).reshape(len(seen), len(seen)) / len(images)
     found = [priors.get(one.opened.backbone.weights.sha256) for one in entries]
     usual = float(np.mean([one.ahead for one in found if one])) if any(found) else 0.0
     ahead = np.array([usual if one is None else one.ahead for one in found])
-    spread = np.array([UNKNOWN if one is None else one.spread for one in found]) ** 2
-    mean, error = weighed(told, noise, ahead, spread)
-    return {
-        entry: Strength(float(at), float(one))
-        for entry, at, one in zip(entries, mean, error, strict=True)
-    }
+    spread = np.array([UNKNOWN if one is None else one.spread for one in found])
+    means, covariances = weighed(
+        belief.mean(1), noise + FLOOR**2 * np.eye(len(seen)), ahead, spread**2
+    )
+    return Held(tuple(entries), means, covariances)
 
 
 def weighed(told: Floats, noise: Floats, ahead: Floats, spread: Floats) -> tuple[Floats, Floats]:
-    """Weigh what was measured with what is known: posterior means ``[n]`` and their errors.
+    """Weigh what was measured with what is known: the posterior of normals.
 
-    ``told`` is the common level and what a network has above it, but for ``noise``; what it has is
-    ``ahead``, but for ``spread``; both are variances.
+    ``told`` ``[n]`` is a level that is common to all and what each has beside it, but for an error
+    of covariance ``noise`` ``[n, n]``: networks share the hard images. What each has is ``ahead``,
+    but for a variance ``spread``. The level is that of generalised least squares.
+
+    Returns:
+        Means ``[n]``, and the covariances of what each has beside the level.
     """
-    weight = 1 / (spread + noise)
-    level = (weight * (told - ahead)).sum() / weight.sum()
-    precision = 1 / noise + 1 / spread
-    return (told / noise + (level + ahead) / spread) / precision, precision**-0.5
+    both = np.linalg.inv(noise + np.diag(spread))
+    rest = told - ahead
+    level = float((both @ rest).sum() / both.sum())
+    drawn = np.diag(spread) @ both
+    mean = level + ahead + drawn @ (rest - level)
+    return mean, np.diag(spread) - drawn @ np.diag(spread)

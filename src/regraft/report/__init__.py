@@ -1,8 +1,8 @@
 """report.html: what a run got, where it errs and how to use it, in one file.
 
 :func:`page` draws that of a RUN, :func:`of_comparison` that of a comparison, and :func:`report`
-writes either. Everything that a person can have named (classes, files, the data set) is text to the
-page, never markup.
+writes either; :func:`of_ranking` draws that of networks side by side. Everything that a person can
+have named (classes, files, the data set) is text to the page, never markup.
 """
 
 import logging
@@ -13,6 +13,7 @@ from typing import Any
 
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
+from regraft.plan.ranked import Ranking
 from regraft.results.card import model_card
 from regraft.results.files import COMPARISON, PAGE, read_json
 from regraft.results.load import load
@@ -21,7 +22,7 @@ from regraft.results.tables import Predictions, written
 from regraft.verb import calls_package
 from regraft.whole_file import check_page, write_whole
 
-__all__ = ["of_comparison", "page", "report"]
+__all__ = ["of_comparison", "of_ranking", "page", "report"]
 
 log = logging.getLogger("regraft")
 
@@ -103,6 +104,13 @@ def of_comparison(document: Mapping[str, Any]) -> str:
     from regraft.report import sides
 
     return sides.render(document)
+
+
+def of_ranking(found: Ranking) -> str:
+    """Return the page of a ranking."""
+    from regraft.report import networks
+
+    return networks.render(found)
 
 
 def _opened(run: str | os.PathLike[str] | Result, network: object | None) -> tuple[Result, str]:

@@ -14,10 +14,8 @@ from regraft.plan import wording
 from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
-from regraft.plan.ranked import cells
-from regraft.report import pictures, template, words
+from regraft.report import networks, pictures, template, words
 from regraft.report.charts import confusion, curves
-from regraft.report.charts.front import front
 from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, maps
 from regraft.report.pictures import Shot
@@ -68,9 +66,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         by_loss=wording.by_loss(plan),
         averages=plan.evidence.averages,
         contents=_contents(bool(training), heat != Heat(), plan.ranking is not None),
-        ranking=plan.ranking,
-        ranked=cells,
-        front=_front(plan),
+        **networks.shown(plan.ranking),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
         steps=[step.sentence for step in plan.steps()],
         plane=Markup(plane(plan.evidence, plan.dataset, plan.backbone.name)),
@@ -101,12 +97,6 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         time=words.seconds,
         AUDITED=AUDITED,
     )
-
-
-def _front(plan: Plan) -> Markup:
-    """Return the picture of the networks that it was chosen among, where there is one."""
-    drawn = [] if plan.ranking is None else plan.ranking.compared_rows
-    return Markup(front(plan.ranking)) if plan.ranking and len(drawn) > 1 else Markup("")
 
 
 def _contents(training: bool, heat: bool, ranked: bool) -> list[tuple[str, str]]:
