@@ -13,7 +13,7 @@ from regraft import TransferClassifier, backbones
 from regraft.errors import BackboneError, RegraftError, UsageError
 from regraft.plan import serialize
 from regraft.plan.definition import Plan
-from regraft.rank import race
+from regraft.rank import race, strength
 from regraft.rank.ranking import Allowance
 from regraft.run.pretrained import Pretrained, open_network
 from scenes import each, scenes
@@ -78,7 +78,7 @@ def test_every_face_of_a_run_tells_of_it(
     assert '<a href="#network">' in page
     assert "a-good ← taken" in page
     assert "Networks by accuracy and time" not in page, "one that was not dropped is no picture"
-    monkeypatch.setattr(race, "CERTAIN", 99.0)
+    monkeypatch.setattr(strength, "CERTAIN", 99.0)
     found = regraft.fit(data, "auto", seed=3, out=tmp_path / "both")
     assert found.plan.ranking is not None
     assert len(found.plan.ranking.compared_rows) == 2

@@ -15,7 +15,7 @@ from regraft import backbones
 from regraft.errors import BackboneError, UsageError
 from regraft.features import extract
 from regraft.plan.choices import Choices
-from regraft.rank import Ranking, race
+from regraft.rank import Ranking, race, strength
 from regraft.report import of_ranking
 from regraft.run import measure
 from regraft.run.pretrained import Pretrained
@@ -247,7 +247,7 @@ def test_a_budget_that_runs_out_keeps_what_was_measured(
     monkeypatch.setattr(race, "time", clock)
     monkeypatch.setattr("regraft.rank.time", clock)
     names = [good(), network("b-other", seed=5), network("c-other", seed=7)]
-    monkeypatch.setattr(race, "CERTAIN", 99.0)
+    monkeypatch.setattr(strength, "CERTAIN", 99.0)
 
     def pass_time(row: object) -> None:
         clock.now += 1.0

@@ -100,6 +100,20 @@ def test_of_two_that_are_as_good_the_one_with_less_work_is_taken() -> None:
     assert choose([best, like, less], Allowance(), {})[0] is like
 
 
+@pytest.mark.usefixtures("evidence")
+def test_who_came_next_is_named_though_dropped() -> None:
+    """Not the cheapest, which saw everything and is far behind."""
+    best = with_work(entry("best", [1] * 36 + [0] * 4), 300)
+    cheap = with_work(entry("cheap", [1] * 10 + [0] * 30), 1)
+    near, far = (with_work(entry(name, [1] * 35 + [0] * 5), 200) for name in ("near", "far"))
+    near.dropped_at, near.behind = 100, (-0.02, 0.03)
+    far.dropped_at, far.behind = 50, (-0.01, 0.05)
+    found = choose([best, cheap, near, far], Allowance(), {})
+    assert found.taken is best
+    said = "right; all others are behind, near (-2.0 ± 3.0 points after 100 images) the least."
+    assert found.why.endswith(said)
+
+
 def test_the_table_of_other_sets_is_of_networks_that_come_with_it() -> None:
     table = {one.weights.sha256 for one in backbones.bundled()}
     assert set(known()) == table

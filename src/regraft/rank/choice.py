@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from regraft.plan.ranked import points
 from regraft.rank.ranking import Allowance, Entry, difference_of
-from regraft.rank.strength import Held, Prior, strengths
+from regraft.rank.strength import Held, Prior, hopeless, strengths
 
 TIE = 0.002
 """Of networks that are held to be so near the best one, the one with the least work is taken."""
@@ -42,15 +42,25 @@ def choose(
     alike = [one for one in able if held.of(one) >= top - TIE]
     taken = min(alike, key=lambda one: (one.work, one.name))
     said = f"{taken.name} is expected to get {taken.share:.1%} of new images right"
-    rest = [one for one in able if one is not taken]
+    rest = [one for one in able if one is not taken and _is_near(held, one, taken)]
+    gone = [one for one in entries if one.dropped_at is not None and one.within(limits)]
     if rest:
-        second = max(rest, key=lambda one: held.of(one))
+        second = max(rest, key=held.of)
         beside = _beside(taken, second, second in alike)
+    elif gone:
+        last = max(gone, key=lambda one: (one.dropped_at or 0, *(one.behind or (0.0, 0.0))))
+        told = f"{points(*(last.behind or (0.0, 0.0)))} points after {last.dropped_at:,} images"
+        beside = f"all others are behind, {last.name} ({told}) the least"
     elif any(not one.within(limits) for one in entries):
         beside = f"no other is within {limits}"
     else:
         beside = "nobody else could be ranked" if len(entries) == 1 else "all others are behind"
     return Choice(taken, taken, f"{said}; {beside}.", held)
+
+
+def _is_near(held: Held, one: Entry, taken: Entry) -> bool:
+    """Return whether somebody could ask why it was not taken."""
+    return not hopeless(held, one, taken) or difference_of(one, taken)[0] > 0
 
 
 def _beside(taken: Entry, second: Entry, alike: bool) -> str:

@@ -29,7 +29,7 @@ from regraft.plan.events import Note, OnEvent
 from regraft.plan.evidence import Evidence, gather, size_of
 from regraft.plan.recipes import weighting_of
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
-from regraft.rank.strength import Prior, strengths
+from regraft.rank.strength import Prior, hopeless, strengths
 from regraft.run.budget import check
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, Progress, as_chosen, look_at, measure, part, seeing
@@ -39,12 +39,6 @@ RUNGS = (50, 100, 200, 400, 800, 1600)
 
 EACH = 4
 """Images a class that a rung has to have: cross-validation on fewer tells little."""
-
-CERTAIN, MATTERS = 1.0, 0.005
-"""Standard errors, and accuracy, that a network is held to be behind the best when it is dropped.
-
-Two errors dropped hardly anybody, and half an error lost nothing more: who is nearly as good is
-dropped too, and is no loss (``docs/benchmarks.md``)."""
 
 TIMED, LEAST, MOST = 0.3, 3, 50
 """Seconds that the speed of a batch is measured for, and runs of it at least and at most."""
@@ -175,9 +169,8 @@ def _kept(race: Race, entries: Sequence[Entry], able: Sequence[Entry], count: in
     best = max(able, key=held.of)
     left = []
     for entry in entries[1:]:
-        behind, error = held.gap(best, entry)
-        hopeless = behind > max(CERTAIN * error, MATTERS)
-        if entry is not best and (hopeless or not entry.within(race.limits)):
+        behind = entry is not best and hopeless(held, entry, best)
+        if behind or (entry is not best and not entry.within(race.limits)):
             entry.dropped_at, entry.behind = count, difference_of(entry, best)
         else:
             left.append(entry)

@@ -22,6 +22,12 @@ Floats = NDArray[np.float64]
 FLOOR = 0.01
 """By how much a network does otherwise on new images than these tell, however many they are."""
 
+CERTAIN, MATTERS = 1.0, 0.005
+"""Standard errors, and accuracy, that a network is held to be behind the best when it is dropped.
+
+Two errors dropped hardly anybody, and half an error lost nothing more: who is nearly as good is
+dropped too, and is no loss (``docs/benchmarks.md``)."""
+
 UNKNOWN = 0.1
 """Spread of a network that is in no table, around the mean of those that are."""
 
@@ -82,6 +88,12 @@ def strengths(entries: Sequence[Entry], priors: Mapping[str, Prior] | None = Non
         belief.mean(1), noise + FLOOR**2 * np.eye(len(seen)), ahead, spread**2
     )
     return Held(tuple(entries), means, covariances)
+
+
+def hopeless(held: Held, entry: Entry, best: Entry) -> bool:
+    """Return whether a network is held to be so far behind that it is dropped."""
+    behind, error = held.gap(best, entry)
+    return behind > max(CERTAIN * error, MATTERS)
 
 
 def weighed(told: Floats, noise: Floats, ahead: Floats, spread: Floats) -> tuple[Floats, Floats]:
