@@ -133,7 +133,7 @@ def test_a_network_over_the_limit_is_shown_and_not_chosen(
 ) -> None:
     """Neither does it drop those that are allowed."""
     slow = replace(good(), backbone=replace(good().backbone, view=backbones.View(64), name="slow"))
-    monkeypatch.setattr(race, "timed", lambda engine, side, batch: float(side))
+    monkeypatch.setattr(race, "timed", lambda engine, view, batch: float(view.size))
     found = regraft.rank(data, [blind(), slow], latency=0.05, seed=3)
     [row] = [one for one in found.rows if one.backbone == "slow"]
     assert (row.milliseconds, row.allowed) == (64.0, False)
