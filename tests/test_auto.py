@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,21 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two networks are on this machine; each image takes a tenth of a millisecond."""
     there = {one.backbone.name: one for one in (blind(), good())}
 
-    def opened(name: str | Pretrained, weights: Path | None = None) -> Pretrained:
-        return there[name] if name in there else open_network(name, weights)
+    def opened(name: Any, weights: Path | None = None, **words: Any) -> Pretrained:
+        if isinstance(name, str) and name in there:
+            return there[name]
+        return open_network(name, weights, **words)
 
     records = tuple(one.backbone for one in there.values())
     monkeypatch.setattr(backbones, "bundled", lambda: records)
     monkeypatch.setattr(backbones, "on_hand", lambda record: True)
     monkeypatch.setattr(race, "timed", lambda engine, side, batch: 0.1)
-    for place in ("regraft.rank", "regraft.run.auto", "regraft.run.api", "regraft.estimator"):
+    for place in (
+        "regraft.rank",
+        "regraft.run.auto",
+        "regraft.run.pretrained",
+        "regraft.estimator",
+    ):
         monkeypatch.setattr(f"{place}.open_network", opened)
 
 
