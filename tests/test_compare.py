@@ -348,7 +348,7 @@ def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regraft.cli.plan.open_network", lambda *_: network())
+    monkeypatch.setattr("regraft.cli.plan.network_for", lambda *_, **__: network())
 
 
 @pytest.mark.usefixtures("small_network")

@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fixed_times() -> Iterator[None]:
     """A tenth of a millisecond for everybody, so that nothing depends on the machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(race, "timed", lambda engine, side, batch: 0.1)
+        patch.setattr(race, "timed", lambda engine, view, batch: 0.1)
         yield
 
 
