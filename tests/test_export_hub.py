@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -122,6 +123,18 @@ def test_no_name_of_an_image_file_is_sent(hub: Hub, cut: Path, data: Path) -> No
     assert any(name in (cut / "predictions.csv").read_bytes() for name in names)
     for name, content in hub.files.items():
         assert not any(image in content for image in names), name
+
+
+def test_no_name_of_an_image_with_a_wrong_label_is_sent(
+    hub: Hub, cut: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(cut, tmp_path / "run")
+    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
+    metrics["suspects"] |= {"count": 1, "images": [{"path": "ada/at_home.png"}]}
+    (run / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    push(run, "ada/bees", api=api(hub))
+    sent = json.loads(hub.files["metrics.json"])
+    assert sent == metrics | {"suspects": metrics["suspects"] | {"images": []}}
 
 
 def test_what_is_there_is_replaced_only_when_asked(hub: Hub, cut: Path) -> None:

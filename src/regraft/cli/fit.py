@@ -12,16 +12,18 @@ from regraft.cli.plan import cost, measured_from, relative, training_cost
 from regraft.cli.terminal import print_json, results, say, training_bar
 from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
+from regraft.data.readers.table import CORRECTION
 from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import UsageError
 from regraft.networks.factories import is_factory
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
+from regraft.results.files import SUSPECTS_FILE
 from regraft.results.result import Result
 from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan
 from regraft.run.before_corrections import before_corrections
-from regraft.run.draft import draft
+from regraft.run.draft import drafted
 from regraft.run.measure import Measured
 
 
@@ -74,9 +76,9 @@ def run_fit(
         like=None if plan is None else plan.backbone,
     )
     say(*measured.audit.warnings)
-    before = None
+    before, gathered = None, None
     if plan is None:
-        plan = draft(measured, choices)
+        plan, gathered = drafted(measured, choices)
         if corrected is not None:
             before = before_corrections(corrected, measured, choices, measured.network, plan.split)
             plan = dataclasses.replace(
@@ -97,6 +99,7 @@ def run_fit(
         result = carry_out(
             plan,
             measured,
+            gathered,
             out=out,
             overwrite=overwrite,
             resume=resume,
@@ -115,7 +118,22 @@ def run_fit(
     tables.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
         results().print(_before_and_after(corrected, _share(before, plan), measured, result))
-    say(f"Written to {out}. `regraft predict {out} IMAGES...` uses it.")
+    say(
+        f"Written to {out}. `regraft predict {out} IMAGES...` uses it.",
+        *_to_correct(result, out, data),
+    )
+
+
+def _to_correct(result: Result, out: Path, data: str) -> list[str]:
+    """Say how the labels that look wrong are corrected, where some do."""
+    if not result.suspects:
+        return []
+    table = out / SUSPECTS_FILE
+    return [
+        f"{table} lists the labels that look wrong: write the right one into its column "
+        f"{CORRECTION} (the label that it has, where that is right).",
+        f"`regraft fit {data} --add {table} --out ANOTHER` uses what you wrote.",
+    ]
 
 
 def with_total(metrics: Mapping[str, Any], total: float) -> dict[str, Any]:

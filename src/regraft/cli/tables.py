@@ -18,6 +18,7 @@ from regraft.plan.definition import Plan
 from regraft.plan.evidence import LARGE, Evidence
 from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
+from regraft.results.tables import suspects_of
 
 BAR = 30
 """Cells of a full bar."""
@@ -206,6 +207,7 @@ def show_result(
         **_network(plan),
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
+        **_labels(metrics),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
         "What it cost": Text(
             "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
@@ -252,6 +254,17 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         wording.surprise(plan, metrics),
     ]
     return Group(*(Text(line) for line in lines if line))
+
+
+def _labels(metrics: Mapping[str, Any]) -> dict[str, RenderableType]:
+    """Return how many labels look wrong, and the least believed ones."""
+    if not (said := wording.suspects(metrics)):
+        return {}
+    worst = [
+        f"{one.path}: labelled {one.label}, looks like {one.suggestion}"
+        for one in suspects_of(metrics)[:3]
+    ]
+    return {"Labels": Group(*(Text(line) for line in [said, *worst]))}
 
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:

@@ -1,5 +1,8 @@
 """Corrections: a table of paths and right labels, put into a data set.
 
+The table may be the ``suspects.csv`` of a RUN: there a person writes the right labels into a column
+of their own, and rows without one change nothing.
+
 A path that is an image of the data set gives it that label, and so do the bytes of one; any other
 is a new image. Either way it is trained on and never held out, for whoever corrects a mistake has
 looked at it.
@@ -13,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regraft.data.dataset import Dataset, Item, read_file, some
-from regraft.data.readers.table import pairs_of
+from regraft.data.readers.table import CORRECTION, corrections_of
 from regraft.errors import DataError
 
 
@@ -50,9 +53,11 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
 
     Args:
         dataset: what is corrected.
-        table: a CSV or Parquet file. A path in it counts from the table's folder, else from
-            ``root``; its end, such as a bare file name, also stands for the one image of the data
-            set whose path ends so. Back slashes part folders, as on Windows.
+        table: a CSV or Parquet file. Where it has a column ``correction``, as ``suspects.csv`` of a
+            RUN has, the right labels are those in it, and rows without one change nothing. A path
+            in it counts from the table's folder, else from ``root``; its end, such as a bare file
+            name, also stands for the one image of the data set whose path ends so. Back slashes
+            part folders, as on Windows.
         root: the folder that the data set's own paths count from.
 
     Raises:
@@ -61,19 +66,29 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
     """
     places = _places(dataset, table, root)
     own, new, problems = dict[str, str](), dict[str, str](), list[str]()
-    for path, label in pairs_of(table):
+    labels = {item.path: item.label for item in dataset.items}
+    for path, label, was in corrections_of(table):
         known, found = places(path)
+        if not label:  # nobody has written into this row, or else into the wrong column
+            has = labels[found[0]] if known and len(found) == 1 else was
+            problems += [] if has == was else [f"{path}: is {has!r} in the data, {was!r} {_BESIDE}"]
+            continue
         if len(found) != 1:
             problems.append(f"{path}: {_no_place(found)}")
             continue
         target = own if known else new
         if target.setdefault(found[0], label) != label:
             problems.append(f"{path}: has two labels, {target[found[0]]!r} and {label!r}")
+    if not problems and not own and not new:
+        problems.append(f"no right label is written into the column {CORRECTION!r} yet")
     if not problems:
         problems += _spread(dataset, own, new)
     if problems:
         raise DataError(f"'{table}' has corrections that cannot be used.", some(problems))
     return _put(dataset, own, new, table.parent)
+
+
+_BESIDE = f"beside an empty {CORRECTION!r}: write a right label into that column"
 
 
 def _no_place(found: list[str]) -> str:

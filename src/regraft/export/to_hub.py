@@ -12,7 +12,7 @@ from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.export.about import require
-from regraft.results.files import FILES
+from regraft.results.files import FILES, json_text
 from regraft.results.folder import read_run
 
 SENT = FILES
@@ -87,6 +87,10 @@ def _stage(run: Path, folder: Path) -> tuple[str, ...]:
     plan = json.loads((folder / "plan.json").read_text("utf-8"))
     text = json.dumps(plan | {"data": ""}, indent=1, ensure_ascii=False) + "\n"
     (folder / "plan.json").write_text(text, "utf-8")
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    if "suspects" in metrics:
+        metrics["suspects"]["images"] = []
+        (folder / "metrics.json").write_text(json_text(metrics), "utf-8")
     read_run(folder)
     return SENT
 

@@ -121,6 +121,23 @@ def surprise(plan: Plan, metrics: Metrics) -> str:
     return ""
 
 
+def suspects(metrics: Metrics) -> str:
+    """Say how many labels look wrong; runs of before did not look."""
+    if "suspects" not in metrics:
+        return ""
+    found = metrics["suspects"]
+    count, judged, expected = found["count"], found["judged"], found["expected"]
+    whole = judged == found["of"]
+    labels = (
+        f"{judged:,} labels" if whole else f"the {judged:,} labels judged ({found['of']:,} in all)"
+    )
+    if expected is None:
+        return f"Which of {labels} are wrong cannot be told: they are hardly to be predicted."
+    more = f"; about {expected:,.0f} are expected to be" if round(expected) > count else ""
+    looks = "looks" if count < 2 else "look"
+    return f"{f'{count:,}' if count else 'None'} of {labels} {looks} wrong{more}."
+
+
 def by_loss(plan: Plan) -> str:
     """Say that another depth is more accurate than the one that is read alone, and why it is so."""
     evidence, backbone = plan.evidence, plan.backbone

@@ -22,6 +22,9 @@ SIDE = 160
 MOST = 12
 """Thumbnails of a kind."""
 
+SUSPECTS = 24
+"""Thumbnails of images whose labels look wrong; suspects.csv has all."""
+
 Pixels = NDArray[np.uint8]
 Find = Callable[[str], bytes]
 """The bytes of an image by its path; OSError says why there are none."""

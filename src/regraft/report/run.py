@@ -65,7 +65,12 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         no_image=wording.NO_IMAGE,
         by_loss=wording.by_loss(plan),
         averages=plan.evidence.averages,
-        contents=_contents(bool(training), heat != Heat(), plan.ranking is not None),
+        contents=_contents(
+            training=bool(training),
+            heat=heat != Heat(),
+            ranked=plan.ranking is not None,
+            labels="suspects" in metrics,
+        ),
         **networks.shown(plan.ranking),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
         steps=[step.sentence for step in plan.steps()],
@@ -88,6 +93,8 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         wrong=wrong,
         mistakes=sum(n for _, _, n, _ in pairs),
         unsure=unsure,
+        doubted=wording.suspects(metrics),
+        suspects=_suspects(result, find),
         heat=heat,
         audit=result.audit,
         left_out=_left_out(result.audit),
@@ -99,7 +106,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
     )
 
 
-def _contents(training: bool, heat: bool, ranked: bool) -> list[tuple[str, str]]:
+def _contents(*, training: bool, heat: bool, ranked: bool, labels: bool) -> list[tuple[str, str]]:
     sections = [
         *([("network", "Which network")] if ranked else []),
         ("surgery", "Surgery"),
@@ -110,6 +117,7 @@ def _contents(training: bool, heat: bool, ranked: bool) -> list[tuple[str, str]]
         ("classes", "Class by class"),
         ("calibration", "Confidence"),
         ("errs", "Where it errs"),
+        *([("labels", "Labels")] if labels else []),
         *([("heat", "Where it looked")] if heat else []),
         ("audit", "Left out"),
         ("use", "How to use it"),
@@ -182,6 +190,15 @@ def _shots(result: Result, find: pictures.Find) -> tuple[list[Shot], list[Shot]]
     unsure = pictures.unsure(result.predictions, result.classes)
     shown = pictures.seen([*wrong, *unsure], find, result.plan.backbone.view)
     return shown[: len(wrong)], shown[len(wrong) :]
+
+
+def _suspects(result: Result, find: pictures.Find) -> list[Shot]:
+    """Return the images whose labels look wrong, the least believed first."""
+    shots = [
+        Shot(one.path, one.label, one.suggestion, 1 - one.belief, one.belief, one.rank)
+        for one in result.suspects[: pictures.SUSPECTS]
+    ]
+    return pictures.seen(shots, find, result.plan.backbone.view)
 
 
 def _left_out(audit: Sequence[tuple[str, str, str]]) -> str:

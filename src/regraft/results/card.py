@@ -236,6 +236,7 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
         *_weakest(plan, metrics),
+        *filter(None, [wording.suspects(metrics)]),
     ]
     if plan.frozen:
         lines.append(

@@ -4,6 +4,7 @@ Checks give problems as sentences, so that a reader can name all of them at once
 """
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,9 @@ FILES = (
 
 DIGEST = "weights_sha256"
 """Key of ``config.json``: the SHA-256 of the weights file, in hex. Older runs have none."""
+
+SUSPECTS_FILE = "suspects.csv"
+"""What `write_run` writes for people to correct; older runs have none."""
 
 PAGE = "report.html"
 """What `write_run` writes for people; `read_run` does without it."""
@@ -190,10 +194,14 @@ def safetensors_bytes(tensors: Tensors) -> bytes:
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write RFC 4180: commas, quotes where needed, lines that end with CRLF, UTF-8."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        csv.writer(file).writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
+    write_bytes(path, csv_bytes(rows))
+
+
+def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return the same as bytes."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@
 ``predictions.csv``    every held-out image: truth, prediction, probabilities
 ``log.csv``            how the fitting went
 ``audit.csv``          every image that was left out: path, reason, detail
+``suspects.csv``       images whose labels look wrong, to be corrected; absent in older runs
 ``README.md``          the model card
 ``report.html``        what it got, for people; may be drawn anew or be absent
 =====================  ==========================================================================
@@ -35,9 +36,11 @@ from regraft.results.files import (
     FILES,
     FORMAT,
     PAGE,
+    SUSPECTS_FILE,
     VERSION,
     Tensors,
     config_problems,
+    csv_bytes,
     json_text,
     metrics_problems,
     read_json,
@@ -49,9 +52,16 @@ from regraft.results.files import (
     write_csv,
     write_text,
 )
-from regraft.results.tables import AUDIT, Predictions, log_rows, prediction_rows
+from regraft.results.tables import (
+    AUDIT,
+    Predictions,
+    log_rows,
+    prediction_rows,
+    suspect_rows,
+    suspects_of,
+)
 
-LATER = (PAGE, "tensorboard", ".DS_Store")
+LATER = (SUSPECTS_FILE, PAGE, "tensorboard", ".DS_Store")
 """What may lie in a run beside its files and is replaced with it."""
 
 
@@ -146,6 +156,7 @@ def write_run(
         write_csv(place / "predictions.csv", table)
         write_csv(place / "log.csv", log_rows(log))
         write_csv(place / "audit.csv", [AUDIT, *audit])
+        write_csv(place / SUSPECTS_FILE, suspect_rows(suspects_of(metrics)))
         write_text(place / "README.md", card)
         if page:
             write_text(place / PAGE, page)
@@ -200,7 +211,17 @@ def _objections(folder: Path, *, overwrite: bool) -> list[str]:
     if others := [name for name in found if name not in (*FILES, *LATER)]:
         also = listed(others, 3)
         return [f"must hold what regraft wrote only, also holds {also}; move that away"]
+    if _edited(folder):
+        return [f"{SUSPECTS_FILE} must be as it was written, was edited; keep it elsewhere first"]
     return []
+
+
+def _edited(folder: Path) -> bool:
+    """Return whether a person's corrections would be lost with the table of suspects."""
+    table, metrics = folder / SUSPECTS_FILE, read_json(folder / "metrics.json", [])
+    if metrics is None or not table.is_file():
+        return False
+    return table.read_bytes() != csv_bytes(suspect_rows(suspects_of(metrics)))
 
 
 def is_run(folder: Path) -> bool:

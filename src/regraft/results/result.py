@@ -29,11 +29,18 @@ from regraft.networks.changes import Change
 from regraft.plan import serialize, wording
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
+from regraft.plan.label_errors import Suspect
 from regraft.plan.naming import stages_named
 from regraft.results.card import model_card
 from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
-from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
+from regraft.results.tables import (
+    Predictions,
+    read_audit,
+    read_log,
+    read_predictions,
+    suspects_of,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,6 +148,15 @@ class Result:
                 "Why": reasons(plan),
             },
         )
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """Images whose labels look wrong, the least believed first.
+
+        ``metrics["suspects"]`` has how many are expected to be wrong, of how many images. None in
+        RUNs of before.
+        """
+        return suspects_of(self.metrics)
 
     @property
     def head(self) -> Head:

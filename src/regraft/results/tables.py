@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.readers.table import CORRECTION
 from regraft.errors import RunError
 from regraft.plan.events import Epoch, LogRow, Note, StepDone
+from regraft.plan.label_errors import Suspect
 
 PREDICTIONS = ("path", "truth", "prediction", "correct", "confidence")
 """The first columns of ``predictions.csv``; the probabilities follow, one of each class."""
 
 AUDIT = ("path", "reason", "detail")
 """The columns of ``audit.csv``."""
+
+SUSPECTS = ("path", "label", "suggestion", "belief", "rank", CORRECTION)
+"""The columns of ``suspects.csv``; the last is empty, for a person to fill in."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,17 @@ def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
     """Return the rows of ``log.csv``; the keys of all are its columns."""
     columns = list(dict.fromkeys(key for row in log for key in row))
     return [list(columns), *([row.get(key, "") for key in columns] for row in log)]
+
+
+def suspects_of(metrics: Mapping[str, Any]) -> tuple[Suspect, ...]:
+    """Return the images whose labels look wrong, by ``metrics.json``; older runs name none."""
+    return tuple(Suspect(**row) for row in metrics.get("suspects", {}).get("images", ()))
+
+
+def suspect_rows(suspects: Sequence[Suspect]) -> list[Sequence[object]]:
+    """Return the rows of ``suspects.csv``, the least believed label first."""
+    rows = [(s.path, s.label, s.suggestion, f"{s.belief:.4g}", s.rank, "") for s in suspects]
+    return [SUSPECTS, *rows]
 
 
 def written(text: str) -> str:

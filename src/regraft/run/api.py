@@ -25,16 +25,18 @@ from regraft.plan import serialize
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
 from regraft.plan.definition import Plan
 from regraft.plan.events import Event, OnEvent
+from regraft.plan.evidence import Gathered
 from regraft.plan.recipes import check_training
 from regraft.results.folder import check_destination
 from regraft.results.result import Result
 from regraft.run.auto import network_for
 from regraft.run.budget import bounded
-from regraft.run.draft import draft
+from regraft.run.draft import draft, drafted
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, reopened
 from regraft.run.resume import begin, check_resume, end
+from regraft.run.suspects import with_suspects
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
 
@@ -219,8 +221,16 @@ def fit(
         progress=bounded(choices.budget, started=started),
         started=started,
     )
-    plan = draft(measured, choices)
-    return carry_out(plan, measured, out=out, overwrite=overwrite, resume=resume, on_event=on_event)
+    plan, gathered = drafted(measured, choices)
+    return carry_out(
+        plan,
+        measured,
+        gathered,
+        out=out,
+        overwrite=overwrite,
+        resume=resume,
+        on_event=on_event,
+    )
 
 
 def check_engine(plan: Plan) -> None:
@@ -282,6 +292,7 @@ def _check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
 def carry_out(
     plan: Plan,
     measured: Measured,
+    gathered: Gathered | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
@@ -291,6 +302,7 @@ def carry_out(
 ) -> Result:
     """Perform a plan and write the RUN folder; training can be resumed until that is done.
 
+    ``gathered``: what the plan's evidence was gathered from, where that is at hand.
     ``on_event`` is called with every row of the log as it is made; ``tensorboard`` writes them as
     event files too.
     """
@@ -312,6 +324,7 @@ def carry_out(
                 log(row)
 
             result = perform(plan, measured, place, on_event=both)
+    result = with_suspects(result, measured, gathered)
     if out is not None:
         on_rank_zero(lambda: _save(result, Path(out), overwrite=overwrite))
         return replace(result, folder=Path(out))

@@ -1,6 +1,7 @@
 """Draft: what was measured -> the evidence of the training images -> the plan."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from regraft.distributed import on_rank_zero
 from regraft.plan.choices import Choices, candidates, end_of
 from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_of
 from regraft.plan.definition import Plan, Reason
-from regraft.plan.evidence import Evidence, gather
+from regraft.plan.evidence import Evidence, Gathered, gather
 from regraft.plan.gain import asked, expected_gain, pays
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import weighting_of
@@ -18,14 +19,27 @@ from regraft.run import mirror
 from regraft.run.measure import Measured
 
 
+class Drafted(NamedTuple):
+    """A plan, and what its evidence was gathered from: the training images' probabilities."""
+
+    plan: Plan
+    gathered: Gathered
+
+
 def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
+    """Return the plan alone; see :func:`drafted`."""
+    return drafted(measured, choices, trains=trains).plan
+
+
+def drafted(measured: Measured, choices: Choices, *, trains: bool = True) -> Drafted:
     """Decide: the evidence of the training images, and the plan; the first process does for all.
 
     Where nobody ``trains`` what the plan says, the speed of training is not measured.
     """
-    plan = on_rank_zero(lambda: _draft(measured, choices, trains=trains))
+    plan, gathered = on_rank_zero(lambda: _draft(measured, choices, trains=trains))
     ranked = () if plan.ranking is None else (_network_reason(plan.ranking),)
-    return replace(plan, reasons=(*ranked, *plan.reasons, *measured.reasons))
+    reasons = (*ranked, *plan.reasons, *measured.reasons)
+    return Drafted(replace(plan, reasons=reasons), gathered)
 
 
 def _network_reason(found: Ranking) -> Reason:
@@ -36,13 +50,13 @@ def _network_reason(found: Ranking) -> Reason:
     )
 
 
-def _draft(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
+def _draft(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
     """Where the set is small it proves itself by cross-validation, unless it is trained on."""
     if measured.small is None:
         return _planned(measured, choices, trains=trains)
     if asked(choices) or _may_train(measured, choices):
         held_out = _planned(measured, choices, trains=trains)
-        if held_out.trainings:
+        if held_out.plan.trainings:
             return held_out
     return _planned(measured.parted(EACH_ONCE), choices, trains=trains)
 
@@ -58,14 +72,14 @@ def _may_train(measured: Measured, choices: Choices) -> bool:
     return pays(expected_gain(images, similarity, measured.shift), choices.budget)
 
 
-def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
+def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
     """Return the plan that follows from the images on the training side."""
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
     counts = np.bincount(labels, minlength=len(measured.classes))
     weighting = weighting_of([int(count) for count in counts], choices.class_weights)
     among = candidates(backbone, choices)
-    evidence = gather(
+    gathered = gather(
         measured.features[train],
         backbone.widths,
         labels,
@@ -77,7 +91,8 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
         weighting=weighting,
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
-    ).evidence
+    )
+    evidence = gathered.evidence
     held = measured.split.origin != EACH_ONCE
     trains = trains and held and case_of(backbone, evidence, choices) in (3, 4)
     groups = measured.audit.groups[train]
@@ -99,12 +114,13 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Plan:
     )
     if trains and plan.trainings and mirror.keeps(measured, evidence, weighting, choices.seed):
         plan = mirrored(plan)
-    return replace(
+    plan = replace(
         plan,
         engine=measured.engine,
         remarks=measured.audit.warnings,
         ranking=measured.network.ranking,
     )
+    return Drafted(plan, gathered)
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:

@@ -20,7 +20,7 @@ from regraft.heads.ridge import Head
 from regraft.heads.sgd import fit_textbook
 from regraft.metrics import softmax
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import gather
+from regraft.plan.evidence import Gathered, gather
 from regraft.run.measure import Measured
 
 TURNS = 10
@@ -54,8 +54,20 @@ def each_held_out(plan: Plan, measured: Measured) -> NDArray[np.float64]:
 def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Head:
     """Choose, fit and calibrate on ``rows`` alone, as the plan did on all."""
     chosen = plan.evidence.probes[plan.evidence.chosen]
+    evidence = gathered_from(plan, measured, rows).evidence
+    parts = evidence.probes[evidence.chosen].made_of
+    if plan.strength != chosen.strength:
+        parts = tuple(replace(part, strength=plan.strength) for part in parts)
+    head = head_on(plan, measured, rows, parts)
+    calibrates = any(step.kind == "calibrate" for step in plan.steps())
+    return head.scaled(evidence.temperature) if calibrates else head
+
+
+def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gathered:
+    """Gather the evidence of ``rows`` as that of the plan was, or of what was edited into it."""
+    chosen = plan.evidence.probes[plan.evidence.chosen]
     edited = plan.taps != chosen.taps or not plan.among
-    evidence = gather(
+    return gather(
         measured.features[rows],
         plan.backbone.widths,
         measured.labels[rows],
@@ -67,13 +79,7 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
         weighting=plan.weighting,
         average=plan.evidence.averages,
         end=plan.cut if edited else plan.evidence.end,
-    ).evidence
-    parts = evidence.probes[evidence.chosen].made_of
-    if plan.strength != chosen.strength:
-        parts = tuple(replace(part, strength=plan.strength) for part in parts)
-    head = head_on(plan, measured, rows, parts)
-    calibrates = any(step.kind == "calibrate" for step in plan.steps())
-    return head.scaled(evidence.temperature) if calibrates else head
+    )
 
 
 def head_on(plan: Plan, measured: Measured, rows: NDArray[np.intp], parts: Sequence[Part]) -> Head:

@@ -2,15 +2,18 @@
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
-from regraft.data.readers.columns import FEW, Columns, columns_of, splits_by_columns
+from regraft.data.readers.columns import FEW, Columns, columns_of, plain, splits_by_columns
 from regraft.data.readers.folder import Files
 from regraft.errors import DataError
+
+Look = Callable[[Path, Sequence[str]], Columns]
+"""Which columns are used, of their names."""
 
 
 @dataclass(frozen=True)
@@ -80,30 +83,57 @@ def open_table(path: Path) -> Dataset:
     return Dataset(path.stem, items, skipped, read, notes=notes)
 
 
-def _read(path: Path) -> _Table:
+def _read(path: Path, look: Look = columns_of) -> _Table:
     """Return the table in a file."""
-    return _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
+    return _parquet(path, look) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, look)
 
 
-def pairs_of(path: Path) -> list[tuple[str, str]]:
-    """Return the paths of a table as they stand in it, with their labels.
+def _for_corrections(path: Path, names: Sequence[str]) -> Columns:
+    """Return the columns of a table of corrections: in place of the splits, what a person wrote."""
+    written = [name for name in names if plain(name) == CORRECTION]
+    return replace(columns_of(path, names), splits=tuple(written[:1]), others=())
+
+
+CORRECTION = "correction"
+"""Column for the right labels, beside labels that look wrong; a person fills it in."""
+
+
+class Correction(NamedTuple):
+    """A path as it stands in a table of corrections, with its right label.
+
+    ``was``: the label beside the right one, where the table has a column :data:`CORRECTION`; there
+    the right one is empty until a person has written it.
+    """
+
+    path: str
+    label: str
+    was: str | None = None
+
+
+def corrections_of(path: Path) -> list[Correction]:
+    """Return the rows of a table of corrections.
 
     Raises:
         DataError: it is not there or cannot be read, or a row lacks its path or label.
     """
     if not path.is_file():
         raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
-    rows = _read(path).rows
+    rows = _read(path, _for_corrections).rows
     problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
-    return [(row.path, clean_label(row.label)) for row in rows]
+    return [
+        Correction(row.path, clean_label(row.cells[0]), clean_label(row.label))
+        if row.cells
+        else Correction(row.path, clean_label(row.label))
+        for row in rows
+    ]
 
 
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _csv(path: Path) -> _Table:
+def _csv(path: Path, look: Look) -> _Table:
     """Return a text table with commas, semicolons or tabs between the cells."""
     number = 1
     try:
@@ -111,7 +141,7 @@ def _csv(path: Path) -> _Table:
             header = file.readline()
             delimiter = max(",;\t", key=header.count)
             names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
-            table = _empty(path, names)
+            table = _empty(look(path, names))
             places = [names.index(name) for name in _needed(table.columns)]
             others = {name: names.index(name) for name in table.columns.others}
             reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -133,9 +163,8 @@ def _csv(path: Path) -> _Table:
     return table
 
 
-def _empty(path: Path, names: Sequence[str]) -> _Table:
+def _empty(columns: Columns) -> _Table:
     """Return a table of these columns, without rows yet."""
-    columns = columns_of(path, names)
     return _Table(columns, values={name: set() for name in columns.others})
 
 
@@ -152,7 +181,7 @@ def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -
     return _Row(number, path, label, surplus=surplus, cells=tuple(splits))
 
 
-def _parquet(path: Path) -> _Table:
+def _parquet(path: Path, look: Look) -> _Table:
     """Return a Parquet table.
 
     Only the columns that are needed are read, and other short ones of text.
@@ -167,7 +196,7 @@ def _parquet(path: Path) -> _Table:
         ) from error
     try:
         schema = parquet.read_schema(path)
-        table = _empty(path, schema.names)
+        table = _empty(look(path, schema.names))
         needed = _needed(table.columns)
         values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in needed]
         for name in table.columns.others:

@@ -1,0 +1,62 @@
+"""Which labels of a run's images look wrong: its held-out images, and its training ones."""
+
+import time
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from regraft.data.splits import EACH_ONCE
+from regraft.distributed import on_rank_zero
+from regraft.plan.evidence import Gathered
+from regraft.plan.label_errors import Suspect, label_errors
+from regraft.results.result import Result
+from regraft.results.tables import written
+from regraft.run.measure import Measured
+from regraft.run.proof import gathered_from
+
+
+def with_suspects(result: Result, measured: Measured, gathered: Gathered | None = None) -> Result:
+    """Return the result with ``metrics["suspects"]``: the images whose labels look wrong.
+
+    A held-out image is judged by what the run says of it, a training image by cross-validation of
+    the frozen network (``gathered``, or anew where that is not at hand), of very many a sample. An
+    image whose label a person corrected or confirmed is none.
+    """
+    start = time.perf_counter()
+    found = on_rank_zero(lambda: _found(result, measured, gathered))
+    seconds = {**result.metrics["seconds"]}
+    seconds["total"] += time.perf_counter() - start
+    return replace(result, metrics={**result.metrics, "suspects": found, "seconds": seconds})
+
+
+def _found(result: Result, measured: Measured, gathered: Gathered | None) -> dict[str, object]:
+    plan, predictions = result.plan, result.predictions
+    assert predictions is not None, "a result that was just made has its predictions"
+    sides = measured.parted(plan.split).split
+    rows, shares = sides.test, np.asarray(predictions.probabilities)
+    if plan.split != EACH_ONCE:
+        gathered = gathered or gathered_from(plan, measured, sides.train)
+        rows = np.concatenate([rows, sides.train[gathered.images]])
+        shares = np.concatenate([shares, gathered.shares])
+    items = [measured.dataset.items[measured.audit.kept[row]] for row in rows]
+    open_ = [n for n, item in enumerate(items) if item.path not in measured.dataset.pinned]
+    labels = measured.labels[rows[open_]]
+    judged = label_errors(shares[open_], labels)
+    suggestions = shares[open_].argmax(1)
+    images = [
+        Suspect(
+            path=written(items[open_[n]].path),
+            label=measured.classes[labels[n]],
+            suggestion=measured.classes[suggestions[n]],
+            belief=float(judged.belief[n]),
+            rank=rank,
+        )
+        for rank, n in enumerate(judged.wrong.tolist(), start=1)
+    ]
+    return {
+        "count": len(images),
+        "expected": judged.expected,
+        "judged": len(open_),
+        "of": len(np.union1d(sides.train, sides.test)),
+        "images": [asdict(image) for image in images],
+    }
