@@ -75,6 +75,8 @@ def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> No
     assert plan.ran[1].shown == len(measured.split.train) - plan.validation
     metrics = json.loads((tuned / "metrics.json").read_text())
     assert metrics["case"] == 3
+    sides = measured.split
+    assert metrics["suspects"]["judged"] == len(sides.train) + len(sides.test)
     assert [row["name"] for row in metrics["candidates"]] == ["frozen", "fine-tuned"]
     kinds = {
         change["kind"] for change in json.loads((tuned / "config.json").read_text())["surgery"]

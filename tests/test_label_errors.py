@@ -102,6 +102,12 @@ def test_the_least_believed_come_first_whatever_the_order_of_images_and_classes(
         pytest.param(lambda right, random: (right + 1) % 4, id="all wrong in the same way"),
         pytest.param(
             lambda right, random: np.where(random.random(len(right)) < 0.7, (right + 1) % 4, right),
+            id="most wrong in the same way",
+        ),
+        pytest.param(
+            lambda right, random: np.where(
+                random.random(len(right)) < 0.65, (right + random.integers(1, 4, 200)) % 4, right
+            ),
             id="most wrong",
         ),
     ],
@@ -114,6 +120,15 @@ def test_labels_that_tell_nothing_are_not_named(
         found = label_errors(shares, labels_of(right, np.random.default_rng(seed)))
         assert found.expected is None
         assert not len(found.wrong)
+
+
+def test_of_images_that_say_nothing_of_their_labels_nothing_is_told() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        labels = random.integers(0, 2, 60)
+        logits = random.normal(size=(60, 2))
+        found = label_errors(softmax(logits, fit_temperature(logits, labels)), labels)
+        assert found.expected is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])
@@ -210,6 +225,11 @@ def test_of_a_very_large_set_a_sample_is_judged_and_that_is_said(
     metrics = regraft.fit(data, "demonstration", case=1).metrics
     assert (metrics["suspects"]["judged"], metrics["suspects"]["of"]) == (56, 86)
     assert "of the 56 labels judged (86 in all)" in wording.suspects(metrics)
+
+
+def test_groups_are_judged_whole(data: Path) -> None:
+    result = regraft.fit(data, "demonstration", case=1, group_by=r"\d(\d)\.png")
+    assert {one.path for one in result.suspects} == WRONG
 
 
 def test_of_two_copies_the_one_under_the_wrong_label_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from regraft.errors import RunError
 from regraft.metrics import score
 from regraft.plan.events import Epoch, LogRow, Note, StepDone
-from regraft.results.files import FILES, METRICS
+from regraft.results.files import FILES, METRICS, SUSPECTS_FILE
 from regraft.results.folder import check_destination, metrics_of, read_run, write_run
 from regraft.results.tables import Predictions, read_audit, read_log, read_predictions
 
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     given = parts()
     write_run(tmp_path / "run", **given)
     assert left(tmp_path) == ["run"]
-    assert left(tmp_path / "run") == sorted(FILES)
+    assert left(tmp_path / "run") == sorted([*FILES, SUSPECTS_FILE])
     run = read_run(tmp_path / "run")
     assert run.plan == given["plan"]
     assert run.metrics == json.loads(json.dumps(given["metrics"]))
@@ -179,7 +179,7 @@ def test_a_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     write_run(run, **parts(0.2), overwrite=True)
     assert read_run(run).metrics["accuracy"] == 0.2
     assert left(tmp_path) == ["run"]
-    assert left(run) == sorted(FILES)
+    assert left(run) == sorted([*FILES, SUSPECTS_FILE])
 
 
 def test_an_empty_folder_and_missing_parents_are_taken(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def suspects(metrics: Metrics) -> str:
         f"{judged:,} labels" if whole else f"the {judged:,} labels judged ({found['of']:,} in all)"
     )
     if expected is None:
-        return f"Which of {labels} are wrong cannot be told: they are hardly to be predicted."
+        return f"Which of {labels} are wrong cannot be told: the network hardly predicts them."
     more = f"; about {expected:,.0f} are expected to be" if round(expected) > count else ""
     looks = "looks" if count < 2 else "look"
     return f"{f'{count:,}' if count else 'None'} of {labels} {looks} wrong{more}."
