@@ -131,17 +131,23 @@ def test_of_images_that_say_nothing_of_their_labels_nothing_is_told() -> None:
         assert found.expected is None
 
 
-@pytest.mark.parametrize("count", [1, 2, 6])
-def test_a_class_that_is_never_recognised_is_not_taken_for_wrong_labels(count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "known", "named"), [(1, 0, 0), (2, 0, 0), (6, 0, 0), (2, 2, 0), (2, 3, 2)]
+)
+def test_a_class_that_is_not_known_is_not_taken_for_wrong_labels(
+    count: int, known: int, named: int
+) -> None:
     shares, labels, _ = drawn(300, 4, 10.0, 0.05)
     rare = shares[labels != 3][:count].copy()
     rare[:, 3] = 1e-6
     keep = labels != 3
-    shares = np.concatenate([shares[keep], rare / rare.sum(1, keepdims=True)])
-    labels = np.concatenate([labels[keep], np.full(count, 3)])
+    sure = np.full((known, 4), 0.002)
+    sure[:, 3] = 0.994
+    shares = np.concatenate([shares[keep], rare / rare.sum(1, keepdims=True), sure])
+    labels = np.concatenate([labels[keep], np.full(count + known, 3)])
     found = label_errors(shares, labels)
     assert len(found.wrong)
-    assert not (labels[found.wrong] == 3).any()
+    assert (labels[found.wrong] == 3).sum() == named
 
 
 # ---- a run
