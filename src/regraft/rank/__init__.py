@@ -24,7 +24,7 @@ from regraft.plan.ranked import RankedNetwork, Ranking
 from regraft.rank.choice import choose
 from regraft.rank.race import Race, run, training
 from regraft.rank.ranking import Allowance, Entry, row_of
-from regraft.rank.strength import Held, Prior
+from regraft.rank.strength import Prior, Strengths
 from regraft.run.api import Data
 from regraft.run.measure import Progress
 from regraft.run.pretrained import Pretrained, open_network
@@ -142,7 +142,7 @@ def ranked(
     )
 
 
-def _place(entry: Entry, held: Held) -> tuple[bool, int, float, str]:
+def _place(entry: Entry, held: Strengths) -> tuple[bool, int, float, str]:
     """Sort key: the best first, then who was dropped, the last first, then who has no figures."""
     found = entry.looked
     if found is None:

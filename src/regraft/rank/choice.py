@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from regraft.plan.ranked import points
 from regraft.rank.ranking import Allowance, Entry, difference_of
-from regraft.rank.strength import Held, Prior, hopeless, strengths
+from regraft.rank.strength import Prior, Strengths, hopeless, strengths
 
 TIE = 0.002
 """Of networks that are held to be so near the best one, the one with the least work is taken."""
@@ -20,7 +20,7 @@ class Choice(NamedTuple):
     taken: Entry | None
     beside: Entry
     why: str
-    held: Held
+    held: Strengths
 
 
 def choose(
@@ -58,7 +58,7 @@ def choose(
     return Choice(taken, taken, f"{said}; {beside}.", held)
 
 
-def _is_near(held: Held, one: Entry, taken: Entry) -> bool:
+def _is_near(held: Strengths, one: Entry, taken: Entry) -> bool:
     """Return whether somebody could ask why it was not taken."""
     return not hopeless(held, one, taken) or difference_of(one, taken)[0] > 0
 

@@ -41,7 +41,7 @@ class Prior:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class Strengths:
     """How well networks are held to do, and how surely: means ``[n]``, covariances ``[n, n]``."""
 
     entries: tuple[Entry, ...]
@@ -72,7 +72,7 @@ def known() -> Mapping[str, Prior]:
     }
 
 
-def strengths(entries: Sequence[Entry], priors: Mapping[str, Prior] | None = None) -> Held:
+def strengths(entries: Sequence[Entry], priors: Mapping[str, Prior] | None = None) -> Strengths:
     """Return how well networks are held to do that were asked about the same images."""
     priors = known() if priors is None else priors
     seen = [entry.found for entry in entries]
@@ -87,10 +87,10 @@ def strengths(entries: Sequence[Entry], priors: Mapping[str, Prior] | None = Non
     means, covariances = weighed(
         belief.mean(1), noise + FLOOR**2 * np.eye(len(seen)), ahead, spread**2
     )
-    return Held(tuple(entries), means, covariances)
+    return Strengths(tuple(entries), means, covariances)
 
 
-def hopeless(held: Held, entry: Entry, best: Entry) -> bool:
+def hopeless(held: Strengths, entry: Entry, best: Entry) -> bool:
     """Return whether a network is held to be so far behind that it is dropped."""
     behind, error = held.gap(best, entry)
     return behind > max(CERTAIN * error, MATTERS)
