@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 import regraft
 from command import Regraft, cli, own_log
@@ -195,6 +196,20 @@ def test_a_network_that_fails_is_named_and_the_rest_ranked(data: Path) -> None:
     assert "nan" in found._repr_html_()
 
 
+def test_channels_that_no_picture_has_are_a_problem_of_one(data: Path) -> None:
+    five = nn.Sequential(nn.Conv2d(5, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    found = regraft.rank(data, [five, good()], seed=3)
+    assert found.chosen == "a-good"
+    assert found.rows[1].problem == (
+        "Images cannot go in like this. "
+        "view: channels must be 1 or 3 (pictures are read as grey or RGB), got 5."
+    )
+    with pytest.raises(BackboneError, match="Sequential: Images cannot go in"):
+        regraft.rank(data, five)  # one, not its layers
+    with pytest.raises(BackboneError, match="no-such: There is no network named 'no-such'"):
+        regraft.rank(data, "no-such")
+
+
 def test_where_all_fail_it_is_an_error(cli: Regraft, data: Path) -> None:
     said = cli("rank", data, "-b", "nothing-1", "-b", "nothing-2")
     assert (said.code, said.out) == (1, "")
@@ -216,6 +231,18 @@ def test_out_of_memory_is_a_problem_of_one(data: Path, monkeypatch: pytest.Monke
     found = regraft.rank(data, [good(), network("c-other", seed=5)])
     assert found.chosen == "a-good"
     assert "memory" in found.rows[-1].problem
+
+
+def test_who_stops_it_hears_what_is_kept(
+    cli: Regraft, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*given: object, **words: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(race, "measure", stopped)
+    said = cli("rank", data, "-b", "demonstration")
+    assert (said.code, said.out) == (130, "")
+    assert "the same command goes on from there" in said.err
 
 
 def test_images_that_cannot_be_used_are_named(cli: Regraft, tmp_path: Path) -> None:
@@ -362,6 +389,10 @@ def test_two_that_were_compared_are_drawn(found: Ranking) -> None:
     text = of_ranking(replace(found, rows=tuple(rows)))
     assert text.count('<circle class="mark') == 2
     assert text.count('<line class="whisker') == 2
+    assert "Not drawn" not in text
+    assert "which its figures are of" not in text
+    assert "Not drawn: those with fewer images." in of_ranking(found)
+    assert "Dropped after so many images, which its figures are of" in of_ranking(found)
     nobody = replace(found, rows=tuple(rows), chosen=None)
     assert "regraft rank DATA" in of_ranking(nobody)
     assert "Difference: to the best" in of_ranking(nobody)

@@ -114,6 +114,35 @@ def test_who_came_next_is_named_though_dropped() -> None:
     assert found.why.endswith(said)
 
 
+@pytest.mark.usefixtures("evidence")
+@pytest.mark.parametrize(
+    ("unsure", "because"), [(True, "was less sure of the right classes"), (False, "does worse on")]
+)
+def test_who_had_as_many_right_when_it_was_dropped_is_not_called_behind(
+    unsure: bool, because: str
+) -> None:
+    best = with_work(entry("best", [1] * 36 + [0] * 4, belief=[0.8] * 40), 300)
+    like = with_work(entry("like", [1] * 18 + [0] * 2, belief=[0.5 if unsure else 0.9] * 20), 200)
+    like.dropped_at, like.behind = 20, (0.0, 0.0)
+    why = choose([best, like], Allowance(), {}).why
+    said = "right; of the others like comes nearest (0.0 ± 0.0 points after 20 images), but "
+    assert said + because in why
+
+
+@pytest.mark.usefixtures("evidence")
+def test_who_is_within_the_limits_and_behind_is_not_said_to_be_over_them() -> None:
+    best, far = (entry(*one) for one in (("best", [1] * 36), ("far", [1] * 9 + [0] * 27)))
+    slow = entry("slow", [1] * 36)
+    slow.looked = replace(slow.found, milliseconds=(1000.0, 1000.0))
+    slow.dropped_at, slow.behind = 36, (0.0, 0.0)
+    limits = Allowance(latency=0.5)
+    assert choose([best, far, slow], limits, {}).why.endswith(
+        "; all others within 500 ms are behind."
+    )
+    assert choose([best, far], limits, {}).why.endswith("; all others are behind.")
+    assert choose([best, slow], limits, {}).why.endswith("; no other is within 500 ms.")
+
+
 def test_the_table_of_other_sets_is_of_networks_that_come_with_it() -> None:
     table = {one.weights.sha256 for one in backbones.bundled()}
     assert set(known()) == table

@@ -47,3 +47,9 @@ class PlanError(RegraftError):
 
 class RunError(RegraftError):
     """A run folder that exists already, is damaged, or cannot be written."""
+
+
+def sentences(error: RegraftError) -> str:
+    """Return headline and problems in one line, each with a full stop."""
+    said = [error.headline, *error.problems]
+    return " ".join(one if one[-1:] in ".:?!" else f"{one}." for one in said)

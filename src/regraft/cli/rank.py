@@ -42,8 +42,12 @@ def run_rank(
     if out is not None:
         check_page(out)
     limits = Allowance(None if latency is None else _latency(latency), megabytes)
-    with progress_bar("looking at the images") as report:
-        found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
+    try:
+        with progress_bar("looking at the images") as report:
+            found = ranked(data, backbones, limits, choices, strict=strict, progress=report)
+    except KeyboardInterrupt:
+        say("What was looked at is kept: the same command goes on from there.")
+        raise
     lines = [f"left out {one}" for one in found.left_out]
     say(*few(lines, 5, "... and {:,} more (--json has all)"))
     if as_json:

@@ -9,14 +9,14 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from regraft import backbones as bundled
 from regraft.data.dataset import Dataset
 from regraft.data.readers.known import with_groups
 from regraft.data.splits import check_fraction
 from regraft.distributed import world_size
-from regraft.errors import BackboneError, UsageError
+from regraft.errors import BackboneError, UsageError, sentences
 from regraft.features import engines
 from regraft.plan.choices import Choices, ChoiceWords, check_choices, chosen, spelled_out
 from regraft.plan.events import OnEvent
@@ -33,6 +33,8 @@ from regraft.verb import calls_package
 if TYPE_CHECKING:
     from torch import nn
 
+    Network: TypeAlias = str | nn.Module | Pretrained
+
 __all__ = ["RankedNetwork", "Ranking", "rank", "ranked"]
 
 
@@ -40,7 +42,7 @@ __all__ = ["RankedNetwork", "Ranking", "rank", "ranked"]
 @spelled_out
 def rank(
     data: Data,
-    backbones: "Sequence[str | nn.Module | Pretrained] | None" = None,
+    backbones: "Sequence[Network] | Network | None" = None,
     *,
     latency: float | None = None,
     megabytes: float | None = None,
@@ -55,7 +57,8 @@ def rank(
     Args:
         data: a folder, table or archive, or a :class:`regraft.Dataset`.
         backbones: names of bundled backbones or timm models, modules of your own, or
-            :class:`regraft.Pretrained`; those that are on this machine without fetching where None.
+            :class:`regraft.Pretrained`, or one of these; those that are on this machine without
+            fetching where None.
         latency: seconds that the chosen network may take for an image alone, decoding not counted.
         megabytes: what it may take in float32, in millions of bytes.
         choices: a record of what is overruled; the keywords overrule it.
@@ -86,7 +89,7 @@ def rank(
 
 def ranked(
     data: Data,
-    backbones: "Sequence[str | nn.Module | Pretrained] | None",
+    backbones: "Sequence[Network] | Network | None",
     limits: Allowance,
     choices: Choices,
     *,
@@ -151,7 +154,7 @@ def _place(entry: Entry, held: Strengths) -> tuple[bool, int, float, str]:
     return False, -(entry.dropped_at or 1 << 60), -told, entry.name
 
 
-def opened(backbones: "Sequence[str | nn.Module | Pretrained]") -> list[Entry]:
+def opened(backbones: "Sequence[Network] | Network") -> list[Entry]:
     """Open the networks; one that cannot be opened has its problem.
 
     Raises:
@@ -159,14 +162,16 @@ def opened(backbones: "Sequence[str | nn.Module | Pretrained]") -> list[Entry]:
         BackboneError: none can be opened.
     """
     entries = []
-    for one in dict.fromkeys(backbones):
+    given: Any = backbones
+    if isinstance(given, str | Pretrained) or callable(given):
+        given = [given]  # neither its letters nor the layers of a Sequential
+    for one in dict.fromkeys(given):
         name = one if isinstance(one, str) else type(one).__name__
         try:
             network = open_network(one)
             entries.append(Entry(network.backbone.name if name != one else name, network))
-        except BackboneError as error:
-            problem = " ".join([error.headline, *error.problems])
-            entries.append(Entry(name, None, problem))
+        except (BackboneError, UsageError) as error:  # as channels that no picture has
+            entries.append(Entry(name, None, sentences(error)))
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
         raise UsageError("Networks that are ranked need names of their own.", sorted(names))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from regraft.plan.ranked import points
 from regraft.rank.ranking import Allowance, Entry, difference_of
 from regraft.rank.strength import Prior, Strengths, hopeless, strengths
@@ -49,12 +51,14 @@ def choose(
         beside = _beside(taken, second, second in alike)
     elif gone:
         last = max(gone, key=lambda one: (one.dropped_at or 0, *(one.behind or (0.0, 0.0))))
-        told = f"{points(*(last.behind or (0.0, 0.0)))} points after {last.dropped_at:,} images"
-        beside = f"all others are behind, {last.name} ({told}) the least"
-    elif any(not one.within(limits) for one in entries):
+        beside = _dropped(taken, last)
+    elif len(able) > 1:
+        within = "" if len(able) == len(entries) else f" within {limits}"
+        beside = f"all others{within} are behind"
+    elif len(entries) > 1:
         beside = f"no other is within {limits}"
     else:
-        beside = "nobody else could be ranked" if len(entries) == 1 else "all others are behind"
+        beside = "nobody else could be ranked"
     return Choice(taken, taken, f"{said}; {beside}.", held)
 
 
@@ -72,6 +76,21 @@ def _beside(taken: Entry, second: Entry, alike: bool) -> str:
         return f"{second.name} ({told} points) is as good, for {times:.1f} times the work"
     if gap <= 0:
         return f"{second.name} ({told} points) is the next"
-    surer = taken.found.belief.mean() > second.found.belief.mean()
-    why = "was less sure of the right classes" if surer else "does worse on other sets"
-    return f"{second.name} had {told} points in cross-validation, but {why}"
+    return f"{second.name} had {told} points in cross-validation, but {_though(taken, second)}"
+
+
+def _dropped(taken: Entry, last: Entry) -> str:
+    """Return what is said of who was dropped last, where nobody else is near."""
+    behind = last.behind or (0.0, 0.0)
+    told = f"{points(*behind)} points after {last.dropped_at:,} images"
+    if behind[0] < 0:
+        return f"all others are behind, {last.name} ({told}) the least"
+    return f"of the others {last.name} comes nearest ({told}), but {_though(taken, last)}"
+
+
+def _though(taken: Entry, other: Entry) -> str:
+    """Return why a network is not taken that got as many images right."""
+    own, its = taken.found, other.found
+    _, a, b = np.intersect1d(own.images, its.images, return_indices=True)
+    surer = own.belief[a].mean() > its.belief[b].mean()
+    return "was less sure of the right classes" if surer else "does worse on other sets"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from regraft.backbones import View
 from regraft.data.dataset import Dataset
-from regraft.errors import BackboneError, DataError, RegraftError, UsageError
+from regraft.errors import BackboneError, DataError, RegraftError, UsageError, sentences
 from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engine_choice import Asked
@@ -79,7 +79,7 @@ class Race:
         except (DataError, BudgetGone):
             raise
         except RegraftError as error:
-            entry.problem = " ".join([error.headline, *error.problems])
+            entry.problem = sentences(error)
         except MemoryError:
             entry.problem = "There is not enough memory for it."
         except Exception as error:  # whatever a network of somebody's own raises
