@@ -174,7 +174,12 @@ def opened(backbones: "Sequence[Network] | Network") -> list[Entry]:
             entries.append(Entry(name, None, sentences(error)))
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
-        raise UsageError("Networks that are ranked need names of their own.", sorted(names))
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UsageError(
+            "Networks that are ranked need names of their own.",
+            [f"More than one is named {name!r}." for name in twice]
+            + ["Name a module: regraft.open_network(module, name='mine')."],
+        )
     if not any(entry.network for entry in entries):
         problems = [f"{entry.name}: {entry.problem}" for entry in entries]
         raise BackboneError("There is no network to rank.", problems or ["Name one."])
