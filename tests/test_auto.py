@@ -62,7 +62,7 @@ def test_the_best_is_taken_and_the_plan_says_why(plan: Plan, data: Path) -> None
     assert plan.ranking == regraft.rank(data, seed=3)
     assert {one.backbone for one in plan.ranking.rows} == {"a-good", "blind"}
     assert plan.ranking.why in plan.explain()
-    assert "[2 networks side by side on " in plan.explain()
+    assert "[2 networks side by side on up to " in plan.explain()
     named = regraft.propose(data, good(), seed=3)
     assert dataclasses.replace(plan, ranking=None, reasons=plan.reasons[1:]) == named
 

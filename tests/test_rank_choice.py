@@ -9,6 +9,7 @@ import regraft
 from pictures import lay_out
 from regraft import backbones
 from regraft.plan.evidence import Evidence
+from regraft.rank import _place
 from regraft.rank.choice import choose
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
 from regraft.rank.strength import FLOOR, Prior, known, strengths
@@ -110,6 +111,11 @@ def test_who_came_next_is_named_though_dropped() -> None:
     far.dropped_at, far.behind = 50, (-0.01, 0.05)
     found = choose([best, cheap, near, far], Allowance(), {})
     assert found.taken is best
+    failed = Entry("failed", None, "why")
+    order = sorted(
+        [failed, cheap, far, near, best], key=lambda one: _place(one, found.held, best)
+    )
+    assert [one.name for one in order[:1] + order[-2:]] == ["best", "cheap", "failed"]
     said = "right; all others are behind, near (-2.0 ± 3.0 points after 100 images) the least."
     assert found.why.endswith(said)
 

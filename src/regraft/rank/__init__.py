@@ -24,7 +24,7 @@ from regraft.plan.ranked import RankedNetwork, Ranking
 from regraft.rank.choice import choose
 from regraft.rank.race import Race, run, training
 from regraft.rank.ranking import Allowance, Entry, row_of
-from regraft.rank.strength import Prior, Strengths
+from regraft.rank.strength import Prior, Strengths, hopeless
 from regraft.run.api import Data
 from regraft.run.measure import Progress
 from regraft.run.pretrained import Pretrained, open_network
@@ -128,7 +128,7 @@ def ranked(
     taken, best, why, held = choose(found, limits, priors)
     if compared < train and taken is not None:
         why += f" The budget ran out: compared on {compared:,} of {train:,} training images."
-    order = sorted(entries, key=lambda one: (one is not taken, *_place(one, held)))
+    order = sorted(entries, key=lambda one: (one is not best, *_place(one, held, best)))
     rows = [row_of(one, best, limits, held.of(one) if one in held else None) for one in order]
     return Ranking(
         rows=tuple(rows),
@@ -145,13 +145,13 @@ def ranked(
     )
 
 
-def _place(entry: Entry, held: Strengths) -> tuple[bool, int, float, str]:
-    """Sort key: the best first, then who was dropped, the last first, then who has no figures."""
-    found = entry.looked
-    if found is None:
-        return True, 0, 0.0, entry.name
-    told = held.of(entry) if entry in held else found.evidence.expected
-    return False, -(entry.dropped_at or 1 << 60), -told, entry.name
+def _place(entry: Entry, held: Strengths, best: Entry) -> tuple[int, float, str]:
+    """Sort key: who is about as good as the best, then who is behind, then who has no figures."""
+    if entry.looked is None:
+        return 2, 0.0, entry.name
+    if entry in held and not hopeless(held, entry, best):
+        return 0, -held.of(entry), entry.name
+    return 1, -entry.share, entry.name
 
 
 def opened(backbones: "Sequence[Network] | Network") -> list[Entry]:

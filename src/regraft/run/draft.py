@@ -46,7 +46,7 @@ def _network_reason(found: Ranking) -> Reason:
     return Reason(
         "The network is the one that does best on these images.",
         found.why,
-        f"{len(found.rows)} networks side by side on {found.compared:,} training images",
+        f"{len(found.rows)} networks side by side on up to {found.compared:,} training images",
     )
 
 
