@@ -269,9 +269,9 @@ class RootBranches(kinds.Nested):
         ),
         (
             kinds.Nested(5),
-            {"view": 32},
+            {"view": {"size": 32, "channels": 0}},
             UsageError,
-            "channels must be 1 or 3 .*grey or RGB.*, got 5",
+            "channels must be at least 1, got 0",
         ),
         (kinds.Oblong(), {}, BackboneError, r"Oblong takes no image of any usual size[\s\S]*view="),
         (kinds.Oblong(), {"view": 48}, BackboneError, "Oblong takes no image of 48 px"),

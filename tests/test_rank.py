@@ -200,11 +200,9 @@ def test_channels_that_no_picture_has_are_a_problem_of_one(data: Path) -> None:
     five = nn.Sequential(nn.Conv2d(5, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     found = regraft.rank(data, [five, good()], seed=3)
     assert found.chosen == "a-good"
-    assert found.rows[1].problem == (
-        "Images cannot go in like this. "
-        "view: channels must be 1 or 3 (pictures are read as grey or RGB), got 5."
-    )
-    with pytest.raises(BackboneError, match="Sequential: Images cannot go in"):
+    assert "takes 5 channels, this has 3" in found.rows[1].problem
+    assert found.rows[1].problem.startswith("Sequential cannot take these images.")
+    with pytest.raises(BackboneError, match="Sequential: Sequential cannot take these images"):
         regraft.rank(data, five)  # one, not its layers
     with pytest.raises(BackboneError, match="no-such: There is no network named 'no-such'"):
         regraft.rank(data, "no-such")

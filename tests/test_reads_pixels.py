@@ -319,7 +319,6 @@ def test_a_list_of_pictures_is_one_however_they_are_given() -> None:
     [
         pytest.param(np.zeros(9), "got shape [9]", id="a row"),
         pytest.param(np.zeros((2, 3, 9, 9)), "got shape [2, 3, 9, 9]", id="a batch"),
-        pytest.param(np.zeros((9, 9, 2)), "1, 3 or 4 channels", id="two channels"),
         pytest.param(np.full((9, 9), 255.0), "floats must lie in 0..1", id="floats of 0..255"),
         pytest.param(np.full((9, 9), np.nan), "got nan..nan", id="nan"),
         pytest.param(np.full((9, 9, 3), 4000), "colours must lie in 0..255", id="deep colour"),

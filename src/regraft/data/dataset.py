@@ -100,7 +100,7 @@ class Dataset:
     ) -> "Dataset":
         """Pictures in memory and their labels.
 
-        ``images``: an array [n, height, width], or with 1, 3 or 4 channels last, of 0..255, or of
+        ``images``: an array [n, height, width], or with channels last, of 0..255, or of
         floats in 0..1; or a sequence of such pictures, or of PIL images, of any sizes.
 
         Raises:

@@ -117,6 +117,9 @@ def export(
         network = run.network()
     run, target = folder_of(run), _target(to, pixels)
     result = load(run, network=network)
+    if pixels and result.plan.backbone.view.channels not in (1, 3):
+        taken = f"{result.plan.backbone.name} takes {result.plan.backbone.view.channels} channels"
+        raise UsageError(f"--pixels is for RGB pictures, {taken}.", ["Leave out --pixels."])
     if to == "timm":
         to_timm.check_whole(result.plan)
     target.check()

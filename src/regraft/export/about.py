@@ -27,7 +27,7 @@ class About:
         high, wide, channels = self.plan.backbone.view.shape
         if self.pixels:
             return "decoded RGB pixels, uint8 [batch, height, width, 3]"
-        kind = "RGB" if channels == 3 else "grey"
+        kind = self.plan.backbone.view.colours
         return f"normalised {kind} pixels, float32 [batch, {channels}, {high}, {wide}]"
 
     def fields(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from regraft.backbones import View
 from regraft.data.dataset import Dataset, some
-from regraft.data.images import Pixels, colours, deep, inspect
+from regraft.data.images import Pixels, colours, deep, formats, inspect
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.definition import Plan
@@ -73,7 +73,9 @@ def picture(data: bytes, view: View) -> Pixels:
 
     Where it has more than 8 bits a pixel, the view's scale has made them 8.
     """
-    image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    array = formats.kind(data) == "NPY"  # which Pillow alone does not open
+    opened = formats.open_image(data) if array else Image.open(io.BytesIO(data))
+    image = ImageOps.exif_transpose(opened)
     values = deep.values_of(image)
     if values is not None:
         image = Image.fromarray(deep.to_8_bit(values, view, floats=image.mode == "F"))

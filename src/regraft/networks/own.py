@@ -329,8 +329,7 @@ def _per_channel(what: str, values: Any, channels: int) -> tuple[float, ...]:
 def in_words(feed: Feed) -> str:
     """Return how images go in, in words."""
     mean, std = (", ".join(f"{x:g}" for x in values) for values in (feed.mean, feed.std))
-    kind = "grey" if feed.view.channels == 1 else "RGB"
-    return f"{feed.view.sides}, {kind}, pixels of 0 to 1 less {mean}, divided by {std}"
+    return f"{feed.view.sides}, {feed.view.colours}, pixels of 0 to 1 less {mean}, divided by {std}"
 
 
 def _typed(feed: Feed) -> str:

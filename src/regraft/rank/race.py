@@ -32,7 +32,16 @@ from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
 from regraft.rank.strength import Prior, hopeless, strengths
 from regraft.run.budget import check
 from regraft.run.draft import draft
-from regraft.run.measure import Measured, Progress, as_chosen, look_at, measure, part, seeing
+from regraft.run.measure import (
+    Measured,
+    Progress,
+    as_chosen,
+    check_channels,
+    look_at,
+    measure,
+    part,
+    seeing,
+)
 
 RUNGS = (50, 100, 200, 400, 800, 1600)
 """Training images after which networks are dropped; all of them come last."""
@@ -228,6 +237,7 @@ def _sampled(race: Race, entry: Entry, first: Measured, some: NDArray[np.intp]) 
     network, asked = seeing(network, view), Asked(race.choices.engine)
     with Store.open(first.cache) as store:
         found, engine = look_at(part(first, some), network, [view], store, race.told, asked)
+    check_channels(network.backbone, found.facts)
     _check_finite(found.features[0])
     measured = replace(first, network=network, engine=engine, shift=None)
     return _found(race, entry, measured, some, found.features[0])

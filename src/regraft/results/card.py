@@ -174,9 +174,14 @@ def _preprocessing(plan: Plan) -> str:
     }[view.fit]
     scales = "".join(f"{scale} become 0 to 255; " for scale in deep.in_words(view))
     grey = "make it grey (Rec. 601 luma); " if view.channels == 1 else ""
+    read = (
+        "Turn upright (EXIF), transparent parts on white (where what is visible is white: on "
+        "black), RGB; "
+        if view.channels in (1, 3)
+        else f"Read uint8 [height, width, {view.channels}] of a .npy file; each channel by itself: "
+    )
     return (
-        f"## Preprocessing\n\nTurn upright (EXIF), transparent parts on white (where what is "
-        f"visible is white: on black), RGB; {scales}{made} {view.shape[0]} × "
+        f"## Preprocessing\n\n{read}{scales}{made} {view.shape[0]} × "
         f"{view.shape[1]} ({view.interpolation}); {grey}divide by 255, subtract the mean ({mean}), "
         f"divide by the deviation ({std}). All of it is in `config.json`, and regraft does it."
     )

@@ -143,15 +143,27 @@ def _square(plan: Plan) -> list[str]:
         "squash": [f"image = image.resize({size}, {filtered})"],
     }
     scales = "; ".join(deep.in_words(view))
-    return [
-        *([f"# pictures of more than 8 bits: {scales}, scaled to 0..255"] if scales else []),
+    last = {
+        1: ['x = torch.tensor(np.array(image.convert("L")))[None, None] / 255'],
+        3: ["x = torch.tensor(np.array(image)).permute(2, 0, 1)[None] / 255"],
+    }
+    pixels = [
         'image = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")',
         *made[view.fit],
-        *(
-            ["x = torch.tensor(np.array(image)).permute(2, 0, 1)[None] / 255"]
-            if view.channels == 3
-            else ['x = torch.tensor(np.array(image.convert("L")))[None, None] / 255']
-        ),
+        *last.get(view.channels, ()),
+    ]
+    if view.channels not in last:
+        pixels = [
+            "x = []",
+            f'for channel in np.load("photo.npy").transpose(2, 0, 1):  # {view.channels} in uint8',
+            '    image = Image.fromarray(channel).convert("RGB")',
+            *(f"    {line}" for line in made[view.fit]),
+            '    x.append(np.array(image.convert("L")))',
+            "x = torch.tensor(np.stack(x))[None] / 255",
+        ]
+    return [
+        *([f"# pictures of more than 8 bits: {scales}, scaled to 0..255"] if scales else []),
+        *pixels,
         f"mean, std = torch.tensor([{list(mean)}, {list(std)}]).view(2, 1, {view.channels}, 1, 1)",
         "x = (x - mean) / std",
     ]

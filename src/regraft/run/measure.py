@@ -24,7 +24,7 @@ from regraft.distributed import (
     rank,
     world_size,
 )
-from regraft.errors import DataError, UsageError
+from regraft.errors import BackboneError, DataError, UsageError
 from regraft.features import engines, norm_shift
 from regraft.features.cache import Store, cache_folder
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
@@ -106,6 +106,7 @@ def measure(
 
     Raises:
         UsageError: there is no such engine, or the chosen one may not be used.
+        BackboneError: the network takes other channels than all of the images have.
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
     asked = Asked(choices.engine, wish)
@@ -124,6 +125,7 @@ def measure(
             return passes[-1][0]
 
         looked = look(network.backbone.view)
+        check_channels(network.backbone, looked.facts)
 
         def parted() -> tuple[Audit, Split, Split | None, float]:
             start = time.perf_counter()
@@ -189,6 +191,15 @@ def speed_of(looked: Extraction, engine: str, backbone: Backbone, folder: Path) 
     measured = [one for one in known.candidates if one.name == engine] if known else []
     whole = looked.squares / looked.engine_seconds if looked.squares else 0.0
     return measured[0].images_per_second or whole if measured else whole
+
+
+def check_channels(backbone: Backbone, facts: Sequence[Facts]) -> None:
+    """Raise BackboneError where no image can be used, one or more for its channels."""
+    wrong = [one.detail for one in facts if one.problem == "channels"]
+    if wrong and all(one.problem for one in facts):
+        raise BackboneError(
+            f"{backbone.name} cannot take these images.", [f"{len(wrong):,} of them: {wrong[0]}."]
+        )
 
 
 def seeing(network: Pretrained, view: View) -> Pretrained:

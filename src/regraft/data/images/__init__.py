@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from regraft.data.images import colours, deep, formats, likeness, miniature
+from regraft.data.images import arrays, colours, deep, formats, likeness, miniature
 from regraft.data.images.view import FITS, Pixels, View, in_colour, square, turned
 
 __all__ = [
@@ -47,11 +47,12 @@ class Facts:
     """What one decode tells of one file.
 
     ``problem`` is empty for a usable image, else one of ``missing``, ``empty``, ``not-an-image``,
-    ``unreadable``, ``truncated``, ``animated``, ``tiny``, ``bomb``; ``detail`` says it in words.
-    ``notes`` holds any of ``rotated``, ``grey``, ``palette``, ``alpha``, ``white-on-clear``,
-    ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are meant after EXIF rotation; 0
-    where they are not known. ``levels``: the lowest and highest value of a grey picture of more
-    than 8 bits (:func:`regraft.data.images.deep.limits`), which holds floats where ``mode`` is F.
+    ``unreadable``, ``truncated``, ``animated``, ``tiny``, ``bomb``, ``channels`` (not those of the
+    views); ``detail`` says it in words. ``notes`` holds any of ``rotated``, ``grey``, ``palette``,
+    ``alpha``, ``white-on-clear``, ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are
+    meant after EXIF rotation; 0 where they are not known. ``levels``: the lowest and
+    highest value of a grey picture of more than 8 bits (:func:`regraft.data.images.deep.limits`),
+    which holds floats where ``mode`` is F.
     """
 
     digest: str
@@ -103,9 +104,10 @@ def facts_key(views: Sequence[View]) -> str:
     """Return a name for the facts that :func:`inspect` finds when it makes these views.
 
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
-    depend on that: only facts found under the same key are the same on every run.
+    depend on that: only facts found under the same key are the same on every run. What a network
+    of other channels than RGB or grey cannot take is a fact too.
     """
-    return f"facts-4-{_need(views)}"
+    return f"facts-5-{_need(views)}" + f"-{_other(views)}ch" * bool(_other(views))
 
 
 def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
@@ -120,7 +122,7 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
     try:
         file = formats.open_image(data)
         turn = 1 if formats.turns_itself(file) else formats.orientation(file)
-        facts = _check_header(facts, file, turn)
+        facts = _check_header(facts, file, turn, views)
         if facts.problem:
             return facts, None
         box = _decode(file, _need(views))
@@ -172,8 +174,15 @@ class _Picture:
     image: Image.Image
     values: deep.Values | None = None
     floats: bool = False
+    channels: tuple[Image.Image, ...] = ()  # where it is neither grey nor RGB
 
-    def seen_by(self, view: View) -> Image.Image:
+    def seen_by(self, view: View, box: tuple[float, float]) -> Pixels:
+        if self.channels:
+            one = replace(view, channels=1)
+            return np.concatenate([square(each, box, one) for each in self.channels], axis=-1)
+        return square(self._scaled(view), box, view)
+
+    def _scaled(self, view: View) -> Image.Image:
         if self.values is None or (view.integers, view.floats) == (None, None):
             return self.image
         return Image.fromarray(deep.to_8_bit(self.values, view, floats=self.floats))
@@ -181,6 +190,9 @@ class _Picture:
 
 def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
     """Return what was decoded, and notes on its colours."""
+    if isinstance(file, arrays.NpyImageFile) and file.channels not in (1, 3):
+        channels = np.moveaxis(file.pixels, -1, 0)
+        return _Picture(file.copy(), channels=tuple(map(Image.fromarray, channels))), ()
     values, floats = deep.values_of(file), file.mode == "F"
     if values is None:
         image, notes = colours.plain(file)
@@ -189,10 +201,14 @@ def _picture(file: Image.Image) -> tuple[_Picture, tuple[str, ...]]:
     return _Picture(image, values, floats), ("grey",)
 
 
-def _check_header(facts: Facts, image: ImageFile.ImageFile, turn: int) -> Facts:
+def _check_header(
+    facts: Facts, image: ImageFile.ImageFile, turn: int, views: Sequence[View]
+) -> Facts:
     """Return what the header alone tells, and whether it rules the image out."""
     width, height = image.size[::-1] if turn >= 5 else image.size
-    problem, detail = _header_problem(image)
+    problem, detail = _channels_problem(image, _other(views))
+    if not problem:
+        problem, detail = _header_problem(image)
     return replace(
         facts,
         format=image.format or "",
@@ -219,6 +235,22 @@ def _header_problem(image: ImageFile.ImageFile) -> tuple[str, str]:
     if count > 1:
         return "animated", f"{count:,} {'pages' if image.format == 'TIFF' else 'frames'}"
     return "", ""
+
+
+def _other(views: Sequence[View]) -> int:
+    """How many channels the views have, if they are neither grey nor RGB; else 0."""
+    return next((view.channels for view in views if view.channels not in (1, 3)), 0)
+
+
+def _channels_problem(image: ImageFile.ImageFile, other: int) -> tuple[str, str]:
+    """Code and words where a picture has not the channels of the views; '' and '' if it has."""
+    array = isinstance(image, arrays.NpyImageFile)
+    found = image.channels if isinstance(image, arrays.NpyImageFile) else 3
+    if found == other or (not other and found in (1, 3)):
+        return "", ""
+    where = "on its last axis" if array else "(pictures are read as RGB; arrays as .npy files)"
+    wanted = other or "1 or 3"
+    return "channels", f"the network takes {wanted} channels, this has {found} {where}"
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
@@ -261,7 +293,7 @@ def _squares(
         plain = replace(view, mirror=False)
         if plain not in made:
             lying = plain.lying if turn >= 5 else plain  # the picture is turned after it is cut
-            made[plain] = turned(square(picture.seen_by(plain), box, lying), turn)
+            made[plain] = turned(picture.seen_by(lying, box), turn)
         seen = made[plain]
         squares.append(np.ascontiguousarray(seen[:, ::-1] if view.mirror else seen))
     return squares

@@ -23,12 +23,14 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from regraft.data.images import arrays
+
 # The last part of a file's name, as images have it. Those in UNREAD are no less images, only not
 # ones that regraft reads: they are named among the unusable, not passed over.
 READ: Final = frozenset(
     [
         *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "gif", "bmp", "webp", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx", "heic", "heif", "hif"),
+        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2", "j2k", "jpx", "heic", "heif", "hif", "npy"),
     ]
 )
 UNREAD: Final = frozenset(
@@ -68,6 +70,7 @@ _STARTS: Final[tuple[tuple[bytes, str, Any], ...]] = (
     (b"MM\0+", "TIFF", TiffImagePlugin.TiffImageFile),
     (b"\xff\x4f\xff\x51", "JPEG2000", Jpeg2KImagePlugin.Jpeg2KImageFile),
     (b"\0\0\0\x0cjP  ", "JPEG2000", Jpeg2KImagePlugin.Jpeg2KImageFile),
+    (arrays.MAGIC, "NPY", arrays.NpyImageFile),
     *((b"P%d" % n, "PPM", PpmImagePlugin.PpmImageFile) for n in range(1, 7)),
 )
 
@@ -191,7 +194,7 @@ def diagnose(data: bytes, error: Exception) -> tuple[str, str]:
     words = " ".join(str(error).split()) or type(error).__name__
     if "truncated" in words.lower() or _ends_early(name, data):
         return "truncated", f"ends after {len(data):,} bytes, before the picture is complete"
-    return "unreadable", f"damaged {name}: {words}"
+    return "unreadable", words if name == "NPY" else f"damaged {name}: {words}"
 
 
 def _ends_early(name: str, data: bytes) -> bool:

@@ -19,7 +19,6 @@ FILTERS: Final = {
 }
 FITS: Final = ("crop", "pad", "squash")
 BORDER: Final = (124, 116, 104)  # around a padded picture: the mean of ImageNet
-READ: Final = "1 or 3 (pictures are read as grey or RGB)"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class View:
     (``pad``) or pressed into the square (``squash``), where ``crop`` takes nothing away.
     ``integers``, ``floats``: black and white of pictures of more than 8 bits a pixel; None: each by
     its own brightest pixel. ``width``: where a network takes no square, px from left to right, and
-    ``size`` is its height; 0 for as much as that. ``channels``: 3 for RGB, 1 for grey.
+    ``size`` is its height; 0 for as much as that. ``channels``: 3 for RGB, 1 for grey, else those
+    of arrays.
     """
 
     size: int
@@ -60,7 +60,7 @@ class View:
             ("integers", "two numbers, the lower first", _ascends(self.integers)),
             ("floats", "two numbers, the lower first", _ascends(self.floats)),
             ("width", "0 (as size) or more", self.width >= 0),
-            ("channels", READ, self.channels in (1, 3)),
+            ("channels", "at least 1", self.channels >= 1),
         )
         wrong = [
             f"{name} must be {rule}, got {getattr(self, name)!r}"
@@ -81,6 +81,11 @@ class View:
         return replace(self, size=self.width, width=self.size) if self.width else self
 
     @property
+    def colours(self) -> str:
+        """What its channels are in words: RGB, grey, or how many."""
+        return {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels}-channel")
+
+    @property
     def sides(self) -> str:
         """Height and width in words, such as ``224 x 224 px``."""
         return f"{self.shape[0]} x {self.shape[1]} px"
@@ -97,7 +102,7 @@ class View:
         )
         mirror = "-mirror" * self.mirror
         size = f"{self.size}x{self.width}" if self.width else f"{self.size}"
-        grey = "-grey" if self.channels == 1 else ""
+        grey = {1: "-grey", 3: ""}.get(self.channels, f"-{self.channels}ch")
         return f"{size}-{self.crop:g}-{self.interpolation}{zoom}{fit}{scale}{grey}{mirror}"
 
     @property
@@ -122,7 +127,7 @@ def _ascends(limits: Range | None) -> bool:
 def square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
     """Return what a view shows of a picture, whose width and height in the image's px are ``box``.
 
-    In one pass over the pixels that are needed; ``[height, width, channels]``.
+    In one pass over the pixels that are needed; ``[height, width, channels]``, RGB or all grey.
     """
     height, width, channels = view.shape
     (left, right), (top, bottom) = seen(box, view)
@@ -133,7 +138,9 @@ def square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
         whole = Image.new("RGB", (width, height), BORDER)
         whole.paste(small, ((width - columns) // 2, (height - rows) // 2))
         small = whole
-    return np.array(small) if channels == 3 else np.array(small.convert("L"))[..., None]
+    if channels == 3:
+        return np.array(small)
+    return np.array(small.convert("L"))[..., None].repeat(channels, axis=-1)
 
 
 def seen(box: tuple[float, float], view: View) -> tuple[Range, Range]:
@@ -178,8 +185,8 @@ def drawn(picture: Pixels, view: View) -> Pixels:
 
 
 def in_colour(pixels: Pixels) -> Pixels:
-    """Return ``[..., 3]`` of grey or RGB pixels, to be shown."""
-    return pixels if pixels.shape[-1] == 3 else pixels.repeat(3, axis=-1)
+    """Return ``[..., 3]`` of pixels of any number of channels, to be shown: the first three."""
+    return pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].repeat(3, axis=-1)
 
 
 def turned(pixels: NDArray[Number], turn: int) -> NDArray[Number]:

@@ -19,6 +19,7 @@ from regraft.data.images import formats
 Array = NDArray[Any]
 
 _CHANNELS: Final = (1, 3, 4)
+_OF_IMAGES: Final = ((), (3,), (4,))  # what follows height and width
 _ONE: Final = (str, bytes, bytearray, memoryview, os.PathLike, Image.Image, dict)
 _KEPT: Final = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # modes that PNG keeps
 _DEEP: Final = ("I", "F")  # those that TIFF keeps
@@ -116,7 +117,7 @@ def _array(picture: Any) -> Array:
     if array.ndim != 3:
         return array
     first, last = array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
-    if first and (tensor or not last):
+    if (first or tensor) if not last else (first and tensor):
         array = np.moveaxis(array, 0, -1)
     return array[..., 0] if array.shape[2] == 1 else array
 
@@ -131,8 +132,11 @@ def _of_tensor(tensor: Any) -> Array:
         return np.asarray(tensor.float().numpy())
 
 
-def _drawn(picture: Any, wide: bool) -> Image.Image:
-    """Return an array as an image. ValueError says why it is none."""
+def _drawn(picture: Any, wide: bool) -> Image.Image | Array:
+    """Return an array as an image, or as levels where no image has as many channels.
+
+    ValueError says why it is no picture.
+    """
     array = _array(picture)
     problem = _objection(array)
     if problem:
@@ -142,7 +146,8 @@ def _drawn(picture: Any, wide: bool) -> Image.Image:
     elif _is_wide(array) or (wide and array.dtype != np.uint8 and array.ndim == 2):
         deep = array.min() >= 0 and array.max() <= 65535
         return Image.fromarray(np.ascontiguousarray(array, np.uint16 if deep else np.int32))
-    return Image.fromarray(np.ascontiguousarray(array.astype(np.uint8)))
+    levels = np.ascontiguousarray(array.astype(np.uint8))
+    return Image.fromarray(levels) if levels.shape[2:] in _OF_IMAGES else levels
 
 
 def _objection(array: Array) -> str:
@@ -150,8 +155,6 @@ def _objection(array: Array) -> str:
     shape, kind = list(array.shape), array.dtype.kind
     if len(shape) not in (2, 3) or 0 in shape:
         return f"it must be [height, width] or [height, width, channels], got shape {shape}"
-    if len(shape) == 3 and shape[2] not in _CHANNELS:
-        return f"it must have 1, 3 or 4 channels on the first or last axis, got shape {shape}"
     if kind not in "fiub":
         return f"its values must be numbers, got {array.dtype}"
     low, high = float(array.min()), float(array.max())
@@ -189,13 +192,16 @@ _TURNS: Final = {
 }
 
 
-def _saved(image: Image.Image) -> bytes:
+def _saved(image: Image.Image | Array) -> bytes:
     """Return the bytes of a file that holds the image without loss, and without any EXIF tag."""
+    buffer = io.BytesIO()
+    if isinstance(image, np.ndarray):
+        np.lib.format.write_array(buffer, image, allow_pickle=False)
+        return buffer.getvalue()
     if image.mode.startswith("I;16"):
         image = Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.mode not in (*_KEPT, *_DEEP):
         image = image.convert(_SAME.get(image.mode, "RGB"))
-    buffer = io.BytesIO()
     if image.mode in _DEEP:
         Image.fromarray(np.asarray(image)).save(buffer, "TIFF")
     else:
