@@ -96,6 +96,7 @@ def test_what_an_npy_file_is(data: bytes, channels: int, problem: str, words: st
     facts, squares = inspect(data, [View(16, channels=channels)])
     assert facts.problem == problem, facts.detail
     assert words in facts.detail
+    assert "damaged NPY" not in facts.detail  # a file of another type is whole
     assert (squares is None) == bool(problem)
     if squares:
         assert squares[0].shape == (16, 16, channels)

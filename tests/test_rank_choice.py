@@ -112,9 +112,7 @@ def test_who_came_next_is_named_though_dropped() -> None:
     found = choose([best, cheap, near, far], Allowance(), {})
     assert found.taken is best
     failed = Entry("failed", None, "why")
-    order = sorted(
-        [failed, cheap, far, near, best], key=lambda one: _place(one, found.held, best)
-    )
+    order = sorted([failed, cheap, far, near, best], key=lambda one: _place(one, found.held, best))
     assert [one.name for one in order[:1] + order[-2:]] == ["best", "cheap", "failed"]
     said = "right; all others are behind, near (-2.0 ± 3.0 points after 100 images) the least."
     assert found.why.endswith(said)
