@@ -80,7 +80,7 @@ def test_every_mistake_of_arrays_is_named() -> None:
     assert "label 1 is empty" in problems(random_pixels(2, 9, 9), ["a", None])
     both = problems([random_pixels(9, 9), random_pixels(9), random_pixels(9, 9, 2, 2)], [0, 1])
     assert len(both.splitlines()) == 3
-    assert len(problems(random_pixels(40, 9, 9, 2), [0] * 40).splitlines()) == 11
+    assert len(problems(random_pixels(40, 9, 9, 2, 2), [0] * 40).splitlines()) == 11
     with pytest.raises(DataError, match="must be an array or a list"):
         Dataset.from_arrays(iter([]), [])  # type: ignore[arg-type]
 
