@@ -11,29 +11,17 @@ from torch import nn
 
 import kinds
 import regraft
-from kinds import KINDS, all_of, unaltered
+from kinds import EVERY, all_of, quick, unaltered
 from pictures import lay_out
 from regraft.errors import BackboneError, UsageError
-from scenes import each, scene, scenes
+from scenes import each, scenes
 
-EVERY = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
-SHAPES = pytest.mark.parametrize("name", ["nested", "fixed grey", "oblong", "tokens"])
-NEW = [scene(kind, 90 + n) for n, kind in enumerate(("rings", "stripes", "squares"))]
+__all__ = ["quick"]  # a fixture
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lay_out(tmp_path_factory.mktemp("data") / "scenes", scenes(each(8)))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose no engine: what runs a trunk is another matter, and has its own tests."""
-    monkeypatch.setattr("regraft.features.engines.openvino_engine.convert", _refuse)
-
-
-def _refuse(*_: Any) -> None:
-    raise RuntimeError("not in these tests")
 
 
 # ---- found
@@ -313,3 +301,15 @@ def test_what_cannot_be_a_backbone_is_said_so(
 ) -> None:
     with pytest.raises(error, match=said):
         regraft.open_network(module, **words)
+
+
+class Mute(nn.Linear):
+    """One that refuses a change of type and says nothing."""
+
+    def float(self) -> nn.Module:  # type: ignore[override]
+        raise RuntimeError
+
+
+def test_an_error_without_words_is_named_by_its_kind() -> None:
+    with pytest.raises(BackboneError, match="Mute cannot be copied: RuntimeError"):
+        regraft.open_network(Mute(3, 4))

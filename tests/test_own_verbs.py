@@ -12,13 +12,14 @@ from torch import nn
 
 import kinds
 import regraft
-from kinds import KINDS, all_of, unaltered
+from kinds import EVERY, KINDS, all_of, quick, unaltered
 from pictures import lay_out
 from regraft.errors import BackboneError, RunError, UsageError
 from regraft.networks import own
 from scenes import each, scene, scenes
 
-EVERY = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+__all__ = ["quick"]  # a fixture
+
 SHAPES = pytest.mark.parametrize("name", ["nested", "fixed grey", "oblong", "tokens"])
 NEW = [scene(kind, 90 + n) for n, kind in enumerate(("rings", "stripes", "squares"))]
 
@@ -26,16 +27,6 @@ NEW = [scene(kind, 90 + n) for n, kind in enumerate(("rings", "stripes", "square
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lay_out(tmp_path_factory.mktemp("data") / "scenes", scenes(each(8)))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose no engine: what runs a trunk is another matter, and has its own tests."""
-    monkeypatch.setattr("regraft.features.engines.openvino_engine.convert", _refuse)
-
-
-def _refuse(*_: Any) -> None:
-    raise RuntimeError("not in these tests")
 
 
 # ---- every verb

@@ -49,6 +49,15 @@ class RunError(RegraftError):
     """A run folder that exists already, is damaged, or cannot be written."""
 
 
+def first_line(error: BaseException, otherwise: str = "") -> str:
+    """Return the first line of what another's code raised; the name of its kind where it is mute.
+
+    ``otherwise``: what stands for it instead, where the kind is named beside it.
+    """
+    said = str(error).strip().splitlines()
+    return said[0] if said else otherwise or type(error).__name__
+
+
 def sentences(error: RegraftError) -> str:
     """Return headline and problems in one line, each with a full stop."""
     said = [error.headline, *error.problems]

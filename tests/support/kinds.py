@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -207,6 +208,19 @@ KINDS = {
         (32, 96, 3),
     ),
 }
+
+
+EVERY = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose no engine: what runs a trunk is another matter, and has its own tests."""
+    monkeypatch.setattr("regraft.features.engines.openvino_engine.convert", _refuse)
+
+
+def _refuse(*_: Any) -> None:
+    raise RuntimeError("not in these tests")
 
 
 def all_of(module: nn.Module) -> list[Any]:

@@ -18,6 +18,7 @@ __all__ = [
     "Weights",
     "bundled",
     "get",
+    "is_auto",
     "names",
     "on_hand",
     "sha256_of",
@@ -30,6 +31,11 @@ RECORDS = (*efficientnet_lite.RECORDS, demonstration.RECORD)
 
 AUTO = "auto"
 """In place of a name, where there are labelled images: whichever network does best on them."""
+
+
+def is_auto(name: str) -> bool:
+    """Return whether a name is :data:`AUTO`, with or without limits (``auto:10ms``)."""
+    return name.partition(":")[0] == AUTO
 
 
 def bundled() -> tuple[Backbone, ...]:

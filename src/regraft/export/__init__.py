@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.errors import RegraftError, RunError, UsageError
+from regraft.errors import RegraftError, RunError, UsageError, first_line
 from regraft.export import images, parity, to_onnx, to_openvino, to_timm, to_torch
 from regraft.export.about import About
 from regraft.export.images import ParityImages
@@ -186,7 +186,7 @@ def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) 
     except (RegraftError, OSError):
         raise
     except Exception as error:
-        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        why = first_line(error)
         raise RunError(
             f"{about.plan.backbone.name} cannot be exported to {to}: {why}",
             ["Try another target: each converter knows other operations."],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import RegraftError, RunError, UsageError
+from regraft.errors import RegraftError, RunError, UsageError, first_line
 from regraft.export.about import require
 from regraft.results.files import FILES, json_text
 from regraft.results.folder import read_run
@@ -140,7 +140,7 @@ def _advice(error: Exception) -> list[str]:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     status = getattr(getattr(error, "response", None), "status_code", None)
-    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    said = first_line(error)
     if isinstance(error, OfflineModeIsEnabled):
         return ["HF_HUB_OFFLINE is set, so the hub is not asked: unset it."]
     if status == 401:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, first_line
 
 _PLACE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_]\w*(?:\.\w+)*")
 
@@ -66,7 +66,7 @@ def _called(factory: object, place: str) -> object:
     try:
         return factory()
     except Exception as error:  # whatever the code of somebody's own raises
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = first_line(error)
         raise BackboneError(
             f"{place} cannot be called: {type(error).__name__}: {why}",
             ["It must give the network when it is called without arguments."],
@@ -86,7 +86,7 @@ def _imported(path: str, place: str) -> object:
                 ["Name it as Python would import it, from the folder in which it lies."],
             ) from error
         except Exception as error:  # whatever the code of somebody's own raises
-            why = (str(error).strip() or "no reason given").splitlines()[0]
+            why = first_line(error, "no reason given")
             raise BackboneError(
                 f"{place} cannot be imported: {type(error).__name__}: {why}"
             ) from error

@@ -17,7 +17,7 @@ from torch import nn
 
 from regraft.backbones import Backbone, View, Weights
 from regraft.backbones.record import UNNAMED
-from regraft.errors import BackboneError, UsageError
+from regraft.errors import BackboneError, UsageError, first_line
 from regraft.networks import build, stages, timm_models
 from regraft.networks.copies import duplicate
 from regraft.networks.trunk import trace
@@ -196,8 +196,9 @@ def copied(module: nn.Module) -> nn.Module:
     try:
         made = made.to("cpu").float().eval()
     except Exception as error:  # quantised weights, weights that are nowhere ("meta")
-        why = str(error).splitlines()[0]
-        raise BackboneError(f"{type(module).__name__} cannot be copied: {why}") from error
+        raise BackboneError(
+            f"{type(module).__name__} cannot be copied: {first_line(error)}"
+        ) from error
     return made.requires_grad_(False)
 
 

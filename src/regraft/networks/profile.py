@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from regraft.backbones import Stage, View
 from regraft.backbones.record import Layout
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, first_line
 from regraft.networks.grouping import grouped
 from regraft.networks.trunk import Tap, Traced, head_input, needed, pool, state_names
 
@@ -136,7 +136,7 @@ def run(traced: Traced, taps: Sequence[Tap], view: View, name: str) -> Meter:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             meter.run(noise.to(like))
     except Exception as error:  # whatever the network's own code raises
-        why = (str(error) or "no reason given").splitlines()[0]
+        why = first_line(error, "no reason given")
         raise BackboneError(
             f"{name} cannot take an image of {view.sides}: {why}",
             [

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from regraft import backbones
 from regraft.backbones import View, Weights
 from regraft.backbones.record import UNNAMED
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, first_line
 from regraft.networks import demonstration, weights
 from regraft.networks.weights import hub
 
@@ -84,7 +84,7 @@ def check_name(name: str) -> None:
                 [f"There are: {', '.join(tags) or 'none'}."],
             )
         return
-    if name.partition(":")[0] == backbones.AUTO:
+    if backbones.is_auto(name):
         raise BackboneError(
             f"{name!r} is no network: it stands for the one that does best on labelled images.",
             ["Name a network here; `regraft rank DATA` says which."],
@@ -119,9 +119,8 @@ def _made(name: str) -> nn.Module:
 
 
 def _unsuited(known: str, size: int, error: Exception) -> BackboneError:
-    why = next(iter(str(error).splitlines()), type(error).__name__)
     return BackboneError(
-        f"{known} cannot be made for images of {size} x {size} px: {why}",
+        f"{known} cannot be made for images of {size} x {size} px: {first_line(error)}",
         ["Take a size that its patches and windows divide."],
     )
 
@@ -141,6 +140,7 @@ def fetch(name: str) -> nn.Module:
     known, _ = parted(name)
     said = config_of(known)
     same = [b.name for b in backbones.bundled() if b.architecture == known.partition(".")[0]]
+    also = [f"The bundled {one} is the same network with its weights." for one in same[:1]]
     overlay = {}
     if said.get("hf_hub_id"):
         path = hub.weights_of(
@@ -148,7 +148,7 @@ def fetch(name: str) -> nn.Module:
             said["hf_hub_id"],
             said.get("hf_hub_filename") or "",
             said.get("license") or "",
-            next(iter(same), ""),
+            also,
         )
         if path.suffix != ".safetensors":
             weights.read(path)  # says in words why it is refused, where it is
@@ -163,10 +163,9 @@ def fetch(name: str) -> nn.Module:
                 known, pretrained=True, pretrained_cfg_overlay=overlay, **_arguments(name)
             )
     except Exception as error:  # each of the network's many errors, and of the file's
-        why = next(iter(str(error).splitlines()), type(error).__name__)
-        also = [f"The bundled {same[0]} is the same network with its weights."] if same else []
         raise BackboneError(
-            f"The weights of {name} could not be {'read' if overlay else 'fetched'}: {why}",
+            f"The weights of {name} could not be {'read' if overlay else 'fetched'}: "
+            f"{first_line(error)}",
             ["Download them elsewhere and name the file with --weights FILE.", *also],
         ) from error
     return module.eval()

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from regraft.backbones import Stage
 from regraft.data.dataset import listed
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, first_line
 from regraft.networks.copies import duplicate
 
 GIVES, ENDS = "regraft.gives", "regraft.ends"
@@ -151,9 +151,8 @@ def trace(
             if tracer.failed and tracer.failed not in opaque:
                 opaque.append(tracer.failed)
                 continue
-            why = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise BackboneError(
-                f"{name} cannot be traced, so it cannot be cut: {why}",
+                f"{name} cannot be traced, so it cannot be cut: {first_line(error)}",
                 [
                     "Its own forward must not branch on the values or the shape of its input (a "
                     "module inside it may).",

@@ -7,11 +7,12 @@ there is used without asking the hub again.
 import errno
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from regraft.backbones.files import sha256_of
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, first_line
 
 log = logging.getLogger("regraft")
 
@@ -25,7 +26,9 @@ BROKEN_OFF = ("RemoteProtocolError", "ReadError", "ReadTimeout")
 """What the hub's library for HTTP raises where a server ends too early."""
 
 
-def weights_of(name: str, repository: str, file: str, licence: str, bundled: str = "") -> Path:
+def weights_of(
+    name: str, repository: str, file: str, licence: str, also: Sequence[str] = ()
+) -> Path:
     """Return the file with a network's weights, fetched where it is not in the cache.
 
     Args:
@@ -33,7 +36,7 @@ def weights_of(name: str, repository: str, file: str, licence: str, bundled: str
         repository: as the hub names it, ``owner/name``, with ``@revision`` where it has one.
         file: in there; one of :data:`FILES` where empty.
         licence: of the weights, as timm says it.
-        bundled: a bundled backbone that has the same weights, named where they cannot be had.
+        also: what else helps, told where they cannot be had.
 
     Raises:
         BackboneError: it cannot be had, or its SHA-256 is not the one that the hub names.
@@ -50,11 +53,11 @@ def weights_of(name: str, repository: str, file: str, licence: str, bundled: str
             return _fetched(name, repository, one, revision, licence)
         except RemoteEntryNotFoundError as error:
             if one == wanted[-1]:
-                raise _lacking(name, repository, wanted[0], error, bundled) from error
+                raise _lacking(name, repository, wanted[0], error, also) from error
         except BackboneError:
             raise
         except Exception as error:  # each of the hub's own, the network's and the disk's
-            raise _lacking(name, repository, one, error, bundled) from error
+            raise _lacking(name, repository, one, error, also) from error
     raise AssertionError("the last file is fetched or raises")
 
 
@@ -127,14 +130,13 @@ def _checked(path: Path, known: str | None, name: str) -> Path:
 
 
 def _lacking(
-    name: str, repository: str, file: str, error: Exception, bundled: str
+    name: str, repository: str, file: str, error: Exception, also: Sequence[str]
 ) -> BackboneError:
     """Return what is wrong, and how else the file can be had."""
     from huggingface_hub import constants
 
     why, remedy = _why(error)
     url = f"{constants.ENDPOINT}/{repository}/resolve/main/{file}"
-    also = [f"The bundled {bundled} is the same network with its weights."] if bundled else []
     return BackboneError(
         f"The weights of {name} could not be fetched: {why}",
         [
@@ -164,7 +166,7 @@ def _why(error: BaseException) -> tuple[str, list[str]]:
         return "the repository has no such file.", []
     if isinstance(error, errors.HfHubHTTPError):
         return f"the hub answers with {_status(error)}.", ["Try again later."]
-    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    said = first_line(error)
     if type(error).__name__ in BROKEN_OFF or "Consistency check failed" in said:
         return "the transfer broke off.", ["Nothing of it is kept; give the command again."]
     return _why_not_written(error) or (f"{constants.ENDPOINT} cannot be reached ({said}).", [])
