@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from torch import nn
 
@@ -99,31 +98,6 @@ def test_held_out_images_are_not_asked(tmp_path: Path) -> None:
     assert plain.train == other.train == 120
     for a, b in zip(plain.rows, other.rows, strict=True):
         assert (a.backbone, a.expected, a.difference) == (b.backbone, b.expected, b.difference)
-
-
-def test_the_samples_are_nested_stratified_and_seeded() -> None:
-    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
-    order = race.nested(labels, 3)
-    assert sorted(order.tolist()) == list(range(100))
-    for count in (10, 20, 50):
-        shares = np.bincount(labels[order[:count]], minlength=3) / count
-        np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=0.11)
-        assert shares.min() > 0
-    for count in range(1, 101):  # within an image of its share, however far one goes
-        seen = np.bincount(labels[order[:count]], minlength=3)
-        assert np.abs(seen - count * np.array([0.6, 0.3, 0.1])).max() <= 1.5
-    assert (race.nested(labels, 3) == order).all()
-    assert (race.nested(labels, 4) != order).any()
-
-
-@pytest.mark.parametrize(
-    ("images", "classes", "expected"),
-    [(90, 2, []), (199, 2, [50]), (700, 2, [50, 100, 200]), (3100, 40, [200, 400, 800])],
-)
-def test_rungs_are_skipped_where_they_tell_little(
-    images: int, classes: int, expected: list[int]
-) -> None:
-    assert race.rungs(images, classes) == expected
 
 
 # ---- limits
@@ -391,6 +365,10 @@ def test_two_that_were_compared_are_drawn(found: Ranking) -> None:
     assert "which its figures are of" not in text
     assert "Not drawn: those with fewer images." in of_ranking(found)
     assert "Dropped after so many images, which its figures are of" in of_ranking(found)
+    gone = replace(rows[0], backbone="gone", problem="It is not there.")
+    text = of_ranking(replace(found, rows=(*rows, gone)))
+    assert "gone was not ranked: It is not there." in text
+    assert "Not drawn" not in text, "it has no images at all"
     nobody = replace(found, rows=tuple(rows), chosen=None)
     assert "regraft rank DATA" in of_ranking(nobody)
     assert "Difference: to the best" in of_ranking(nobody)

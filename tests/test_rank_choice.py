@@ -9,7 +9,7 @@ import regraft
 from pictures import lay_out
 from regraft import backbones
 from regraft.plan.evidence import Evidence
-from regraft.rank import _place
+from regraft.rank import _place, race
 from regraft.rank.choice import choose
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
 from regraft.rank.strength import FLOOR, Prior, known, strengths
@@ -151,3 +151,31 @@ def test_the_table_of_other_sets_is_of_networks_that_come_with_it() -> None:
     table = {one.weights.sha256 for one in backbones.bundled()}
     assert set(known()) == table
     assert all(0 < one.spread < 1 and abs(one.ahead) < 1 for one in known().values())
+
+
+# ---- the samples
+
+
+def test_the_samples_are_nested_stratified_and_seeded() -> None:
+    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    order = race.nested(labels, 3)
+    assert sorted(order.tolist()) == list(range(100))
+    for count in (10, 20, 50):
+        shares = np.bincount(labels[order[:count]], minlength=3) / count
+        np.testing.assert_allclose(shares, [0.6, 0.3, 0.1], atol=0.11)
+        assert shares.min() > 0
+    for count in range(1, 101):  # within an image of its share, however far one goes
+        seen = np.bincount(labels[order[:count]], minlength=3)
+        assert np.abs(seen - count * np.array([0.6, 0.3, 0.1])).max() <= 1.5
+    assert (race.nested(labels, 3) == order).all()
+    assert (race.nested(labels, 4) != order).any()
+
+
+@pytest.mark.parametrize(
+    ("images", "classes", "expected"),
+    [(90, 2, []), (199, 2, [50]), (700, 2, [50, 100, 200]), (3100, 40, [200, 400, 800])],
+)
+def test_rungs_are_skipped_where_they_tell_little(
+    images: int, classes: int, expected: list[int]
+) -> None:
+    assert race.rungs(images, classes) == expected

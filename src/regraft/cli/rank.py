@@ -12,7 +12,7 @@ from regraft.cli.terminal import print_json, progress_bar, results, say, show_wa
 from regraft.data.dataset import few
 from regraft.errors import BackboneError, UsageError
 from regraft.plan.choices import Choices
-from regraft.plan.ranked import RankedNetwork, Ranking, cells
+from regraft.plan.ranked import Ranking, cells
 from regraft.rank import ranked
 from regraft.rank.ranking import Allowance, limit_of
 from regraft.report import of_ranking
@@ -85,8 +85,7 @@ def _show(found: Ranking) -> None:
 
 def _letters(found: Ranking) -> dict[str, str]:
     """Return a letter for each network that was ranked; they begin anew after Z."""
-    names = [one.backbone for one in found.rows if not one.problem]
-    return {name: chr(ord("A") + place % 26) for place, name in enumerate(names)}
+    return {one.backbone: chr(ord("A") + place % 26) for place, one in enumerate(found.measured)}
 
 
 def ranked_table(found: Ranking) -> Table:
@@ -97,9 +96,7 @@ def ranked_table(found: Ranking) -> Table:
     for name in ("expected", "95 %", "difference", "ms", "MB", "case", "dropped"):
         table.add_column(name, justify="right", no_wrap=True)
     letters = _letters(found)
-    for one in found.rows:
-        if one.problem:
-            continue
+    for one in found.measured:
         ours = one.backbone == found.chosen
         style = "bold green" if ours else None if one.allowed else "dim"
         name = f"{one.backbone}{'' if one.allowed else '*'}"
@@ -113,7 +110,7 @@ def _picture(found: Ranking) -> Iterator[Text]:
     spots = found.compared_rows
     if len(spots) < 2:
         return
-    x = _placed([math.log(_ms(one)) for one in spots], WIDE)
+    x = _placed([math.log(one.on_axis) for one in spots], WIDE)
     y = _placed([one.expected or 0.0 for one in spots], HIGH)
     grid = [[" "] * WIDE for _ in range(HIGH)]
     taken = ""
@@ -129,13 +126,9 @@ def _picture(found: Ranking) -> Iterator[Text]:
         line.append_text(Text("".join(cells_of)))
         line.highlight_regex(f"(?<=│)?[{taken}]", "bold green")
         yield line
-    fast, slow = (pick(map(_ms, spots)) for pick in (min, max))
+    fast, slow = (pick(one.on_axis for one in spots) for pick in (min, max))
     yield Text(f"{'':>8} └{'─' * WIDE}")
     yield Text(f"{'':>10}{f'{fast:.1f} ms':<{WIDE - 10}}{f'{slow:.1f} ms':>10}\n", style="dim")
-
-
-def _ms(one: RankedNetwork) -> float:
-    return max(one.milliseconds or 0.0, 1e-3)
 
 
 def _placed(values: list[float], cells_there: int) -> list[int]:
@@ -148,9 +141,8 @@ def _remarks(found: Ranking) -> Iterator[str]:
     """Yield what table and picture leave open, and who is not in them."""
     yield from table_notes(found)
     yield from found.remarks
-    for one in found.rows:
-        if one.problem:
-            yield f"{one.backbone} is not ranked. {one.problem}"
+    for one in found.failed:
+        yield f"{one.backbone} is not ranked. {one.problem}"
 
 
 def table_notes(found: Ranking) -> Iterator[str]:
@@ -159,8 +151,8 @@ def table_notes(found: Ranking) -> Iterator[str]:
     beside = found.chosen or "the best"
     yield f"difference: to {beside}, in points ± standard error, image by image"
     yield "ms: an image alone, decoding not counted; MB: what is kept, in float32"
-    if any(one.dropped_at for one in found.rows):
+    if any(one.dropped_at for one in found.measured):
         yield "dropped: after so many images, which its figures are of; too far behind, or over"
-    if any(not one.allowed and not one.problem for one in found.rows):
+    if not all(one.allowed for one in found.measured):
         limits = Allowance(found.latency, found.megabytes)
         yield f"* over the limit of {limits}, and not chosen for that"

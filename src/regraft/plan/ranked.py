@@ -40,6 +40,11 @@ class RankedNetwork:
     """The mean probability of the right class, weighed with what is known of other sets: what the
     choice goes by. None of one that was dropped."""
 
+    @property
+    def on_axis(self) -> float:
+        """Milliseconds as an axis of powers needs them: above 0."""
+        return max(self.milliseconds or 0.0, 1e-3)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -78,9 +83,8 @@ class Ranking:
         from regraft.diagram.summary import summary
 
         head = ("", "network", "expected", "95%", "difference", "ms", "MB", "case", "dropped at")
-        ranked = [one for one in self.rows if not one.problem]
-        names = [one.backbone for one in ranked]
-        body = [(str(n), one.backbone, *cells(one)) for n, one in enumerate(ranked, start=1)]
+        names = [one.backbone for one in self.measured]
+        body = [(str(n), one.backbone, *cells(one)) for n, one in enumerate(self.measured, start=1)]
         return summary(
             f"{self.dataset}: the networks side by side",
             about=f"{self.train:,} training images; cross-validated on {self.compared:,} of them.",
@@ -89,14 +93,24 @@ class Ranking:
             lists={
                 "Of the images": self.remarks,
                 "Left out": self.left_out,
-                "Not ranked": [f"{o.backbone}: {o.problem}" for o in self.rows if o.problem],
+                "Not ranked": [f"{one.backbone}: {one.problem}" for one in self.failed],
             },
         )
 
     @property
+    def measured(self) -> list[RankedNetwork]:
+        """The networks that have figures."""
+        return [one for one in self.rows if not one.problem]
+
+    @property
+    def failed(self) -> list[RankedNetwork]:
+        """The networks that have none, and a ``problem`` instead."""
+        return [one for one in self.rows if one.problem]
+
+    @property
     def compared_rows(self) -> list[RankedNetwork]:
         """The networks that were neither dropped nor fail."""
-        return [one for one in self.rows if not one.problem and one.dropped_at is None]
+        return [one for one in self.measured if one.dropped_at is None]
 
     @property
     def front(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def choose(
             f"No network is within {limits}: {near.name} is the nearest, "
             f"with {took:.1f} ms and {size:.1f} MB."
         )
-        return Choice(None, max(running, key=lambda one: held.of(one)), why, held)
+        return Choice(None, max(running, key=held.of), why, held)
     top = max(held.of(one) for one in able)
     alike = [one for one in able if held.of(one) >= top - TIE]
     taken = min(alike, key=lambda one: (one.work, one.name))

@@ -17,21 +17,20 @@ from numpy.typing import NDArray
 
 from regraft.backbones import View
 from regraft.data.dataset import Dataset
-from regraft.errors import BackboneError, DataError, RegraftError, UsageError, sentences
+from regraft.errors import BackboneError, DataError, RegraftError, UsageError, first_line, sentences
 from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engine_choice import Asked
 from regraft.features.engines import Engine
 from regraft.heads.ridge import Taps
-from regraft.plan.choices import Choices, candidates
+from regraft.plan.choices import Choices
 from regraft.plan.decide import case_of
 from regraft.plan.events import Note, OnEvent
-from regraft.plan.evidence import Evidence, gather, size_of
-from regraft.plan.recipes import weighting_of
+from regraft.plan.evidence import Evidence, size_of
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
 from regraft.rank.strength import Prior, hopeless, strengths
 from regraft.run.budget import check
-from regraft.run.draft import draft
+from regraft.run.draft import draft, gathered_on
 from regraft.run.measure import (
     Measured,
     Progress,
@@ -92,8 +91,7 @@ class Race:
         except MemoryError:
             entry.problem = "There is not enough memory for it."
         except Exception as error:  # whatever a network of somebody's own raises
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            entry.problem = f"It cannot be run on these images: {first}"
+            entry.problem = f"It cannot be run on these images: {first_line(error)}"
         return None
 
 
@@ -256,29 +254,15 @@ def _found(
     features: NDArray[np.float16],
 ) -> Findings:
     """Judge the features of some kept images, and time the network up to what is read."""
-    record, choices = measured.network.backbone, race.choices
-    labels, groups = measured.labels[rows], measured.audit.groups[rows]
-    counts = np.bincount(labels, minlength=len(measured.classes))
-    weighting = weighting_of([int(count) for count in counts], choices.class_weights)
-    evidence, some, shares = gather(
-        features,
-        record.widths,
-        labels,
-        measured.classes,
-        groups,
-        candidates=candidates(record, choices),
-        seed=choices.seed,
-        shift=measured.shift,
-        weighting=weighting,
-        average=choices.recipe == "tuned",
-    )
-    if len(rows) < len(training(measured)):  # the case is that of all images
-        counts = np.bincount(measured.labels[training(measured)], minlength=len(counts))
-        evidence = replace(evidence, images=int(counts.sum()), size=size_of(counts))
-    truth = labels[some]
+    evidence, some, shares = gathered_on(measured, race.choices, rows, features)
+    everything = training(measured)
+    if len(rows) < len(everything):  # the case is that of all images
+        counts = np.bincount(measured.labels[everything], minlength=len(measured.classes))
+        evidence = replace(evidence, images=len(everything), size=size_of(counts))
+    truth = measured.labels[rows[some]]
     return Findings(
         evidence=evidence,
-        case=_case(measured, choices, evidence),
+        case=_case(measured, race.choices, evidence),
         count=len(rows),
         images=np.asarray(measured.audit.kept)[rows[some]],
         right=shares.argmax(1) == truth,

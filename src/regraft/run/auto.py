@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from regraft.backbones import AUTO
+from regraft.backbones import is_auto
 from regraft.data.dataset import Dataset
 from regraft.errors import BackboneError, UsageError
 from regraft.plan.choices import Choices
@@ -42,7 +42,7 @@ def network_for(
             limits.
         UsageError: limits that cannot be read, or choices that only a named network can follow.
     """
-    if not isinstance(backbone, str) or backbone.partition(":")[0] != AUTO:
+    if not isinstance(backbone, str) or not is_auto(backbone):
         return open_network(backbone, weights, stages=stages, view=view)
     from regraft.rank import ranked
     from regraft.rank.ranking import Allowance

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
@@ -76,22 +77,8 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
     """Return the plan that follows from the images on the training side."""
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
-    counts = np.bincount(labels, minlength=len(measured.classes))
-    weighting = weighting_of([int(count) for count in counts], choices.class_weights)
-    among = candidates(backbone, choices)
-    gathered = gather(
-        measured.features[train],
-        backbone.widths,
-        labels,
-        measured.classes,
-        measured.audit.groups[train],
-        candidates=among,
-        seed=choices.seed,
-        shift=measured.shift,
-        weighting=weighting,
-        average=choices.recipe == "tuned",
-        end=end_of(backbone, choices),
-    )
+    weighting = _weighting(measured, choices, train)
+    gathered = gathered_on(measured, choices, train, measured.features[train])
     evidence = gathered.evidence
     held = measured.split.origin != EACH_ONCE
     trains = trains and held and case_of(backbone, evidence, choices) in (3, 4)
@@ -110,7 +97,7 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
         left_out=len(measured.audit.left_out),
         validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
         speed=_speed(measured, evidence, choices) if trains and limit_of(choices) else None,
-        among=among,
+        among=candidates(backbone, choices),
     )
     if trains and plan.trainings and mirror.keeps(measured, evidence, weighting, choices.seed):
         plan = mirrored(plan)
@@ -121,6 +108,34 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
         ranking=measured.network.ranking,
     )
     return Drafted(plan, gathered)
+
+
+def gathered_on(
+    measured: Measured,
+    choices: Choices,
+    rows: NDArray[np.intp],
+    features: NDArray[np.float16],
+) -> Gathered:
+    """Gather the evidence of some of the kept images, of these features ``[n, sum(widths)]``."""
+    backbone = measured.network.backbone
+    return gather(
+        features,
+        backbone.widths,
+        measured.labels[rows],
+        measured.classes,
+        measured.audit.groups[rows],
+        candidates=candidates(backbone, choices),
+        seed=choices.seed,
+        shift=measured.shift,
+        weighting=_weighting(measured, choices, rows),
+        average=choices.recipe == "tuned",
+        end=end_of(backbone, choices),
+    )
+
+
+def _weighting(measured: Measured, choices: Choices, rows: NDArray[np.intp]) -> str:
+    counts = np.bincount(measured.labels[rows], minlength=len(measured.classes))
+    return weighting_of([int(count) for count in counts], choices.class_weights)
 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:

@@ -53,7 +53,7 @@ def front(found: Ranking) -> str:
 
 
 def _at(one: RankedNetwork) -> float:
-    return math.log10(max(one.milliseconds or 0.0, 1e-3))
+    return math.log10(one.on_axis)
 
 
 def _spot(frame: Frame, one: RankedNetwork, chosen: bool) -> list[str]:
