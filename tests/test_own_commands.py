@@ -123,7 +123,9 @@ def test_names_of_timms_are_no_places_in_a_module(name: str) -> None:
 
 def test_the_commands_take_it(cli: Regraft, place: Path) -> None:
     name = "ownnets:described"
-    assert "Netlet" in cli("plan", "scenes", "-b", name, "--out", "plan.json").out
+    told = cli("plan", "scenes", "-b", name, "--out", "plan.json").out
+    assert "Netlet" in told
+    assert "each image of 24 × 48 px" in " ".join(told.split())
     assert cli("fit", "--plan", "plan.json", "-o", "planned", "-b", name).code == 0
     again = cli("fit", "--plan", "plan.json", "-o", "again")
     assert (again.code, "--backbone package.module:factory" in again.err) == (1, True)

@@ -100,7 +100,7 @@ def cost(measured: Measured, plan: Plan) -> str:
     lines = [
         f"{kept:,} parameters with the new layer ({backbone.name} has {backbone.parameters:,}), "
         f"{_trained(plan, kept, head)}; {share:.0%} of the work for each image of "
-        f"{backbone.view.size} × {backbone.view.size} px, in all "
+        f"{backbone.view.shape[0]} × {backbone.view.shape[1]} px, in all "
         f"{backbone.multiply_adds_to[-1] / 1e6:,.0f} million multiply-adds",
         *whose(backbone),
         wording.looking(

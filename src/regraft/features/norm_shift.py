@@ -133,7 +133,7 @@ def opened(
 
 def _discs(view: View) -> NDArray[np.uint8]:
     """Return pictures of discs as a network sees them."""
-    return np.stack([drawn(picture, view) for picture in discs(_DISCS, max(view.shape[:2]))])
+    return np.stack([drawn(picture, view) for picture in discs(_DISCS, view.longest)])
 
 
 def discs(count: int, side: int) -> NDArray[np.uint8]:

@@ -72,7 +72,7 @@ def room_for_crops(view: View, training: Training) -> View:
     """
     if training.crop >= 1:
         return view
-    share = view.need / max(view.shape[:2])
+    share = view.need / view.longest
     return replace(view, size=round(view.size * share), width=round(view.width * share), crop=1.0)
 
 

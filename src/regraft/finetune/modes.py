@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from regraft.data.images.view import Shape
 from regraft.features.engines.torch_engine import has_bfloat16
 from regraft.networks.copies import duplicate
 from regraft.networks.surgery import TransferNetwork
@@ -55,10 +56,6 @@ ROUNDS = 3
 HEAVY = 2e8
 """Multiply-adds an image from which bfloat16 is preferred on a CPU that has it: it was ahead with
 EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 128 px (1e8)."""
-
-
-Shape = tuple[int, int, int]
-"""Height and width in px, and channels, of an image."""
 
 
 def kept(path: Path, find: Callable[[], Mode]) -> Mode:

@@ -154,7 +154,7 @@ def _closer(
 
 def _drawing(task: Task, backbone: Backbone, seed: int) -> Draw:
     view = backbone.view
-    return lambda number: seen(task.draw(number, max(view.shape[:2]), seed), view)
+    return lambda number: seen(task.draw(number, view.longest, seed), view)
 
 
 def _random(

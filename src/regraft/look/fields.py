@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regraft.backbones import Stage
+from regraft.data.images.view import Shape
 from regraft.look.maps import Cells, cells, flat
 from regraft.networks.copies import duplicate
 from regraft.networks.trunk import Trunk
@@ -56,10 +57,6 @@ class Axis:
         if self.units < 2 or not self.start or self.end >= self.size:
             return None
         return self.end - (self.start - self.step * (self.units - 1))
-
-
-Shape = tuple[int, int, int]
-"""Height and width in px, and channels, of an image."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def sees(sight: Sight, view: View) -> str:
 def _examples(look: Look) -> list[tuple[str, list[Shown]]]:
     """Return a few pictures of each task."""
     view, sample = look.backbone.view, look.sample
-    size = max(view.shape[:2])
+    size = view.longest
 
     def drawn(task: Task) -> list[Shown]:
         count = len(task.classes)

@@ -194,11 +194,14 @@ def safetensors_bytes(tensors: Tensors) -> bytes:
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Write RFC 4180: commas, quotes where needed, lines that end with CRLF, UTF-8."""
-    write_bytes(path, csv_bytes(rows))
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        csv.writer(file).writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
-    """Return the same as bytes."""
+    """Return the same as bytes, of a table that is small."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8", "backslashreplace")

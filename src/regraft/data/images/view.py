@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Shape = tuple[int, int, int]
+"""Height and width in px, and channels, of an image."""
+
 Pixels = NDArray[np.uint8]
 Range = tuple[float, float]
 Number = TypeVar("Number", bound=np.generic)
@@ -76,6 +79,11 @@ class View:
         return self.size, self.width or self.size, self.channels
 
     @property
+    def longest(self) -> int:
+        """The longer side of what the network sees, px."""
+        return max(self.shape[:2])
+
+    @property
     def lying(self) -> "View":
         """The same with height and width changed round."""
         return replace(self, size=self.width, width=self.size) if self.width else self
@@ -117,7 +125,7 @@ class View:
     @property
     def need(self) -> int:
         """Px that the shorter side of the decoded photo should have, so that nothing is lost."""
-        return int(-(-max(self.shape[:2]) * self.zoom // self.crop))
+        return int(-(-self.longest * self.zoom // self.crop))
 
 
 def _ascends(limits: Range | None) -> bool:

@@ -117,7 +117,7 @@ def _array(picture: Any) -> Array:
     if array.ndim != 3:
         return array
     first, last = array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
-    if (first or tensor) if not last else (first and tensor):
+    if (first and not last) or (tensor and (first or not last)):
         array = np.moveaxis(array, 0, -1)
     return array[..., 0] if array.shape[2] == 1 else array
 
