@@ -11,11 +11,14 @@ import regraft
 from command import Regraft, cli, own_log
 from pictures import in_memory, lay_out
 from regraft import TransferClassifier, backbones
+from regraft.data.dataset import Dataset
 from regraft.errors import BackboneError, RegraftError, UsageError
 from regraft.plan import serialize
+from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.rank import race, strength
 from regraft.rank.ranking import Allowance
+from regraft.run.auto import network_for
 from regraft.run.pretrained import Pretrained, open_network
 from scenes import each, scenes
 from spoilt import blind, good
@@ -160,6 +163,22 @@ def test_what_is_for_one_network_is_refused(words: dict[str, str], said: str, da
 def test_a_case_that_is_asked_for_is_done_with_the_chosen_network(data: Path) -> None:
     plan = regraft.propose(data, "auto", case=2, seed=3)
     assert (plan.backbone.name, plan.case) == ("a-good", 2)
+
+
+def test_the_ranking_has_a_third_of_the_budget_and_trains_nothing(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Seen(Exception):
+        pass
+
+    def ranked(data: object, names: object, limits: object, choices: Choices, **_: object) -> None:
+        raise Seen(choices)
+
+    monkeypatch.setattr("regraft.rank.ranked", ranked)
+    asked = Choices(case=3, init="random", learning_rate=0.1, budget=90.0, seed=5)
+    with pytest.raises(Seen) as caught:
+        network_for(Dataset.open(data), "auto", None, asked)
+    assert caught.value.args[0] == Choices(budget=30.0, seed=5)
 
 
 def test_where_there_are_no_labels_it_stands_for_nothing(cli: Regraft) -> None:

@@ -12,7 +12,7 @@ from regraft.plan.evidence import Evidence
 from regraft.rank import _place, race
 from regraft.rank.choice import choose
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
-from regraft.rank.strength import FLOOR, Prior, known, strengths
+from regraft.rank.strength import FLOOR, Prior, known, strengths, weighed
 from scenes import each, scenes
 from spoilt import good
 
@@ -85,6 +85,15 @@ def test_other_sets_weigh_where_the_images_say_little() -> None:
 
 
 @pytest.mark.usefixtures("evidence")
+def test_the_level_of_all_is_read_where_it_is_told_best() -> None:
+    told, ahead = np.array([0.9, 0.5, 0.5]), np.zeros(3)
+    noise, spread = np.diag([1.0, 1e-6, 1e-6]), np.full(3, 1e-4)
+    means, _ = weighed(told, noise, ahead, spread)
+    assert means == pytest.approx([0.5, 0.5, 0.5], abs=0.001)
+    turned, _ = weighed(told + ahead + 0.1, noise, ahead, spread)
+    assert turned == pytest.approx(means + 0.1)
+
+
 def test_of_two_that_are_as_good_the_one_with_less_work_is_taken() -> None:
     best = with_work(entry("best", [1] * 30 + [0] * 10, belief=[0.8015] * 40), 300)
     like = with_work(entry("like", [1] * 30 + [0] * 10, belief=[0.8] * 40), 200)

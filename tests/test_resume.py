@@ -13,6 +13,7 @@ from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.events import Event
+from regraft.plan.ranked import RankedNetwork, Ranking
 from regraft.results.files import FILES, PAGE, SUSPECTS_FILE
 from regraft.run import api, measure, resume
 from regraft.run.draft import draft
@@ -68,6 +69,19 @@ def refusal(call: Any, *arguments: Any, **options: Any) -> str:
 
 
 # ---- there and back
+
+
+def test_the_times_of_other_networks_are_no_other_plan(
+    plan: Plan, measured: Measured, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    killed(plan, measured, out, 1)
+    resume._check_same(resume.place_of(out), replace(plan, data="elsewhere"))
+    row = RankedNetwork("small", 0.8, (0.7, 0.9), 9.0, 1.0, 1, None)
+    ranking = Ranking((row,), "small", "It is best.", "scenes", 3, 90, 90)
+    resume._check_same(resume.place_of(out), replace(plan, ranking=ranking))
+    with pytest.raises(RunError, match="These differ: seed"):
+        resume._check_same(resume.place_of(out), replace(plan, seed=plan.seed + 1))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
