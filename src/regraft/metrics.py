@@ -151,6 +151,19 @@ def signal_of(predicted: NDArray[np.intp], labels: NDArray[np.intp], classes: in
     return (float((hits / count).mean()) - 1 / classes) / error if error else 0.0
 
 
+def auroc(known: ArrayLike, strange: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a known image ``[n]`` scores above a strange one.
+
+    Of ``[m]``; ties count half. By ranks (Mann and Whitney 1947). 0.5 where there is none of
+    either.
+    """
+    own, others = np.sort(np.asarray(known, float)), np.asarray(strange, float)
+    if not own.size or not others.size:
+        return 0.5
+    below, upto = (np.searchsorted(own, others, side) for side in ("left", "right"))
+    return float(1 - (below + upto).mean() / (2 * own.size))
+
+
 def wilson(right: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a proportion, ``right`` of ``n``; (0, 1) where ``n`` is 0.
 

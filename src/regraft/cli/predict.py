@@ -92,12 +92,15 @@ def _print_json(predictions: Sequence[Prediction]) -> None:
 
 def _as_dict(prediction: Prediction) -> dict[str, Any]:
     if prediction.problem:
-        return {"path": prediction.path, "problem": prediction.problem}
+        unknown = {"known": None, "belief": None}
+        return {"path": prediction.path, "problem": prediction.problem, **unknown}
     return {
         "path": prediction.path,
         "label": prediction.label,
         "confidence": prediction.confidence,
         "top": [{"label": label, "confidence": share} for label, share in prediction.top],
+        "known": prediction.known,
+        "belief": prediction.belief,
     }
 
 
@@ -105,10 +108,15 @@ def _print_csv(predictions: Sequence[Prediction]) -> None:
     rows = csv.writer(streams.for_tables(), lineterminator="\n")
     most = max((len(p.top) for p in predictions), default=1) or 1
     more = [name for k in range(2, most + 1) for name in (f"label_{k}", f"confidence_{k}")]
-    rows.writerow(["path", "label", "confidence", *more, "problem"])
+    rows.writerow(["path", "label", "confidence", *more, "problem", "known", "belief"])
     for p in predictions:
         named = [cell for label, share in p.top for cell in (label, f"{share:.6f}")]
-        rows.writerow([p.path, *(named or [""] * (2 * most)), p.problem])
+        told = ["", ""] if p.belief is None else [_spelled(p.known), f"{p.belief:.6f}"]
+        rows.writerow([p.path, *(named or [""] * (2 * most)), p.problem, *told])
+
+
+def _spelled(known: bool | None) -> str:
+    return "true" if known else "false"
 
 
 def _print_table(predictions: Sequence[Prediction]) -> None:
@@ -116,7 +124,10 @@ def _print_table(predictions: Sequence[Prediction]) -> None:
     for name in ("image", "class"):
         table.add_column(name, overflow="fold")
     table.add_column("confidence", justify="right")
+    table.add_column("")
     for p in predictions:
         for n, (label, share) in enumerate(p.top):
-            table.add_row(p.path if n == 0 else "", label, f"{share:.1%}")
+            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
+            doubted = p.known is False and n == 0
+            table.add_row(*row, "like no training image" if doubted else "")
     results(piped=ANY_WIDTH).print(table)

@@ -164,7 +164,8 @@ def restore(
     whole = build.architecture(backbone) if module is None else module
     taps, classes = config["taps"], config["classes"]
     network, _ = operate(whole, backbone, taps=taps, classes=classes, frozen=frozen)
-    tensors = {name: torch.as_tensor(value) for name, value in state.items()}
+    own = ("trunk.", "head.")
+    tensors = {n: torch.as_tensor(value) for n, value in state.items() if n.startswith(own)}
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -23,6 +23,7 @@ from regraft.errors import RunError
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
 from regraft.features.extract import Extraction, extract
+from regraft.heads.known import LIMIT, Known, known_of
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
@@ -66,6 +67,12 @@ class Prediction:
     path: str
     top: tuple[tuple[str, float], ...] = ()
     problem: str = ""
+    known: bool | None = None
+    """Whether the image is like the training images at all; None where the RUN, an older one,
+    cannot tell, or the image could not be read."""
+    belief: float | None = None
+    """In 0..1: of the training images, judged by what had not seen them, the share that is no
+    better known than this one. ``known`` where it is above 0.05, as it is for 95 % of them."""
 
     @property
     def label(self) -> str:
@@ -163,6 +170,11 @@ class Result:
         """The new layer."""
         return Head(self.plan.taps, self.tensors["head.weight"], self.tensors["head.bias"])
 
+    @cached_property
+    def known(self) -> Known | None:
+        """What tells images like the training images from others; None in RUNs of before."""
+        return known_of(self.tensors, [self.plan.backbone.widths[tap] for tap in self.plan.taps])
+
     def predict(self, images: Picture | Sequence[Picture], top: int = 1) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
@@ -174,10 +186,12 @@ class Result:
         """
         pictures = several(images)
         found = self._look(pictures)
-        shares = softmax(self.head.logits(found.features[0]))
+        rows = zip(found.facts, *self._judged(found.features[0]), strict=True)
         return [
-            self._prediction(_name(image, n), facts.problem and facts.detail, row, top)
-            for n, (image, facts, row) in enumerate(zip(pictures, found.facts, shares, strict=True))
+            Prediction(_name(image, n), problem=facts.detail)
+            if facts.problem
+            else self._prediction(_name(image, n), shares, belief, top)
+            for n, (image, (facts, shares, belief)) in enumerate(zip(pictures, rows, strict=True))
         ]
 
     def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
@@ -296,13 +310,23 @@ class Result:
         _warn_of_scale(images, found.facts, view)
         return found
 
+    def _judged(
+        self, features: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.floating[Any]], Sequence[float | None]]:
+        """Return probabilities ``[n, C]`` of features ``[n, P]``, and the belief in each image."""
+        logits = self.head.logits(features)
+        beliefs = (
+            self.known.belief(features, logits).tolist() if self.known else [None] * len(logits)
+        )
+        return softmax(logits), beliefs
+
     def _prediction(
-        self, name: str, problem: str, shares: NDArray[np.floating[Any]], top: int
+        self, name: str, shares: NDArray[np.floating[Any]], belief: float | None, top: int
     ) -> Prediction:
-        if problem:
-            return Prediction(name, problem=problem)
         best = np.argsort(-shares, kind="stable")[:top]
-        return Prediction(name, tuple((self.classes[k], float(shares[k])) for k in best))
+        named = tuple((self.classes[k], float(shares[k])) for k in best)
+        known = None if belief is None else belief > LIMIT
+        return Prediction(name, named, known=known, belief=belief)
 
 
 def folder_of(run: str | os.PathLike[str] | Result) -> Path:

@@ -46,6 +46,7 @@ def _whole_network(plan: Plan) -> list[str]:
     backbone = plan.backbone
     return [
         f"network = {_made(backbone, 'num_classes=len(classes)')}.eval()",
+        'state = {n: t for n, t in state.items() if not n.startswith("known.")}',
         "for name in list(state):",
         '    part, own = name.split(".", 1)',
         f'    own = own if part == "trunk" else f"{backbone.head}.{{own}}"',

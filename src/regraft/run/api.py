@@ -39,6 +39,7 @@ from regraft.run.resume import begin, check_resume, end
 from regraft.run.suspects import with_suspects
 from regraft.run.tensorboard import FOLDER as EVENTS
 from regraft.run.tensorboard import event_log
+from regraft.run.unknown import with_unknown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -310,7 +311,7 @@ def carry_out(
     if out is None or not plan.trainings:
         if resume:
             raise RunError("There is nothing to resume.", ["This plan trains no network."])
-        result = perform(plan, measured, on_event=on_event)
+        result = _performed(plan, measured, None, on_event)
     else:
         place = on_rank_zero(lambda: begin(Path(out), plan, resume=resume))
         with (
@@ -323,7 +324,7 @@ def carry_out(
                 on_event(row)
                 log(row)
 
-            result = perform(plan, measured, place, on_event=both)
+            result = _performed(plan, measured, place, both)
     result = with_suspects(result, measured, gathered)
     if out is not None:
         on_rank_zero(lambda: _save(result, Path(out), overwrite=overwrite))
@@ -344,9 +345,22 @@ def perform(
     on_event: OnEvent = lambda row: None,
 ) -> Result:
     """Walk the plan's steps; checkpoints of training go into ``place``, or are not kept."""
+    return _walked(plan, measured, place, on_event)[0]
+
+
+def _performed(plan: Plan, measured: Measured, place: Path | None, on_event: OnEvent) -> Result:
+    """Walk the plan's steps, and find out what tells images like these from others."""
+    result, work = _walked(plan, measured, place, on_event)
+    trained = work.best is not None and work.best.trained is not None
+    return with_unknown(result, measured, work.best.shares if work.best and trained else None)
+
+
+def _walked(
+    plan: Plan, measured: Measured, place: Path | None, on_event: OnEvent
+) -> tuple[Result, RunState]:
     plan = replace(plan, engine=measured.engine)
     work = RunState(plan, measured.parted(plan.split), place, on_event)
     try:
-        return execute(work)
+        return execute(work), work
     finally:
         ended(work)

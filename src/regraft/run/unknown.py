@@ -1,0 +1,122 @@
+"""Whether an image is like the training images at all: what a run finds of it, for its result."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.data.splits import EACH_ONCE, folds
+from regraft.distributed import on_rank_zero
+from regraft.heads.known import LIMIT, SCORES, Known
+from regraft.heads.ridge import Head, columns
+from regraft.plan.definition import Plan
+from regraft.plan.evidence import fold_count
+from regraft.plan.unknown import Judgement, TapFeatures, by_probability, judge, sample
+from regraft.results.result import Result
+from regraft.results.tables import written
+from regraft.run.measure import Measured
+from regraft.run.proof import head_on
+
+SHOWN = 12
+"""Held-out images that are named, the least known first."""
+
+
+def with_unknown(
+    result: Result, measured: Measured, validated: NDArray[np.floating[Any]] | None = None
+) -> Result:
+    """Return the result with the tensors ``known.*`` and with ``metrics["unknown"]``.
+
+    Of a frozen network it is judged by cross-validation of training images. ``validated``: of a
+    trained one, whose features have seen these, the probabilities ``[n, C]`` of its validation
+    images; they are all that there is.
+    """
+    start = time.perf_counter()
+    tensors, told = on_rank_zero(lambda: _found(result, measured, validated))
+    seconds = {**result.metrics["seconds"]}
+    seconds["total"] += time.perf_counter() - start
+    metrics = {**result.metrics, "unknown": told, "seconds": seconds}
+    return replace(result, tensors={**result.tensors, **tensors}, metrics=metrics)
+
+
+def _found(
+    result: Result, measured: Measured, validated: NDArray[np.floating[Any]] | None
+) -> tuple[Mapping[str, NDArray[Any]], dict[str, object]]:
+    plan, found = result.plan, result.predictions
+    assert found is not None, "a result that was just made has its predictions"
+    sides = measured.parted(plan.split).split
+    if validated is not None:
+        known = by_probability(validated)
+        logits = np.log(np.maximum(found.probabilities, 1e-30)).astype(np.float32)
+        held, beliefs = sides.test, known.belief(np.zeros((len(logits), 0)), logits)
+        return known.tensors(), _told(result, measured, known, None, held, beliefs)
+    rows = sides.train[sample(measured.labels[sides.train], plan.seed)]
+    judgement = judged(plan, measured, rows)
+    known = judgement.known
+    if plan.split == EACH_ONCE:
+        held, beliefs = rows, judgement.beliefs
+    else:
+        held = sides.test
+        own = measured.features[held][:, columns(plan.backbone.widths, plan.taps)]
+        beliefs = known.belief(own, result.head.logits(own))
+    return known.tensors(), _told(result, measured, known, judgement, held, beliefs)
+
+
+def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
+    """Judge what tells some of the training images from others, by a plan's own heads."""
+    labels, groups = measured.labels[rows], measured.audit.groups[rows]
+    widths = plan.backbone.widths
+    calibrates = any(step.kind == "calibrate" for step in plan.steps())
+    heat = plan.evidence.temperature if calibrates else 1.0
+
+    def fit(some: NDArray[np.intp]) -> Head:
+        return head_on(plan, measured, rows[some], plan.parts).scaled(heat)
+
+    images = TapFeatures(
+        measured.features[rows][:, columns(widths, plan.taps)],
+        tuple(widths[tap] for tap in plan.taps),
+        labels,
+        folds(labels, groups, fold_count(groups), plan.seed),
+    )
+    return judge(images, fit, plan.seed)
+
+
+def _told(
+    result: Result,
+    measured: Measured,
+    known: Known,
+    judgement: Judgement | None,
+    held: NDArray[np.intp],
+    beliefs: NDArray[np.float64],
+) -> dict[str, object]:
+    """Return ``metrics["unknown"]``."""
+    weights = known.scaling[2]
+    items = [measured.dataset.items[measured.audit.kept[row]] for row in held]
+    first = np.argsort(beliefs, kind="stable")[:SHOWN]
+    left_out = judgement.left_out if judgement else {}
+    return {
+        "weights": {name: float(w) for name, w in zip(SCORES, weights, strict=True) if w},
+        "limit": LIMIT,
+        "own": len(known.own),
+        "kept": float((beliefs > LIMIT).mean()),
+        "images": len(held),
+        "auroc": float(np.mean([one.auroc for one in left_out.values()])) if left_out else None,
+        "accepted": _mean([(one.accepted, one.n) for one in left_out.values()]),
+        "left_out": {measured.classes[c]: one._asdict() for c, one in left_out.items()},
+        "bytes": sum(tensor.nbytes for tensor in known.tensors().values()),
+        "least": [
+            {
+                "path": written(items[n].path),
+                "label": items[n].label,
+                "belief": float(beliefs[n]),
+            }
+            for n in first.tolist()
+        ],
+    }
+
+
+def _mean(pairs: list[tuple[float, int]]) -> float | None:
+    """Return the mean of shares, each of so many images; None where there are none."""
+    return sum(share * n for share, n in pairs) / sum(n for _, n in pairs) if pairs else None
