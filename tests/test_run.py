@@ -30,7 +30,7 @@ from regraft.plan.definition import Plan
 from regraft.results.files import FILES, METRICS, PAGE, SECONDS, SUSPECTS_FILE
 from regraft.results.result import Picture
 from regraft.run import api, execute, measure
-from regraft.run.draft import draft
+from regraft.run.draft import draft, proposed
 from regraft.run.measure import Measured
 from regraft.run.pretrained import open_network
 from rounding import BFLOAT16, same_within_rounding
@@ -188,7 +188,7 @@ def test_held_out_rows_do_not_matter(measured: Measured, fitted: Path) -> None:
     features[measured.split.test] = np.nan
     labels[measured.split.test] = 0
     spoilt = replace(measured, features=features, labels=labels)
-    plan = draft(spoilt, Choices(seed=3))
+    plan = proposed(spoilt, Choices(seed=3)).plan
     assert plan == serialize.read(fitted / "plan.json")
     work = execute.RunState(plan, spoilt)
     for step in plan.steps():

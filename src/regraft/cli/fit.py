@@ -23,7 +23,7 @@ from regraft.results.files import SUSPECTS_FILE
 from regraft.results.result import Result
 from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan
 from regraft.run.before_corrections import before_corrections
-from regraft.run.draft import drafted
+from regraft.run.draft import proposed
 from regraft.run.measure import Measured
 
 
@@ -78,7 +78,7 @@ def run_fit(
     say(*measured.audit.warnings)
     before, gathered = None, None
     if plan is None:
-        plan, gathered = drafted(measured, choices)
+        plan, gathered = proposed(measured, choices)
         if corrected is not None:
             before = before_corrections(corrected, measured, choices, measured.network, plan.split)
             plan = dataclasses.replace(

@@ -18,7 +18,7 @@ from regraft.plan.recipes import images_shown
 from regraft.run.api import DEFAULT
 from regraft.run.auto import network_for
 from regraft.run.budget import bounded
-from regraft.run.draft import draft
+from regraft.run.draft import proposed
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import reopened
 
@@ -38,7 +38,7 @@ def run_plan(
     measured = measured_from(
         data, backbone, choices, weights=weights, augment=augment, strict=strict
     )
-    plan = draft(measured, choices)
+    plan = proposed(measured, choices).plan
     if out is not None:
         plan = with_data(plan, relative(data, out.parent))
         if is_rank_zero():

@@ -36,6 +36,7 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
         plan.title: _surgery(plan),
         f"What to expect {'of the frozen network ' if plan.trainings else ''}"
         "on images never seen": _expected(plan),
+        **_how_many(plan),
         "What else could be done": _alternatives(plan),
         "What it costs": Text(seconds),
         "Why": _reasons(plan),
@@ -169,6 +170,12 @@ def _expected(plan: Plan) -> RenderableType:
         f"commonest class gives {evidence.guess:.1%}, "
         f"the five nearest neighbours {evidence.neighbours:.1%}"
     )
+
+
+def _how_many(plan: Plan) -> dict[str, RenderableType]:
+    """Return what more images would bring, where that was asked."""
+    said = wording.how_many(plan)
+    return {"How many more": Group(*(Text(line) for line in said))} if said else {}
 
 
 def _alternatives(plan: Plan) -> RenderableType:

@@ -17,6 +17,7 @@ from regraft.heads.ridge import Taps
 from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
 from regraft.plan.gain import Gain
+from regraft.plan.how_many import LearningCurve
 from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
@@ -147,6 +148,8 @@ class Plan:
     """Seconds that training may take at most, where nobody asked for it."""
     ranking: Ranking | None = None
     """The networks that it was chosen among, where it was; its times are those of one machine."""
+    learning_curve: LearningCurve | None = None
+    """What more images would bring the frozen network; None in plans that did not ask."""
 
     @property
     def looked_at(self) -> Choices:

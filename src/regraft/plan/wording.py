@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.data.splits import EACH_ONCE
+from regraft.plan.curve import FARTHEST
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Probe
+from regraft.plan.how_many import LearningCurve, Point
 from regraft.plan.naming import frozen_case, stages_named
 
 Metrics = Mapping[str, Any]
@@ -136,6 +138,53 @@ def suspects(metrics: Metrics) -> str:
     more = f"; about {expected:,.0f} are expected to be" if round(expected) > count else ""
     looks = "looks" if count < 2 else "look"
     return f"{f'{count:,}' if count else 'None'} of {labels} {looks} wrong{more}."
+
+
+def how_many(plan: Plan) -> list[str]:
+    """Say what more images would bring; plans of before did not ask."""
+    curve = plan.learning_curve
+    if curve is None:
+        return []
+    if curve.untold:
+        return [f"What more images would bring cannot be told: {curve.untold}."]
+    network = "the frozen network" if plan.trainings or plan.start else "it"
+    twice, four = curve.times(2), curve.times(4)
+    lines = [
+        f"With twice the images ({twice.images:,} to train on) {network} is expected to get "
+        f"{_foretold(twice)}, with four times as many {_foretold(four)}.",
+        _half(curve),
+    ]
+    wants = curve.wants
+    if wants is not None:
+        low, high = wants.interval
+        lines[1] += (
+            f" Photos of {wants.name} help most: with twice as many its recall of "
+            f"{wants.recall:.0%} becomes about {wants.twice:.0%} ({low:.0%} to {high:.0%})."
+        )
+    return lines
+
+
+def _foretold(point: Point) -> str:
+    low, high = point.interval
+    return f"{point.accuracy:.1%} ({low:.1%} to {high:.1%}, 90 %)"
+
+
+def _half(curve: LearningCurve) -> str:
+    """Say how many images halve today's errors, or that more of them hardly help."""
+    if curve.measured[-1].accuracy == 1:
+        return "It made no mistake that more images could mend."
+    least, most = curve.half_interval
+    from_ = f"{least:,}" if least is not None else ""
+    beyond = f"more than {FARTHEST * curve.today.images:,.0f}"
+    if curve.half is None:
+        return (
+            f"Half of today's errors would take {beyond}: more images of this kind will hardly "
+            "help; a trained network or another one may."
+        )
+    return (
+        f"Half of today's errors takes about {curve.half:,} images "
+        f"({from_} to {beyond if most is None else f'{most:,}'})."
+    )
 
 
 def by_loss(plan: Plan) -> str:

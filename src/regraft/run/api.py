@@ -5,7 +5,7 @@
     images - Dataset - extract (one cached pass, every depth) - audit - split - Evidence - Plan
                                                              plan.steps() - Result - RUN folder
 
-:func:`measure` looks at the images once, :func:`draft` decides, :func:`perform` walks the plan's
+:func:`measure` looks at the images once, :func:`proposed` decides, :func:`perform` walks the plan's
 steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put together.
 """
 
@@ -31,7 +31,7 @@ from regraft.results.folder import check_destination
 from regraft.results.result import Result
 from regraft.run.auto import network_for
 from regraft.run.budget import bounded
-from regraft.run.draft import draft, drafted
+from regraft.run.draft import proposed
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained, reopened
@@ -98,7 +98,7 @@ def propose(
         dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
     )
     measured = measure(dataset, network, choices, augment=augment, strict=strict, cache=cache)
-    return draft(measured, choices)
+    return proposed(measured, choices).plan
 
 
 def apply(
@@ -222,7 +222,7 @@ def fit(
         progress=bounded(choices.budget, started=started),
         started=started,
     )
-    plan, gathered = drafted(measured, choices)
+    plan, gathered = proposed(measured, choices)
     return carry_out(
         plan,
         measured,

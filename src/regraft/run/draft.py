@@ -13,9 +13,11 @@ from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_o
 from regraft.plan.definition import Plan, Reason
 from regraft.plan.evidence import Evidence, Gathered, gather
 from regraft.plan.gain import asked, expected_gain, pays
+from regraft.plan.how_many import LearningCurve, learning_curve
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import weighting_of
 from regraft.plan.similarity import similarity_of
+from regraft.plan.subsets import subsets_of
 from regraft.run import mirror
 from regraft.run.measure import Measured
 
@@ -30,6 +32,29 @@ class Drafted(NamedTuple):
 def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
     """Return the plan alone; see :func:`drafted`."""
     return drafted(measured, choices, trains=trains).plan
+
+
+def proposed(measured: Measured, choices: Choices) -> Drafted:
+    """Return what :func:`drafted` does, and in the plan what more images would bring."""
+    plan, gathered = drafted(measured, choices)
+    found = on_rank_zero(lambda: _learning_curve(plan, measured, gathered))
+    return Drafted(replace(plan, learning_curve=found), gathered)
+
+
+def _learning_curve(plan: Plan, measured: Measured, gathered: Gathered) -> LearningCurve:
+    """Fit the plan's new layer on part of the training images, and say what more would bring."""
+    train, evidence = measured.parted(plan.split).split.train, plan.evidence
+    found = subsets_of(
+        gathered,
+        measured.features[train],
+        plan.backbone.widths,
+        measured.labels[train],
+        measured.audit.groups[train],
+        parts=evidence.probes[evidence.chosen].made_of,
+        seed=plan.seed,
+        weighting=plan.weighting,
+    )
+    return learning_curve(evidence, found)
 
 
 def drafted(measured: Measured, choices: Choices, *, trains: bool = True) -> Drafted:

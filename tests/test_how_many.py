@@ -1,0 +1,252 @@
+"""How many more images: the law of the curve, its points, and what is said."""
+
+import itertools
+import json
+from dataclasses import replace
+from math import log
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+
+import regraft
+from pictures import classes, in_memory
+from regraft.data.dataset import Dataset
+from regraft.data.splits import folds
+from regraft.plan import serialize, wording
+from regraft.plan.curve import FARTHEST, KnownCurves, known, law
+from regraft.plan.definition import Plan
+from regraft.plan.evidence import Evidence, Gathered, gather
+from regraft.plan.how_many import CLASSES, LearningCurve, learning_curve
+from regraft.plan.subsets import DRAWS, Subsets, ranks, subsets_of, within
+from regraft.run import draft as drafting
+
+STEEP = KnownCurves(slope=0.3, spread=1.0, keeps=1.0, drift=0.0, draw=0.1)
+IMAGES, ONCE = np.array([100.0, 200.0, 400.0, 800.0]), np.array([1, 1, 1, 1])
+
+
+def wrongs(*errors: float, n: int = 10_000) -> NDArray[np.float64]:
+    """Images of which those with the least numbers are got wrong, ``[n, S]``."""
+    return (np.arange(n)[:, None] < np.array(errors) * n).astype(float)
+
+
+# ---- the law
+
+
+def test_a_power_law_goes_on() -> None:
+    """Errors that fall by a fifth with each doubling go on doing so."""
+    own = law(IMAGES, wrongs(0.4, 0.32, 0.256, 0.2048), ONCE, 1000, STEEP)
+    assert own.accuracy(1600)[0] == pytest.approx(1 - 0.16384, abs=0.003)
+    assert own.reaches(log(1 / 0.8)) == pytest.approx(2000, rel=0.02)
+
+
+def test_few_images_say_what_other_sets_say() -> None:
+    """A curve of ten images that falls steeply is not believed; one of ten thousand is."""
+    errors = (0.8, 0.4, 0.2, 0.1)
+    few, many = (law(IMAGES, wrongs(*errors, n=n), ONCE, 800) for n in (10, 10_000))
+    usual = known().slope
+    assert abs(few.mean[1] - usual) < abs(many.mean[1] - usual)
+    assert few.at(1600)[1] > many.at(1600)[1]
+
+
+def test_a_curve_flattens_and_is_surer_near_than_far() -> None:
+    own = law(IMAGES, wrongs(0.4, 0.32, 0.256, 0.2048), ONCE, 800)
+    falls = np.diff([own.at(800 * 2**t)[0] for t in range(5)])
+    assert (np.diff(falls) > 0).all()
+    assert (falls < 0).all()
+    errors = [own.at(800 * 2**t)[1] for t in range(5)]
+    assert errors == sorted(errors)
+    low, high = own.accuracy(1600)[1:]
+    assert 0 < low < own.accuracy(1600)[0] < high < 1
+
+
+def test_how_far_it_reaches_has_an_end() -> None:
+    """Where sixteen times the images are not enough, no number is made up."""
+    flat = law(IMAGES, wrongs(0.2, 0.2, 0.2, 0.2), ONCE, 800, replace(STEEP, spread=0.01, slope=0))
+    assert flat.reaches(log(2)) == float("inf")
+    steep = law(IMAGES, wrongs(0.4, 0.32, 0.256, 0.2048), ONCE, 800, STEEP)
+    assert 800 < steep.reaches(log(2), 1.0) < steep.reaches(log(2)) < 800 * FARTHEST
+
+
+def test_on_the_images_that_judge_their_luck_is_left_out() -> None:
+    wrong = wrongs(0.4, 0.32, 0.256, 0.2048, n=40)
+    own, others = (law(IMAGES, wrong, ONCE, 800, sampled=s) for s in (False, True))
+    assert own.at(800)[1] < others.at(800)[1]
+
+
+def test_what_ships_says_of_which_sets_it_is() -> None:
+    assert 0 < known().keeps < 1
+    assert known().slope > 0
+    assert len(known().sets) >= 12
+
+
+# ---- its points
+
+
+def test_subsets_lie_within_each_other_with_whole_groups_of_every_class() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [100, 40, 3])
+    groups = np.arange(143) // 3
+    rank = ranks(labels, groups, random)
+    some = [within(rank, labels, share) for share in (1 / 8, 1 / 4, 1 / 2)]
+    for one, other in itertools.pairwise(some):
+        assert set(one) < set(other)
+    for one in some:
+        assert set(labels[one]) == {0, 1, 2}
+        left = np.setdiff1d(np.arange(143), one)
+        assert not set(groups[one]) & set(groups[left])
+    assert len(some[2]) == pytest.approx(143 / 2, abs=4)
+
+
+def test_another_draw_is_another_subset() -> None:
+    labels, groups = np.zeros(40, int), np.arange(40)
+    one, other = (ranks(labels, groups, np.random.default_rng(seed)) for seed in (0, 1))
+    assert not np.array_equal(one, other)
+
+
+def found_of(
+    counts: tuple[int, ...], apart: float = 3.0, in_group: int = 1, seed: int = 0
+) -> tuple[Evidence, Subsets, Gathered]:
+    """Images as clouds of points around the corners of a cube, and what was found of them."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    corners = random.normal(size=(len(counts), 12)) * apart / 3
+    x = (corners[labels] + random.normal(size=(len(labels), 12))).astype(np.float16)
+    names = [f"class{c}" for c in range(len(counts))]
+    groups = np.arange(len(labels)) // in_group
+    gathered = gather(x, [12], labels, names, groups, candidates=[(0,)], seed=0, shift=None)
+    evidence = gathered.evidence
+    parts = evidence.probes[evidence.chosen].made_of
+    return (
+        evidence,
+        subsets_of(gathered, x, [12], labels, groups, parts=parts, seed=0),
+        gathered,
+    )
+
+
+def test_the_last_point_is_the_evidence() -> None:
+    evidence, found, gathered = found_of((60, 60, 60))
+    assert found.wrong[:, -1].mean() == pytest.approx(1 - evidence.expected)
+    assert found.images.tolist() == pytest.approx([18, 36, 72, 144], abs=1)
+    assert found.draws.tolist() == [*DRAWS.values(), 1]
+    assert_array_equal(found.wrong[:, -1], gathered.shares.argmax(1) != found.labels)
+    fold = folds(found.labels, found.groups, 5, 0)
+    assert len(set(fold)) == 5
+
+
+def test_more_images_make_fewer_mistakes_and_so_they_go_on() -> None:
+    curve = learning_curve(*found_of((150, 150, 150, 150))[:2])
+    seen = [point.accuracy for point in curve.measured]
+    ahead = [point.accuracy for point in curve.ahead]
+    assert seen[0] < seen[-1] <= ahead[0] + 0.02
+    assert ahead == sorted(ahead)
+    assert curve.today.images == 600
+    assert curve.times(4).images == 2400
+    assert all(low < p.accuracy < high for p in curve.ahead for low, high in [p.interval])
+
+
+# ---- where nothing can be told
+
+
+@pytest.mark.parametrize(
+    ("counts", "apart", "in_group", "why"),
+    [
+        ((3,) * 4, 9.0, 1, "are fewer than 8, 2 for each of 4 classes"),
+        ((40, 40), 0.0, 1, "no better than guessing"),
+        ((30, 30), 6.0, 15, "in 4 groups that belong together"),
+        ((30,) * 5, 6.0, 15, "groups too large"),
+    ],
+    ids=["three a class", "guesses", "few groups", "large groups"],
+)
+def test_nothing_is_told(counts: tuple[int, ...], apart: float, in_group: int, why: str) -> None:
+    curve = learning_curve(*found_of(counts, apart, in_group)[:2])
+    assert why in curve.untold
+    assert curve == LearningCurve(untold=curve.untold)
+
+
+def test_no_mistake_cannot_be_halved(plan: Plan) -> None:
+    curve = learning_curve(*found_of((40, 40), 30.0)[:2])
+    assert curve.measured[-1].accuracy == 1
+    assert curve.half is None
+    said = wording.how_many(replace(plan, learning_curve=curve))
+    assert "no mistake" in said[1]
+    assert "None" not in "".join(said)
+
+
+# ---- class by class
+
+
+def test_the_class_with_few_images_and_many_mistakes_wants_most() -> None:
+    evidence, found, _ = found_of((300, 300, 30), 3.0, seed=1)
+    curve = learning_curve(evidence, found)
+    assert curve.classes[0].name == "class2"
+    assert curve.wants == curve.classes[0]
+    assert sum(one.most for one in curve.classes) == pytest.approx(1)
+
+
+def test_of_classes_alike_none_stands_out() -> None:
+    curve = learning_curve(*found_of((100,) * 14, 2.0)[:2])
+    assert curve.wants is None
+    assert len(curve.classes) == CLASSES
+
+
+def test_a_class_of_three_among_large_ones_is_not_compared() -> None:
+    curve = learning_curve(*found_of((100, 100, 3))[:2])
+    assert curve.untold == ""
+    assert "class2" not in [one.name for one in curve.classes]
+
+
+# ---- in a plan
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return regraft.propose(data(), "demonstration", case=1)
+
+
+def data() -> Dataset:
+    """Three classes of pictures, of 14 images each."""
+    return in_memory(classes({"a": 14, "b": 14, "c": 14}, 64, 64))
+
+
+CURVE = learning_curve(*found_of((60, 60, 60))[:2])
+
+
+def test_a_plan_keeps_it_and_an_older_one_opens(plan: Plan) -> None:
+    whole = replace(plan, learning_curve=CURVE)
+    text = serialize.dumps(whole)
+    assert serialize.loads(text) == whole
+    older = json.loads(text)
+    del older["learning_curve"]
+    opened = serialize.loads(json.dumps(older))
+    assert opened.learning_curve is None
+    assert wording.how_many(opened) == []
+
+
+def test_a_plan_that_is_done_is_not_asked_again(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the plan has, the RUN has."""
+    monkeypatch.setattr(drafting, "subsets_of", None)
+    mine = replace(plan, learning_curve=CURVE)
+    assert regraft.apply(mine, data()).plan.learning_curve == CURVE
+
+
+def test_networks_side_by_side_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafting, "subsets_of", None)
+    assert regraft.rank(data(), ["demonstration"]).rows
+
+
+def test_what_is_said_has_the_numbers(plan: Plan) -> None:
+    said = wording.how_many(replace(plan, learning_curve=CURVE))
+    twice, low = CURVE.times(2), CURVE.times(2).interval[0]
+    assert f"(360 to train on) it is expected to get {twice.accuracy:.1%} ({low:.1%}" in said[0]
+    assert len(said) == 2
+
+
+def test_a_plan_of_few_images_says_why_not() -> None:
+    few = regraft.propose(in_memory(classes({"a": 3, "b": 3}, 64, 64)), "demonstration", case=1)
+    assert few.learning_curve is not None
+    assert few.learning_curve.untold
+    assert wording.how_many(few)[0].startswith("What more images would bring cannot be told: ")
