@@ -14,12 +14,16 @@ import regraft
 from pictures import classes, in_memory
 from regraft.data.dataset import Dataset
 from regraft.data.splits import folds
+from regraft.errors import PlanError
 from regraft.plan import serialize, wording
 from regraft.plan.curve import FARTHEST, KnownCurves, known, law
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Evidence, Gathered, gather
 from regraft.plan.how_many import CLASSES, LearningCurve, learning_curve
 from regraft.plan.subsets import DRAWS, Subsets, ranks, subsets_of, within
+from regraft.report.charts.learning import learning
+from regraft.report.run import render
+from regraft.results.card import model_card
 from regraft.run import draft as drafting
 
 STEEP = KnownCurves(slope=0.3, spread=1.0, keeps=1.0, drift=0.0, draw=0.1)
@@ -224,6 +228,30 @@ def test_a_plan_keeps_it_and_an_older_one_opens(plan: Plan) -> None:
     assert wording.how_many(opened) == []
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (("measured", 0, "images"), 10_000, "measured: images must be at least 1 and ascend"),
+        (("ahead", 0, "accuracy"), 95.0, "ahead: accuracies must lie in 0..1"),
+        (("ahead", -1, "images"), 721, "ahead: must have 1, 2 and 4 times the first images"),
+        (("ahead",), [], "ahead: images must be at least 1 and ascend, got []"),
+    ],
+    ids=["order", "percent", "multiples", "nothing"],
+)
+def test_one_that_was_edited_into_nonsense_is_refused(
+    plan: Plan, place: tuple[str | int, ...], value: object, said: str
+) -> None:
+    raw = json.loads(serialize.dumps(replace(plan, learning_curve=CURVE)))
+    *way, last = ("learning_curve", *place)
+    inner = raw
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    with pytest.raises(PlanError) as caught:
+        serialize.loads(json.dumps(raw))
+    assert any(said in problem for problem in caught.value.problems)
+
+
 def test_a_plan_that_is_done_is_not_asked_again(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,8 +269,44 @@ def test_networks_side_by_side_are_not_asked(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_said_has_the_numbers(plan: Plan) -> None:
     said = wording.how_many(replace(plan, learning_curve=CURVE))
     twice, low = CURVE.times(2), CURVE.times(2).interval[0]
-    assert f"(360 to train on) it is expected to get {twice.accuracy:.1%} ({low:.1%}" in said[0]
-    assert len(said) == 2
+    assert f"(360 to train on) {twice.accuracy:.1%} ({low:.1%}" in said[0]
+    named = replace(CURVE.classes[0], most=0.9, recall=0.5, twice=0.75)
+    wanted = replace(CURVE, classes=(named,))
+    assert "50% becomes about 75%" in wording.how_many(replace(plan, learning_curve=wanted))[2]
+    assert replace(CURVE, classes=(replace(named, most=0.4),)).wants is None
+    assert replace(CURVE, classes=(replace(named, twice=0.5),)).wants is None
+
+
+def test_numbers_of_images_are_said_to_two_digits(plan: Plan) -> None:
+    rough = replace(CURVE, half=1234, half_interval=(567, None))
+    said = wording.how_many(replace(plan, learning_curve=rough))[1]
+    assert "about 1,200 images (570 to more than 2,900, 90 %)" in said
+    never = wording.how_many(replace(plan, learning_curve=replace(rough, half=None)))[1]
+    assert "more than 2,900: more images of this kind will hardly help" in never
+
+
+def test_the_chart_has_its_band_and_its_points() -> None:
+    drawn = learning(CURVE)
+    assert drawn.count("<circle") == len(CURVE.measured)
+    assert 'class="band t0"' in drawn
+    assert 'class="line t0 dash1"' in drawn
+    for many in (1, 2, 4):
+        assert f">{180 * many}<" in drawn
+    assert learning(LearningCurve(untold="too few")) == learning(None) == ""
+
+
+def test_every_page_says_it(plan: Plan) -> None:
+    """The notebook beside the plan; the card and the page of a RUN."""
+    twice = f"{CURVE.times(2).accuracy:.1%}"
+    mine = replace(plan, learning_curve=CURVE)
+    assert "with twice the images" in mine._repr_html_()
+    result = regraft.apply(mine, data())
+    assert twice in model_card(result.plan, result.metrics)
+    page = render(result, "", data(), heat_maps=False)
+    assert twice in page[page.index('id="more"') : page.index('id="calibration"')]
+    assert 'id="more"' not in render(
+        replace(result, plan=replace(mine, learning_curve=None)), "", data(), heat_maps=False
+    )
 
 
 def test_a_plan_of_few_images_says_why_not() -> None:

@@ -215,6 +215,7 @@ def show_result(
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **_labels(metrics),
+        **_how_many(plan),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
         "What it cost": Text(
             "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))

@@ -42,6 +42,7 @@ def summary_of(plan: Plan) -> str:
                 f"{evidence.expected:.1%}",
                 f"{low:.1%} to {high:.1%} (95% interval, cross-validated)",
             ),
+            *more_images(plan),
             Figure("guessing", f"{evidence.guess:.1%}", "the commonest class, always"),
             Figure("similarity", f"{evidence.similarity:.2f}", f"similar from {SIMILAR}"),
             Figure("size", f"{evidence.size:.2f}", f"large from {LARGE}"),
@@ -49,6 +50,17 @@ def summary_of(plan: Plan) -> str:
         picture=of_plan(plan),
         lists={"What is done": [step.sentence for step in plan.steps()], "Why": reasons(plan)},
     )
+
+
+def more_images(plan: Plan) -> list[Figure]:
+    """Show what twice the images would bring, where that can be told."""
+    curve = plan.learning_curve
+    if curve is None or curve.untold:
+        return []
+    twice = curve.times(2)
+    low, high = twice.interval
+    interval = f"{low:.1%} to {high:.1%} (90% interval)"
+    return [Figure("with twice the images", f"{twice.accuracy:.1%}", interval)]
 
 
 def about(plan: Plan) -> str:

@@ -29,8 +29,12 @@ CLASSES = 10
 TRIES = 2_000
 """Curves of each class that are drawn to say how probable it is that it wants images most."""
 
-LIKELY = 0.8
-"""Probability from which on one class is said to want images most."""
+LIKELY = 0.6
+"""Probability from which on one class is said to want images most, with that probability."""
+
+
+WORTH = 0.01
+"""Recall that it has to gain for that."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ class LearningCurve:
     def wants(self) -> ClassGain | None:
         """The class that wants images most, where one stands out."""
         first = self.classes[0] if self.classes else None
-        return first if first is not None and first.most >= LIKELY else None
+        if first is None or first.most < LIKELY or first.twice - first.recall < WORTH:
+            return None
+        return first
 
 
 def learning_curve(evidence: Evidence, found: Subsets) -> LearningCurve:
@@ -153,6 +159,7 @@ def _drawn(own: Law, random: np.random.Generator) -> NDArray[np.float64]:
     """By how much the recall may grow where the images double, :data:`TRIES` times."""
     tried = random.multivariate_normal(own.mean, own.covariance, TRIES)
     now, then = (tried @ own.row(t) for t in (0.0, 1.0))
+    then = then + own.prior.drift * (1 - own.last) * random.standard_normal(TRIES)
     gained: NDArray[np.float64] = np.exp(np.minimum(now, 0)) - np.exp(np.minimum(then, 0))
     return gained
 

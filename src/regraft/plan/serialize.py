@@ -10,6 +10,7 @@ from regraft.data.splits import EACH_ONCE, Split
 from regraft.errors import PlanError
 from regraft.heads.average import union
 from regraft.plan.definition import VERSION, Plan
+from regraft.plan.how_many import LearningCurve
 from regraft.plan.recipes import MODES, Training
 
 
@@ -98,6 +99,8 @@ def contradictions(plan: Plan) -> Iterator[str]:
             f"evidence.whole: must be below {len(plan.evidence.probes)}, got {plan.evidence.whole}."
         )
     yield from _evidence(plan)
+    if plan.learning_curve is not None:
+        yield from _learning_curve(plan.learning_curve)
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
 
@@ -118,6 +121,23 @@ def _evidence(plan: Plan) -> Iterator[str]:
         if probe.parts and union(probe.parts) != probe.taps:
             got = list(union(probe.parts))
             yield f"{where}: together they must read {list(probe.taps)}, got {got}."
+
+
+def _learning_curve(curve: LearningCurve) -> Iterator[str]:
+    """Yield what is wrong in a learning curve: what is told is whole, in order, and shares."""
+    if curve.untold:
+        return
+    for field in ("measured", "ahead"):
+        points = getattr(curve, field)
+        images = [point.images for point in points]
+        if not images or min(images) < 1 or images != sorted(images):
+            yield f"learning_curve.{field}: images must be at least 1 and ascend, got {images}."
+        shares = [share for point in points for share in (point.accuracy, *point.interval)]
+        if any(not 0 <= share <= 1 for share in shares):
+            yield f"learning_curve.{field}: accuracies must lie in 0..1, got {shares}."
+    missing = {1, 2, 4} - {p.images / curve.ahead[0].images for p in curve.ahead if p.images}
+    if curve.ahead and missing:
+        yield f"learning_curve.ahead: must have 1, 2 and 4 times the first images, lacks {missing}."
 
 
 def outdated(plan: Plan, notes: Collection[str]) -> Iterator[str]:

@@ -141,25 +141,27 @@ def suspects(metrics: Metrics) -> str:
 
 
 def how_many(plan: Plan) -> list[str]:
-    """Say what more images would bring; plans of before did not ask."""
+    """Say what more images would bring; the first line names no class, older plans did not ask."""
     curve = plan.learning_curve
     if curve is None:
         return []
     if curve.untold:
         return [f"What more images would bring cannot be told: {curve.untold}."]
-    network = "the frozen network" if plan.trainings or plan.start else "it"
+    whose = " of the frozen network" if plan.trainings or plan.start else ""
     twice, four = curve.times(2), curve.times(4)
     lines = [
-        f"With twice the images ({twice.images:,} to train on) {network} is expected to get "
-        f"{_foretold(twice)}, with four times as many {_foretold(four)}.",
+        f"Expected{whose} of today's images: {curve.today.accuracy:.1%}; of twice as many "
+        f"({twice.images:,} to train on) {_foretold(twice)}, of four times as many "
+        f"{_foretold(four)}.",
         _half(curve),
     ]
     wants = curve.wants
     if wants is not None:
         low, high = wants.interval
-        lines[1] += (
-            f" Photos of {wants.name} help most: with twice as many its recall of "
-            f"{wants.recall:.0%} becomes about {wants.twice:.0%} ({low:.0%} to {high:.0%})."
+        lines.append(
+            f"Photos of {wants.name} probably help most ({wants.most:.0%} sure): with twice the "
+            f"images its recall of {wants.recall:.0%} becomes about {wants.twice:.0%} "
+            f"({low:.0%} to {high:.0%}, 90 %)."
         )
     return lines
 
@@ -172,19 +174,23 @@ def _foretold(point: Point) -> str:
 def _half(curve: LearningCurve) -> str:
     """Say how many images halve today's errors, or that more of them hardly help."""
     if curve.measured[-1].accuracy == 1:
-        return "It made no mistake that more images could mend."
+        return "There was no mistake that more images could mend."
     least, most = curve.half_interval
-    from_ = f"{least:,}" if least is not None else ""
-    beyond = f"more than {FARTHEST * curve.today.images:,.0f}"
+    beyond = f"more than {_about(FARTHEST * curve.today.images)}"
     if curve.half is None:
         return (
             f"Half of today's errors would take {beyond}: more images of this kind will hardly "
             "help; a trained network or another one may."
         )
+    from_, to = (beyond if end is None else _about(end) for end in (least, most))
     return (
-        f"Half of today's errors takes about {curve.half:,} images "
-        f"({from_} to {beyond if most is None else f'{most:,}'})."
+        f"Half of today's errors takes about {_about(curve.half)} images ({from_} to {to}, 90 %)."
     )
+
+
+def _about(images: float) -> str:
+    """Return a number of images to two digits: no more of it is known."""
+    return f"{float(f'{images:.1e}'):,.0f}"
 
 
 def by_loss(plan: Plan) -> str:

@@ -16,6 +16,7 @@ from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
 from regraft.report import networks, pictures, template, words
 from regraft.report.charts import confusion, curves
+from regraft.report.charts.learning import learning
 from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, maps
 from regraft.report.pictures import Shot
@@ -70,6 +71,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
             heat=heat != Heat(),
             ranked=plan.ranking is not None,
             labels="suspects" in metrics,
+            more=plan.learning_curve is not None,
         ),
         **networks.shown(plan.ranking),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
@@ -87,6 +89,9 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         more_pairs=max(len(pairs) - confusion.PAIRS, 0),
         rows=rows[:CLASSES],
         more_rows=max(len(rows) - CLASSES, 0),
+        more=wording.how_many(plan),
+        learning=Markup(learning(plan.learning_curve)),
+        wanting=() if plan.learning_curve is None else plan.learning_curve.classes,
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
@@ -106,7 +111,9 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
     )
 
 
-def _contents(*, training: bool, heat: bool, ranked: bool, labels: bool) -> list[tuple[str, str]]:
+def _contents(
+    *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool
+) -> list[tuple[str, str]]:
     sections = [
         *([("network", "Which network")] if ranked else []),
         ("surgery", "Surgery"),
@@ -115,6 +122,7 @@ def _contents(*, training: bool, heat: bool, ranked: bool, labels: bool) -> list
         *([("training", "Training")] if training else []),
         ("mixed", "What is taken for what"),
         ("classes", "Class by class"),
+        *([("more", "How many more")] if more else []),
         ("calibration", "Confidence"),
         ("errs", "Where it errs"),
         *([("labels", "Labels")] if labels else []),

@@ -242,6 +242,7 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
         "can do worse.",
         *_weakest(plan, metrics),
         *filter(None, [wording.suspects(metrics)]),
+        *wording.how_many(plan)[:1],
     ]
     if plan.frozen:
         lines.append(
