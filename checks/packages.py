@@ -13,7 +13,7 @@ LAYERS = {
     "what is known": ("heads", "data", "backbones", "plan"),
     "networks at work": ("networks", "diagram", "features", "finetune"),
     "a run": ("results", "report", "run"),
-    "beside and after it": ("look", "compare", "rank", "export", "serve"),
+    "beside and after it": ("look", "compare", "rank", "acquire", "export", "serve"),
     "for the outside": ("estimator", "__init__", "cli", "__main__"),
 }
 PACKAGES = [name for layer in LAYERS.values() for name in layer]

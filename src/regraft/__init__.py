@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from regraft.acquire.queue import Queue
+    from regraft.acquire.verb import next_to_label
     from regraft.backbones import Backbone
     from regraft.compare import compare
     from regraft.compare.comparison import Comparison
@@ -48,6 +50,7 @@ _HOMES = {
     "Choices": "regraft.plan.choices",
     "Dataset": "regraft.data.dataset",
     "Plan": "regraft.plan.definition",
+    "Queue": "regraft.acquire.queue",
     "Pretrained": "regraft.run.pretrained",
     "Ranking": "regraft.plan.ranked",
     "RegraftError": "regraft.errors",
@@ -57,6 +60,7 @@ _HOMES = {
     "apply": "regraft.run.api",
     "fit": "regraft.run.api",
     "load": "regraft.results.load",
+    "next_to_label": "regraft.acquire.verb",
     "open_network": "regraft.run.pretrained",
     "propose": "regraft.run.api",
 }
@@ -68,6 +72,7 @@ __all__ = [
     "Dataset",
     "Plan",
     "Pretrained",
+    "Queue",
     "Ranking",
     "RegraftError",
     "Result",
@@ -79,6 +84,7 @@ __all__ = [
     "fit",
     "load",
     "look",
+    "next_to_label",
     "open_network",
     "propose",
     "rank",

@@ -40,18 +40,38 @@ def check_page(out: Path) -> None:
         UsageError: its name is not that of a page.
         RunError: nothing can be written there.
     """
-    if out.suffix.lower() not in (".html", ".htm"):
+    _check(out, "page", (".html", ".htm"), "look.html")
+
+
+def check_table(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse before the work a table for people that cannot be written after it.
+
+    Raises:
+        UsageError: its name is not that of a CSV table, or it is there, not to be replaced.
+        RunError: nothing can be written there.
+    """
+    _check(out, "table", (".csv",), "next.csv")
+    if out.exists() and not overwrite:
         raise UsageError(
-            f"--out must be a file ending in .html, got '{out}'.", ["Name it like look.html."]
+            f"'{out}' is there, and what was written into it would be lost.",
+            ["Name another file, or replace it with --overwrite."],
+        )
+
+
+def _check(out: Path, what: str, endings: tuple[str, ...], example: str) -> None:
+    if out.suffix.lower() not in endings:
+        raise UsageError(
+            f"--out must be a file ending in {endings[0]}, got '{out}'.",
+            [f"Name it like {example}."],
         )
     if os.path.isdir(out):
-        raise RunError(f"'{out}' is a folder, so no page can be written there.")
+        raise RunError(f"'{out}' is a folder, so no {what} can be written there.")
     if not os.path.isdir(out.parent):
         raise RunError(
             f"There is no folder '{out.parent}' to write '{out.name}' to.", ["Make it first."]
         )
     with (
-        _explained(out, "page"),
+        _explained(out, what),
         tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}."),
     ):
         pass

@@ -138,3 +138,57 @@ def serve(
         waiting=waiting,
         network=network,
     )
+
+
+class By(enum.StrEnum):
+    """How images are chosen."""
+
+    auto = "auto"
+    doubt = "doubt"
+    random = "random"
+
+
+@app.command("next")
+def next_(
+    run: Run,
+    pool: Annotated[
+        list[str],
+        typer.Argument(metavar="POOL", help="Images without labels: folders, files or globs."),
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many to name.")] = 50,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="Choose what the network is unsure of, or draw at random; auto: at random where "
+            "choosing saves nothing."
+        ),
+    ] = By.auto,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    network: OwnNetwork = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE.csv",
+            help="Write a table to fill the labels in, for fit --add.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that table.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Name the images of a pool to label next, and what choosing them saves."""
+    from regraft.cli.next import run_next
+
+    run_next(
+        run,
+        pool,
+        count=count,
+        by=by.value,
+        seed=seed,
+        network=network,
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )

@@ -1,7 +1,8 @@
 """Corrections: a table of paths and right labels, put into a data set.
 
 The table may be the ``suspects.csv`` of a RUN: there a person writes the right labels into a column
-of their own, and rows without one change nothing.
+of their own, and rows without one change nothing; or the images that ``regraft next`` named, of
+which those count that have got a label.
 
 A path that is an image of the data set gives it that label, and so do the bytes of one; any other
 is a new image. Either way it is trained on and never held out, for whoever corrects a mistake has
@@ -67,10 +68,11 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
     places = _places(dataset, table, root)
     own, new, problems = dict[str, str](), dict[str, str](), list[str]()
     labels = {item.path: item.label for item in dataset.items}
-    for path, label, was in corrections_of(table):
+    rows = corrections_of(table)
+    for path, label, was in rows:
         known, found = places(path)
         if not label:  # nobody has written into this row, or else into the wrong column
-            has = labels[found[0]] if known and len(found) == 1 else was
+            has = labels[found[0]] if was is not None and known and len(found) == 1 else was
             problems += [] if has == was else [f"{path}: is {has!r} in the data, {was!r} {_BESIDE}"]
             continue
         if len(found) != 1:
@@ -80,7 +82,8 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
         if target.setdefault(found[0], label) != label:
             problems.append(f"{path}: has two labels, {target[found[0]]!r} and {label!r}")
     if not problems and not own and not new:
-        problems.append(f"no right label is written into the column {CORRECTION!r} yet")
+        column = "label" if all(row.was is None for row in rows) else CORRECTION
+        problems.append(f"no right label is written into the column {column!r} yet")
     if not problems:
         problems += _spread(dataset, own, new)
     if problems:

@@ -10,6 +10,8 @@
 ``log.csv``            how the fitting went
 ``audit.csv``          every image that was left out: path, reason, detail
 ``suspects.csv``       images whose labels look wrong, to be corrected; absent in older runs
+``labelled.safetensors``  features of some labelled images, see `regraft.results.labelled`;
+                       absent in older runs
 ``README.md``          the model card
 ``report.html``        what it got, for people; may be drawn anew or be absent
 =====================  ==========================================================================
@@ -52,6 +54,8 @@ from regraft.results.files import (
     write_csv,
     write_text,
 )
+from regraft.results.labelled import FILE as LABELLED_FILE
+from regraft.results.labelled import Labelled
 from regraft.results.tables import (
     AUDIT,
     Predictions,
@@ -61,7 +65,7 @@ from regraft.results.tables import (
     suspects_of,
 )
 
-LATER = (SUSPECTS_FILE, PAGE, "tensorboard", ".DS_Store")
+LATER = (SUSPECTS_FILE, LABELLED_FILE, PAGE, "tensorboard", ".DS_Store")
 """What may lie in a run beside its files and is replaced with it."""
 
 
@@ -119,6 +123,7 @@ def write_run(
     audit: Iterable[Sequence[str]],
     card: str,
     page: str = "",
+    labelled: Labelled | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a run folder, whole or not at all (see `regraft.results.atomic`).
@@ -134,6 +139,7 @@ def write_run(
         audit: rows of path, reason, detail.
         card: text of the model card.
         page: text of the report, if there is one.
+        labelled: what is kept of its labelled images, if anything is.
         overwrite: replace a run that is there. What is no run is never replaced.
 
     Raises:
@@ -158,6 +164,8 @@ def write_run(
         write_csv(place / "audit.csv", [AUDIT, *audit])
         write_csv(place / SUSPECTS_FILE, suspect_rows(suspects_of(metrics)))
         write_text(place / "README.md", card)
+        if labelled is not None:
+            write_bytes(place / LABELLED_FILE, safetensors_bytes(labelled.tensors()))
         if page:
             write_text(place / PAGE, page)
 

@@ -35,6 +35,7 @@ from regraft.plan.naming import stages_named
 from regraft.results.card import model_card
 from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
+from regraft.results.labelled import Labelled
 from regraft.results.tables import (
     Predictions,
     read_audit,
@@ -107,6 +108,8 @@ class Result:
     folder: Path | None = None
     draw: "Callable[[Result, str], str] | None" = None
     """Draws the report, given the model card's text; where there is none, none is written."""
+    labelled: Labelled | None = None
+    """What is kept of its labelled images; a loaded result leaves it in its folder."""
 
     def __repr__(self) -> str:
         plan, metrics = self.plan, self.metrics
@@ -185,6 +188,7 @@ class Result:
         which the fastest engine is found.
         """
         pictures = several(images)
+<<<<<<< HEAD
         found = self._look(pictures)
         rows = zip(found.facts, *self._judged(found.features[0]), strict=True)
         return [
@@ -192,11 +196,18 @@ class Result:
             if facts.problem
             else self._prediction(_name(image, n), shares, belief, top)
             for n, (image, (facts, shares, belief)) in enumerate(zip(pictures, rows, strict=True))
+=======
+        found = self.look(pictures)
+        shares = softmax(self.head.logits(found.features[0]))
+        return [
+            self._prediction(name_of(image, n), facts.problem and facts.detail, row, top)
+            for n, (image, facts, row) in enumerate(zip(pictures, found.facts, shares, strict=True))
+>>>>>>> c8ebe93 (Which photos to label next: the run names them, replays its choice, and the table goes back into fit)
         ]
 
     def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
         """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
-        found = self._look(several(images))
+        found = self.look(several(images))
         shares = softmax(self.head.logits(found.features[0]))
         shares[[bool(facts.problem) for facts in found.facts]] = np.nan
         return shares
@@ -221,6 +232,7 @@ class Result:
             audit=self.audit,
             card=card,
             page=self.draw(self, card) if self.draw else "",
+            labelled=self.labelled,
             overwrite=overwrite,
         )
 
@@ -294,8 +306,11 @@ class Result:
         record, cache = self.record, self.cache
         return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
 
-    def _look(self, images: Sequence[Picture]) -> Extraction:
-        """Return the features of the images. Many of them pay for a choice of the engine."""
+    def look(self, images: Sequence[Picture]) -> Extraction:
+        """Return what the new layer reads of images, ``[n, P]`` for one view, and their facts.
+
+        Many of them pay for a choice of the engine.
+        """
         engine, known = self._found()
         settled = known is not None and not known.provisional
         view = self.plan.backbone.view
@@ -373,7 +388,7 @@ def with_tables(result: Result, folder: Path) -> Result:
 def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View) -> None:
     """Name the pictures that the scale of the training images does not hold."""
     found = [
-        f"{_name(image, n)}: {why}"
+        f"{name_of(image, n)}: {why}"
         for n, (image, one) in enumerate(zip(images, facts, strict=True))
         if (why := one.outside(view))
     ]
@@ -381,5 +396,6 @@ def _warn_of_scale(images: Sequence[Picture], facts: Sequence[Facts], view: View
         log.warning("%s", line)
 
 
-def _name(image: Picture, number: int) -> str:
+def name_of(image: Picture, number: int) -> str:
+    """Return an image's path; where it has none, which of the images it is."""
     return os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"

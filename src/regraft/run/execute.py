@@ -28,6 +28,7 @@ from regraft.report import page
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
 from regraft.results.tables import Predictions
+from regraft.run.labelled import kept_of
 from regraft.run.measure import Measured, extract_together, part, speed_of
 from regraft.run.proof import each_held_out, head_on
 from regraft.run.selection import (
@@ -66,6 +67,8 @@ class RunState:
     entries: list[Candidate] = field(default_factory=list)
     best: Candidate | None = None
     temporary: Path | None = None
+    read: NDArray[np.float16] | None = None
+    """Features of the held-out images by the trained network, at what its new layer reads."""
     engine: str = ""
     """What runs the trained network."""
     speed: float = 0.0
@@ -283,7 +286,10 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
         engine=engine,
         choose=lambda pixels, indices: engine,
     )
-    work.speed = speed_of(looked, engine.name, record, measured.cache)
+    work.speed, work.read = (
+        speed_of(looked, engine.name, record, measured.cache),
+        looked.features[0],
+    )
     return work.needed_head().logits(looked.features[0])
 
 
@@ -355,6 +361,7 @@ def result_of(work: RunState) -> Result:
         cache=measured.cache,
         network=_trained_network(work) if by_training else measured.network.build,
         draw=partial(page, dataset=measured.dataset),
+        labelled=kept_of(plan, measured, work.read),
     )
 
 

@@ -38,7 +38,7 @@ class Audit:
     ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for copies
     of one capture and for what people know to belong together; such images stay on one side of
     every split. ``notes``: how many of the kept have each of ``Facts.notes``. ``warnings``:
-    sentences.
+    sentences. ``digests``: those of all files that were read, kept or not, each once, sorted.
     """
 
     kept: tuple[int, ...]
@@ -46,6 +46,7 @@ class Audit:
     notes: dict[str, int]
     warnings: tuple[str, ...]
     groups: NDArray[np.int64]
+    digests: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -84,6 +85,7 @@ def audit(
             *pixel_warnings(dataset, found.kept, facts),
         ),
         found.groups,
+        tuple(sorted({one.digest for one in facts if one.digest})),
     )
 
 

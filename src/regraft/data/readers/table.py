@@ -90,19 +90,26 @@ def _read(path: Path, look: Look = columns_of) -> _Table:
 
 def _for_corrections(path: Path, names: Sequence[str]) -> Columns:
     """Return the columns of a table of corrections: in place of the splits, what a person wrote."""
-    written = [name for name in names if plain(name) == CORRECTION]
-    return replace(columns_of(path, names), splits=tuple(written[:1]), others=())
+    found, by_name = columns_of(path, names), {plain(name): name for name in reversed(names)}
+    written = [by_name[name] for name in (CORRECTION,) if name in by_name]
+    if not written and SUGGESTION in by_name:  # the labels are what a person writes
+        return replace(found, label=by_name[SUGGESTION], splits=(found.label,), others=())
+    return replace(found, splits=tuple(written), others=())
 
 
 CORRECTION = "correction"
 """Column for the right labels, beside labels that look wrong; a person fills it in."""
+
+SUGGESTION = "suggestion"
+"""Column for what an image looks like. Without :data:`CORRECTION` beside it the table names images
+to be labelled, and a person fills in their labels."""
 
 
 class Correction(NamedTuple):
     """A path as it stands in a table of corrections, with its right label.
 
     ``was``: the label beside the right one, where the table has a column :data:`CORRECTION`; there
-    the right one is empty until a person has written it.
+    the right one is empty until a person has written it, and so it is beside a suggestion.
     """
 
     path: str
@@ -118,12 +125,15 @@ def corrections_of(path: Path) -> list[Correction]:
     """
     if not path.is_file():
         raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
-    rows = _read(path, _for_corrections).rows
+    table = _read(path, _for_corrections)
+    rows, suggested = table.rows, plain(table.columns.label) == SUGGESTION
     problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
     return [
-        Correction(row.path, clean_label(row.cells[0]), clean_label(row.label))
+        Correction(
+            row.path, clean_label(row.cells[0]), None if suggested else clean_label(row.label)
+        )
         if row.cells
         else Correction(row.path, clean_label(row.label))
         for row in rows

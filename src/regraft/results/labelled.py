@@ -1,0 +1,77 @@
+"""What a run keeps of its labelled images, for :func:`regraft.next_to_label`: features, no pixels.
+
+``labelled.safetensors`` of a RUN: ``features`` [M, P] of what the new layer reads, ``labels`` [M]
+(places of the classes), ``groups`` [M] (the same number: captures that belong together) and
+``seen`` [N], the start of the SHA-256 of every image's file, whether it is among the M or not.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.errors import RunError
+from regraft.results.files import read_tensors
+
+FILE = "labelled.safetensors"
+
+MOST = 1_000
+"""Images that are kept, at most: with 2,000 features each 4 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Some labelled images of a run, by what its new layer reads of them."""
+
+    features: NDArray[np.float16]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    seen: NDArray[np.uint64]
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """Return it as arrays by name, as they are written."""
+        return asdict(self)
+
+
+def marks(digests: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the starts of digests (hex) as numbers, 64 bits each."""
+    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
+
+
+def read_labelled(folder: Path, inputs: int, classes: int) -> Labelled | None:
+    """Read it of a RUN whose new layer has so many inputs and classes; None in an older one.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    problems: list[str] = []
+    found = read_tensors(folder / FILE, problems)
+    if found is None and not problems:
+        return None
+    problems += [] if found is None else _problems(found, inputs, classes)
+    if found is None or problems:
+        raise RunError(
+            f"The run '{folder}' is damaged.",
+            [*problems, f"Without {FILE} it serves as an older one does: move that file away."],
+        )
+    return Labelled(**found)
+
+
+def _problems(found: Mapping[str, NDArray[Any]], inputs: int, classes: int) -> list[str]:
+    """Name what does not fit."""
+    names = sorted(Labelled.__dataclass_fields__)
+    if sorted(found) != names:
+        return [f"{FILE} must hold {', '.join(names)}, holds {', '.join(sorted(found))}"]
+    count = len(found["labels"])
+    shapes = {"features": (count, inputs), "labels": (count,), "groups": (count,)}
+    wrong = [
+        f"{FILE}: {name} must be {list(shape)}, is {list(found[name].shape)}"
+        for name, shape in shapes.items()
+        if found[name].shape != shape
+    ]
+    if not wrong and count and not 0 <= found["labels"].min() <= found["labels"].max() < classes:
+        wrong = [f"{FILE}: labels must be 0 to {classes - 1}, one for each class"]
+    return wrong
