@@ -23,7 +23,7 @@ import machine
 from draws import look
 from regraft.acquire import verb
 from regraft.acquire.replay import Replay, replayed
-from regraft.acquire.selection import doubt_of, space_of, unsure_first
+from regraft.acquire.selection import doubt_of, metric_of, unsure_first
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, columns
 from regraft.metrics import softmax
@@ -79,11 +79,11 @@ def judged(measured: Measured, size: int, draw: int, most: int) -> Iterator[dict
     own = columns(widths, head.taps)
     seen = measured.features[:, own]
     taps = tuple(widths[tap] for tap in head.taps)
-    space, doubt = space_of(seen[start], taps), doubt_of(softmax(head.logits(seen[pool])))
+    metric, doubt = metric_of(seen[start], taps), doubt_of(softmax(head.logits(seen[pool])))
     for added in (len(start) // 4, len(start)):
         if added > len(pool) // 2:
             continue
-        chosen = pool[unsure_first(doubt, space(seen[pool]), space(seen[start]), added)]
+        chosen = pool[unsure_first(doubt, metric(seen[pool]), metric(seen[start]), added)]
         alone = pool[np.argsort(-doubt, kind="stable")[:added]]
         drawn = [random.permutation(pool)[:added] for _ in range(3)]
         twice = random.permutation(pool)[: 2 * added]
@@ -131,20 +131,20 @@ def right(measured: Measured, rows: Any, judges: Rows) -> float:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print what choosing wins, and what the replay's advice does, by size and network."""
-    usual = {name: of_others(rows, name) for name in {row["set"] for row in rows}}
+    usual = {name: of_others(rows, name) for name in sorted({row["set"] for row in rows})}
     for row in rows:
-        verb.USUAL = usual[row["set"]]
         replay = dict(row["replay"] or {})
         replay.pop("saved", None)
-        row["advised"] = "chosen" if verb.pays(Replay(**replay) if replay else None) else "random"
-    print("points above as many at random; share of labels saved; rows advised to draw at random")
+        told = Replay(**replay) if replay else None
+        row["advised"] = "chosen" if verb.pays(told, usual[row["set"]]) else "random"
+    print("points above as many at random, each set weighing the same")
     for key in ("backbone", "size", "set"):
         for value in sorted({row[key] for row in rows}, key=str):
             some = [row for row in rows if row[key] == value]
             print(f"  {value!s:28} {len(some):4} rows", *words(some), sep="  ")
     print(f"  all {len(rows):29} rows", *words(rows), sep="  ")
     mean, spread = of_others(rows, "")
-    print(f"mean over sets {mean:.4f}, spread of sets {spread:.4f}: USUAL in acquire/verb.py")
+    print(f"mean over sets {mean:.4f}, spread {spread:.4f} (USUAL in acquire/verb.py)")
     known = [row for row in rows if row["replay"]]
     told = [row["replay"]["gain"] for row in known]
     true = [row["chosen"] - row["random"] for row in known]
@@ -181,7 +181,8 @@ def of_others(rows: list[dict[str, Any]], name: str) -> tuple[float, float]:
             by_set.setdefault(row["set"], []).append(row["chosen"] - row["random"])
     means = np.array([np.mean(gains) for gains in by_set.values()])
     noise = np.array([np.var(g, ddof=1) / len(g) if len(g) > 1 else 0 for g in by_set.values()])
-    return float(means.mean()), float(np.sqrt(max(means.var(ddof=1) - noise.mean(), 1e-6)))
+    beyond = float(np.sqrt(max(means.var(ddof=1) - noise.mean(), 0)))
+    return float(means.mean()), max(beyond, verb.USUAL[1])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from regraft.networks.surgery import restore
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
-from regraft.results.files import FILES, PAGE, SUSPECTS_FILE
+from regraft.results.files import FILES, LABELLED_FILE, PAGE, SUSPECTS_FILE
 from regraft.run import api, measure
 from regraft.run.draft import draft
 from regraft.run.measure import Measured
@@ -85,7 +85,7 @@ def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> No
 
 
 def test_the_run_is_whole_and_what_it_needed_is_gone(tuned: Path) -> None:
-    assert {path.name for path in tuned.iterdir()} == {*FILES, SUSPECTS_FILE, PAGE}
+    assert {path.name for path in tuned.iterdir()} == {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE}
     assert [path.name for path in tuned.parent.iterdir() if "run" in path.name] == ["run-3"]
     with (tuned / "log.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["step"] == "train"]

@@ -18,7 +18,7 @@ from regraft import backbones
 from regraft.backbones import Weights
 from regraft.cli.plan import whose
 from regraft.plan import serialize
-from regraft.results.files import FILES, METRICS, PAGE, SUSPECTS_FILE
+from regraft.results.files import FILES, LABELLED_FILE, METRICS, PAGE, SUSPECTS_FILE
 from regraft.run import measure
 from scenes import KINDS, each, scene, scenes
 
@@ -184,7 +184,9 @@ def test_fit_makes_a_run_and_says_where(cli: Regraft, data: Path, tmp_path: Path
     for words in ("Case ", "accuracy", "parameters", "held out once"):
         assert words in said.out
     assert "predict" in said.err
-    assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted([*FILES, SUSPECTS_FILE, PAGE])
+    assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted(
+        [*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE]
+    )
     assert os.listdir(tmp_path / "deep") == ["run"]
 
 

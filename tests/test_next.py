@@ -13,11 +13,12 @@ from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.acquire import verb
 from regraft.acquire.replay import Replay, replayed
-from regraft.acquire.selection import space_of, unsure_first
+from regraft.acquire.selection import metric_of, unsure_first
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, RunError, UsageError
 from regraft.plan.choices import Choices
-from regraft.results.labelled import FILE, read_labelled
+from regraft.results.files import LABELLED_FILE
+from regraft.results.labelled import read_labelled
 from regraft.run.draft import draft
 from regraft.run.labelled import kept_of
 from regraft.run.measure import measure
@@ -66,8 +67,8 @@ def test_of_images_that_are_alike_one_comes_first() -> None:
     x[1:10] = x[0]
     doubt = np.full(30, 0.3)
     doubt[:10] = 0.6
-    space = space_of(x, (8,))
-    order = unsure_first(doubt, 3 * space(x), space(x[:0]), 12).tolist()
+    metric = metric_of(x, (8,))
+    order = unsure_first(doubt, 3 * metric(x), metric(x[:0]), 12).tolist()
     assert len({*order}) == 12
     assert order[0] in range(10)
     assert sum(place in range(10) for place in order[:6]) == 1
@@ -147,11 +148,8 @@ def test_captures_that_belong_together_stay_together(monkeypatch: pytest.MonkeyP
     ],
     ids=["not replayed", "wins", "loses surely", "loses within its error"],
 )
-def test_chance_draws_where_choosing_saves_nothing(
-    replay: Replay | None, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verb, "USUAL", (0.01, 0.01))
-    assert verb.pays(replay) is expected
+def test_chance_draws_where_choosing_saves_nothing(replay: Replay | None, expected: bool) -> None:
+    assert verb.pays(replay, (0.01, 0.01)) is expected
 
 
 # --- a RUN and a pool ----------------------------------------------------------------------------
@@ -260,7 +258,7 @@ def test_a_pool_of_nothing_new(run: Path, data: Path, tmp_path: Path, cli: Regra
 
 def test_a_run_of_before_is_named_and_a_damaged_one(run: Path, pool: Path, tmp_path: Path) -> None:
     old = shutil.copytree(run, tmp_path / "old")
-    (old / FILE).write_bytes(b"torn")
+    (old / LABELLED_FILE).write_bytes(b"torn")
     with pytest.raises(RunError, match="must be whole safetensors"):
         regraft.next_to_label(old, pool)
     other = regraft.load(run).plan.inputs + 1
@@ -268,9 +266,9 @@ def test_a_run_of_before_is_named_and_a_damaged_one(run: Path, pool: Path, tmp_p
         read_labelled(run, other, 3)
     with pytest.raises(RunError, match="labels must be 0 to 1"):
         read_labelled(run, other - 1, 2)
-    (old / FILE).unlink()
+    (old / LABELLED_FILE).unlink()
     assert regraft.load(old).predict(next(iter(pool.glob("rings*.png"))))[0].label
-    with pytest.raises(RunError, match=f"has no {FILE}"):
+    with pytest.raises(RunError, match=f"has no {LABELLED_FILE}"):
         regraft.next_to_label(old, pool)
 
 

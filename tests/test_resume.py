@@ -14,7 +14,7 @@ from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.events import Event
 from regraft.plan.ranked import RankedNetwork, Ranking
-from regraft.results.files import FILES, PAGE, SUSPECTS_FILE
+from regraft.results.files import FILES, LABELLED_FILE, PAGE, SUSPECTS_FILE
 from regraft.run import api, measure, resume
 from regraft.run.draft import draft
 from regraft.run.measure import Measured
@@ -100,7 +100,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert done.plan == whole.plan
     assert sorted(map(str, untimed(done.log))) == sorted(map(str, untimed(whole.log)))
     assert not place.exists()
-    assert {path.name for path in out.iterdir()} == {*FILES, SUSPECTS_FILE, PAGE}
+    assert {path.name for path in out.iterdir()} == {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE}
 
 
 def test_a_run_that_goes_on_trains_as_it_began(

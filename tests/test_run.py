@@ -27,7 +27,7 @@ from regraft.networks.surgery import restore
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
-from regraft.results.files import FILES, METRICS, PAGE, SECONDS, SUSPECTS_FILE
+from regraft.results.files import FILES, LABELLED_FILE, METRICS, PAGE, SECONDS, SUSPECTS_FILE
 from regraft.results.result import Picture
 from regraft.run import api, execute, measure
 from regraft.run.draft import draft, proposed
@@ -88,7 +88,8 @@ def unmarked(plan: Plan) -> Plan:
 
 
 def test_a_run_is_whole(data: Path, fitted: Path) -> None:
-    assert sorted(path.name for path in fitted.iterdir()) == sorted([*FILES, SUSPECTS_FILE, PAGE])
+    written = {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE}
+    assert {path.name for path in fitted.iterdir()} == written
     assert sorted(path.name for path in fitted.parent.iterdir()) == ["run", "scenes"]
     metrics = json.loads((fitted / "metrics.json").read_text())
     assert set(METRICS) <= metrics.keys()

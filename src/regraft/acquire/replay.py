@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.acquire.selection import doubt_of, space_of, unsure_first
+from regraft.acquire.selection import doubt_of, metric_of, unsure_first
 from regraft.heads.ridge import STRENGTHS, Floats, one_core_each
 from regraft.metrics import fit_temperature, softmax
 
@@ -78,7 +78,7 @@ def replayed(
     if len(np.unique(groups)) < max(FEWEST, 4 * len(classes)) or len(classes) < 2:
         return None
     groups = np.unique(groups, return_inverse=True)[1]
-    x, y = space_of(features, widths)(features), np.searchsorted(classes, labels)
+    x, y = metric_of(features, widths)(features), np.searchsorted(classes, labels)
     world = _World(x, y, len(classes))
     count = int(np.clip(ENOUGH // len(y), *TURNS))
     seeds = [np.random.default_rng([seed, turn]) for turn in range(count)]

@@ -30,7 +30,7 @@ TINY = 1e-6
 """What is not known of an image at least, beside a variance of 1 in all."""
 
 
-class Space(NamedTuple):
+class Metric(NamedTuple):
     """How features are compared: ``mean`` and ``scale`` of each, ``[P]``."""
 
     mean: Floats
@@ -42,14 +42,14 @@ class Space(NamedTuple):
         return z
 
 
-def space_of(features: NDArray[np.floating], widths: tuple[int, ...]) -> Space:
+def metric_of(features: NDArray[np.floating], widths: tuple[int, ...]) -> Metric:
     """Return the space of features ``[n, P]`` whose taps have these ``widths``.
 
     Each tap's variances add up to 1, and all of them do, whatever the number of taps.
     """
     x = features.astype(np.float32)
     _, mean, scale = standardise(x, widths, np.ones(len(x), np.float32))
-    return Space(mean, scale / np.float32(len(widths) ** 0.5))
+    return Metric(mean, scale / np.float32(len(widths) ** 0.5))
 
 
 def doubt_of(shares: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def unsure_first(
 
     Args:
         doubt: ``[n]``, in 0..1.
-        pool: features ``[n, P]`` in a :class:`Space`.
+        pool: features ``[n, P]`` in a :class:`Metric`.
         labelled: those of labelled images ``[m, P]``.
         count: how many, at most n.
     """

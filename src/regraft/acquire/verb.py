@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 from regraft.acquire.queue import Queue, Unlabelled, reason
 from regraft.acquire.replay import Replay, replayed
-from regraft.acquire.selection import doubt_of, space_of, unsure_first
+from regraft.acquire.selection import doubt_of, metric_of, unsure_first
 from regraft.data.dataset import some
 from regraft.data.images import Facts
 from regraft.data.readers.folder import images_below
 from regraft.data.readers.pictures import several
 from regraft.errors import DataError, RunError, UsageError
 from regraft.heads.known import LIMIT
-from regraft.metrics import softmax
-from regraft.results.labelled import FILE, Labelled, marks, read_labelled
+from regraft.results.files import LABELLED_FILE
+from regraft.results.labelled import Labelled, marks, read_labelled
 from regraft.results.load import load
 from regraft.results.result import Picture, Result, name_of
 
 BY = ("auto", "doubt", "random")
 
-USUAL = 0.010, 0.010
+USUAL = 0.0095, 0.005
 """By how much chosen images beat as many at random on other sets, in accuracy: the mean, and how
-far sets lie from it (``docs/benchmarks.md``)."""
+far sets may lie from it, of which thirteen showed no more than noise (``docs/benchmarks.md``)."""
 
 
 def next_to_label(
@@ -87,13 +87,13 @@ def next_to_label(
     )
 
 
-def pays(replay: Replay | None) -> bool:
+def pays(replay: Replay | None, usual: tuple[float, float] = USUAL) -> bool:
     """Whether choosing is expected to beat chance: by the replay, and by what other sets say.
 
     The mean of the normal that both make, each weighed by its precision: a replay of few images has
     a large error, and then other sets count more.
     """
-    mean, spread = USUAL
+    mean, spread = usual
     if replay is None:
         return mean > 0
     own, other = 1 / max(replay.error, 1e-4) ** 2, 1 / spread**2
@@ -115,7 +115,7 @@ def _labelled(result: Result) -> Labelled:
     if found is None:
         raise RunError(
             f"'{result.folder or result.plan.dataset}' keeps nothing of its labelled images.",
-            [f"It has no {FILE}, as runs of earlier versions have none: make it anew with fit."],
+            [f"It has no {LABELLED_FILE}, as earlier versions wrote none: make it anew with fit."],
         )
     return found
 
@@ -177,10 +177,10 @@ def _looked(result: Result, pictures: Sequence[Picture]) -> _Pool:
     """Return what the run says of the pool, in one pass."""
     looked = result.look(pictures)
     features = looked.features[0]
-    logits = result.head.logits(features)
-    beliefs = None if result.known is None else result.known.belief(features, logits)
+    shares, told = result.judged(features)
+    beliefs = None if result.known is None else np.array(told, np.float64)
     names = [name_of(image, n) for n, image in enumerate(pictures)]
-    return _Pool(names, result.classes, looked.facts, features, softmax(logits), beliefs)
+    return _Pool(names, result.classes, looked.facts, features, shares, beliefs)
 
 
 def _fresh(pool: _Pool, labelled: Labelled) -> tuple[NDArray[np.intp], int]:
@@ -217,7 +217,7 @@ def _unsure(
     result: Result, labelled: Labelled, pool: _Pool, rows: NDArray[np.intp], count: int
 ) -> NDArray[np.intp]:
     """Return places among ``rows`` of the pool, in the order in which to label them."""
-    space = space_of(labelled.features, _widths(result))
+    metric = metric_of(labelled.features, _widths(result))
     return unsure_first(
-        doubt_of(pool.shares[rows]), space(pool.features[rows]), space(labelled.features), count
+        doubt_of(pool.shares[rows]), metric(pool.features[rows]), metric(labelled.features), count
     )

@@ -38,6 +38,9 @@ DIGEST = "weights_sha256"
 SUSPECTS_FILE = "suspects.csv"
 """What `write_run` writes for people to correct; older runs have none."""
 
+LABELLED_FILE = "labelled.safetensors"
+"""What `write_run` writes of the labelled images; older runs have none."""
+
 PAGE = "report.html"
 """What `write_run` writes for people; `read_run` does without it."""
 

@@ -37,6 +37,7 @@ from regraft.results.files import (
     DIGEST,
     FILES,
     FORMAT,
+    LABELLED_FILE,
     PAGE,
     SUSPECTS_FILE,
     VERSION,
@@ -54,7 +55,6 @@ from regraft.results.files import (
     write_csv,
     write_text,
 )
-from regraft.results.labelled import FILE as LABELLED_FILE
 from regraft.results.labelled import Labelled
 from regraft.results.tables import (
     AUDIT,

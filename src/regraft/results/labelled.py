@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RunError
-from regraft.results.files import read_tensors
-
-FILE = "labelled.safetensors"
+from regraft.results.files import LABELLED_FILE, read_tensors
 
 MOST = 1_000
 """Images that are kept, at most: with 2,000 features each 4 MB."""
@@ -48,14 +46,17 @@ def read_labelled(folder: Path, inputs: int, classes: int) -> Labelled | None:
         RunError: it is damaged.
     """
     problems: list[str] = []
-    found = read_tensors(folder / FILE, problems)
+    found = read_tensors(folder / LABELLED_FILE, problems)
     if found is None and not problems:
         return None
     problems += [] if found is None else _problems(found, inputs, classes)
     if found is None or problems:
         raise RunError(
             f"The run '{folder}' is damaged.",
-            [*problems, f"Without {FILE} it serves as an older one does: move that file away."],
+            [
+                *problems,
+                f"Without {LABELLED_FILE} it serves as an older one does: move that file away.",
+            ],
         )
     return Labelled(**found)
 
@@ -64,14 +65,14 @@ def _problems(found: Mapping[str, NDArray[Any]], inputs: int, classes: int) -> l
     """Name what does not fit."""
     names = sorted(Labelled.__dataclass_fields__)
     if sorted(found) != names:
-        return [f"{FILE} must hold {', '.join(names)}, holds {', '.join(sorted(found))}"]
+        return [f"{LABELLED_FILE} must hold {', '.join(names)}, holds {', '.join(sorted(found))}"]
     count = len(found["labels"])
     shapes = {"features": (count, inputs), "labels": (count,), "groups": (count,)}
     wrong = [
-        f"{FILE}: {name} must be {list(shape)}, is {list(found[name].shape)}"
+        f"{LABELLED_FILE}: {name} must be {list(shape)}, is {list(found[name].shape)}"
         for name, shape in shapes.items()
         if found[name].shape != shape
     ]
     if not wrong and count and not 0 <= found["labels"].min() <= found["labels"].max() < classes:
-        wrong = [f"{FILE}: labels must be 0 to {classes - 1}, one for each class"]
+        wrong = [f"{LABELLED_FILE}: labels must be 0 to {classes - 1}, one for each class"]
     return wrong

@@ -188,21 +188,13 @@ class Result:
         which the fastest engine is found.
         """
         pictures = several(images)
-<<<<<<< HEAD
-        found = self._look(pictures)
-        rows = zip(found.facts, *self._judged(found.features[0]), strict=True)
-        return [
-            Prediction(_name(image, n), problem=facts.detail)
-            if facts.problem
-            else self._prediction(_name(image, n), shares, belief, top)
-            for n, (image, (facts, shares, belief)) in enumerate(zip(pictures, rows, strict=True))
-=======
         found = self.look(pictures)
-        shares = softmax(self.head.logits(found.features[0]))
+        rows = zip(found.facts, *self.judged(found.features[0]), strict=True)
         return [
-            self._prediction(name_of(image, n), facts.problem and facts.detail, row, top)
-            for n, (image, facts, row) in enumerate(zip(pictures, found.facts, shares, strict=True))
->>>>>>> c8ebe93 (Which photos to label next: the run names them, replays its choice, and the table goes back into fit)
+            Prediction(name_of(image, n), problem=facts.detail)
+            if facts.problem
+            else self._prediction(name_of(image, n), shares, belief, top)
+            for n, (image, (facts, shares, belief)) in enumerate(zip(pictures, rows, strict=True))
         ]
 
     def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
@@ -325,7 +317,7 @@ class Result:
         _warn_of_scale(images, found.facts, view)
         return found
 
-    def _judged(
+    def judged(
         self, features: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.floating[Any]], Sequence[float | None]]:
         """Return probabilities ``[n, C]`` of features ``[n, P]``, and the belief in each image."""

@@ -286,11 +286,9 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
         engine=engine,
         choose=lambda pixels, indices: engine,
     )
-    work.speed, work.read = (
-        speed_of(looked, engine.name, record, measured.cache),
-        looked.features[0],
-    )
-    return work.needed_head().logits(looked.features[0])
+    work.speed = speed_of(looked, engine.name, record, measured.cache)
+    work.read = looked.features[0]
+    return work.needed_head().logits(work.read)
 
 
 def _trained_network(work: RunState) -> "Callable[[], nn.Module]":
