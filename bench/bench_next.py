@@ -135,8 +135,8 @@ def show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         replay = dict(row["replay"] or {})
         replay.pop("saved", None)
-        told = Replay(**replay) if replay else None
-        row["advised"] = "chosen" if verb.pays(told, usual[row["set"]]) else "random"
+        replayed_ = Replay(**replay) if replay else None
+        row["advised"] = "chosen" if verb.pays(replayed_, usual[row["set"]]) else "random"
     print("points above as many at random, each set weighing the same")
     for key in ("backbone", "size", "set"):
         for value in sorted({row[key] for row in rows}, key=str):
@@ -146,9 +146,9 @@ def show(rows: list[dict[str, Any]]) -> None:
     mean, spread = of_others(rows, "")
     print(f"mean over sets {mean:.4f}, spread {spread:.4f} (USUAL in acquire/verb.py)")
     known = [row for row in rows if row["replay"]]
-    told = [row["replay"]["gain"] for row in known]
-    true = [row["chosen"] - row["random"] for row in known]
-    print(f"replay and truth: {len(known)} rows, means {np.mean(told):.4f}, {np.mean(true):.4f}")
+    told = np.array([row["replay"]["gain"] for row in known], np.float64)
+    true = np.array([row["chosen"] - row["random"] for row in known], np.float64)
+    print(f"replay and truth: {len(known)} rows, means {told.mean():.4f}, {true.mean():.4f}")
     print(f"  correlation {np.corrcoef(told, true)[0, 1]:.2f}")
 
 
