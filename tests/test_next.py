@@ -113,6 +113,9 @@ def test_a_replay_tells_what_was_won_and_is_the_same_again() -> None:
     assert 0.6 < found.before <= 1
     assert found == replayed(x, (12,), y, np.arange(len(y)), share=0.25)
     assert found != replayed(x, (12,), y, np.arange(len(y)), share=0.25, seed=1)
+    few = replayed(x, (12,), y, np.arange(len(y)), share=0.01)
+    assert few is not None
+    assert few.added == 11
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,7 @@ def test_the_table_takes_labels_and_goes_back_into_fit(
     said = cli("next", run, pool, "--count", 6, "--out", out)
     assert said.code == 0
     assert f"fit DATA --add {out}" in said.err
+    assert "more in the table" not in said.out
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     named = [row for row in rows if row["rank"]]

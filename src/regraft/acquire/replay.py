@@ -26,6 +26,10 @@ DRAWS = 3
 START, POOL = 0.3, 0.4
 """Shares of the images that have labels at first, and that are the pool; the rest judge."""
 
+LEAST = 0.2
+"""Images added in a replay for each that has a label, at least: what one or two of them change is
+lost in the noise."""
+
 FEWEST = 40
 """Labelled images, and four a class, below which a replay says nothing."""
 
@@ -71,8 +75,8 @@ def replayed(
     """Try the choice on labelled images: features ``[n, P]``, labels and groups ``[n]``.
 
     ``widths``: of the taps that the features are of. Images of one group (of one capture) stay
-    together. ``share``: images to be labelled now, for each that is labelled. None where there are
-    too few images to tell (:data:`FEWEST`).
+    together. ``share``: images to be labelled now, for each that is labelled (at least
+    :data:`LEAST`). None where there are too few images to tell (:data:`FEWEST`).
     """
     classes = np.unique(labels)
     if len(np.unique(groups)) < max(FEWEST, 4 * len(classes)) or len(classes) < 2:
@@ -143,7 +147,7 @@ def _turn(
 ) -> tuple[float, ...]:
     """Return the accuracies before, chosen, at random, of the whole pool, and three counts."""
     start, pool, judges = _parted(world.y, groups, random)
-    added = int(np.clip(round(share * len(start)), 1, max(1, len(pool) // 2)))
+    added = int(np.clip(round(max(share, LEAST) * len(start)), 1, max(1, len(pool) // 2)))
     head = world.head(start)
     doubt = doubt_of(softmax(world.logits(head, pool)))
     picked = pool[unsure_first(doubt, world.x[pool], world.x[start], added)]

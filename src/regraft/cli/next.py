@@ -67,7 +67,7 @@ def _show(queue: Queue, *, shown: int) -> None:
         for one in queue.images[:shown]:
             table.add_row(str(one.rank), one.path, one.suggestion, f"{one.confidence:.1%}")
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
-        if left := len(queue.images) - shown:
+        if (left := len(queue.images) - shown) > 0:
             console.print(Text(f"  ... and {left:,} more in the table", style="dim"))
     console.print(Text(queue.why))
     for line in _remarks(queue):
