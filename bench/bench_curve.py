@@ -144,19 +144,30 @@ def _read(row: Any) -> Fitted:
 
 def drawn(images: Measured, network: str, name: str, draw: int) -> Iterable[Fitted]:
     """Each size of a draw, those that are too few of a set left out."""
-    random, groups, y = np.random.default_rng(draw), images.audit.groups, images.labels
-    apart = np.unique(groups, return_inverse=True)[1]
-    judge = (random.permutation(apart.max() + 1) < JUDGE * (apart.max() + 1))[apart]
-    order = random.permutation(np.flatnonzero(~judge))
-    judging = random.permutation(np.flatnonzero(judge))[:MOST]
+    order, judging = judged_apart(images, draw)
     before = 0
     for size in SIZES:
-        some = [order[y[order] == c][:size] for c in range(len(images.classes))]
-        rows = np.sort(np.concatenate(some))
-        if not 1.3 * before <= len(rows) <= LEARN or min(map(len, some)) < 2:
+        rows = some_of_each(images, order, size)
+        fewest = np.bincount(images.labels[rows], minlength=len(images.classes)).min()
+        if not 1.3 * before <= len(rows) <= LEARN or fewest < 2:
             continue
         before = len(rows)
         yield one_of(images, rows, judging)._replace(of=name, network=network, draw=draw, size=size)
+
+
+def judged_apart(images: Measured, draw: int) -> tuple[Rows, Rows]:
+    """Return the images to learn from, in the order of a draw, and those that judge."""
+    random, groups = np.random.default_rng(draw), images.audit.groups
+    apart = np.unique(groups, return_inverse=True)[1]
+    judge = (random.permutation(apart.max() + 1) < JUDGE * (apart.max() + 1))[apart]
+    order = random.permutation(np.flatnonzero(~judge))
+    return order, random.permutation(np.flatnonzero(judge))[:MOST]
+
+
+def some_of_each(images: Measured, order: Rows, size: int) -> Rows:
+    """Return the first so many images of each class, ascending."""
+    y = images.labels[order]
+    return np.sort(np.concatenate([order[y == c][:size] for c in range(len(images.classes))]))
 
 
 def one_of(images: Measured, rows: Rows, judging: Rows) -> Fitted:

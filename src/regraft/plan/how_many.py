@@ -29,12 +29,9 @@ CLASSES = 10
 TRIES = 2_000
 """Curves of each class that are drawn to say how probable it is that it wants images most."""
 
-LIKELY = 0.6
-"""Probability from which on one class is said to want images most, with that probability."""
-
-
-WORTH = 0.01
-"""Recall that it has to gain for that."""
+LIKELY = 0.1
+"""Probability of wanting images most from which on a class is named. Said to be 42 % on average, it
+was so in 34 %; of two classes it was no better than a guess, and none is named."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +87,10 @@ class LearningCurve:
         return next(p for p in self.ahead if p.images == many * self.today.images)
 
     @property
-    def wants(self) -> ClassGain | None:
-        """The class that wants images most, where one stands out."""
-        first = self.classes[0] if self.classes else None
-        if first is None or first.most < LIKELY or first.twice - first.recall < WORTH:
-            return None
-        return first
+    def wants(self) -> tuple[ClassGain, ...]:
+        """The classes that most likely want images most, three at most; none of two classes."""
+        likely = [one for one in self.classes[:3] if one.most >= LIKELY]
+        return tuple(likely) if len(self.classes) > 2 else ()
 
 
 def learning_curve(evidence: Evidence, found: Subsets) -> LearningCurve:

@@ -6,6 +6,7 @@ and all shares are judged on the same images, so their differences carry little 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from regraft.data.splits import folds
 from regraft.heads.average import Part, average_by
 from regraft.heads.ridge import columns, one_core_each
-from regraft.plan.evidence import Gathered, fold_count
+from regraft.plan.evidence import SAMPLE, Gathered, fold_count
 
 DRAWS: Mapping[float, int] = {1 / 8: 4, 1 / 4: 2, 1 / 2: 1}
 """Shares of the images that each fold leaves in, and how often each is drawn: what is small is
@@ -54,35 +55,39 @@ def subsets_of(
     """Judge the new layer, made of ``parts``, on shares of the images that evidence was of.
 
     ``features`` ``[n, sum(widths)]``, ``labels`` and ``groups`` ``[n]`` are those that the evidence
-    was ``gathered`` from, by the same ``seed``. What it says of all images is the last share.
+    was ``gathered`` from, by the same ``seed``. What it says of all images is the last share; where
+    that was asked of fewer than could be, for there are very many classes, all are asked here.
     """
     keep, classes = gathered.images, len(gathered.evidence.classes)
+    known = len(keep) == min(len(labels), SAMPLE)
+    if not known:  # of very many classes only so many images could be scored by every head
+        order = np.random.default_rng(seed).permutation(len(labels))
+        keep = np.sort(order[:SAMPLE])
     y, group = labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
-    shares = [
-        share for share in DRAWS if share * len(y) * (1 - 1 / (fold.max() + 1)) >= FEWEST * classes
-    ]
-    images = np.zeros(len(shares) + 1)
-    wrong = np.zeros((len(y), len(shares) + 1))
-    images[-1] = len(y) * fold.max() / (fold.max() + 1)
-    wrong[:, -1] = gathered.shares.argmax(1) != y
+    count = int(fold.max()) + 1
+    left_in = len(y) * (1 - 1 / count)
+    shares = [share for share in DRAWS if share * left_in >= FEWEST * classes]
+    shares += [] if known else [1.0]
+    draws = np.array([DRAWS.get(share, 1) for share in shares], np.intp)
+    images, wrong = np.zeros(len(shares)), np.zeros((len(y), len(shares)))
     with one_core_each() as pool:
-        for f in range(fold.max() + 1):
+        for f, draw in product(range(count), range(max(draws, default=0))):
             inside, outside = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-            held_out = features[keep[outside]]
-            for draw in range(max(DRAWS.values())):
-                rank = ranks(y[inside], group[inside], np.random.default_rng((seed, f, draw)))
-                for s, share in enumerate(shares):
-                    if draw >= DRAWS[share]:
-                        continue
-                    some = inside[within(rank, y[inside], share)]
-                    head = average_by(
-                        pool, features, widths, y[some], classes, parts, weighting, keep[some]
-                    )
-                    said = head.logits(held_out[:, columns(widths, head.taps)]).argmax(1)
-                    wrong[outside, s] += (said != y[outside]) / DRAWS[share]
-                    images[s] += len(some) / DRAWS[share] / (fold.max() + 1)
-    return Subsets(images, wrong, np.array([*(DRAWS[share] for share in shares), 1]), y, group)
+            rank = ranks(y[inside], group[inside], np.random.default_rng((seed, f, draw)))
+            for s in np.flatnonzero(draws > draw):
+                some = inside[within(rank, y[inside], shares[s])]
+                head = average_by(
+                    pool, features, widths, y[some], classes, parts, weighting, keep[some]
+                )
+                held_out = features[keep[outside]][:, columns(widths, head.taps)]
+                missed = head.logits(held_out).argmax(1) != y[outside]
+                wrong[outside, s] += missed / draws[s]
+                images[s] += len(some) / draws[s] / count
+    if known:
+        images, draws = np.append(images, left_in), np.append(draws, 1)
+        wrong = np.column_stack([wrong, gathered.shares.argmax(1) != y])
+    return Subsets(images, wrong, draws, y, group)
 
 
 def ranks(labels: Ints, groups: Ints, random: np.random.Generator) -> NDArray[np.float64]:

@@ -155,14 +155,9 @@ def how_many(plan: Plan) -> list[str]:
         f"{_foretold(four)}.",
         _half(curve),
     ]
-    wants = curve.wants
-    if wants is not None:
-        low, high = wants.interval
-        lines.append(
-            f"Photos of {wants.name} probably help most ({wants.most:.0%} sure): with twice the "
-            f"images its recall of {wants.recall:.0%} becomes about {wants.twice:.0%} "
-            f"({low:.0%} to {high:.0%}, 90 %)."
-        )
+    if curve.wants:
+        named = ", ".join(f"{one.name} ({one.most:.0%})" for one in curve.wants)
+        lines.append(f"Photos of these help most, each with so much probability: {named}.")
     return lines
 
 

@@ -14,6 +14,7 @@ from regraft.plan import wording
 from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
+from regraft.plan.how_many import ClassGain, LearningCurve
 from regraft.report import networks, pictures, template, words
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.learning import learning
@@ -91,7 +92,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         more_rows=max(len(rows) - CLASSES, 0),
         more=wording.how_many(plan),
         learning=Markup(learning(plan.learning_curve)),
-        wanting=() if plan.learning_curve is None else plan.learning_curve.classes,
+        wanting=_wanting(plan.learning_curve),
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
@@ -167,6 +168,11 @@ def _read(plan: Plan) -> list[dict[str, Any]]:
             }
         )
     return sorted(found, key=lambda one: -one["accuracy"])
+
+
+def _wanting(curve: LearningCurve | None) -> Sequence[ClassGain]:
+    """Return the classes that want images, where it can be said which do most."""
+    return curve.classes if curve is not None and curve.wants else ()
 
 
 def _small(result: Result) -> bool:
