@@ -231,14 +231,14 @@ def test_a_gain_is_that_of_an_image() -> None:
 
 def test_a_class_of_few_is_taken_to_learn_as_all_do() -> None:
     level = (0.2, 0.2, 0.2, 0.2)
-    curve = made_up((10_000, level), (20, level), counts=(500, 500))
+    curve = made_up((10_000, level), (20, level), counts=(990, 10))
     few = next(one for one in curve.classes if one.name == "class1")
-    assert few.twice - few.recall < 0.02
+    assert few.twice - few.recall < 0.01
 
 
 def test_which_class_gains_most_is_never_quite_sure() -> None:
     """What lies ahead drifts, so however many images there are a small lead is no certainty."""
-    steep, flat = (0.4, 0.34, 0.29, 0.25), (0.4, 0.35, 0.305, 0.265)
+    steep, flat = (0.4, 0.33, 0.275, 0.23), (0.4, 0.35, 0.31, 0.29)
     curve = made_up((20_000, steep), (20_000, flat), counts=(500, 500))
     assert 0.5 < curve.classes[0].most < 0.75
 
@@ -385,6 +385,7 @@ def test_every_page_says_it(plan: Plan) -> None:
     result = regraft.apply(mine, data())
     assert twice in model_card(result.plan, result.metrics)
     page = render(result, "", data(), heat_maps=False)
+    assert "gains most an image" in page
     assert twice in page[page.index('id="more"') : page.index('id="calibration"')]
     assert 'id="more"' not in render(
         replace(result, plan=replace(mine, learning_curve=None)), "", data(), heat_maps=False
