@@ -92,9 +92,7 @@ def test_on_the_images_that_judge_their_luck_is_left_out() -> None:
 
 
 def test_what_ships_says_of_which_sets_it_is() -> None:
-    assert 0 < known().keeps < 1
-    assert known().slope > 0
-    assert len(known().sets) >= 12
+    assert 0 < known().keeps < 1 < len(known().sets)
 
 
 # ---- its points
@@ -208,8 +206,7 @@ def test_no_mistake_cannot_be_halved(plan: Plan) -> None:
 def test_the_class_with_few_images_and_many_mistakes_wants_most() -> None:
     evidence, found, _ = found_of((300, 300, 30), 3.0, seed=1)
     curve = learning_curve(evidence, found)
-    assert curve.classes[0].name == "class2"
-    assert curve.wants[0] == curve.classes[0]
+    assert curve.wants[0].name == "class2"
     assert sum(one.most for one in curve.classes) == pytest.approx(1)
 
 
@@ -245,9 +242,8 @@ def test_which_class_gains_most_is_never_quite_sure() -> None:
 
 def test_of_classes_alike_none_stands_out() -> None:
     curve = learning_curve(*found_of((100,) * 14, 2.0)[:2])
-    assert all(one.most >= LIKELY for one in curve.wants)
-    assert len(curve.wants) < 4
     assert len(curve.classes) == CLASSES
+    assert all(one.most >= LIKELY for one in curve.wants)
 
 
 def test_a_class_of_three_among_large_ones_is_not_compared() -> None:
@@ -355,7 +351,6 @@ def test_what_is_said_has_the_numbers(plan: Plan) -> None:
     assert len(said) == 3
     assert all(f"{one.name} ({one.most:.0%})" in said[2] for one in CURVE.wants)
     two = replace(CURVE, classes=CURVE.classes[:2])
-    assert two.wants == ()
     assert len(wording.how_many(replace(plan, learning_curve=two))) == 2
 
 
@@ -363,8 +358,13 @@ def test_numbers_of_images_are_said_to_two_digits(plan: Plan) -> None:
     rough = replace(CURVE, half=1234, half_interval=(567, None))
     said = wording.how_many(replace(plan, learning_curve=rough))[1]
     assert "about 1,200 images (570 to more than 2,900, 90 %)" in said
-    never = wording.how_many(replace(plan, learning_curve=replace(rough, half=None)))[1]
-    assert "more than 2,900: more images of this kind will hardly help" in never
+    *ahead, last = CURVE.ahead
+    for won, helps in ((0.03, True), (0.01, False)):
+        far = replace(last, accuracy=ahead[0].accuracy + won)
+        never = replace(rough, half=None, ahead=(*ahead, far))
+        said = wording.how_many(replace(plan, learning_curve=never))[1]
+        assert said.startswith("Half of today's errors would take more than 2,900 images")
+        assert ("hardly help" in said) != helps
 
 
 def test_the_chart_has_its_band_and_its_points() -> None:

@@ -20,6 +20,10 @@ NO_IMAGE = "no held-out image"
 """What stands in place of the figures of a class of which none was held out."""
 
 
+HARDLY = 0.02
+"""Accuracy below which what four times the images would win is hardly a help. A judgement."""
+
+
 def unchanged(plan: Plan) -> str:
     """Say that a network was trained, and its weights are still those it began with."""
     said = {
@@ -173,10 +177,10 @@ def _half(curve: LearningCurve) -> str:
     least, most = curve.half_interval
     beyond = f"more than {_about(FARTHEST * curve.today.images)}"
     if curve.half is None:
-        return (
-            f"Half of today's errors would take {beyond}: more images of this kind will hardly "
-            "help; a trained network or another one may."
-        )
+        said = f"Half of today's errors would take {beyond} images"
+        if curve.times(4).accuracy - curve.today.accuracy >= HARDLY:
+            return f"{said}."
+        return f"{said}: more of this kind will hardly help; a trained network or another one may."
     from_, to = (beyond if end is None else _about(end) for end in (least, most))
     return (
         f"Half of today's errors takes about {_about(curve.half)} images ({from_} to {to}, 90 %)."
