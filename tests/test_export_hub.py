@@ -132,9 +132,13 @@ def test_no_name_of_an_image_with_a_wrong_label_is_sent(
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
     metrics["suspects"] |= {"count": 1, "images": [{"path": "ada/at_home.png"}]}
     (run / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    assert metrics["unknown"]["least"]
     push(run, "ada/bees", api=api(hub))
     sent = json.loads(hub.files["metrics.json"])
-    assert sent == metrics | {"suspects": metrics["suspects"] | {"images": []}}
+    assert sent == metrics | {
+        "suspects": metrics["suspects"] | {"images": []},
+        "unknown": metrics["unknown"] | {"least": []},
+    }
 
 
 def test_what_is_there_is_replaced_only_when_asked(hub: Hub, cut: Path) -> None:

@@ -68,20 +68,33 @@ def test_an_answer_does_not_depend_on_what_is_run_with_it(client: httpx.Client, 
     images = [scene(kind, n) for n in range(50, 58) for kind in KINDS]
 
     def alone(image: bytes) -> Any:
-        return client.post("/predict", content=image, headers=PLAIN).json()["images"][0]["top"]
+        one = client.post("/predict", content=image, headers=PLAIN).json()["images"][0]
+        return {name: one[name] for name in ("top", "known", "belief")}
 
     one_by_one = [alone(image) for image in images]
     before = counts(client)
     with ThreadPoolExecutor(len(images)) as pool:
         at_once = list(pool.map(alone, images))
     after = counts(client)
-    predicted = [regraft.load(run).predict([image], top=5)[0].top for image in images]
+    predicted = [regraft.load(run).predict([image], top=5)[0] for image in images]
     assert at_once == one_by_one
-    assert [[(s["label"], s["confidence"]) for s in top] for top in at_once] == [
-        list(top) for top in predicted
-    ]
+    for told, one in zip(at_once, predicted, strict=True):
+        assert [(s["label"], s["confidence"]) for s in told["top"]] == list(one.top)
+        assert (told["known"], told["belief"]) == (one.known, one.belief)
     batches = after["regraft_batch_images_count"] - before["regraft_batch_images_count"]
     assert batches < len(images)  # some were run together
+
+
+def test_what_is_like_no_training_image_is_unknown(client: httpx.Client) -> None:
+    own = [scene(kind, n) for n in range(40, 44) for kind in KINDS]
+    images = [*own, jpeg(1), b"no picture"]
+    *told, photo, broken = client.post("/predict", files=form(*images)).json()["images"]
+    assert sum(one["known"] for one in told) > len(own) / 2
+    assert photo["known"] is False
+    assert photo["belief"] <= 0.05
+    assert (broken["known"], broken["belief"]) == (None, None)
+    shown = client.get("/openapi.json").json()["components"]["schemas"]["Image"]
+    assert {"known", "belief"} <= set(shown["properties"])
 
 
 @pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", None])

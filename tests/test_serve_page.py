@@ -9,6 +9,7 @@ import pytest
 
 import regraft
 from browser import CHROMIUM, Page, browser
+from pictures import jpeg
 from regraft.serve import Model, application, ready
 from scenes import KINDS, scene
 from serving import serving, small_run
@@ -73,6 +74,21 @@ def test_dropped_images_are_classified_and_what_is_none_is_named(
     assert page.value("document.querySelectorAll('.bars').length * 3") >= 12
     stopped = [error for error in page.errors if "415" not in error]
     assert stopped == []  # no exception, and nothing against the security policy
+
+
+def test_what_is_like_no_training_image_is_said_to_be(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(jpeg(3))
+    (tmp_path / "rings.png").write_bytes(scene("rings", 1))
+    page.drop("#drop", sorted(tmp_path.iterdir()))
+    shown(page)
+    states = page.value(
+        "Object.fromEntries([...document.querySelectorAll('.card')].map(c => "
+        "[c.querySelector('h3').textContent, c.querySelector('.state').textContent]))"
+    )
+    assert states == {
+        "photo.jpg": "Like no training image: perhaps none of these.",
+        "rings.png": "",
+    }
 
 
 def test_the_depth_of_the_decision_is_shown(page: Page, model: Model) -> None:

@@ -214,6 +214,7 @@ def show_result(
         **_network(plan),
         plan.title: _done(plan, changes),
         f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
+        **_unknown(plan, metrics),
         **_labels(metrics),
         **_how_many(plan),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
@@ -273,6 +274,11 @@ def _labels(metrics: Mapping[str, Any]) -> dict[str, RenderableType]:
         for one in suspects_of(metrics)[:3]
     ]
     return {"Labels": Group(*(Text(line) for line in [said, *worst]))}
+
+
+def _unknown(plan: Plan, metrics: Mapping[str, Any]) -> dict[str, RenderableType]:
+    said = wording.unknown(plan, metrics)
+    return {"None of these": Text(said)} if said else {}
 
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:

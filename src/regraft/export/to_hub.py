@@ -88,9 +88,10 @@ def _stage(run: Path, folder: Path) -> tuple[str, ...]:
     text = json.dumps(plan | {"data": ""}, indent=1, ensure_ascii=False) + "\n"
     (folder / "plan.json").write_text(text, "utf-8")
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    if "suspects" in metrics:
-        metrics["suspects"]["images"] = []
-        (folder / "metrics.json").write_text(json_text(metrics), "utf-8")
+    for part, listed in (("suspects", "images"), ("unknown", "least")):
+        if part in metrics:
+            metrics[part][listed] = []
+    (folder / "metrics.json").write_text(json_text(metrics), "utf-8")
     read_run(folder)
     return SENT
 

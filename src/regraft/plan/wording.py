@@ -16,6 +16,9 @@ from regraft.plan.naming import frozen_case, stages_named
 
 Metrics = Mapping[str, Any]
 
+HARDLY = 0.6
+"""Area under the curve below which known images are hardly told from others; 0.5 is chance."""
+
 NO_IMAGE = "no held-out image"
 """What stands in place of the figures of a class of which none was held out."""
 
@@ -190,6 +193,33 @@ def _half(curve: LearningCurve) -> str:
 def _about(images: float) -> str:
     """Return a number of images to two digits: no more of it is known."""
     return f"{float(f'{images:.1e}'):,.0f}"
+
+
+def unknown(plan: Plan, metrics: Metrics) -> str:
+    """Say how well images of none of the classes are told; runs of before did not look."""
+    if "unknown" not in metrics:
+        return ""
+    found = metrics["unknown"]
+    if (1 + found["own"]) * found["limit"] < 1:
+        return (
+            f"{found['own']:,} images are too few to tell an image of none of the classes: all are "
+            "taken for known."
+        )
+    kept = f"{found['kept']:.1%} of the {found['images']:,} {plan.judged} are known."
+    if found["auroc"] is None:
+        why = (
+            "with two classes none can be left out"
+            if "nearest" in found["weights"]
+            else "a trained network has seen all classes, so its probability alone tells it"
+        )
+        return f"{kept} How often an image of none of the classes is too was not measured: {why}."
+    passes = (
+        f"Of images of a class that was left out {found['accepted']:.0%} pass for known ones (area "
+        f"under the ROC curve {found['auroc']:.2f})"
+    )
+    if found["auroc"] < HARDLY:
+        return f"{kept} {passes}: such a class is hardly told, so do not rely on it."
+    return f"{kept} {passes}."
 
 
 def by_loss(plan: Plan) -> str:

@@ -73,6 +73,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
             ranked=plan.ranking is not None,
             labels="suspects" in metrics,
             more=plan.learning_curve is not None,
+            unknown="unknown" in metrics,
         ),
         **networks.shown(plan.ranking),
         picture=Markup(diagram.html(diagram.of_plan(plan))),
@@ -101,6 +102,9 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         unsure=unsure,
         doubted=wording.suspects(metrics),
         suspects=_suspects(result, find),
+        strange=wording.unknown(plan, metrics),
+        least=_least(metrics, plan, find),
+        strangers=_strangers(metrics),
         heat=heat,
         audit=result.audit,
         left_out=_left_out(result.audit),
@@ -113,7 +117,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
 
 
 def _contents(
-    *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool
+    *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool, unknown: bool
 ) -> list[tuple[str, str]]:
     sections = [
         *([("network", "Which network")] if ranked else []),
@@ -126,6 +130,7 @@ def _contents(
         *([("more", "How many more")] if more else []),
         ("calibration", "Confidence"),
         ("errs", "Where it errs"),
+        *([("unknown", "None of these")] if unknown else []),
         *([("labels", "Labels")] if labels else []),
         *([("heat", "Where it looked")] if heat else []),
         ("audit", "Left out"),
@@ -213,6 +218,23 @@ def _suspects(result: Result, find: pictures.Find) -> list[Shot]:
         for one in result.suspects[: pictures.SUSPECTS]
     ]
     return pictures.seen(shots, find, result.plan.backbone.view)
+
+
+def _least(metrics: Metrics, plan: Plan, find: pictures.Find) -> list[Shot]:
+    """Return the held-out images that are least like the others, the strangest first."""
+    rows = metrics.get("unknown", {}).get("least", ())
+    shots = [
+        Shot(one["path"], one["label"], one["label"], one["belief"], one["belief"], row)
+        for row, one in enumerate(rows)
+    ]
+    return pictures.seen(shots, find, plan.backbone.view)
+
+
+def _strangers(metrics: Metrics) -> list[dict[str, Any]]:
+    """Return the classes that were left out, those first that pass most often."""
+    found = metrics.get("unknown", {}).get("left_out", {})
+    rows = [{"name": name} | one for name, one in found.items()]
+    return sorted(rows, key=lambda one: -one["accepted"])[:CLASSES]
 
 
 def _left_out(audit: Sequence[tuple[str, str, str]]) -> str:

@@ -237,7 +237,7 @@ def _licence(plan: Plan) -> str:
 def _limits(plan: Plan, metrics: Metrics) -> str:
     lines = [
         f"It names one of its {len(plan.evidence.classes)} classes for every picture, also for one "
-        "that shows none of them.",
+        f"that shows none of them.{_told(plan, metrics)}",
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
         *_weakest(plan, metrics),
@@ -249,6 +249,12 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
             f"The frozen stages see what {plan.backbone.source} taught them, its gaps included."
         )
     return "\n".join(["## Limits\n", *(f"- {line}" for line in lines)])
+
+
+def _told(plan: Plan, metrics: Metrics) -> str:
+    """Say that it is told beside which pictures those are."""
+    said = wording.unknown(plan, metrics)
+    return f" `known` says whether it is like the training images at all. {said}" if said else ""
 
 
 def _weakest(plan: Plan, metrics: Metrics) -> Iterator[str]:

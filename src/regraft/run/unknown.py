@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.data.splits import EACH_ONCE, folds
+from regraft.data.splits import EACH_ONCE
 from regraft.distributed import on_rank_zero
 from regraft.heads.known import LIMIT, SCORES, Known
 from regraft.heads.ridge import Head, columns
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import fold_count
-from regraft.plan.unknown import Judgement, TapFeatures, by_probability, judge, sample
+from regraft.plan.unknown import Judgement, TapFeatures, by_probability, judge, sample, turns_of
 from regraft.results.result import Result
 from regraft.results.tables import written
 from regraft.run.measure import Measured
@@ -78,7 +77,7 @@ def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
         measured.features[rows][:, columns(widths, plan.taps)],
         tuple(widths[tap] for tap in plan.taps),
         labels,
-        folds(labels, groups, fold_count(groups), plan.seed),
+        turns_of(labels, groups, plan.seed),
     )
     return judge(images, fit, plan.seed)
 

@@ -13,7 +13,9 @@ class Share(BaseModel):
 class Image(BaseModel):
     """What one image is; or, under problem, status and detail, why nobody can tell.
 
-    A warning names values that lie outside the scale of the training images, and were cut.
+    A warning names values that lie outside the scale of the training images, and were cut. known
+    tells whether the image is like the training images at all: whether belief, the share of them
+    that is no better known, is above 0.05. Both are null where the run, an older one, cannot tell.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Image(BaseModel):
     status: int | None = None
     detail: str | None = None
     warning: str | None = None
+    known: bool | None = None
+    belief: float | None = Field(default=None, ge=0, le=1)
 
 
 class Images(BaseModel):

@@ -139,15 +139,17 @@ class Desk:
             with self.batcher.coming():
                 seen = await loop.run_in_executor(self._pool, self._decode, upload.data)
             if not isinstance(seen, Problem):
-                best = self.model.top(await self.batcher.shares(seen.square), top)
+                judged = await self.batcher.judged(seen.square)
+                best = self.model.top(judged.shares, top)
                 self._counts.image("classified")
                 shares = [{"label": label, "confidence": share} for label, share in best]
                 warning = {"warning": seen.warning} if seen.warning else {}
-                return {"name": upload.name, **shares[0], "top": shares, **warning}
+                known = {"known": judged.known, "belief": judged.belief}
+                return {"name": upload.name, **shares[0], "top": shares, **known, **warning}
             found = seen
         self._counts.image(found.code)
         told = {"problem": found.code, "status": found.status, "detail": found.detail}
-        return {"name": upload.name, **told}
+        return {"name": upload.name, **told, "known": None, "belief": None}
 
 
 def _status(found: Sequence[dict[str, Any]]) -> int:

@@ -15,9 +15,9 @@ import numpy as np
 
 from regraft.features.engines import Pixels
 from regraft.serve.limits import Refused
-from regraft.serve.model import Shares
+from regraft.serve.model import ImageAnswer
 
-Run = Callable[[Pixels], Sequence[Shares]]
+Run = Callable[[Pixels], Sequence[ImageAnswer]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class _Item:
     """An image in the queue."""
 
     pixels: Pixels
-    answer: "asyncio.Future[Shares]"
+    answer: "asyncio.Future[ImageAnswer]"
 
 
 class Batcher:
@@ -106,9 +106,9 @@ class Batcher:
         finally:
             self._coming -= 1
 
-    async def shares(self, pixels: Pixels) -> Shares:
+    async def judged(self, pixels: Pixels) -> ImageAnswer:
         """Return what the network makes of one image ``[S, S, 3]``."""
-        answer: asyncio.Future[Shares] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ImageAnswer] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Item(pixels, answer))
         return await answer
 
@@ -121,9 +121,9 @@ class Batcher:
                 pixels = np.stack([item.pixels for item in items])
                 loop = asyncio.get_running_loop()
                 answers = await loop.run_in_executor(worker, self._run, pixels)
-                for item, shares in zip(items, answers, strict=True):
+                for item, judged in zip(items, answers, strict=True):
                     if not item.answer.done():  # a request that was given up
-                        item.answer.set_result(shares)
+                        item.answer.set_result(judged)
             except Exception as error:  # theirs alone: the next images are run all the same
                 for item in items:
                     if not item.answer.done():

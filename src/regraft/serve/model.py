@@ -1,7 +1,7 @@
 """A Result made ready to answer: its engine opened, its head at hand."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,29 @@ from numpy.typing import NDArray
 from regraft.backbones import View
 from regraft.features import engines
 from regraft.features.engines import Engine, Pixels
+from regraft.heads.known import LIMIT
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.results.card import model_card
 from regraft.results.result import Result
 
 Shares = NDArray[np.floating[Any]]
+
+
+class ImageAnswer(NamedTuple):
+    """What the network makes of one image.
+
+    ``shares`` of probability ``[C]``; ``belief`` that it is like the training images at all, None
+    where the RUN, an older one, cannot tell.
+    """
+
+    shares: Shares
+    belief: float | None
+
+    @property
+    def known(self) -> bool | None:
+        """Whether it is."""
+        return None if self.belief is None else self.belief > LIMIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +52,17 @@ class Model:
         """How the network sees an image."""
         return self.result.plan.backbone.view
 
-    def __call__(self, pixels: Pixels) -> list[Shares]:
-        """Shares of probability ``[C]`` for each image of ``[B, S, S, 3]``.
+    def __call__(self, pixels: Pixels) -> list[ImageAnswer]:
+        """Judge each image of ``[B, S, S, 3]``.
 
         The new layer is applied to one image after the other: a product of matrices rounds
         differently for another number of rows, and no answer shall depend on its neighbours.
         """
         rows = engines.features(self.engine, pixels)
-        return [softmax(self.head.logits(rows[n : n + 1]))[0] for n in range(len(rows))]
+        logits = np.concatenate([self.head.logits(rows[n : n + 1]) for n in range(len(rows))])
+        known = self.result.known
+        beliefs = known.belief(rows, logits).tolist() if known else [None] * len(rows)
+        return [ImageAnswer(*each) for each in zip(softmax(logits), beliefs, strict=True)]
 
     def top(self, shares: Shares, count: int) -> list[tuple[str, float]]:
         """Return the likeliest classes, most likely first."""

@@ -205,7 +205,9 @@ function show(card, told) {
     trouble(card, told.detail);
     return;
   }
-  card.state.textContent = told.warning || "";
+  const strange = told.known === false ? "Like no training image: perhaps none of these." : "";
+  card.state.textContent = [strange, told.warning].filter(Boolean).join(" ");
+  card.element.classList.toggle("strange", Boolean(strange));
   card.told = told;
   card.bars.replaceChildren(...told.top.map(bar));
   const ways = [new Option("as the network says", "")].concat(model.classes.map((name) => new Option(name, name)));
