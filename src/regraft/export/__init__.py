@@ -22,6 +22,7 @@ from regraft.export.images import ParityImages
 from regraft.export.parity import Parity
 from regraft.export.place import check_place, size_of, whole
 from regraft.export.target import Run
+from regraft.heads.known import Known
 from regraft.results.load import load
 from regraft.results.result import Result, folder_of
 from regraft.run.api import Data
@@ -44,6 +45,9 @@ NO_PIXELS = {
     "openvino": "it calculates in bfloat16 wherever the CPU has it, and that changes the picture",
 }
 """Targets that do no preprocessing inside, and why."""
+
+TELLING = (to_onnx, to_openvino)
+"""Targets whose outputs have names, and tell whether an image is like the training images."""
 
 _OTHERS = "Leave out --pixels, or export --to onnx or torch."
 _LOT = 8  # images in a batch that is checked; the first goes alone
@@ -90,8 +94,9 @@ def export(
 
     It is loaded again in its own runtime and compared with the RUN on real images first. Without
     ``pixels`` it takes float32 ``[B, channels, height, width]``, normalised as the RUN's plan says;
-    with them uint8 ``[B, height, width, 3]`` of 0..255. It gives probabilities ``[B, classes]``. A
-    RUN goes to the Hugging Face hub by :func:`regraft.export.to_hub.push`.
+    with them uint8 ``[B, height, width, 3]`` of 0..255. It gives ``probabilities``
+    ``[B, classes]``; onnx and openvino also ``known`` and ``belief`` ``[B]``, if the RUN has them.
+    A RUN goes to the Hugging Face hub by :func:`regraft.export.to_hub.push`.
 
     Args:
         run: the RUN folder, or a result that was saved in one.
@@ -126,7 +131,8 @@ def export(
     out = _out(run, None if out is None else Path(out), target)
     check_place(out, target.NAMES, overwrite=overwrite)
     sample = images.draw(run, result.plan, data, images_checked)
-    about = About(result.plan, result.classes, pixels)
+    tells = target in TELLING and result.known is not None
+    about = About(result.plan, result.classes, pixels, tells)
     with whole(out, target.NAMES, overwrite=overwrite) as draft:
         module = _module(result, about)
         _write(target, module, about, draft, to)
@@ -165,6 +171,7 @@ def _out(run: Path, out: Path | None, target: ModuleType) -> Path:
 
 def _module(result: Result, about: About) -> "nn.Module":
     """Return the RUN's network in torch, as it is exported."""
+    from regraft.export.belief import Belief
     from regraft.export.classifier import Classifier, PixelClassifier
     from regraft.networks.surgery import restore
 
@@ -176,7 +183,10 @@ def _module(result: Result, about: About) -> "nn.Module":
     }
     whole = None if backbone.architecture else result.network()
     network = restore(config, result.tensors, whole).requires_grad_(False)
-    return PixelClassifier(network, backbone) if about.pixels else Classifier(network)
+    belief = Belief(result.known) if about.known and result.known else None
+    if about.pixels:
+        return PixelClassifier(network, backbone, belief)
+    return Classifier(network, belief)
 
 
 def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) -> None:
@@ -204,6 +214,8 @@ def _compare(
     wanted = _shares(reference, about, sample)
     found = _shares(target.open_file(draft, about), about, sample)
     parities = [parity.exact("export against the float32 network", found, wanted)]
+    if about.known and result.known:
+        parities.append(_beliefs(target.open_belief(draft), module, about, sample, result.known))
     if target is to_openvino:
         usual = to_openvino.open_as_it_comes(draft)
         if usual is not None:
@@ -223,12 +235,32 @@ def _compare(
     return parities
 
 
-def _in_torch(module: Any) -> Run:
+def _beliefs(told: Run, module: Any, about: About, sample: ParityImages, known: Known) -> Parity:
+    """Compare what the export says of the beliefs in images with what regraft makes of them.
+
+    Of the float32 network's features; with pixels of what the export's own preprocessing shows it.
+    """
+    import torch
+
+    found = _shares(told, about, sample)
+    if about.pixels:
+        wanted = _shares(_in_torch(module, output=2), about, sample)
+        return parity.beliefs("its beliefs against the float32 network's", found, wanted)
+    network, x = module.network, about.plan.backbone.normalised(sample.squares)
+    with torch.no_grad():
+        features = network.features(torch.from_numpy(x))
+        logits = network.head(features).numpy()
+    wanted = known.belief(features.numpy(), logits)
+    return parity.beliefs("its beliefs against regraft's own", found, wanted)
+
+
+def _in_torch(module: Any, output: int = 0) -> Run:
     import torch
 
     def run(x: Any) -> NDArray[Any]:
         with torch.no_grad():
-            return np.asarray(module(torch.from_numpy(x)).numpy())
+            made = module(torch.from_numpy(x))
+            return np.asarray((made[output] if isinstance(made, tuple) else made).numpy())
 
     return run
 

@@ -12,6 +12,9 @@ from regraft.plan.definition import Plan
 INPUT, OUTPUT = "pixels", "probabilities"
 """Names of what goes in and what comes out."""
 
+KNOWN = ("known", "belief")
+"""Names of what comes out beside, where it is told whether an image is like the training images."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -20,6 +23,13 @@ class About:
     plan: Plan
     classes: tuple[str, ...]
     pixels: bool
+    known: bool = False
+    """Whether that is told."""
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what comes out, in their order."""
+        return [OUTPUT, *(KNOWN if self.known else ())]
 
     @property
     def input(self) -> str:
@@ -36,10 +46,11 @@ class About:
         Whatever a class is called, no reader of metadata stumbles over it.
         """
         backbone = self.plan.backbone
+        told = "; known, bool [batch]; belief, float32 [batch]" if self.known else ""
         given: dict[str, Any] = {
             "classes": list(self.classes),
             "input": self.input,
-            "output": f"{OUTPUT}, float32 [batch, {len(self.classes)}]",
+            "output": f"{OUTPUT}, float32 [batch, {len(self.classes)}]" + told,
             "size": backbone.view.size,
             "crop": backbone.view.crop,
             "interpolation": backbone.view.interpolation,

@@ -8,21 +8,32 @@ from torch import Tensor, nn
 
 from regraft.backbones import Backbone, View
 from regraft.data.images.view import BORDER
+from regraft.export.belief import Belief
+from regraft.networks.surgery import TransferNetwork
 
 Kernel = Callable[[Tensor], Tensor]
 
 
-class Classifier(nn.Module):
-    """Normalised pixels ``[B, 3, S, S]`` -> probabilities ``[B, classes]``."""
+Outputs = Tensor | tuple[Tensor, Tensor, Tensor]
+"""Probabilities ``[B, classes]``; with a belief also ``known`` ``[B]`` and ``belief`` ``[B]``."""
 
-    def __init__(self, network: nn.Module) -> None:
+
+class Classifier(nn.Module):
+    """Normalised pixels ``[B, 3, S, S]`` -> probabilities ``[B, classes]``, and the belief."""
+
+    def __init__(self, network: TransferNetwork, belief: Belief | None = None) -> None:
         super().__init__()
         self.network = network
+        self.belief = belief
         self.eval()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Outputs:
         """Return the softmax of the network's logits."""
-        return torch.softmax(self.network(x), dim=1)
+        if self.belief is None:
+            return torch.softmax(self.network(x), dim=1)
+        features = self.network.features(x)
+        logits = self.network.head(features)
+        return torch.softmax(logits, dim=1), *self.belief(features, logits)
 
 
 class PixelClassifier(nn.Module):
@@ -31,21 +42,23 @@ class PixelClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, backbone: Backbone) -> None:
+    def __init__(
+        self, network: TransferNetwork, backbone: Backbone, belief: Belief | None = None
+    ) -> None:
         super().__init__()
-        self.classifier = Classifier(network)
+        self.classifier = Classifier(network, belief)
         self.view = backbone.view
         self.register_buffer("mean", _by_channel(backbone.mean), persistent=False)
         self.register_buffer("std", _by_channel(backbone.std), persistent=False)
         self.eval()
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> Outputs:
         """Cut out and resize the centre square, normalise it, classify it."""
         x = square(pixels.permute(0, 3, 1, 2).float(), self.view)  # 0..255
         if self.view.channels == 1:
             x = grey(x)
-        probabilities: Tensor = self.classifier((x / 255 - self.mean) / self.std)
-        return probabilities
+        outputs: Outputs = self.classifier((x / 255 - self.mean) / self.std)
+        return outputs
 
 
 _FINE, _COARSE = 2.0**-18, 2.0**-15

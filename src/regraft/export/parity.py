@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RunError
+from regraft.heads.known import LIMIT
 
 EXACT = 1e-4
 """A probability may differ by this much from that of the float32 network."""
@@ -15,6 +16,10 @@ EXACT = 1e-4
 HALF = 1e-2
 """Half precision may differ by this much on average: a single image near the border of two classes
 moves by several percent, whichever of the two is asked."""
+
+BELIEF = 1e-2
+"""A belief may differ by this much from regraft's own: some of some hundred own images that lie as
+near."""
 
 Shares = NDArray[np.floating[Any]]
 
@@ -34,6 +39,7 @@ class Parity:
     mean: float
     changed: int
     refused: str = ""
+    of: str = "probabilities"
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as what a JSON document holds."""
@@ -60,6 +66,19 @@ def told(what: str, found: Shares, wanted: Shares) -> Parity:
     return Parity(what, len(wanted), *_differences(found, wanted))
 
 
+def beliefs(what: str, found: Shares, wanted: Shares) -> Parity:
+    """Compare the beliefs ``[n]`` in images: each within :data:`BELIEF`.
+
+    So ``known`` is the same but of an image that is that near the limit.
+    """
+    same = found.shape == wanted.shape and bool(np.isfinite(found).all())
+    each = np.abs(found - wanted) if same else np.full(len(wanted), np.inf)
+    changed = int(((found > LIMIT) != (wanted > LIMIT)).sum()) if same else len(wanted)
+    worst, mean = float(each.max()), float(each.mean())
+    refused = "" if worst <= BELIEF else f"no belief may differ by more than {BELIEF:g}"
+    return Parity(what, len(wanted), worst, mean, changed, refused, "beliefs")
+
+
 def check(parities: Sequence[Parity], headline: str, remedy: str) -> None:
     """Refuse where a comparison came out wrong.
 
@@ -73,9 +92,13 @@ def check(parities: Sequence[Parity], headline: str, remedy: str) -> None:
 
 def in_words(parity: Parity) -> str:
     """Return the comparison as a sentence."""
-    classes = f"{parity.changed} classes differ" if parity.changed else "every class is the same"
+    if parity.of == "beliefs":
+        classes = f"{parity.changed or 'none'} of them known to one alone"
+    else:
+        same = "every class is the same"
+        classes = f"{parity.changed} classes differ" if parity.changed else same
     return (
-        f"{parity.what}: probabilities differ by up to {parity.worst:.1e}, {parity.mean:.1e} on "
+        f"{parity.what}: {parity.of} differ by up to {parity.worst:.1e}, {parity.mean:.1e} on "
         f"average over {parity.images} images; {classes}"
     )
 

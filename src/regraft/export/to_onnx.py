@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from regraft.errors import RunError
-from regraft.export.about import INPUT, OUTPUT, About, require
+from regraft.export.about import INPUT, KNOWN, OUTPUT, About, require
 from regraft.export.target import Input, Run, example, free
 
 SUFFIX, NAMES = ".onnx", ()
@@ -37,7 +37,7 @@ def write(module: Any, about: About, place: Path) -> None:
             dynamo=True,
             verbose=False,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=about.outputs,
             dynamic_shapes=(free(about),),
         )
     model = program.model_proto  # type: ignore[union-attr]
@@ -49,12 +49,21 @@ def write(module: Any, about: About, place: Path) -> None:
 
 def open_file(place: Path, about: About) -> Run:
     """Return the file as ONNX Runtime runs it on the CPU."""
+    return _session(place, OUTPUT)
+
+
+def open_belief(place: Path) -> Run:
+    """Return the same for what it says of the belief in each image, ``[B]``."""
+    return _session(place, KNOWN[1])
+
+
+def _session(place: Path, output: str) -> Run:
     import onnxruntime  # type: ignore[import-untyped]
 
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
 
     def run(x: Input) -> np.ndarray[Any, Any]:
-        return np.asarray(session.run([OUTPUT], {INPUT: x})[0])
+        return np.asarray(session.run([output], {INPUT: x})[0])
 
     return run
 

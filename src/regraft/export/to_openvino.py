@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from regraft.export.about import INPUT, OUTPUT, About
+from regraft.export.about import INPUT, KNOWN, OUTPUT, About
 from regraft.export.target import Input, Run, program
 from regraft.features.engines.openvino_engine import runtime
 
@@ -32,7 +32,8 @@ def write(module: Any, about: About, place: Path) -> None:
     high, wide, channels = about.plan.backbone.view.shape
     model.reshape([-1, channels, high, wide])
     model.input(0).get_tensor().set_names({INPUT})
-    model.output(0).get_tensor().set_names({OUTPUT})
+    for number, name in enumerate(about.outputs):
+        model.output(number).get_tensor().set_names({name})
     for name, value in about.fields().items():
         model.set_rt_info(value, ["regraft", name])
     ov.save_model(model, place / NAMES[0], compress_to_fp16=False)
@@ -41,6 +42,11 @@ def write(module: Any, about: About, place: Path) -> None:
 def open_file(place: Path, about: About) -> Run:
     """Return the network as OpenVINO runs it on the CPU in float32."""
     return _compiled(place, EXACT)
+
+
+def open_belief(place: Path) -> Run:
+    """Return the same for what it says of the belief in each image, ``[B]``."""
+    return _compiled(place, EXACT, KNOWN[1])
 
 
 def open_as_it_comes(place: Path) -> Run | None:
@@ -59,10 +65,10 @@ def open_as_it_comes(place: Path) -> Run | None:
         return None
 
 
-def _compiled(place: Path, settings: dict[str, str]) -> Run:
+def _compiled(place: Path, settings: dict[str, str], output: str = OUTPUT) -> Run:
     compiled = runtime().Core().compile_model(place / NAMES[0], "CPU", settings)
 
     def run(x: Input) -> np.ndarray[Any, Any]:
-        return np.array(compiled(x)[0])
+        return np.array(compiled(x)[output])
 
     return run
