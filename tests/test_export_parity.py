@@ -91,7 +91,7 @@ def test_what_is_like_no_training_image_is_told_as_the_run_tells_it(
 def named_outputs(to: str, place: Path, x: Any) -> dict[str, Any]:
     """What an export gives, by name, in its own runtime."""
     if to == "onnx":
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
 
         session = onnxruntime.InferenceSession(place)
         names = [one.name for one in session.get_outputs()]
