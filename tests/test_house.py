@@ -21,7 +21,7 @@ HOME = Path(__file__).resolve().parent.parent
 
 TORCH = {"torch", "torchvision", "timm", "lightning_fabric"}
 # These import torch when they are imported; the rest loads without it.
-TRAINED = ("networks", "finetune", "look", "export.classifier", "report.inside")
+TRAINED = ("networks", "finetune", "look", "export.belief", "export.classifier", "report.inside")
 # but these: what surgery did, a network by the place where it is made
 LIGHT = ("networks", "networks.changes", "networks.factories")
 # Here not even a function imports it.

@@ -17,7 +17,7 @@ class Belief(nn.Module):
 
     def __init__(self, known: Known) -> None:
         super().__init__()
-        self.space = None if known.space is None else Scores(known.space)
+        self.space = None if known.space is None else SpaceScores(known.space)
         self.register_buffer("scaling", torch.tensor(known.scaling, dtype=torch.float32))
         self.register_buffer("own", torch.tensor(known.own, dtype=torch.float32))
 
@@ -33,7 +33,7 @@ class Belief(nn.Module):
         return belief > LIMIT, belief
 
 
-class Scores(nn.Module):
+class SpaceScores(nn.Module):
     """The two scores of a space: nearest, mahalanobis; each ``[B]``."""
 
     mean: Tensor
