@@ -16,7 +16,7 @@ from regraft.plan.naming import frozen_case, stages_named
 
 Metrics = Mapping[str, Any]
 
-HARDLY = 0.6
+TOLD = 0.6
 """Area under the curve below which known images are hardly told from others; 0.5 is chance."""
 
 NO_IMAGE = "no held-out image"
@@ -217,7 +217,7 @@ def unknown(plan: Plan, metrics: Metrics) -> str:
         f"Of images of a class that was left out {found['accepted']:.0%} pass for known ones (area "
         f"under the ROC curve {found['auroc']:.2f})"
     )
-    if found["auroc"] < HARDLY:
+    if found["auroc"] < TOLD:
         return f"{kept} {passes}: such a class is hardly told, so do not rely on it."
     return f"{kept} {passes}."
 
