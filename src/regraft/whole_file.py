@@ -43,14 +43,16 @@ def check_page(out: Path) -> None:
     _check(out, "page", (".html", ".htm"), "look.html")
 
 
-def check_table(out: Path, *, overwrite: bool = False) -> None:
+def check_table(
+    out: Path, endings: tuple[str, ...] = (".csv",), *, overwrite: bool = False
+) -> None:
     """Refuse before the work a table for people that cannot be written after it.
 
     Raises:
-        UsageError: its name is not that of a CSV table, or it is there, not to be replaced.
+        UsageError: its name has none of these endings, or it is there, not to be replaced.
         RunError: nothing can be written there.
     """
-    _check(out, "table", (".csv",), "next.csv")
+    _check(out, "table", endings, f"table{endings[0]}")
     if out.exists() and not overwrite:
         raise UsageError(
             f"'{out}' is there, and what was written into it would be lost.",
@@ -59,9 +61,10 @@ def check_table(out: Path, *, overwrite: bool = False) -> None:
 
 
 def _check(out: Path, what: str, endings: tuple[str, ...], example: str) -> None:
+    shown = endings[:1] if ".htm" in endings else endings
     if out.suffix.lower() not in endings:
         raise UsageError(
-            f"--out must be a file ending in {endings[0]}, got '{out}'.",
+            f"--out must be a file ending in {' or '.join(shown)}, got '{out}'.",
             [f"Name it like {example}."],
         )
     if os.path.isdir(out):

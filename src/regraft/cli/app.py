@@ -28,7 +28,6 @@ from regraft.cli.options import (
     NearCopies,
     NearCopiesName,
     Network,
-    OwnNetwork,
     Recipe,
     RecipeName,
     Seed,
@@ -268,26 +267,6 @@ def compare(
         overwrite=overwrite,
         as_json=as_json,
     )
-
-
-@app.command()
-def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that fit made.")],
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGES", help="Files, folders or quoted glob patterns."),
-    ],
-    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
-    network: OwnNetwork = None,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV; in UTF-8 in a file or pipe.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Classify images with a RUN."""
-    from regraft.cli.predict import run_predict
-
-    run_predict(run, images, top=top, network=network, as_csv=as_csv, as_json=as_json)
 
 
 @app.command()

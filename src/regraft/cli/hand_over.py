@@ -23,6 +23,56 @@ class Target(enum.StrEnum):
 
 
 @app.command()
+def predict(
+    run: Run,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES", help="Files, folders or quoted glob patterns."),
+    ],
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many classes to name.")] = 1,
+    network: OwnNetwork = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Write a table (.csv or .json) instead.",
+            show_default=False,
+        ),
+    ] = None,
+    sort_into: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Copy the images there, a folder for each class; what is like no training image "
+            "apart.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that table.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV; in UTF-8 in a file or pipe.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Classify images with a RUN."""
+    from regraft.cli.predict import run_predict
+
+    run_predict(
+        run,
+        images,
+        top=top,
+        network=network,
+        as_csv=as_csv,
+        as_json=as_json,
+        out=out,
+        folder=sort_into,
+        overwrite=overwrite,
+    )
+
+
+@app.command()
 def report(
     run: Run,
     data: Annotated[

@@ -1,25 +1,25 @@
 """``regraft predict``: classify images with a RUN."""
 
-import csv
 import glob
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.table import Table
-
-from regraft.cli import streams
-from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.cli import predicted, streams
+from regraft.cli.sort_into import check_folder, sorting
+from regraft.cli.terminal import progress_bar, say, show_warnings
 from regraft.data.dataset import some
 from regraft.data.readers.folder import images_below
 from regraft.errors import DataError
 from regraft.results.load import load
-from regraft.results.result import Prediction
+from regraft.results.result import Prediction, Result
+from regraft.whole_file import check_table, write_whole
 
-ANY_WIDTH = 100_000
-"""Columns of the table in a file or pipe: a path is on one line there, however long."""
+LOT = 1024
+"""Images that are classified, and told of, at a time."""
 
 
 def run_predict(
@@ -30,20 +30,69 @@ def run_predict(
     network: str | None,
     as_csv: bool,
     as_json: bool,
+    out: Path | None = None,
+    folder: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Print a class for every image; name those that cannot be read, and exit 1 if none could."""
+    """Print a class for every image; name those that cannot be read, and exit 1 if none could.
+
+    ``out``: a table to write instead; ``folder``: where copies of the images go, by class.
+    """
     show_warnings()
-    model = load(run, network=network)
-    found = find(images)
-    predictions = model.predict(found.images, top=top)
-    print_as = _print_json if as_json else _print_csv if as_csv else _print_table
-    print_as(predictions)
-    unread = [p for p in predictions if p.problem]
+    form = "json" if as_json else "csv" if as_csv else "table"
+    if out is not None:
+        check_table(out, (".csv", ".json"), overwrite=overwrite)
+        form = out.suffix.lower().removeprefix(".")
+    if folder is not None:
+        check_folder(folder)
+    model, found, seen = load(run, network=network), find(images), list[Prediction]()
+    streamed = out is None and form != "table" and sys.stdout.isatty()
+    target = streams.for_tables() if form == "csv" else sys.stdout  # a bar takes its place
+    with (
+        nullcontext(lambda done, total: None)
+        if streamed
+        else progress_bar("classifying") as report,
+        nullcontext() if folder is None else sorting(folder) as sorter,
+    ):
+        lots = _lots(model, found.images, top, report, sorter, seen)
+        texts = predicted.texts(form, lots, min(top, len(model.classes)))
+        if out is not None:
+            write_whole(out, "".join(texts), "table")
+        else:
+            for text in texts:
+                print(text, end="", file=target, flush=True)
+    if form == "table":
+        predicted.show(seen)
+    unread = [p for p in seen if p.problem]
     say(*(f"not classified: {p.path}: {p.problem}" for p in unread))
     if found.others:
         say(f"passed over, no images by their names: {', '.join(some(found.others))}")
-    if unread and len(unread) == len(predictions):
+    if out is not None or folder is not None:
+        say(*predicted.tally(seen), *[f"Written to {place}." for place in (out, folder) if place])
+    if unread and len(unread) == len(seen):
         raise DataError("None of the images could be read.")
+
+
+def _lots(
+    model: Result,
+    images: Sequence[str],
+    top: int,
+    report: Callable[[int, int], None],
+    sorter: Callable[[Prediction], None] | None,
+    seen: list[Prediction],
+) -> Iterator[list[Prediction]]:
+    """Classify the images lot by lot, and sort them; all of it is kept in ``seen``."""
+    for start in range(0, len(images), LOT):
+        lot = model.predict(
+            images[start : start + LOT],
+            top,
+            progress=lambda done, _: report(start + done, len(images)),  # noqa: B023
+        )
+        if sorter is not None:
+            for prediction in lot:
+                sorter(prediction)
+        seen += lot
+        yield lot
 
 
 @dataclass
@@ -84,50 +133,3 @@ def _meant(word: str) -> Found:
         return Found([word], [])
     matches = glob.glob(word, recursive=True)
     return Found(sorted(path for path in matches if os.path.isfile(path)), [])
-
-
-def _print_json(predictions: Sequence[Prediction]) -> None:
-    print_json([_as_dict(prediction) for prediction in predictions])
-
-
-def _as_dict(prediction: Prediction) -> dict[str, Any]:
-    if prediction.problem:
-        unknown = {"known": None, "belief": None}
-        return {"path": prediction.path, "problem": prediction.problem, **unknown}
-    return {
-        "path": prediction.path,
-        "label": prediction.label,
-        "confidence": prediction.confidence,
-        "top": [{"label": label, "confidence": share} for label, share in prediction.top],
-        "known": prediction.known,
-        "belief": prediction.belief,
-    }
-
-
-def _print_csv(predictions: Sequence[Prediction]) -> None:
-    rows = csv.writer(streams.for_tables(), lineterminator="\n")
-    most = max((len(p.top) for p in predictions), default=1) or 1
-    more = [name for k in range(2, most + 1) for name in (f"label_{k}", f"confidence_{k}")]
-    rows.writerow(["path", "label", "confidence", *more, "problem", "known", "belief"])
-    for p in predictions:
-        named = [cell for label, share in p.top for cell in (label, f"{share:.6f}")]
-        told = ["", ""] if p.belief is None else [_spelled(p.known), f"{p.belief:.6f}"]
-        rows.writerow([p.path, *(named or [""] * (2 * most)), p.problem, *told])
-
-
-def _spelled(known: bool | None) -> str:
-    return "true" if known else "false"
-
-
-def _print_table(predictions: Sequence[Prediction]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("image", "class"):
-        table.add_column(name, overflow="fold")
-    table.add_column("confidence", justify="right")
-    table.add_column("")
-    for p in predictions:
-        for n, (label, share) in enumerate(p.top):
-            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
-            doubted = p.known is False and n == 0
-            table.add_row(*row, "like no training image" if doubted else "")
-    results(piped=ANY_WIDTH).print(table)

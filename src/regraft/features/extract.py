@@ -27,6 +27,11 @@ Choose = Callable[[Pixels, Sequence[int]], Engine]
 Progress = Callable[[int, int], None]
 """Called with the images done and the images there are."""
 
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
 _LOT = 256  # images looked up and written down at once
 _READERS = 4  # threads that read: more than there may be cores, as they wait for the disk
 _HELD = 1 << 19  # bytes; a larger file is read again for decoding instead of being held until then
@@ -83,7 +88,7 @@ def extract(
     choose: Choose,
     store: Store | None = None,
     space: Callable[[View, str], str] = lambda view, engine: "",
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
     workers: int | None = None,
 ) -> Extraction:
     """Look at every image once.

@@ -22,7 +22,7 @@ from regraft.diagram.summary import Figure, summary
 from regraft.errors import RunError
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
-from regraft.features.extract import Extraction, extract
+from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import LIMIT, Known, known_of
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
@@ -178,7 +178,9 @@ class Result:
         """What tells images like the training images from others; None in RUNs of before."""
         return known_of(self.tensors, [self.plan.backbone.widths[tap] for tap in self.plan.taps])
 
-    def predict(self, images: Picture | Sequence[Picture], top: int = 1) -> list[Prediction]:
+    def predict(
+        self, images: Picture | Sequence[Picture], top: int = 1, *, progress: Progress = silent
+    ) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
         Lists of lists of numbers are taken as an array of that shape is, see
@@ -188,7 +190,7 @@ class Result:
         which the fastest engine is found.
         """
         pictures = several(images)
-        found = self.look(pictures)
+        found = self.look(pictures, progress)
         rows = zip(found.facts, *self.judged(found.features[0]), strict=True)
         return [
             Prediction(name_of(image, n), problem=facts.detail)
@@ -298,7 +300,7 @@ class Result:
         record, cache = self.record, self.cache
         return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
 
-    def look(self, images: Sequence[Picture]) -> Extraction:
+    def look(self, images: Sequence[Picture], progress: Progress = silent) -> Extraction:
         """Return what the new layer reads of images, ``[n, P]`` for one view, and their facts.
 
         Many of them pay for a choice of the engine.
@@ -313,6 +315,7 @@ class Result:
             self.plan.inputs,
             engine=engine if settled or len(images) < MANY else None,
             choose=lambda pixels, indices: self._chosen(pixels),
+            progress=progress,
         )
         _warn_of_scale(images, found.facts, view)
         return found

@@ -1,0 +1,102 @@
+"""Predictions as rows of CSV, JSON or a table."""
+
+import csv
+import io
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from regraft.cli import streams
+from regraft.cli.terminal import results
+from regraft.data.dataset import listed
+from regraft.results.result import Prediction
+
+ANY_WIDTH = 100_000
+"""Columns of the table in a file or pipe: a path is on one line there, however long."""
+
+
+def texts(form: str, lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
+    """Yield the text of each lot as it comes: one CSV table, or one JSON list; of a table nothing.
+
+    ``top``: classes that are named of each image.
+    """
+    yield from {"csv": _csv, "json": _json, "table": _nothing}[form](lots, top)
+
+
+def _nothing(lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
+    """Pass the lots by: the columns of a table are as wide as all of its rows ask for."""
+    yield from ("" for _ in lots)
+
+
+def _csv(lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
+    more = [name for k in range(2, top + 1) for name in (f"label_{k}", f"confidence_{k}")]
+    names = ["path", "label", "confidence", *more, "problem", "known", "belief"]
+    yield _lines([names])
+    yield from (_lines(_cells(one, top) for one in lot) for lot in lots)
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _cells(p: Prediction, top: int) -> list[str]:
+    named = [cell for label, share in p.top for cell in (label, f"{share:.6f}")]
+    told = ["", ""] if p.belief is None else ["true" if p.known else "false", f"{p.belief:.6f}"]
+    return [p.path, *(named or [""] * (2 * top)), p.problem, *told]
+
+
+def _json(lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
+    before = "[\n"
+    for lot in lots:
+        for one in lot:
+            row = _as_dict(one)
+            text = json.dumps(row, ensure_ascii=False, indent=1)
+            spelled = text if streams.encodes(text) else json.dumps(row, indent=1)
+            yield before + textwrap.indent(spelled, " ")
+            before = ",\n"
+    yield "\n]\n" if before != "[\n" else "[]\n"
+
+
+def _as_dict(prediction: Prediction) -> dict[str, Any]:
+    if prediction.problem:
+        unknown = {"known": None, "belief": None}
+        return {"path": prediction.path, "problem": prediction.problem, **unknown}
+    return {
+        "path": prediction.path,
+        "label": prediction.label,
+        "confidence": prediction.confidence,
+        "top": [{"label": label, "confidence": share} for label, share in prediction.top],
+        "known": prediction.known,
+        "belief": prediction.belief,
+    }
+
+
+def show(predictions: Sequence[Prediction]) -> None:
+    """Print a table."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("image", "class"):
+        table.add_column(name, overflow="fold")
+    table.add_column("confidence", justify="right")
+    table.add_column("")
+    for p in predictions:
+        for n, (label, share) in enumerate(p.top):
+            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
+            doubted = p.known is False and n == 0
+            table.add_row(*row, "like no training image" if doubted else "")
+    results(piped=ANY_WIDTH).print(table)
+
+
+def tally(predictions: Sequence[Prediction]) -> list[str]:
+    """Return how many images are of each class, in a sentence or two."""
+    count = Counter(p.label for p in predictions if not p.problem)
+    images = "image" if count.total() == 1 else "images"
+    parts = listed([f"{n:,} {label}" for label, n in count.most_common()], 10, " and {:,} more")
+    strange = sum(p.known is False for p in predictions)
+    said = [f"{count.total():,} {images}: {parts}."] if count else []
+    return said + ([f"{strange:,} of them are like no training image."] if strange else [])
