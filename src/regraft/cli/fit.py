@@ -19,7 +19,7 @@ from regraft.networks.factories import is_factory
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan, with_data
-from regraft.results.files import SUSPECTS_FILE
+from regraft.results.files import PAGE, SUSPECTS_FILE
 from regraft.results.result import Result
 from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan
 from regraft.run.before_corrections import before_corrections
@@ -119,7 +119,8 @@ def run_fit(
     if corrected is not None:
         results().print(_before_and_after(corrected, _share(before, plan), measured, result))
     say(
-        f"Written to {out}. `regraft predict {out} IMAGES...` uses it.",
+        f"Written to {out}: {out / PAGE} shows it with pictures.",
+        f"`regraft predict {out} IMAGES...` uses it; `regraft serve {out}` puts it on a page.",
         *_to_correct(result, out, data),
     )
 

@@ -211,12 +211,12 @@ def show_result(
 ) -> None:
     """Print what a run got on the images that judge it, and what it did to get it."""
     sections = {
-        **_network(plan),
-        plan.title: _done(plan, changes),
-        f"On {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
+        f"What it got on {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **_unknown(plan, metrics),
         **_labels(metrics),
         **_how_many(plan),
+        **_network(plan),
+        plan.title: _done(plan, changes),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
         "What it cost": Text(
             "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
@@ -247,10 +247,8 @@ def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     low, high = metrics["accuracy_interval"]
     lines = [
-        f"accuracy {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), balanced "
-        f"{metrics['balanced_accuracy']:.1%}; always naming the commonest class: "
-        f"{metrics['guess']:.1%}",
-        f"log loss {metrics['log_loss']:.3f}, calibration error {metrics['ece']:.1%}",
+        f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), against "
+        f"{metrics['guess']:.1%} by always naming the commonest class",
     ]
     judged = [entry for entry in metrics["per_class"].items() if entry[1]["n"]]
     missed = [entry for entry in judged if entry[1]["recall"] < 1]
@@ -258,8 +256,11 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
     unknown = ", ".join(wording.unjudged(metrics))
     lines += [
-        f"least often recognised: {named}" if named else "",
+        f"weakest: {named}" if named else "",
         f"{wording.NO_IMAGE}, so nothing known, of: {unknown}" if unknown else "",
+        f"balanced accuracy {metrics['balanced_accuracy']:.1%} (every class counts the same); log "
+        f"loss {metrics['log_loss']:.3f} and calibration error {metrics['ece']:.1%} (how far "
+        "confidence is from accuracy)",
         wording.surprise(plan, metrics),
     ]
     return Group(*(Text(line) for line in lines if line))
