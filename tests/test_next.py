@@ -13,7 +13,7 @@ from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.acquire import verb
 from regraft.acquire.replay import Replay, replayed
-from regraft.acquire.selection import metric_of, unsure_first
+from regraft.acquire.selection import NOISE, SPREAD, metric_of, unsure_first
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, RunError, UsageError
 from regraft.plan.choices import Choices
@@ -88,6 +88,24 @@ def test_what_is_far_from_all_others_is_not_better_for_that() -> None:
     assert unsure_first(doubt, x, x[5:6], 1).tolist() == [1]
 
 
+def test_what_is_left_unknown_is_that_of_a_gaussian_process() -> None:
+    random = np.random.default_rng(3)
+    labelled, pool = (random.normal(size=(n, 6)).astype(np.float32) for n in (7, 9))
+    doubt = random.uniform(0.2, 0.8, 9)
+
+    def unknown(rows: np.ndarray) -> np.ndarray:
+        shared, own = pool @ rows.T, rows @ rows.T + NOISE * np.eye(len(rows))
+        told = np.einsum("nm,mn->n", shared, np.linalg.solve(own, shared.T))
+        return np.maximum(np.square(pool).sum(1) - told, 0)
+
+    first, order = unknown(labelled), list[int]()
+    for _ in range(9):
+        worth = doubt * (unknown(np.concatenate([labelled, pool[order]])) / first) ** SPREAD
+        worth[order] = -1
+        order.append(int(worth.argmax()))
+    assert unsure_first(doubt, pool, labelled, 9).tolist() == order
+
+
 def test_of_a_large_pool_the_least_sure_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regraft.acquire.selection.MOST", 4)
     x, doubt = np.eye(12, dtype=np.float32), np.linspace(0.1, 0.9, 12)
@@ -130,11 +148,12 @@ def test_too_few_say_nothing(images: int, groups: int | None) -> None:
 def test_captures_that_belong_together_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
     from regraft.acquire import replay
 
-    group = np.repeat(np.arange(60), 3)
-    y = np.tile([0, 1, 2], 60)
+    group = np.repeat(np.arange(26), 7)
+    y = np.tile([0, 1], 91)
+    y[70:77] = 2  # one capture
     for seed in range(20):
         parts = replay._parted(y, group, np.random.default_rng(seed))
-        assert sorted(np.concatenate(parts)) == list(range(180))
+        assert sorted(np.concatenate(parts)) == list(range(182))
         of_part = [set(group[part]) for part in parts]
         assert not of_part[0] & of_part[1]
         assert not (of_part[0] | of_part[1]) & of_part[2]
@@ -205,6 +224,7 @@ def test_the_table_takes_labels_and_goes_back_into_fit(
     empty = cli(*words, tmp_path / "none")
     assert empty.code == 1
     assert "no right label is written into the column 'label' yet" in empty.err
+    rows.append({**rows[0], "path": str(data / "rings" / "000.png"), "suggestion": "stripes"})
     for row in named[:4]:
         row["label"] = Path(row["path"]).name.replace("copy_of_", "").split("_")[0]
     with out.open("w", encoding="utf-8", newline="") as file:
@@ -284,7 +304,7 @@ def test_where_the_network_tells_nothing_apart_chance_draws(tmp_path: Path, pool
     regraft.fit(lay_out(tmp_path / "data", mixed), "demonstration", case=1, out=out)
     assert not regraft.load(out).plan.evidence.learnt
     found = regraft.next_to_label(out, pool, count=4)
-    assert found.by == "random"
+    assert (found.by, found.replay) == ("random", None)
     assert "does not tell the classes apart" in found.why
     assert json.dumps(found.to_json())
 
