@@ -297,8 +297,8 @@ def test_a_run_of_before_is_named_and_a_damaged_one(run: Path, pool: Path, tmp_p
 
 
 def test_where_the_network_tells_nothing_apart_chance_draws(tmp_path: Path, pool: Path) -> None:
-    files = scenes({"rings": 30})
-    names = np.random.default_rng(0).permutation(30)
+    files = scenes({"rings": 60})
+    names = np.random.default_rng(0).permutation(60)
     mixed = {f"{'ab'[k % 2]}/{n}.png": files[f"rings/{n:03}.png"] for k, n in enumerate(names)}
     out = tmp_path / "run"
     regraft.fit(lay_out(tmp_path / "data", mixed), "demonstration", case=1, out=out)
