@@ -96,7 +96,8 @@ def test_what_is_left_unknown_is_that_of_a_gaussian_process() -> None:
     def unknown(rows: np.ndarray) -> np.ndarray:
         shared, own = pool @ rows.T, rows @ rows.T + NOISE * np.eye(len(rows))
         told = np.einsum("nm,mn->n", shared, np.linalg.solve(own, shared.T))
-        return np.maximum(np.square(pool).sum(1) - told, 0)
+        left: np.ndarray = np.maximum(np.square(pool).sum(1) - told, 0)
+        return left
 
     first, order = unknown(labelled), list[int]()
     for _ in range(9):

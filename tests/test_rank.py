@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import nn
@@ -132,10 +133,26 @@ def test_a_limit_that_nobody_meets_names_the_nearest(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ({"latency": "10ms"}, r"latency must be a number \(seconds\), got '10ms'"),
+        ({"megabytes": "20MB"}, "megabytes must be a number"),
+        ({"latency": 0.0}, "latency must be above 0, got 0"),
+        ({"latency": float("nan")}, "latency must be above 0, got nan"),
+    ],
+)
+def test_limits_that_are_none_are_named_in_python(
+    data: Path, words: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        regraft.rank(data, "demonstration", **words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (("--latency", "soon"), "--latency must be a time"),
-        (("--latency", "0ms"), "--latency must be above 0"),
-        (("--megabytes", "-1"), "--megabytes must be above 0"),
-        (("--budget", "0"), "--budget must be above 0"),
+        (("--latency", "0ms"), "The latency must be above 0"),
+        (("--megabytes", "-1"), "The megabytes must be above 0"),
+        (("--budget", "0"), "The budget must be above 0"),
         (("--test-fraction", "1.5"), "test fraction"),
         (("--engine", "steam"), "steam"),
     ],

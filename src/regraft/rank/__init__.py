@@ -200,13 +200,15 @@ def check(choices: Choices, limits: Allowance) -> None:
         learning_rate=choices.learning_rate,
     )
     problems = [f"It ranks frozen networks, so it goes without {name}." for name in one.named()]
-    for flag, value in (
-        ("--latency", limits.latency),
-        ("--megabytes", limits.megabytes),
-        ("--budget", choices.budget),
+    for name, value, unit in (  # of a command, a name such as auto:10ms, or keywords
+        ("latency", limits.latency, "seconds"),
+        ("megabytes", limits.megabytes, "a million bytes each"),
+        ("budget", choices.budget, "seconds"),
     ):
-        if value is not None and not value > 0:
-            problems.append(f"{flag} must be above 0, got {value:g}.")
+        if value is not None and not isinstance(value, int | float):
+            problems.append(f"The {name} must be a number ({unit}), got {value!r}.")
+        elif value is not None and not value > 0:
+            problems.append(f"The {name} must be above 0, got {value:g}.")
     if world_size() > 1:
         problems.append(f"It runs in one process, got {world_size()}; start it without torchrun.")
     if problems:
