@@ -358,7 +358,7 @@ def test_the_command_shows_the_cases_and_says_where(
     monkeypatch.setattr("regraft.compare.cases.BRIEF", 1)
     said = cli("compare", data, "--out", tmp_path / "cmp", "--seed", 3)
     assert said.code == 0
-    for words in ("accuracy", "images/s", "fine-tuned", "*", "←", "trained briefly"):
+    for words in ("accuracy", "img/s", "fine-tuned", "*", "→", "trained briefly"):
         assert words in said.out
     assert "right" in said.out
     assert f"Written to {tmp_path / 'cmp'}" in said.err

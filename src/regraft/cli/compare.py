@@ -46,15 +46,16 @@ def run_compare(
 
 
 def _table(found: Comparison) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("case", justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1), header_style="dim")
+    table.add_column("case", justify="right", no_wrap=True, min_width=4)
     table.add_column("", no_wrap=True)
-    for name in ("accuracy", "95 %", "log loss", "ece", "parameters", "seconds", "images/s"):
+    for name in ("accuracy", "95 %", "loss", "ece", "params", "time", "img/s"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
     for one in found.cases:
         ours = one.case == found.chosen
-        table.add_row(*_row(one), "←" if ours else "", style="bold green" if ours else None)
+        first, *others = _row(one)
+        mark = "→ " if ours else ""
+        table.add_row(f"{mark}{first}", *others, style="bold green" if ours else None)
     return table
 
 
@@ -64,13 +65,19 @@ def _row(one: Outcome) -> tuple[str, ...]:
         str(one.case),
         f"{one.name}{'*' if one.brief else ''}",
         f"{one.accuracy:.1%}",
-        f"{low:.1%} to {high:.1%}",
+        f"{100 * low:.1f}–{high:.1%}",
         f"{one.log_loss:.3f}",
         f"{one.ece:.1%}",
-        f"{one.parameters:,}",
-        f"{one.seconds:,.2f}" if one.seconds < 1 else f"{one.seconds:,.0f}",
-        f"{one.images_per_second:,.0f}",
+        _short(one.parameters),
+        f"{one.seconds:,.2f} s" if one.seconds < 1 else f"{one.seconds:,.0f} s",
+        _short(round(one.images_per_second)),
     )
+
+
+def _short(count: int) -> str:
+    """Return three figures of a count, so that the table holds in 80 columns: 24.6 k, 3.37 M."""
+    unit, name = (1e6, "M") if count >= 999_500 else (1e3, "k") if count >= 1_000 else (1, "")
+    return f"{count / unit:.3g} {name}".strip()
 
 
 def _remarks(found: Comparison) -> Iterator[str]:
@@ -79,14 +86,17 @@ def _remarks(found: Comparison) -> Iterator[str]:
     Its marks, how each case came about, what is absent, the time.
     """
     aim = "" if found.chosen == found.indicated else f" (it aims at case {found.indicated})"
-    yield f"← what fit hands over on these images{aim}"
+    yield f"→ what fit hands over on these images{aim}"
     for reason, cases in _why_brief(found).items():
         yield f"* case {' and '.join(cases)} trained briefly: {reason}"
     for one in found.cases:
         yield f"case {one.case}: {one.note}"
     for absent in found.omitted:
         yield f"case {absent.case} is left out: {absent.why}"
-    yield "ece: expected calibration error, the mean distance of confidence from accuracy"
+    yield (
+        "loss: log loss; ece: expected calibration error, the mean distance of confidence from "
+        "accuracy; params: the parameters; time: of fitting or training; img/s: images a second"
+    )
     yield "noise: one standard error of the difference in accuracy, image by image"
     yield (
         f"{found.seconds['total']:.1f} s in all, {found.seconds['shared']:.1f} s of them for "
