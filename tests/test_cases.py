@@ -114,7 +114,7 @@ def test_the_saved_network_gives_the_figures_of_the_run(
 
 def test_the_same_seed_gives_the_same_weights(tuned: Path, measured: Measured) -> None:
     plan = short(draft(measured, Choices(case=3, seed=3)))
-    again = api.perform(plan, measured).tensors
+    again = api.carry_out(plan, measured).tensors
     first = regraft.load(tuned).tensors
     assert again.keys() == first.keys()
     for name, tensor in again.items():
