@@ -233,11 +233,19 @@ def test_a_sample_has_its_share_of_every_class() -> None:
     assert_array_equal(np.sort(sample(labels[::100], 0)), np.arange(61))
 
 
-def test_an_image_alone_and_among_others_is_the_same() -> None:
+def test_an_image_alone_and_among_others_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = drawn(90, 3)
     known = judged(features, labels).known
     logits = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+    seen: list[int] = []
+
+    def counted(space: Any, x: Any, z: Any) -> Any:
+        seen.append(len(x))  # a product of matrices rounds otherwise for another number of rows
+        return scores_of(space, x, z)
+
+    monkeypatch.setattr("regraft.heads.known.scores_of", counted)
     together = known.belief(features, logits)
+    assert seen == [1] * 90
     alone = [known.belief(features[n : n + 1], logits[n : n + 1])[0] for n in range(90)]
     assert_array_equal(together, alone)
 
@@ -269,3 +277,10 @@ def test_few_images_are_scored_in_more_turns_and_groups_stay_together() -> None:
         found = turns_of(np.arange(images) % 3, groups, 0)
         assert len(np.unique(found)) == turns
         assert all(len(np.unique(found[groups == g])) == 1 for g in np.unique(groups))
+
+
+def test_a_class_that_lies_apart_does_not_pass() -> None:
+    features, labels = drawn(300, 4, apart=8.0)
+    assert all(one.accepted == 0 for one in judged(features, labels).left_out.values())
+    same = drawn(300, 4, apart=0.0)[0]
+    assert all(one.accepted > 0.8 for one in judged(same, labels).left_out.values())
