@@ -83,7 +83,7 @@ def test_every_face_of_a_run_tells_of_it(
     assert "A a-good" in said.out
     said = cli("fit", data, "--backbone", "auto", "--seed", "3", "--out", tmp_path / "run")
     assert said.code == 0, said.err
-    assert said.out.startswith("Which network\n")
+    assert "\nWhich network\n" in said.out
     page = regraft.report(tmp_path / "run").read_text("utf-8")
     assert '<h2 id="network">Which network</h2>' in page
     assert '<a href="#network">' in page

@@ -23,6 +23,7 @@ from regraft.errors import DataError, RunError, UsageError
 from regraft.export import TARGETS, export, images, parity, to_onnx
 from regraft.export.classifier import square
 from regraft.features.engines.openvino_engine import runtime
+from regraft.heads.known import LIMIT
 from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.results.load import load
@@ -98,8 +99,12 @@ def test_onnx_gives_the_same_in_its_own_runtime(run: Path, data: Path, tmp_path:
     made = export(run, "onnx", tmp_path / "out.onnx", data=str(data))
     x, files = normalised(run, data)
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
-    [found] = session.run(None, {"pixels": x})
-    np.testing.assert_allclose(found, own(run, files, tmp_path / "none"), atol=2e-3)
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"pixels": x}), strict=True))
+    wanted = own(run, files, tmp_path / "none")
+    np.testing.assert_allclose(found["probabilities"], wanted, atol=2e-3)
+    assert names[1:] == ["known", "belief"]
+    assert found["known"].tolist() == (found["belief"] > LIMIT).tolist()
     model = onnx.load(made.path)
     about = {prop.key: prop.value for prop in model.metadata_props}
     assert json.loads(about["classes"]) == sorted(ODD.values())
