@@ -297,6 +297,16 @@ def test_a_run_of_before_is_named_and_a_damaged_one(run: Path, pool: Path, tmp_p
         regraft.next_to_label(old, pool)
 
 
+def test_a_pool_of_strangers_is_said_to_be_one(
+    run: Path, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verb, "LIMIT", 1.0)
+    found = regraft.next_to_label(run, pool, count=4)
+    assert (found.images, len(found.strangers)) == ((), 30)
+    assert "look like none of the classes" in found.why
+    assert "too few" not in found.why
+
+
 def test_where_the_network_tells_nothing_apart_chance_draws(tmp_path: Path, pool: Path) -> None:
     files = scenes({"rings": 60})
     names = np.random.default_rng(0).permutation(60)

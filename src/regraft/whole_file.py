@@ -40,7 +40,7 @@ def check_page(out: Path) -> None:
         UsageError: its name is not that of a page.
         RunError: nothing can be written there.
     """
-    _check(out, "page", (".html", ".htm"), "look.html")
+    _check(out, "page", (".html", ".htm"), ".html", "look.html")
 
 
 def check_table(
@@ -52,7 +52,7 @@ def check_table(
         UsageError: its name has none of these endings, or it is there, not to be replaced.
         RunError: nothing can be written there.
     """
-    _check(out, "table", endings, f"table{endings[0]}")
+    _check(out, "table", endings, " or ".join(endings), f"table{endings[0]}")
     if out.exists() and not overwrite:
         raise UsageError(
             f"'{out}' is there, and what was written into it would be lost.",
@@ -60,11 +60,10 @@ def check_table(
         )
 
 
-def _check(out: Path, what: str, endings: tuple[str, ...], example: str) -> None:
-    shown = endings[:1] if ".htm" in endings else endings
+def _check(out: Path, what: str, endings: tuple[str, ...], named: str, example: str) -> None:
     if out.suffix.lower() not in endings:
         raise UsageError(
-            f"--out must be a file ending in {' or '.join(shown)}, got '{out}'.",
+            f"--out must be a file ending in {named}, got '{out}'.",
             [f"Name it like {example}."],
         )
     if os.path.isdir(out):

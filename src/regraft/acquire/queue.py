@@ -71,11 +71,13 @@ class Queue:
             yield one.path, one.suggestion, f"{one.confidence:.4f}", known, belief, rank, ""
 
 
-def reason(replay: Replay | None, by: str, *, learnt: bool, asked: bool) -> str:
-    """Say in words why the images are chosen ``by`` that.
+def reason(replay: Replay | None, by: str, count: int, *, learnt: bool, asked: bool) -> str:
+    """Say in words why ``count`` images are chosen ``by`` that.
 
     ``learnt``: whether the network tells the classes apart; ``asked``: a person said how.
     """
+    if not count:
+        return "None is chosen: all of them look like none of the classes."
     how = {"doubt": "Chosen by what the network is unsure of.", "random": "Drawn at random."}[by]
     if not learnt:
         return f"{how} The network does not tell the classes apart yet, so its doubt says nothing."

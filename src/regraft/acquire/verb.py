@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from regraft.acquire.queue import Queue, Unlabelled, reason
 from regraft.acquire.replay import Replay, replayed
 from regraft.acquire.selection import doubt_of, metric_of, unsure_first
+from regraft.data.audit import marks
 from regraft.data.dataset import some
 from regraft.data.images import Facts
 from regraft.data.readers.folder import images_below
@@ -17,7 +18,7 @@ from regraft.data.readers.pictures import several
 from regraft.errors import DataError, RunError, UsageError
 from regraft.heads.known import LIMIT
 from regraft.results.files import LABELLED_FILE
-from regraft.results.labelled import Labelled, marks, read_labelled
+from regraft.results.labelled import Labelled, read_labelled
 from regraft.results.load import load
 from regraft.results.result import Picture, Result, name_of
 
@@ -77,7 +78,7 @@ def next_to_label(
     return Queue(
         run=str(result.folder or result.plan.dataset),
         by=chosen_by,
-        why=reason(replay, chosen_by, learnt=learnt, asked=by != "auto"),
+        why=reason(replay, chosen_by, count, learnt=learnt, asked=by != "auto"),
         images=tuple(pool_.named(n, k) for k, n in enumerate(free[order].tolist(), start=1)),
         strangers=tuple(pool_.named(n, None) for n in pool_.strangest(strangers).tolist()),
         replay=replay,

@@ -172,9 +172,9 @@ def _expected(plan: Plan) -> RenderableType:
     )
 
 
-def _how_many(plan: Plan) -> dict[str, RenderableType]:
+def _how_many(plan: Plan, metrics: Mapping[str, Any] | None = None) -> dict[str, RenderableType]:
     """Return what more images would bring, where that was asked."""
-    said = wording.how_many(plan)
+    said = wording.how_many(plan, metrics)
     return {"How many more": Group(*(Text(line) for line in said))} if said else {}
 
 
@@ -214,7 +214,7 @@ def show_result(
         f"What it got on {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
         **_unknown(plan, metrics),
         **_labels(metrics),
-        **_how_many(plan),
+        **_how_many(plan, metrics),
         **_network(plan),
         plan.title: _done(plan, changes),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),

@@ -8,6 +8,7 @@ nothing more at inference.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,7 @@ def fit_average(
     parts: Sequence[Part],
     weighting: str = "none",
     rows: NDArray[np.intp] | None = None,
+    pool: ThreadPoolExecutor | None = None,
 ) -> Head:
     """Fit every part on all the features given, or on the ``rows`` of them, and average them.
 
@@ -75,42 +77,30 @@ def fit_average(
         parts: what is averaged.
         weighting: of the images, as :func:`regraft.heads.ridge.class_weights` takes it.
         rows: those that are fitted on; all where None.
+        pool: threads of :func:`regraft.heads.ridge.one_core_each` that are there already, for many
+            small fits.
     """
-    with one_core_each() as pool:
-        return average_by(pool, features, widths, labels, classes, parts, weighting, rows)
-
-
-def average_by(
-    pool: ThreadPoolExecutor,
-    features: NDArray[np.float16],
-    widths: Sequence[int],
-    labels: NDArray[np.intp],
-    classes: int,
-    parts: Sequence[Part],
-    weighting: str = "none",
-    rows: NDArray[np.intp] | None = None,
-) -> Head:
-    """Do what :func:`fit_average` does on threads that are there already, for many small fits."""
     taps = union(parts)
     x = as_float32(of_taps(features, widths, taps), rows)
     own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
     z, mean, scale = standardise(x, own, weights)
     places = {part.taps: tuple(taps.index(d) for d in part.taps) for part in parts}
     weight, bias = np.zeros((sum(own), classes), np.float32), np.zeros(classes, np.float32)
-    gram_of = products(weighted(z, weights), own, list(places.values()), pool)
+    with one_core_each() if pool is None else nullcontext(pool) as threads:
+        gram_of = products(weighted(z, weights), own, list(places.values()), threads)
 
-    def layer(read: Taps) -> tuple[Floats, Floats]:
-        """Return the sum of the heads that read the same."""
-        mine, some = places[read], [part for part in parts if part.taps == read]
-        penalties = spread([part.strength for part in some], mine)
-        seen = of_taps(z, own, mine)
-        made = solve(seen, labels, classes, weights, penalties, gram_of(mine))
-        shares = [np.float32(part.weight / part.scale) for part in some]
-        its = np.add.reduce([s * w for s, (w, _) in zip(shares, made, strict=True)])
-        return its, np.add.reduce([s * b for s, (_, b) in zip(shares, made, strict=True)])
+        def layer(read: Taps) -> tuple[Floats, Floats]:
+            """Return the sum of the heads that read the same."""
+            mine, some = places[read], [part for part in parts if part.taps == read]
+            penalties = spread([part.strength for part in some], mine)
+            seen = of_taps(z, own, mine)
+            made = solve(seen, labels, classes, weights, penalties, gram_of(mine))
+            shares = [np.float32(part.weight / part.scale) for part in some]
+            its = np.add.reduce([s * w for s, (w, _) in zip(shares, made, strict=True)])
+            return its, np.add.reduce([s * b for s, (_, b) in zip(shares, made, strict=True)])
 
-    for read, (its, offset) in zip(places, pool.map(layer, places), strict=True):
-        weight[columns(own, places[read])] += its
-        bias += offset
+        for read, (its, offset) in zip(places, threads.map(layer, places), strict=True):
+            weight[columns(own, places[read])] += its
+            bias += offset
     weight *= scale[:, None]
     return Head(taps, np.ascontiguousarray(weight.T), bias - mean @ weight)

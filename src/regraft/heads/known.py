@@ -16,12 +16,16 @@ can be exported with it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regraft.heads.ridge import Floats, standardise
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 SCORES = ("probability", "energy", "nearest", "mahalanobis")
 """The names of the four, in their order."""
@@ -208,9 +212,7 @@ class Known:
         (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005). One image
         after the other: a product of matrices rounds otherwise for another number of rows.
         """
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "blas"):
+        with _libraries().limit(limits=1, user_api="blas"):
             scores = [scores_of(self.space, *one) for one in _one_by_one(features, logits)]
         found = np.concatenate([np.empty((0, len(SCORES))), *scores])
         return ranked(combined(found, self.scaling), self.own)
@@ -223,6 +225,19 @@ class Known:
             halved = {name: arrays[name].astype(np.float16) for name in ("basis", "exemplars")}
             found |= arrays | halved
         return {PREFIX + name: array for name, array in found.items()}
+
+
+@cache
+def _libraries() -> "ThreadpoolController":
+    """Find the libraries whose threads can be bounded; to look for them takes a millisecond."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def is_known(belief: float | None) -> bool | None:
+    """Return whether an image is like the training images; None where there is no belief."""
+    return None if belief is None else belief > LIMIT
 
 
 def _one_by_one(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
-from regraft.heads.average import Part, average_by
+from regraft.heads.average import Part, fit_average
 from regraft.heads.ridge import columns, one_core_each
 from regraft.plan.evidence import SAMPLE, Gathered, fold_count
 
@@ -77,8 +77,8 @@ def subsets_of(
             rank = ranks(y[inside], group[inside], np.random.default_rng((seed, f, draw)))
             for s in np.flatnonzero(draws > draw):
                 some = inside[within(rank, y[inside], shares[s])]
-                head = average_by(
-                    pool, features, widths, y[some], classes, parts, weighting, keep[some]
+                head = fit_average(
+                    features, widths, y[some], classes, parts, weighting, keep[some], pool
                 )
                 held_out = features[keep[outside]][:, columns(widths, head.taps)]
                 missed = head.logits(held_out).argmax(1) != y[outside]

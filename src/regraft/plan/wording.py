@@ -147,8 +147,11 @@ def suspects(metrics: Metrics) -> str:
     return f"{f'{count:,}' if count else 'None'} of {labels} {looks} wrong{more}."
 
 
-def how_many(plan: Plan) -> list[str]:
-    """Say what more images would bring; the first line names no class, older plans did not ask."""
+def how_many(plan: Plan, metrics: Metrics | None = None) -> list[str]:
+    """Say what more images would bring; the first line names no class, older plans did not ask.
+
+    ``metrics``: of a run, whose held-out images may be other than those that this was measured on.
+    """
     curve = plan.learning_curve
     if curve is None:
         return []
@@ -165,6 +168,8 @@ def how_many(plan: Plan) -> list[str]:
     if curve.wants:
         named = ", ".join(f"{one.name} ({one.most:.0%})" for one in curve.wants)
         lines.append(f"Photos of these help most, each with so much probability: {named}.")
+    if metrics is not None and surprise(plan, metrics):
+        lines.append("All of this is of images like the training ones; the held-out ones are not.")
     return lines
 
 

@@ -91,7 +91,7 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         more_pairs=max(len(pairs) - confusion.PAIRS, 0),
         rows=rows[:CLASSES],
         more_rows=max(len(rows) - CLASSES, 0),
-        more=wording.how_many(plan),
+        more=wording.how_many(plan, metrics),
         learning=Markup(learning(plan.learning_curve)),
         wanting=_wanting(plan.learning_curve),
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),

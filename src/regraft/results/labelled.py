@@ -2,10 +2,10 @@
 
 ``labelled.safetensors`` of a RUN: ``features`` [M, P] of what the new layer reads, ``labels`` [M]
 (places of the classes), ``groups`` [M] (the same number: captures that belong together) and
-``seen`` [N], the start of the SHA-256 of every image's file, whether it is among the M or not.
+``seen`` [N], the :func:`regraft.data.audit.marks` of every image, whether it is among the M or not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,6 @@ class Labelled:
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """Return it as arrays by name, as they are written."""
         return asdict(self)
-
-
-def marks(digests: Iterable[str]) -> NDArray[np.uint64]:
-    """Return the starts of digests (hex) as numbers, 64 bits each."""
-    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)
 
 
 def read_labelled(folder: Path, inputs: int, classes: int) -> Labelled | None:

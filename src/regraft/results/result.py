@@ -23,7 +23,7 @@ from regraft.errors import RunError
 from regraft.features import engines
 from regraft.features.engines import Calibration, Engine, Pixels
 from regraft.features.extract import Extraction, Progress, extract, silent
-from regraft.heads.known import LIMIT, Known, known_of
+from regraft.heads.known import Known, is_known, known_of
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.networks.changes import Change
@@ -335,8 +335,7 @@ class Result:
     ) -> Prediction:
         best = np.argsort(-shares, kind="stable")[:top]
         named = tuple((self.classes[k], float(shares[k])) for k in best)
-        known = None if belief is None else belief > LIMIT
-        return Prediction(name, named, known=known, belief=belief)
+        return Prediction(name, named, known=is_known(belief), belief=belief)
 
 
 def folder_of(run: str | os.PathLike[str] | Result) -> Path:

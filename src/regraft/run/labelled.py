@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from regraft.heads import ridge
 from regraft.plan.definition import Plan
-from regraft.results.labelled import MOST, Labelled, marks
+from regraft.results.labelled import MOST, Labelled
 from regraft.run.measure import Measured
 
 
@@ -28,7 +28,7 @@ def kept_of(
         features=features,
         labels=measured.labels[rows].astype(np.int64),
         groups=measured.audit.groups[rows].astype(np.int64),
-        seen=marks(measured.audit.digests),
+        seen=measured.audit.marks,
     )
 
 

@@ -59,8 +59,13 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
     if plan.strength != chosen.strength:
         parts = tuple(replace(part, strength=plan.strength) for part in parts)
     head = head_on(plan, measured, rows, parts)
+    return calibrated(plan, head, evidence.temperature)
+
+
+def calibrated(plan: Plan, head: Head, temperature: float) -> Head:
+    """Return the head at a temperature, where the plan sets one."""
     calibrates = any(step.kind == "calibrate" for step in plan.steps())
-    return head.scaled(evidence.temperature) if calibrates else head
+    return head.scaled(temperature) if calibrates else head
 
 
 def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gathered:

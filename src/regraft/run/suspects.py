@@ -1,7 +1,7 @@
 """Which labels of a run's images look wrong: its held-out images, and its training ones."""
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from regraft.plan.evidence import Gathered
 from regraft.plan.label_errors import Suspect, label_errors
 from regraft.results.result import Result
 from regraft.results.tables import written
+from regraft.run.added import added
 from regraft.run.measure import Measured
 from regraft.run.proof import gathered_from
 
@@ -24,9 +25,7 @@ def with_suspects(result: Result, measured: Measured, gathered: Gathered | None 
     """
     start = time.perf_counter()
     found = on_rank_zero(lambda: _found(result, measured, gathered))
-    seconds = {**result.metrics["seconds"]}
-    seconds["total"] += time.perf_counter() - start
-    return replace(result, metrics={**result.metrics, "suspects": found, "seconds": seconds})
+    return added(result, start, suspects=found)
 
 
 def _found(result: Result, measured: Measured, gathered: Gathered | None) -> dict[str, object]:

@@ -16,8 +16,9 @@ from regraft.plan.definition import Plan
 from regraft.plan.unknown import Judgement, TapFeatures, by_probability, judge, sample, turns_of
 from regraft.results.result import Result
 from regraft.results.tables import written
+from regraft.run.added import added
 from regraft.run.measure import Measured
-from regraft.run.proof import head_on
+from regraft.run.proof import calibrated, head_on
 
 SHOWN = 12
 """Held-out images that are named, the least known first."""
@@ -34,10 +35,8 @@ def with_unknown(
     """
     start = time.perf_counter()
     tensors, told = on_rank_zero(lambda: _found(result, measured, validated))
-    seconds = {**result.metrics["seconds"]}
-    seconds["total"] += time.perf_counter() - start
-    metrics = {**result.metrics, "unknown": told, "seconds": seconds}
-    return replace(result, tensors={**result.tensors, **tensors}, metrics=metrics)
+    whole = replace(result, tensors={**result.tensors, **tensors})
+    return added(whole, start, unknown=told)
 
 
 def _found(
@@ -67,11 +66,10 @@ def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
     """Judge what tells some of the training images from others, by a plan's own heads."""
     labels, groups = measured.labels[rows], measured.audit.groups[rows]
     widths = plan.backbone.widths
-    calibrates = any(step.kind == "calibrate" for step in plan.steps())
-    heat = plan.evidence.temperature if calibrates else 1.0
 
     def fit(some: NDArray[np.intp]) -> Head:
-        return head_on(plan, measured, rows[some], plan.parts).scaled(heat)
+        head = head_on(plan, measured, rows[some], plan.parts)
+        return calibrated(plan, head, plan.evidence.temperature)
 
     images = TapFeatures(
         measured.features[rows][:, columns(widths, plan.taps)],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from regraft.backbones import View
 from regraft.features import engines
 from regraft.features.engines import Engine, Pixels
-from regraft.heads.known import LIMIT
+from regraft.heads.known import is_known
 from regraft.heads.ridge import Head
 from regraft.metrics import softmax
 from regraft.results.card import model_card
@@ -31,7 +31,7 @@ class ImageAnswer(NamedTuple):
     @property
     def known(self) -> bool | None:
         """Whether it is."""
-        return None if self.belief is None else self.belief > LIMIT
+        return is_known(self.belief)
 
 
 @dataclass(frozen=True, eq=False)

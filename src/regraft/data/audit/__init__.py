@@ -5,8 +5,8 @@ It works on the facts that one decode of every file gave, and touches no file it
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "audit",
     "counts",
     "fingerprint",
+    "marks",
 ]
 
 
@@ -38,7 +39,8 @@ class Audit:
     ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for copies
     of one capture and for what people know to belong together; such images stay on one side of
     every split. ``notes``: how many of the kept have each of ``Facts.notes``. ``warnings``:
-    sentences. ``digests``: those of all files that were read, kept or not, each once, sorted.
+    sentences. ``marks``: the :func:`marks` of all files that were read, kept or not, each once,
+    ascending.
     """
 
     kept: tuple[int, ...]
@@ -46,7 +48,7 @@ class Audit:
     notes: dict[str, int]
     warnings: tuple[str, ...]
     groups: NDArray[np.int64]
-    digests: tuple[str, ...] = ()
+    marks: NDArray[np.uint64] = field(default_factory=lambda: marks(()))
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -85,8 +87,13 @@ def audit(
             *pixel_warnings(dataset, found.kept, facts),
         ),
         found.groups,
-        tuple(sorted({one.digest for one in facts if one.digest})),
+        np.unique(marks(one.digest for one in facts if one.digest)),
     )
+
+
+def marks(digests: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the starts of files' SHA-256 (in hex) as numbers, 64 bits each, in their order."""
+    return np.fromiter((int(digest[:16], 16) for digest in digests), np.uint64)
 
 
 def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
