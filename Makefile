@@ -11,7 +11,7 @@ BENCH ?= $(sort $(wildcard bench/bench_*.py))
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-portable check format docs lock bench pretrain clean
+.PHONY: help setup demo test test-portable check format docs site lock bench pretrain clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
@@ -38,6 +38,7 @@ check: $(READY) ## format, lint, types, order of the house, docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 	$(BIN)/python checks/docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 format: $(READY) ## put the code into its format
 	$(BIN)/ruff format .
@@ -45,6 +46,10 @@ format: $(READY) ## put the code into its format
 
 docs: $(READY) ## write the generated parts of the pages anew
 	$(BIN)/python checks/docs.py --write
+
+site: $(READY) ## the documentation as a site in build/site; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 -d build/site" >&2
 
 bench: $(READY) ## run the benchmarks (BENCH=bench/bench_x.py for one)
 	@set -e; for script in $(BENCH); do echo "== $$script"; $(BIN)/python $$script; done

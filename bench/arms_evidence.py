@@ -64,7 +64,7 @@ def made(
 def examined_head(
     measured: Measured, rows: NDArray[np.intp], seed: int, *, whole: bool = False
 ) -> tuple[Gathered, Head]:
-    """Like :func:`made`, with what cross-validation says of each image."""
+    """Like `made`, with what cross-validation says of each image."""
     record, classes = measured.network.backbone, len(measured.classes)
     last = len(record.widths) - 1
     gathered = gather(

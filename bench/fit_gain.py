@@ -213,7 +213,7 @@ def share_of(row: dict[str, Any]) -> float:
 
 
 def kept(row: dict[str, Any], gain: Gain) -> bool:
-    """Whether the trained network is handed over, as :func:`regraft.run.selection.beats` says."""
+    """Whether the trained network is handed over, as `regraft.run.selection.beats` says."""
     state = handed(row)
     own = np.arange(state["n"]) < state["won"]
     its = np.roll(np.arange(state["n"]) < state["lost"], state["won"])

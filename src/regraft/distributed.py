@@ -1,8 +1,8 @@
 """One process or many: who prints and writes, and how the others come by the same.
 
 Under ``torchrun`` every process has its place in the environment; without it there is one, and
-nothing here imports torch by itself. With many, every process calls :func:`on_rank_zero`,
-:func:`all_gather` and the like in the same order: each waits there for all. The command line
+nothing here imports torch by itself. With many, every process calls `on_rank_zero`,
+`all_gather` and the like in the same order: each waits there for all. The command line
 imports this first of all, so that nothing heavy is imported with it.
 """
 

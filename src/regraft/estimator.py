@@ -1,6 +1,6 @@
 """A scikit-learn classifier over images.
 
-It measures, decides and fits like :func:`regraft.fit`, but holds nothing out: every image that it
+It measures, decides and fits like `regraft.fit`, but holds nothing out: every image that it
 is given is trained on, and judging the result is left to scikit-learn's own tools.
 """
 
@@ -65,7 +65,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
-            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            own, or a `regraft.Pretrained`, as `regraft.open_network` gives one.
         case: overrule the case, 1 to 4; of 3 and 4 the frozen part is done, no network is trained.
         cut: overrule where to cut: a stage's name or number.
         recipe: ``tuned``, or ``textbook`` for just what the table of the four cases says.
@@ -78,11 +78,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             pads where that is clearly better for the images that ``fit`` is given.
         engine: what runs the network, instead of a choice among all that there are.
         stages: of a module: its submodules after which features may be read; found where None.
-        view: of a module: how images go in; see :func:`regraft.open_network`.
+        view: of a module: how images go in; see `regraft.open_network`.
 
     Attributes:
         classes_: the labels as they were given, sorted ``[k]``.
-        plan_: the :class:`regraft.Plan` that was carried out; ``plan_.explain()`` says why.
+        plan_: the `regraft.Plan` that was carried out; ``plan_.explain()`` says why.
 
     Images have no fixed number of features, so there is no ``n_features_in_``.
 
@@ -262,7 +262,7 @@ def _measure(
     choices: Choices,
     cache: str | os.PathLike[str] | None,
 ) -> Measured:
-    """Like :func:`regraft.run.measure.measure`, with every image on the training side.
+    """Like `regraft.run.measure.measure`, with every image on the training side.
 
     An audit that leaves images out has no place here, for a caller of scikit-learn counts on one
     row for each: copies stay, in the same fold.

@@ -15,7 +15,7 @@ class Unlabelled:
     """An image of the pool. ``rank`` 1 is to be labelled first; a stranger has none.
 
     ``suggestion`` and ``confidence``: what it is taken for; ``known`` and ``belief`` as in
-    :class:`regraft.results.result.Prediction`.
+    `regraft.results.result.Prediction`.
     """
 
     path: str

@@ -73,7 +73,7 @@ def unsure_first(
 
     Args:
         doubt: ``[n]``, in 0..1.
-        pool: features ``[n, P]`` in a :class:`Metric`.
+        pool: features ``[n, P]`` in a `Metric`.
         labelled: those of labelled images ``[m, P]``.
         count: how many, at most n.
     """

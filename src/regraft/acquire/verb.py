@@ -47,12 +47,12 @@ def next_to_label(
     Args:
         run: a RUN folder, or a result.
         pool: a folder, below which all images are taken, or a list of images as for
-            :meth:`regraft.Result.predict`. Images that the run was made of are passed over, and of
+            `regraft.Result.predict`. Images that the run was made of are passed over, and of
             copies all but the first.
         count: how many to name.
         by: ``doubt``, ``random``, or ``auto``: at random where choosing saves nothing.
         seed: of what is drawn.
-        network: of a RUN of a network of your own, as for :func:`regraft.load`.
+        network: of a RUN of a network of your own, as for `regraft.load`.
 
     Raises:
         UsageError: a count below 1, or a ``by`` of another name.

@@ -2,7 +2,7 @@
 
 Pretrained on CIFAR-10 by ``make pretrain``; what it can do and how it was made stands in its model
 card, ``demonstration.md`` beside this file. The network itself is
-:mod:`regraft.networks.demonstration`.
+`regraft.networks.demonstration`.
 """
 
 from regraft.backbones.record import Backbone, Stage, Weights

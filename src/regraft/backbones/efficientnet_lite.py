@@ -4,7 +4,7 @@ Mingxing Tan and Quoc V. Le, "EfficientNet: Rethinking Model Scaling for Convolu
 Networks", 2019. The weights lie in packages of their own, whose files keep the order of timm's
 parameters but not their names. They want pixels of mean and deviation 0.5, not ImageNet's.
 
-The figures are what :func:`regraft.networks.build.describe_timm` measures; a test holds them
+The figures are what `regraft.networks.build.describe_timm` measures; a test holds them
 together.
 """
 

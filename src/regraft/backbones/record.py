@@ -56,7 +56,7 @@ class Weights:
     """Which weights a network has.
 
     ``sha256`` is that of the file for the origins ``package`` and ``file``, else that of the state
-    dict (:func:`regraft.networks.weights.fingerprint`). ``location`` never holds a folder of this
+    dict (`regraft.networks.weights.fingerprint`). ``location`` never holds a folder of this
     machine: it is the path inside a package, a file's name, a hub tag, or a seed. ``ordered``: the
     keys of the file go by their order, not by their names.
     """
@@ -107,7 +107,7 @@ class Backbone:
     def normalised(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pixels ``[n, H, W, C]`` as the network takes them, ``[n, C, H, W]``.
 
-        In torch, where it has to be fast: :func:`regraft.networks.build.normalised`.
+        In torch, where it has to be fast: `regraft.networks.build.normalised`.
         """
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         x = (squares.astype(np.float32) / 255 - mean) / std
@@ -125,7 +125,7 @@ class Backbone:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Return the record that :meth:`to_json` gave.
+        """Return the record that `to_json` gave.
 
         Raises:
             BackboneError: fields are missing or unknown, or hold what they must not.

@@ -106,7 +106,7 @@ class Found:
 def find(words: Iterable[str]) -> Found:
     """Return the image files that words mean: a file, all images below a folder, or a glob pattern.
 
-    In a folder whatever :func:`regraft.fit` would read is an image; a file that is named itself may
+    In a folder whatever `regraft.fit` would read is an image; a file that is named itself may
     be called anything.
 
     Raises:

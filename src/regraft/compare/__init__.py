@@ -2,7 +2,7 @@
 
 The images are looked at once. Every case has the same training, validation and held-out images, and
 is judged on the held-out ones once; none of them decides anything. A case that is absurd for the
-size of the set (:func:`absurd`) is trained briefly, or left out where ``quick`` is asked for.
+size of the set (`absurd`) is trained briefly, or left out where ``quick`` is asked for.
 """
 
 import os
@@ -69,13 +69,13 @@ def compare(
     """Run all four cases on the same images, and write the folder ``out`` if one is named.
 
     Args:
-        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        data: a folder, table or archive, or a `regraft.Dataset`.
         backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
-            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
+            own, or a `regraft.Pretrained`, as `regraft.open_network` gives one.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         stages: of a module: its submodules after which features may be read; found where None.
-        view: of a module: how images go in; see :func:`regraft.open_network`.
+        view: of a module: how images go in; see `regraft.open_network`.
         quick: leave out the cases that are absurd for the size.
         strict: let any image that has to be left out be an error.
         out: the folder to make.
@@ -83,12 +83,12 @@ def compare(
         cache: the cache folder; the user's where None.
         on_event: called with what happens in training.
         **words: ``seed``, ``test_fraction``, ``budget`` (in seconds) and all that
-            :class:`regraft.Choices` explains, but what names one case: ``case``, ``cut``, ``init``
+            `regraft.Choices` explains, but what names one case: ``case``, ``cut``, ``init``
             and ``trainable_from``.
 
     Returns:
         What each case got on the held-out images and what it cost: accuracies are shares with
-        their 95 % intervals, times are in seconds; see :class:`regraft.compare.Comparison`.
+        their 95 % intervals, times are in seconds; see `regraft.compare.Comparison`.
 
     Raises:
         UsageError: choices that name one case, or a budget that cannot be kept.

@@ -74,7 +74,7 @@ def trained_plans(
 def absurd(case: int, images: int, *, worth: bool = False) -> str:
     """Why a case makes no sense for so many training images; empty where it does.
 
-    ``worth``: ``fit`` would train the network, few images or not (:func:`worth_training`).
+    ``worth``: ``fit`` would train the network, few images or not (`worth_training`).
     """
     if case == 3 and worth:
         return ""

@@ -194,7 +194,7 @@ def _gain(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> int:
 
 
 def check_place(folder: Path, *, overwrite: bool) -> None:
-    """Refuse before the work a folder that :meth:`Comparison.save` would refuse after it.
+    """Refuse before the work a folder that `Comparison.save` would refuse after it.
 
     Raises:
         RunError: something is there that may not be replaced, or nothing can be written there.

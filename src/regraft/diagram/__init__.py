@@ -1,6 +1,6 @@
 """Pictures of networks: what a case does to one, as SVG, in a terminal and in a notebook.
 
-A :class:`Scene` says what a picture shows. ``untouched``, ``of_case``, ``of_plan`` and ``lesson``
+A `Scene` says what a picture shows. ``untouched``, ``of_case``, ``of_plan`` and ``lesson``
 make scenes; ``svg``, ``series``, ``text`` and ``html`` show them.
 """
 

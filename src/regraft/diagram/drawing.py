@@ -67,7 +67,7 @@ def draw(
 
     Args:
         what: a bundled backbone or any timm model by its name, the record of one, a
-            ``torch.nn.Module`` of your own or what :func:`regraft.open_network` makes of it, or a
+            ``torch.nn.Module`` of your own or what `regraft.open_network` makes of it, or a
             plan, whose surgery is drawn. No weights are fetched for it.
         case: draw this case, 1 to 4; 0 is the untouched network. All five where nothing is named.
         cut: where case 2 cuts: a stage's name or number; in the middle where None.

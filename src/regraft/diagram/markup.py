@@ -23,7 +23,7 @@ def svg(scene: Scene, *, key: str = "", alone: bool = True) -> str:
         key: the class of its root and the beginning of its names; derived from the scene if empty,
             so that two pictures on one page do not get into each other's way.
         alone: whether it is a file of its own. In a page it must stand in an element whose
-            ``container-type`` is ``inline-size``; :func:`regraft.diagram.html` sees to that.
+            ``container-type`` is ``inline-size``; `regraft.diagram.html` sees to that.
 
     Returns:
         The same text for the same arguments; it has no scripts and asks for nothing else.
@@ -34,7 +34,7 @@ def svg(scene: Scene, *, key: str = "", alone: bool = True) -> str:
 
 
 def series(scenes: Sequence[Scene], *, key: str = "", alone: bool = True) -> str:
-    """Several scenes of one network under each other, as a lesson; see :func:`svg`."""
+    """Several scenes of one network under each other, as a lesson; see `svg`."""
     first = scenes[0]
     heading = f"{first.network}, pretrained on {first.source}, and what the cases make of it"
     bodies = [

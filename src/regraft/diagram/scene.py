@@ -1,7 +1,7 @@
 """What a picture of a network shows, as plain data: its stages, their fates, the cut, the head.
 
-A :class:`Scene` knows nothing of coordinates, colours or files. :func:`untouched` and
-:func:`of_case` make one from a backbone, :func:`regraft.diagram.of_plan` one from a plan.
+A `Scene` knows nothing of coordinates, colours or files. `untouched` and
+`of_case` make one from a backbone, `regraft.diagram.of_plan` one from a plan.
 """
 
 import re

@@ -43,7 +43,7 @@ def summary(
         about: a line under it.
         figures: side by side under that.
         said: paragraphs under them.
-        table: what :func:`rows` made.
+        table: what `rows` made.
         picture: the surgery.
         lists: what can be folded away, by its heading; the last one is open.
     """

@@ -96,7 +96,7 @@ def export(
     ``pixels`` it takes float32 ``[B, channels, height, width]``, normalised as the RUN's plan says;
     with them uint8 ``[B, height, width, 3]`` of 0..255. It gives ``probabilities``
     ``[B, classes]``; onnx and openvino also ``known`` and ``belief`` ``[B]``, if the RUN has them.
-    A RUN goes to the Hugging Face hub by :func:`regraft.export.to_hub.push`.
+    A RUN goes to the Hugging Face hub by `regraft.export.to_hub.push`.
 
     Args:
         run: the RUN folder, or a result that was saved in one.
@@ -106,7 +106,7 @@ def export(
         data: images to check it on; where the plan says that they are where None.
         overwrite: replace an earlier export.
         images_checked: how many images it is checked on.
-        network: of a RUN of a network of your own: that network; see :func:`regraft.load`.
+        network: of a RUN of a network of your own: that network; see `regraft.load`.
 
     Returns:
         What was written: its path, its size in bytes, and how far its probabilities are from those

@@ -1,4 +1,4 @@
-"""Whether an image is like the training images, in torch: :class:`regraft.heads.known.Known`."""
+"""Whether an image is like the training images, in torch: `regraft.heads.known.Known`."""
 
 import torch
 from torch import Tensor, nn

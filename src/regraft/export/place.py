@@ -12,7 +12,7 @@ from regraft.results.atomic import check_target, whole_folder
 
 
 def check_place(out: Path, names: Sequence[str], *, overwrite: bool) -> None:
-    """Refuse before the work what :func:`whole` would refuse after it.
+    """Refuse before the work what `whole` would refuse after it.
 
     Raises:
         RunError: something is there that may not be replaced, or nothing can be written there.

@@ -26,7 +26,7 @@ class Asked:
 
     @property
     def words(self) -> dict[str, Any]:
-        """As :func:`regraft.features.engines.choose` takes it."""
+        """As `regraft.features.engines.choose` takes it."""
         return {"only": self.only, "wish": self.wish}
 
 

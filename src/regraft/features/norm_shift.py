@@ -41,7 +41,7 @@ def distances(
 ) -> tuple[float, ...]:
     """Distance of the new images from the source at each stage that has batch norm.
 
-    The mean of :func:`_distance` over a stage's layers. The fewer the images, the more the channels
+    The mean of `_distance` over a stage's layers. The fewer the images, the more the channels
     vary by chance and the farther they would lie, so it is extrapolated to any number: twice the
     distance of all images less the mean of that of every other one and that of the rest
     (Quenouille's jackknife, 1949). Below four images it is taken as it is.

@@ -1,6 +1,6 @@
 """Train a network: cases 3 and 4.
 
-:func:`train` reads top to bottom: the images are decoded once, a few learning rates start, all but
+`train` reads top to bottom: the images are decoded once, a few learning rates start, all but
 the best are dropped after half of the epochs, that one goes on to the end or until it no
 longer gains, and a small set is then trained once more with its validation images.
 """
@@ -117,7 +117,7 @@ def train(
         seed: of everything that is drawn.
         folder: for the checkpoints; where there are some, training goes on from them.
         cache: the cache folder, which remembers how training runs fastest.
-        deadline: when to stop with the best so far, on the clock of :func:`time.monotonic`.
+        deadline: when to stop with the best so far, on the clock of `time.monotonic`.
         later: images that other trainings show at most after this one, for how long it all takes.
         on_event: called with every row of the log.
 

@@ -1,7 +1,7 @@
 """What the frozen part of a network gives, kept from its first use on.
 
-It never changes for an image. :class:`ActivationCache` therefore keeps it, and a step of training
-runs only what lies behind (:mod:`regraft.networks.split`). That holds as long as the images are the
+It never changes for an image. `ActivationCache` therefore keeps it, and a step of training
+runs only what lies behind (`regraft.networks.split`). That holds as long as the images are the
 same in every epoch, mirror images apart: random crops would make every look a new one.
 """
 

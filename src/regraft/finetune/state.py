@@ -50,7 +50,7 @@ class TrainContext:
     seed: int
     folder: Path
     deadline: float
-    """On the clock of :func:`time.monotonic`."""
+    """On the clock of `time.monotonic`."""
     on_event: OnEvent
     border: ActivationCache | None = None
     """What the frozen part of the network gives for the images, where that can be held."""

@@ -75,9 +75,9 @@ def fit_average(
         labels: places of the classes, of the rows that are fitted on.
         classes: how many there are.
         parts: what is averaged.
-        weighting: of the images, as :func:`regraft.heads.ridge.class_weights` takes it.
+        weighting: of the images, as `regraft.heads.ridge.class_weights` takes it.
         rows: those that are fitted on; all where None.
-        pool: threads of :func:`regraft.heads.ridge.one_core_each` that are there already, for many
+        pool: threads of `regraft.heads.ridge.one_core_each` that are there already, for many
             small fits.
     """
     taps = union(parts)

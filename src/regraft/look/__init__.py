@@ -1,7 +1,7 @@
 """What each stage of a network sees: kernels, the patches that excite it, what it can tell apart.
 
-:func:`regraft.look.sample.draw` chooses the images, :func:`examine` looks at them, and
-:func:`regraft.look.page.render` writes it down as a page. :func:`look` is all of it.
+`regraft.look.sample.draw` chooses the images, `examine` looks at them, and
+`regraft.look.page.render` writes it down as a page. `look` is all of it.
 """
 
 import logging
@@ -47,11 +47,11 @@ def look(
 
     Args:
         backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
-            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
-        data: images, in any form that :func:`regraft.propose` takes; those of the demo where None.
+            own, or a `regraft.Pretrained`, as `regraft.open_network` gives one.
+        data: images, in any form that `regraft.propose` takes; those of the demo where None.
         weights: a file to read the backbone's weights from.
         stages: of a module: its submodules after which features may be read; found where None.
-        view: of a module: how images go in; see :func:`regraft.open_network`.
+        view: of a module: how images go in; see `regraft.open_network`.
         out: a page to write, ``NAME.html``.
         most: images to look at; of more, so many are drawn evenly over the classes.
         seed: of the drawn stimuli, the chosen images and the random weights.
@@ -59,7 +59,7 @@ def look(
     Returns:
         For each stage its receptive fields (in px of the network's input) and strongest channels
         with their patches; for each task the share of pictures that a linear classifier on each
-        stage gets right, in 0..1, beside that with random weights; see :class:`regraft.look.Look`.
+        stage gets right, in 0..1, beside that with random weights; see `regraft.look.Look`.
 
     Raises:
         DataError: fewer than 6 images can be used, or none are named and the demo's are missing.

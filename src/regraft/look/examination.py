@@ -98,7 +98,7 @@ def examine(
     Args:
         module: the whole network; it is not touched.
         backbone: its record.
-        sample: the images, as :func:`regraft.look.sample.draw` gives them for its view.
+        sample: the images, as `regraft.look.sample.draw` gives them for its view.
         seed: of the drawn pictures, the folds and the random weights.
         progress: told how many pictures have been through a network, and of how many.
     """

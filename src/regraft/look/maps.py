@@ -73,7 +73,7 @@ def flat(value: Tensor, stage: Stage) -> Tensor:
 
 
 def cells(value: Tensor, stage: Stage) -> Cells:
-    """Return how the places of :func:`flat` lie over the image."""
+    """Return how the places of `flat` lie over the image."""
     match stage.layout:
         case "NCHW":
             return Cells(*value.shape[2:])

@@ -77,7 +77,7 @@ def shape(number: int, size: int, seed: int) -> Pixels:
 
 
 def figure(number: int, size: int, seed: int) -> Floats:
-    """Where the figure of :func:`shape` is: its share of each pixel, ``[size, size]``."""
+    """Where the figure of `shape` is: its share of each pixel, ``[size, size]``."""
     return _figure(number, size, np.random.default_rng([seed, 2, number]))
 
 

@@ -61,7 +61,7 @@ def find(name: str, weights: Path | None = None, *, seed: int | None = None) -> 
 def load(
     name: str, weights: Path | None = None, *, seed: int | None = None
 ) -> tuple[Backbone, nn.Module]:
-    """Like :func:`find`, with the network itself, in evaluation mode."""
+    """Like `find`, with the network itself, in evaluation mode."""
     if name in backbones.names():
         record = backbones.get(name)
         if weights is None and seed is None:
@@ -147,7 +147,7 @@ def refilled(
 
 
 def describe_timm(name: str, weights: Path | None = None, *, seed: int | None = None) -> Backbone:
-    """Return the record of any of timm's models; see :func:`find`."""
+    """Return the record of any of timm's models; see `find`."""
     return _load_timm(name, weights, seed)[0]
 
 

@@ -37,7 +37,7 @@ SIZES = (224, 32, 28, 64, 96, 128, 256, 299, 384, 512, 48, 160, 192, 240, 288, 3
 
 @runtime_checkable
 class Opened(Protocol):
-    """A network that was opened before: :class:`regraft.Pretrained`."""
+    """A network that was opened before: `regraft.Pretrained`."""
 
     @property
     def backbone(self) -> Backbone:

@@ -62,7 +62,7 @@ def profile(
         name: of the network, for errors.
         strict: the paths are a person's wish: each must be of use and is a stage. Else the useless
             are left out, and so are those that read nearly the same as a neighbour, and long rows
-            are grouped (:mod:`regraft.networks.grouping`). Where the deepest reads the same as
+            are grouped (`regraft.networks.grouping`). Where the deepest reads the same as
             ``last``, the latter gives way.
 
     Raises:

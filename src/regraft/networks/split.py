@@ -1,7 +1,7 @@
 """A partly frozen network split at the border: what is frozen, and what is trained on top of it.
 
 What the frozen front gives for an image never changes, so a step of training need only run what
-lies behind it (:mod:`regraft.finetune.activation_cache`).
+lies behind it (`regraft.finetune.activation_cache`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ class FrozenPart(nn.Module):
     """The frozen part: normalised pixels ``[B, 3, S, S]`` -> the value at the border and the taps.
 
     It runs the network's own modules, in evaluation mode and without gradients. Its
-    :meth:`train` does nothing: the network says what its modules do.
+    `train` does nothing: the network says what its modules do.
     """
 
     def __init__(self, trunk: Trunk, way: Callable[..., At]) -> None:

@@ -4,7 +4,7 @@ A stage is a place that everything passes: the output of a module from which alo
 network is calculated. The outermost modules count (``layer1``, not what is in it), until there are
 enough, or none holds most of the work; what learns nothing (an activation, a pooling) belongs to
 the stage before it, and so does a normalisation. Where there are very many, those that end a
-resolution count (and what is a long row still, :mod:`regraft.networks.grouping` groups).
+resolution count (and what is a long row still, `regraft.networks.grouping` groups).
 """
 
 from collections.abc import Collection, Mapping, Sequence

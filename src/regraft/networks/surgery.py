@@ -33,7 +33,7 @@ class TransferNetwork(nn.Module):
     """A trunk under a new head: normalised pixels ``[B, 3, S, S]`` -> logits ``[B, classes]``.
 
     What is frozen has no gradient, and its batch norm and dropout stay in evaluation mode whatever
-    :meth:`train` is told.
+    `train` is told.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ def operate(
 
 
 def config(network: TransferNetwork, backbone: Backbone) -> dict[str, Any]:
-    """Return what :func:`restore` needs beside the state dict, as what a JSON document holds."""
+    """Return what `restore` needs beside the state dict, as what a JSON document holds."""
     return {
         "backbone": backbone.to_json(),
         "taps": list(network.taps),
@@ -145,16 +145,16 @@ def restore(
     *,
     frozen: Frozen = True,
 ) -> TransferNetwork:
-    """Return a network again, from its :func:`config` and its state dict.
+    """Return a network again, from its `config` and its state dict.
 
     No pretrained weights are read: all that is needed lies in the state.
 
     Args:
-        config: what :func:`config` gave.
+        config: what `config` gave.
         state: tensors or arrays by name.
         module: the whole network, where the backbone is a module in memory; its weights do not
             matter and it is not touched.
-        frozen: what may not be trained; see :func:`operate`.
+        frozen: what may not be trained; see `operate`.
 
     Raises:
         BackboneError: the backbone is a module in memory and was not given.

@@ -30,7 +30,7 @@ round: both are as good (0.01 to 0.1 points apart). A judgement."""
 class Judged:
     """Heads on the training images, each scored by the folds that did not see them.
 
-    ``scores`` ``[heads, strengths, n, C]`` as :func:`regraft.heads.ridge.cross_validate` gives
+    ``scores`` ``[heads, strengths, n, C]`` as `regraft.heads.ridge.cross_validate` gives
     them, ``loss`` (squared error), ``surprise`` (log loss at the head's own temperature), ``right``
     and ``square`` (mean square of the centred scores) ``[heads, strengths, n]``.
     """

@@ -19,7 +19,7 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class ChoiceWords(TypedDict, total=False):
-    """The choices as keywords; :class:`Choices` says what each means."""
+    """The choices as keywords; `Choices` says what each means."""
 
     case: Case | None
     cut: str | None
@@ -41,7 +41,7 @@ class ChoiceWords(TypedDict, total=False):
 class Choices:
     """What a person overrules; everything else is decided from the evidence.
 
-    :func:`regraft.propose`, :func:`regraft.fit` and :func:`regraft.compare` take these as keywords,
+    `regraft.propose`, `regraft.fit` and `regraft.compare` take these as keywords,
     or one such record as ``choices``, whose fields the keywords overrule.
 
     Attributes:

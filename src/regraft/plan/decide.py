@@ -122,7 +122,7 @@ def is_tried(evidence: Evidence, choices: Choices) -> bool:
 def trainings_of(backbone: Backbone, evidence: Evidence, choices: Choices) -> tuple[Training, ...]:
     """Return the recipes of cases 3 and 4; none in cases 1 and 2.
 
-    Whether the tuned one mirrors images is asked when it is clear that it runs (:func:`mirrored`).
+    Whether the tuned one mirrors images is asked when it is clear that it runs (`mirrored`).
     """
     case = case_of(backbone, evidence, choices)
     if case not in (3, 4):

@@ -1,6 +1,6 @@
 """Evidence -> Plan: which of the four cases it is, and what will be done.
 
-A :class:`Plan` is data. :meth:`Plan.steps` lists what it does; explaining it and performing it both
+A `Plan` is data. `Plan.steps` lists what it does; explaining it and performing it both
 walk that list, so the explanation cannot say anything else than what happens.
 """
 

@@ -1,6 +1,6 @@
 """What the frozen network already knows about the new images, measured.
 
-Arrays in, :class:`Evidence` out: how large the set is, how similar to the source, how well a probe
+Arrays in, `Evidence` out: how large the set is, how similar to the source, how well a probe
 does at every depth, which depths to read, and how accurate that should be on images never seen.
 Every accuracy here is cross-validated on the training images; the held-out ones are not read.
 """
@@ -21,7 +21,7 @@ from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of
 from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
-"""From this :attr:`Evidence.size` on a set counts as large (about 4,500 images)."""
+"""From this `Evidence.size` on a set counts as large (about 4,500 images)."""
 
 SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""
@@ -248,7 +248,7 @@ def rightness(
     average: bool = True,
     end: int | None = None,
 ) -> NDArray[np.bool_]:
-    """Which images the whole procedure of :func:`gather` gets right, ``[n]`` (a sample of many)."""
+    """Which images the whole procedure of `gather` gets right, ``[n]`` (a sample of many)."""
     classes, allowed = int(labels.max()) + 1, range(len(candidates))
     _, fold, found = _scored(
         features, widths, labels, classes, groups, candidates, seed=seed, weighting=weighting
@@ -303,7 +303,7 @@ def size_of(counts: NDArray[np.intp]) -> float:
 
     Images beyond a hundred times the median class do not count: ten thousand images of a thousand
     kinds are a small set. From the middle on, about 4,500 images, a set is called large; what
-    training may win is another question (:mod:`regraft.plan.gain`).
+    training may win is another question (`regraft.plan.gain`).
     """
     images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
     return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))

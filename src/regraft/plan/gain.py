@@ -55,7 +55,7 @@ class Gain:
 
     @property
     def near(self) -> bool:
-        """Whether another draw of the images may well say the opposite of :attr:`worth`."""
+        """Whether another draw of the images may well say the opposite of `worth`."""
         return abs(min(self.points - WORTH, self.low)) < 0.005
 
     def __str__(self) -> str:

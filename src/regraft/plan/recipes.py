@@ -1,6 +1,6 @@
 """How a network is trained in cases 3 and 4, as data; and the recipes.
 
-A :class:`Training` is part of the plan. ``textbook`` is what the table of the four cases says: a
+A `Training` is part of the plan. ``textbook`` is what the table of the four cases says: a
 random new layer, one learning rate for all. ``tuned`` starts from the head fitted on the frozen
 network (LP-FT, Kumar et al., *Fine-tuning can distort pretrained features*, 2022), gives earlier
 stages lower rates, lets two rates race, averages the weights, and keeps the best epoch.

@@ -32,7 +32,7 @@ def similarity_of(
 
     For networks with batch norm ``2 ** -((D / LINE) ** 2)``: ``D`` is the mean of ``shift``, the
     distances of the channels' statistics from the remembered ones
-    (:mod:`regraft.features.norm_shift`), over the later half of the stages that have batch norm. 1
+    (`regraft.features.norm_shift`), over the later half of the stages that have batch norm. 1
     at no distance, one half at :data:`LINE`. Neither the labels nor the number of images have a
     part in it.
 

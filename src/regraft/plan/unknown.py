@@ -1,7 +1,7 @@
 """How images of none of the classes are told from the others: what says it, and how well it does.
 
 Each class in turn is left out, some at a time, and so is a fold of the others: heads that saw
-neither say how well each score of :mod:`regraft.heads.known` tells the two apart. Those are near
+neither say how well each score of `regraft.heads.known` tells the two apart. Those are near
 strangers. Quite other pictures are not at hand, so what two of the scores count is the same for
 every set; it was found on thirteen sets, each judged by the others (``bench/bench_unknown.py``).
 """

@@ -1,7 +1,7 @@
 """Which network: several side by side on the same images, measured.
 
 The networks look at the same training images and are compared image by image; those that cannot
-catch up are dropped early (:mod:`regraft.rank.race`). The held-out images are not read for it, and
+catch up are dropped early (`regraft.rank.race`). The held-out images are not read for it, and
 what was looked at stays in the cache, so that a plan with the chosen network starts from it.
 """
 
@@ -55,9 +55,9 @@ def rank(
     """Rank networks on the same images by what to expect of each, and choose one.
 
     Args:
-        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        data: a folder, table or archive, or a `regraft.Dataset`.
         backbones: names of bundled backbones or timm models, modules of your own, or
-            :class:`regraft.Pretrained`, or one of these; those that are on this machine without
+            `regraft.Pretrained`, or one of these; those that are on this machine without
             fetching where None.
         latency: seconds that the chosen network may take for an image alone, decoding not counted.
         megabytes: what it may take in float32, in millions of bytes.
@@ -66,7 +66,7 @@ def rank(
         cache: the cache folder; the user's where None.
         on_event: called with a note whenever a network starts to look at images.
         **words: ``seed``, ``test_fraction``, ``budget`` (in seconds) and all that
-            :class:`regraft.Choices` explains, but what one network alone can follow: ``case``,
+            `regraft.Choices` explains, but what one network alone can follow: ``case``,
             ``cut``, ``init``, ``trainable_from`` and ``learning_rate``.
 
     Returns:
@@ -99,7 +99,7 @@ def ranked(
     progress: Progress = lambda done, total: None,
     priors: Mapping[str, Prior] | None = None,
 ) -> Ranking:
-    """Do what :func:`rank` says; ``progress``: of each pass; ``priors``: instead of the table."""
+    """Do what `rank` says; ``progress``: of each pass; ``priors``: instead of the table."""
     check(choices, limits)
     started = time.perf_counter()
     if backbones is None:

@@ -2,7 +2,7 @@
 
 The cheapest network looks at every image. From its audit and split follow the training images that
 all others are asked about: fifty first, then twice as many each time. Whoever is held to be behind
-the best (:mod:`regraft.rank.strength`) is dropped (not, as in Jamieson and Talwalkar 2016,
+the best (`regraft.rank.strength`) is dropped (not, as in Jamieson and Talwalkar 2016,
 arXiv:1502.07943, the worse half); what was looked at stays in the cache.
 """
 
@@ -99,7 +99,7 @@ def run(race: Race, entries: Sequence[Entry]) -> tuple[Measured, int]:
     """Let the networks look at more and more images; the entries take what was found.
 
     Returns:
-        The images as the cheapest network was measured on them, and on how many of :func:`training`
+        The images as the cheapest network was measured on them, and on how many of `training`
         those that were not dropped are compared: not all where the budget ran out, or where no
         network is within the limits.
     """

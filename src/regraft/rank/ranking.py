@@ -19,7 +19,7 @@ _UNITS = {"ms": ("latency", 1e-3), "s": ("latency", 1.0), "mb": ("megabytes", 1.
 
 
 def limit_of(text: str) -> tuple[str, float] | None:
-    """Return the field of :class:`Allowance` that a text like ``10ms`` is for, and its value."""
+    """Return the field of `Allowance` that a text like ``10ms`` is for, and its value."""
     found = _LIMIT.fullmatch(text.strip())
     if found is None:
         return None

@@ -1,7 +1,7 @@
 """report.html: what a run got, where it errs and how to use it, in one file.
 
-:func:`page` draws that of a RUN, :func:`of_comparison` that of a comparison, and :func:`report`
-writes either; :func:`of_ranking` draws that of networks side by side. Everything that a person can
+`page` draws that of a RUN, `of_comparison` that of a comparison, and `report`
+writes either; `of_ranking` draws that of networks side by side. Everything that a person can
 have named (classes, files, the data set) is text to the page, never markup.
 """
 
@@ -49,7 +49,7 @@ def report(
         heat_maps: show where the network looked, on some of the images.
         tell: called with what the page does without, and why.
         network: of a RUN folder of a network of your own, for heat maps: that network; see
-            :func:`regraft.load`.
+            `regraft.load`.
 
     Returns:
         The path of the page.

@@ -44,7 +44,7 @@ class _Training:
 
 
 def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None) -> str:
-    """Return the page as text; see :func:`regraft.report.page`."""
+    """Return the page as text; see `regraft.report.page`."""
     plan, metrics, found = result.plan, result.metrics, result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
     training = _training(result.log)

@@ -1,8 +1,8 @@
-"""What a run keeps of its labelled images, for :func:`regraft.next_to_label`: features, no pixels.
+"""What a run keeps of its labelled images, for `regraft.next_to_label`: features, no pixels.
 
 ``labelled.safetensors`` of a RUN: ``features`` [M, P] of what the new layer reads, ``labels`` [M]
 (places of the classes), ``groups`` [M] (the same number: captures that belong together) and
-``seen`` [N], the :func:`regraft.data.audit.marks` of every image, whether it is among the M or not.
+``seen`` [N], the `regraft.data.audit.marks` of every image, whether it is among the M or not.
 """
 
 from collections.abc import Mapping

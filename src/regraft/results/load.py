@@ -29,7 +29,7 @@ def load(
     """Return the result of a RUN folder, which classifies new images.
 
     Args:
-        folder: the RUN folder that :func:`regraft.fit` or ``regraft fit`` made.
+        folder: the RUN folder that `regraft.fit` or ``regraft fit`` made.
         cache: the cache folder; the user's where None.
         network: of a RUN that was made with a network of your own: that network, as a
             ``torch.nn.Module`` whose weights do not matter, or ``package.module:factory``.

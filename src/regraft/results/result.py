@@ -55,7 +55,7 @@ what runs it fastest: about what the reference does in the time that this takes.
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """A path, a file's bytes, a PIL image, or pixels of 0..255, or floats of 0..1, ``[height, width]``
-or with channels last or first (:mod:`regraft.data.readers.pictures`)."""
+or with channels last or first (`regraft.data.readers.pictures`)."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Result:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
         Lists of lists of numbers are taken as an array of that shape is, see
-        :func:`regraft.data.readers.pictures.several`.
+        `regraft.data.readers.pictures.several`.
         What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
         machine that does not know the network, :data:`MANY` images begin with some seconds in
         which the fastest engine is found.

@@ -5,8 +5,8 @@
     images - Dataset - extract (one cached pass, every depth) - audit - split - Evidence - Plan
                                                              plan.steps() - Result - RUN folder
 
-:func:`measure` looks at the images once, :func:`proposed` decides, :func:`perform` walks the plan's
-steps. :func:`propose`, :func:`apply` and :func:`fit` are these three put together.
+`measure` looks at the images once, `proposed` decides, `perform` walks the plan's
+steps. `propose`, `apply` and `fit` are these three put together.
 """
 
 import os
@@ -68,20 +68,20 @@ def propose(
     """Measure the images, decide the case, and change nothing.
 
     Args:
-        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        data: a folder, table or archive, or a `regraft.Dataset`.
         backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
-            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
-            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank`
+            own, or a `regraft.Pretrained`, as `regraft.open_network` gives one.
+            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that `regraft.rank`
             chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         stages: of a module: its submodules after which features may be read; found where None.
-        view: of a module: how images go in; see :func:`regraft.open_network`.
+        view: of a module: how images go in; see `regraft.open_network`.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
         **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
-            :class:`regraft.Choices` explains.
+            `regraft.Choices` explains.
 
     Returns:
         The plan: what would be done, the cross-validated accuracy (a share, with its 95 % interval)
@@ -120,8 +120,8 @@ def apply(
     does, with a warning.
 
     Args:
-        plan: what :func:`regraft.propose` gave.
-        data: the images that it was made for, in any form that :func:`regraft.propose` takes.
+        plan: what `regraft.propose` gave.
+        data: the images that it was made for, in any form that `regraft.propose` takes.
         backbone: the network that it was made for; found by the plan's name where None. A module of
             your own has to be handed over again.
         weights: a file to read the backbone's weights from.
@@ -133,7 +133,7 @@ def apply(
         on_event: called with every row of the log as it is made.
 
     Returns:
-        The fitted network with its held-out figures; see :class:`regraft.Result`.
+        The fitted network with its held-out figures; see `regraft.Result`.
 
     Raises:
         DataError: the images cannot be used.
@@ -179,15 +179,15 @@ def fit(
     """Propose and apply in one go, looking at the images once.
 
     Args:
-        data: a folder, table or archive, or a :class:`regraft.Dataset`.
+        data: a folder, table or archive, or a `regraft.Dataset`.
         backbone: a bundled backbone or any timm model by its name, a ``torch.nn.Module`` of your
-            own, or a :class:`regraft.Pretrained`, as :func:`regraft.open_network` gives one.
-            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that :func:`regraft.rank`
+            own, or a `regraft.Pretrained`, as `regraft.open_network` gives one.
+            ``auto`` (or ``auto:10ms``, ``auto:20MB``) for the one that `regraft.rank`
             chooses.
         choices: a record of what is overruled; the keywords overrule it.
         weights: a file to read the backbone's weights from.
         stages: of a module: its submodules after which features may be read; found where None.
-        view: of a module: how images go in; see :func:`regraft.open_network`.
+        view: of a module: how images go in; see `regraft.open_network`.
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         out: the RUN folder to make; nothing is written where None.
@@ -196,10 +196,10 @@ def fit(
         cache: the cache folder; the user's where None.
         on_event: called with every row of the log as it is made.
         **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
-            :class:`regraft.Choices` explains.
+            `regraft.Choices` explains.
 
     Returns:
-        The fitted network with its held-out figures; see :class:`regraft.Result`.
+        The fitted network with its held-out figures; see `regraft.Result`.
 
     Raises:
         DataError: the images cannot be used.

@@ -30,12 +30,12 @@ class Drafted(NamedTuple):
 
 
 def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
-    """Return the plan alone; see :func:`drafted`."""
+    """Return the plan alone; see `drafted`."""
     return drafted(measured, choices, trains=trains).plan
 
 
 def proposed(measured: Measured, choices: Choices) -> Drafted:
-    """Return what :func:`drafted` does, and in the plan what more images would bring."""
+    """Return what `drafted` does, and in the plan what more images would bring."""
     plan, gathered = drafted(measured, choices)
     found = on_rank_zero(lambda: _learning_curve(plan, measured, gathered))
     return Drafted(replace(plan, learning_curve=found), gathered)

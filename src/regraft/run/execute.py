@@ -319,7 +319,7 @@ EXECUTORS: Mapping[StepKind, Callable[[RunState], None]] = {
 
 
 def execute(work: RunState) -> Result:
-    """Walk the plan's steps, and note in the log what each took; its :func:`ended` is to follow."""
+    """Walk the plan's steps, and note in the log what each took; its `ended` is to follow."""
     for step in work.plan.steps():
         start = time.perf_counter()
         EXECUTORS[step.kind](work)

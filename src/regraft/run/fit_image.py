@@ -1,7 +1,7 @@
 """How the network is to see a set: the scale of its deep pictures, and what becomes of long ones.
 
 The training images alone decide, by the facts that one decode of each gave. What was decided is
-part of the :class:`View`, and with it of the plan and of the RUN.
+part of the `View`, and with it of the plan and of the RUN.
 """
 
 from collections.abc import Callable, Sequence

@@ -63,7 +63,7 @@ class Measured:
     shift: tuple[float, ...] | None
     engine: str
     images_per_second: float
-    """Of the engine, see :func:`speed_of`."""
+    """Of the engine, see `speed_of`."""
     seconds: Mapping[str, float]
     """``audit``; ``probe``, the pass over the images; ``engine``, the choice of an engine."""
     cache: Path
@@ -306,7 +306,7 @@ def extract_together(
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = lambda done, total: None,
 ) -> Extraction:
-    """Run the pass of :mod:`regraft.features.extract` by all processes; all get all of it."""
+    """Run the pass of `regraft.features.extract` by all processes; all get all of it."""
     own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
     looked = on_all_ranks(
         lambda: extract(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Pretrained:
     """A backbone's record, and a way to build it, which the cached path never takes.
 
-    ``ranking``: what it was chosen by, where it was (:func:`regraft.run.auto.network_for`).
+    ``ranking``: what it was chosen by, where it was (`regraft.run.auto.network_for`).
     """
 
     backbone: Backbone
@@ -65,7 +65,7 @@ def open_network(
             looking where None.
         head: of a module: path of its classifier, or '' where it has none; found where None.
         view: of a module: how images go in. A side in px, ``(height, width)``, a
-            :class:`regraft.View`, or any of its fields by name with ``mean`` and ``std`` beside
+            `regraft.View`, or any of its fields by name with ``mean`` and ``std`` beside
             them: ``{"size": 32, "channels": 1, "mean": 0.5, "std": 0.25}``. What the module says
             of itself, else what is usual, where None.
         name: of a module: what to call it; the name of its class if empty.

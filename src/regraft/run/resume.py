@@ -22,7 +22,7 @@ def place_of(run: Path) -> Path:
 
 
 def check_resume(run: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse before the work what :func:`begin` would refuse after the images were looked at.
+    """Refuse before the work what `begin` would refuse after the images were looked at.
 
     Raises:
         RunError: there is nothing to resume, or an unfinished run would be lost.

@@ -1,8 +1,8 @@
 """A RUN behind a URL: an API for programs, a page for people, metrics for who looks after it.
 
-``application(ready(result))`` is an ASGI application; :func:`listen` answers on a socket, and
-:func:`serve` is all of it. One process and one engine: requests put their images into one queue
-(:mod:`regraft.serve.batching`).
+``application(ready(result))`` is an ASGI application; `listen` answers on a socket, and
+`serve` is all of it. One process and one engine: requests put their images into one queue
+(`regraft.serve.batching`).
 """
 
 import os
@@ -75,7 +75,7 @@ def serve(
         wait: milliseconds that an image waits for others.
         waiting: images that may wait; more are refused with 503.
         started: called once, as soon as clients can connect.
-        network: of a RUN folder of a network of your own: that network; see :func:`regraft.load`.
+        network: of a RUN folder of a network of your own: that network; see `regraft.load`.
 
     Raises:
         RunError: the RUN is damaged, or the address is none of this machine or taken.

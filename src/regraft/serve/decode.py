@@ -1,6 +1,6 @@
 """An image's bytes -> the square that the network sees, or why there is none.
 
-What :func:`regraft.data.images.inspect` refuses is refused here; before it, from the header alone,
+What `regraft.data.images.inspect` refuses is refused here; before it, from the header alone,
 what a stranger could keep a server busy with.
 """
 

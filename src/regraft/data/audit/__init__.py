@@ -39,7 +39,7 @@ class Audit:
     ``kept``: indices into its items, ascending. ``groups`` [len(kept)]: the same number for copies
     of one capture and for what people know to belong together; such images stay on one side of
     every split. ``notes``: how many of the kept have each of ``Facts.notes``. ``warnings``:
-    sentences. ``marks``: the :func:`marks` of all files that were read, kept or not, each once,
+    sentences. ``marks``: the `marks` of all files that were read, kept or not, each once,
     ascending.
     """
 

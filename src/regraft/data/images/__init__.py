@@ -1,7 +1,7 @@
 """One decode of an image file tells everything that regraft asks of it.
 
-:func:`inspect` turns the bytes of a file into :class:`Facts` (what it is, what is wrong with it,
-what it looks like) and into the squares that a network sees (one for each :class:`View`). It never
+`inspect` turns the bytes of a file into `Facts` (what it is, what is wrong with it,
+what it looks like) and into the squares that a network sees (one for each `View`). It never
 raises for bad content: whatever is wrong is told in ``Facts.problem``.
 """
 
@@ -51,7 +51,7 @@ class Facts:
     views); ``detail`` says it in words. ``notes`` holds any of ``rotated``, ``grey``, ``palette``,
     ``alpha``, ``white-on-clear``, ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are
     meant after EXIF rotation; 0 where they are not known. ``levels``: the lowest and
-    highest value of a grey picture of more than 8 bits (:func:`regraft.data.images.deep.limits`),
+    highest value of a grey picture of more than 8 bits (`regraft.data.images.deep.limits`),
     which holds floats where ``mode`` is F.
     """
 
@@ -83,7 +83,7 @@ class Facts:
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
-        """Return the facts that :meth:`to_json` wrote."""
+        """Return the facts that `to_json` wrote."""
         values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
         values |= {name: tuple(values[name]) for name in ("notes", "levels")}
         values |= {name: b64decode(values[name]) for name in _BYTES}
@@ -101,7 +101,7 @@ def absent(reason: object) -> Facts:
 
 
 def facts_key(views: Sequence[View]) -> str:
-    """Return a name for the facts that :func:`inspect` finds when it makes these views.
+    """Return a name for the facts that `inspect` finds when it makes these views.
 
     How finely a large JPEG is decoded depends on the views, and a bit of the perceptual hash may
     depend on that: only facts found under the same key are the same on every run. What a network

@@ -1,10 +1,10 @@
 """Which pictures are copies of one capture: re-encoded, rescaled, cropped or brightened a little.
 
-Each picture has a perceptual hash and a thumbnail (:mod:`regraft.data.images.miniature`), and its
+Each picture has a perceptual hash and a thumbnail (`regraft.data.images.miniature`), and its
 middle has both too: they are the whole of a copy that lost a little at each edge. So has a small
 picture at half its size: fewer pixels blur it, and its copy of half the size is as blurred. The
 hash finds candidates fast, the thumbnails confirm them, and what else is about them decides
-(:func:`likeness`). The limits were set by planting copies in sets of photos, X-rays and digits:
+(`likeness`). The limits were set by planting copies in sets of photos, X-rays and digits:
 ``docs/benchmarks.md``.
 """
 
@@ -263,7 +263,7 @@ def _across(
     columns: NDArray[np.int64],
     band: int,
 ) -> Iterator[NDArray[np.int64]]:
-    """As :func:`_candidates`: pairs of ``rows`` and ``columns`` whose part and whole are alike."""
+    """As `_candidates`: pairs of ``rows`` and ``columns`` whose part and whole are alike."""
     mask = np.uint64(sum(1 << bit for bit in range(band, 64, _BANDS)))
     columns = columns[np.argsort(wholes[columns] & mask, kind="stable")]
     whole = wholes[columns]
@@ -286,7 +286,7 @@ class _Pictures:
     """Thumbnails made comparable: each [256] with mean 0 and length 1.
 
     ``inner`` and ``half`` are the middles and the halves likewise, all 0 where one has nothing to
-    compare. ``sides`` as in :class:`Halves`.
+    compare. ``sides`` as in `Halves`.
     """
 
     unit: NDArray[np.float32]

@@ -1,6 +1,6 @@
 """Pictures in memory as a Dataset.
 
-Pictures are encoded without loss when they are read (:mod:`regraft.data.readers.pictures`), so that
+Pictures are encoded without loss when they are read (`regraft.data.readers.pictures`), so that
 they are named by their content like files are.
 """
 
@@ -27,7 +27,7 @@ class _Pictures:
 
 
 def from_arrays(images: Sequence[Any] | NDArray[Any], labels: Iterable[object]) -> Dataset:
-    """See :meth:`regraft.data.dataset.Dataset.from_arrays`."""
+    """See `regraft.data.dataset.Dataset.from_arrays`."""
     names = label_names(labels)
     _check_pictures(images, names)
     return Dataset("arrays", numbered(names), (), _Pictures(images, are_wide(images)))

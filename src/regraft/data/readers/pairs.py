@@ -41,7 +41,7 @@ class _Pairs:
 
 
 def from_torch(torch_dataset: Any, classes: Sequence[str] | None) -> Dataset:
-    """See :meth:`regraft.data.dataset.Dataset.from_torch`."""
+    """See `regraft.data.dataset.Dataset.from_torch`."""
     first = _first(torch_dataset)
     pairs = _Pairs(torch_dataset, _keys(first))
     places = sorted({round(n) for n in np.linspace(0, len(torch_dataset) - 1, PLACES)})

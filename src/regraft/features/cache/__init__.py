@@ -1,6 +1,6 @@
 """What was computed from an image, kept on disk under the name of its content.
 
-A :class:`Store` is one SQLite file in the user's cache folder. It maps ``(space, digest)`` to
+A `Store` is one SQLite file in the user's cache folder. It maps ``(space, digest)`` to
 bytes: the *digest* names the content of an image file, the *space* names everything else that the
 value depends on (network, preprocessing, engine). A changed file has another digest, so nothing
 in here ever goes out of date; what was not used for longest goes first when the folder grows too
@@ -88,7 +88,7 @@ class Store:
 
         Args:
             folder: where the cache lives.
-            limit_bytes: what :meth:`prune` holds the folder under.
+            limit_bytes: what `prune` holds the folder under.
             clock: tells the time in seconds, for the order in which entries go.
         """
         store = cls(folder, limit_bytes, clock)

@@ -1,9 +1,9 @@
 """Engines run a trunk; a fast one that agrees with float32 torch is chosen.
 
 The choice is made once for a network on a machine: for a backbone before its first pass, for a
-trained network when it is done (:func:`choose`, on a sample of the person's own images), or where
-there are no images (:func:`exact`). An order and a margin make it
-(:mod:`regraft.features.engines.preference`), so that it is the same again whatever else the machine
+trained network when it is done (`choose`, on a sample of the person's own images), or where
+there are no images (`exact`). An order and a margin make it
+(`regraft.features.engines.preference`), so that it is the same again whatever else the machine
 does.
 
 It is remembered in the cache folder together with the converted trunk. From then on a run needs
@@ -85,7 +85,7 @@ def choose(
 ) -> tuple[Engine, Calibration]:
     """Return the engine for a backbone: the remembered one, else that of a calibration.
 
-    One that was remembered without images (:func:`exact`) is measured anew.
+    One that was remembered without images (`exact`) is measured anew.
 
     Args:
         backbone: the network's record.

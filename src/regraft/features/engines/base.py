@@ -103,7 +103,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """Return the calibration that :meth:`to_json` gave.
+        """Return the calibration that `to_json` gave.
 
         KeyError or TypeError where it is not one.
         """

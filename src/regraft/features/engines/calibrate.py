@@ -95,7 +95,7 @@ def calibrate_exact(backbone: Backbone, trunk: "nn.Module", path: Path) -> Calib
     """Choose between the reference and OpenVINO in float32, without any image.
 
     Where both calculate in float32 the same steps, any pixels tell whether they agree: noise does.
-    What rounds must be judged on photos (:func:`calibrate`): bfloat16, and TF32 on NVIDIA devices.
+    What rounds must be judged on photos (`calibrate`): bfloat16, and TF32 on NVIDIA devices.
     """
     start, (high, wide, channels) = time.perf_counter(), backbone.view.shape
     coarse = np.random.default_rng(0).integers(0, 256, (_LEAST, 8, 8, channels), np.uint8)

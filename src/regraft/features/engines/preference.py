@@ -18,7 +18,7 @@ CPU = ("torch-bf16-channels-last", "torch-fp32-channels-last")
 ORDER = (*CUDA, HALF, FULL, *CPU, REFERENCE)
 """What is preferred, the first most: the order of the speeds that are usual.
 
-OpenVINO's mixed engines (:func:`name_of`) come between its bfloat16 and its float32.
+OpenVINO's mixed engines (`name_of`) come between its bfloat16 and its float32.
 """
 
 MARGIN = 2.0

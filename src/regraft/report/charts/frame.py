@@ -1,6 +1,6 @@
 """Charts as SVG that takes the page's colours: a frame with axes, and what is drawn into it.
 
-Every text goes through :func:`text`, which escapes it.
+Every text goes through `text`, which escapes it.
 """
 
 import math

@@ -57,7 +57,7 @@ def plane(evidence: Evidence, name: str, backbone: str) -> str:
 
 
 def _scale(images: float) -> float:
-    """:func:`regraft.plan.evidence.size_of` of evenly filled classes."""
+    """`regraft.plan.evidence.size_of` of evenly filled classes."""
     return min(max(math.log(images / 200) / math.log(500), 0.0), 1.0)
 
 
