@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from regraft.run.pretrained import Pretrained, open_network
     from regraft.serve import serve
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PACKAGES = {
     "compare",

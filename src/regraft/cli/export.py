@@ -82,5 +82,10 @@ def _print(made: "Exported") -> None:
     from regraft.export.parity import in_words
 
     say(*(in_words(each) for each in made.parities))
+    if made.target == "serve":
+        run = made.path.parent
+        say(f"A copy of {run} is served, and predicts, where there is no torch.")
+        results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", soft_wrap=True)
+        return
     say(f"It takes {made.input}, and gives the probability of each class.")
     results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", soft_wrap=True)

@@ -19,6 +19,7 @@ class Target(enum.StrEnum):
     torch = "torch"
     timm = "timm"
     openvino = "openvino"
+    serve = "serve"
     hub = "hub"
 
 

@@ -12,17 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from regraft.errors import RegraftError, RunError, UsageError, first_line
-from regraft.export import images, parity, to_onnx, to_openvino, to_timm, to_torch
+from regraft.export import images, parity, to_onnx, to_openvino, to_serve, to_timm, to_torch
 from regraft.export.about import About
-from regraft.export.images import ParityImages
+from regraft.export.comparing import compared
 from regraft.export.parity import Parity
 from regraft.export.place import check_place, size_of, whole
-from regraft.export.target import Run
-from regraft.heads.known import Known
+from regraft.features.engines import carried
 from regraft.results.load import load
 from regraft.results.result import Result, folder_of
 from regraft.run.api import Data
@@ -38,11 +34,13 @@ TARGETS: dict[str, ModuleType] = {
     "torch": to_torch,
     "timm": to_timm,
     "openvino": to_openvino,
+    "serve": to_serve,
 }
 
 NO_PIXELS = {
     "timm": "timm's networks take normalised pixels",
     "openvino": "it calculates in bfloat16 wherever the CPU has it, and that changes the picture",
+    "serve": "it stays a RUN, which takes image files",
 }
 """Targets that do no preprocessing inside, and why."""
 
@@ -50,7 +48,6 @@ TELLING = (to_onnx, to_openvino)
 """Targets whose outputs have names, and tell whether an image is like the training images."""
 
 _OTHERS = "Leave out --pixels, or export --to onnx or torch."
-_LOT = 8  # images in a batch that is checked; the first goes alone
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,9 @@ def export(
 ) -> Exported:
     """Write a RUN as ``onnx``, ``torch``, ``timm`` or ``openvino``, whole or not at all.
 
+    Or make it ready to ``serve`` without torch: that is written into the RUN, which then answers
+    and predicts wherever OpenVINO is, from a copy of the folder.
+
     It is loaded again in its own runtime and compared with the RUN on real images first. Without
     ``pixels`` it takes float32 ``[B, channels, height, width]``, normalised as the RUN's plan says;
     with them uint8 ``[B, height, width, 3]`` of 0..255. It gives ``probabilities``
@@ -100,11 +100,11 @@ def export(
 
     Args:
         run: the RUN folder, or a result that was saved in one.
-        to: ``onnx``, ``torch``, ``timm`` or ``openvino``.
+        to: ``onnx``, ``torch``, ``timm``, ``openvino`` or ``serve``.
         out: a file (onnx, torch) or folder (timm, openvino); beside the RUN where None.
         pixels: take decoded pixels of any size and do the preprocessing inside; onnx and torch.
         data: images to check it on; where the plan says that they are where None.
-        overwrite: replace an earlier export.
+        overwrite: replace an earlier export; that for ``serve`` always is.
         images_checked: how many images it is checked on.
         network: of a RUN of a network of your own: that network; see `regraft.load`.
 
@@ -129,14 +129,16 @@ def export(
         to_timm.check_whole(result.plan)
     target.check()
     out = _out(run, None if out is None else Path(out), target)
+    overwrite = overwrite or target is to_serve
     check_place(out, target.NAMES, overwrite=overwrite)
     sample = images.draw(run, result.plan, data, images_checked)
     tells = target in TELLING and result.known is not None
     about = About(result.plan, result.classes, pixels, tells)
     with whole(out, target.NAMES, overwrite=overwrite) as draft:
         module = _module(result, about)
-        _write(target, module, about, draft, to)
-        parities = _compare(target, module, about, draft, sample, result)
+        _write(target, result if target is to_serve else module, about, draft, to)
+        compare = to_serve.compared if target is to_serve else compared
+        parities = compare(target, module, about, draft, sample, result)
         parity.check(
             parities,
             f"The export to {to} does not give what '{run}' gives, and was not kept.",
@@ -144,7 +146,8 @@ def export(
             "images are named with --data.",
         )
         size = size_of(draft)
-    return Exported(to, out, size, about.input, tuple(parities), time.perf_counter() - start)
+    taken = to_serve.INPUT if target is to_serve else about.input
+    return Exported(to, out, size, taken, tuple(parities), time.perf_counter() - start)
 
 
 def _target(to: str, pixels: bool) -> ModuleType:
@@ -156,8 +159,15 @@ def _target(to: str, pixels: bool) -> ModuleType:
 
 
 def _out(run: Path, out: Path | None, target: ModuleType) -> Path:
-    """Where to write: what was asked for, else beside the RUN under its name."""
+    """Where to write: what was asked for, else beside the RUN under its name, or within it."""
     suffix: str = target.SUFFIX
+    if target is to_serve:
+        if out is not None:
+            raise UsageError(
+                f"--to serve writes into the RUN, so it takes no --out, got '{out}'.",
+                ["Leave it out; what is copied to another machine is the RUN."],
+            )
+        return run / carried.FOLDER
     if out is None:
         home = run.resolve()
         return home.with_name(home.name + suffix)
@@ -201,77 +211,3 @@ def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) 
             f"{about.plan.backbone.name} cannot be exported to {to}: {why}",
             ["Try another target: each converter knows other operations."],
         ) from error
-
-
-# ---- comparing
-
-
-def _compare(
-    target: ModuleType, module: Any, about: About, draft: Path, sample: ParityImages, result: Result
-) -> list[Parity]:
-    """Run what was written, and the RUN, on the same images."""
-    reference = _in_torch(module)
-    wanted = _shares(reference, about, sample)
-    found = _shares(target.open_file(draft, about), about, sample)
-    parities = [parity.exact("export against the float32 network", found, wanted)]
-    if about.known and result.known:
-        parities.append(_beliefs(target.open_belief(draft), module, about, sample, result.known))
-    if target is to_openvino:
-        usual = to_openvino.open_as_it_comes(draft)
-        if usual is not None:
-            halved = _shares(usual, about, sample)
-            what = "in the precision that OpenVINO chooses here"
-            parities.append(parity.told(what, halved, wanted))
-    if about.pixels:
-        plain = About(about.plan, about.classes, pixels=False)
-        wanted = _shares(_in_torch(module.classifier), plain, sample)
-        parities.append(parity.told("its preprocessing against regraft's own", found, wanted))
-    own = result.predict_proba(sample.files)
-    engine = result.engine().name
-    parities.append(parity.near(f"RUN ({engine}) against the float32 network", own, wanted))
-    if known := len(sample.recorded):
-        what = "predictions.csv of the RUN against the float32 network"
-        parities.append(parity.near(what, sample.recorded, wanted[:known]))
-    return parities
-
-
-def _beliefs(told: Run, module: Any, about: About, sample: ParityImages, known: Known) -> Parity:
-    """Compare what the export says of the beliefs in images with what regraft makes of them.
-
-    Of the float32 network's features; with pixels of what the export's own preprocessing shows it.
-    """
-    import torch
-
-    found = _shares(told, about, sample)
-    if about.pixels:
-        wanted = _shares(_in_torch(module, output=2), about, sample)
-        return parity.beliefs("its beliefs against the float32 network's", found, wanted)
-    network, x = module.network, about.plan.backbone.normalised(sample.squares)
-    with torch.no_grad():
-        features = network.features(torch.from_numpy(x))
-        logits = network.head(features).numpy()
-    wanted = known.belief(features.numpy(), logits)
-    return parity.beliefs("its beliefs against regraft's own", found, wanted)
-
-
-def _in_torch(module: Any, output: int = 0) -> Run:
-    import torch
-
-    def run(x: Any) -> NDArray[Any]:
-        with torch.no_grad():
-            made = module(torch.from_numpy(x))
-            return np.asarray((made[output] if isinstance(made, tuple) else made).numpy())
-
-    return run
-
-
-def _shares(run: Run, about: About, sample: ParityImages) -> NDArray[Any]:
-    """Probabilities ``[n, classes]`` of the sample, in batches of several lengths."""
-    if about.pixels:
-        view = about.plan.backbone.view
-        rows = [run(images.picture(file, view)[None])[0] for file in sample.files]
-        twice = images.picture(sample.files[0], view)[None].repeat(2, axis=0)
-        return np.stack([run(twice)[1], *rows[1:]])
-    x = about.plan.backbone.normalised(sample.squares)
-    lots = [x[:1], *(x[at : at + _LOT] for at in range(1, len(x), _LOT))]
-    return np.concatenate([run(lot) for lot in lots])

@@ -12,6 +12,8 @@
 ``suspects.csv``       images whose labels look wrong, to be corrected; absent in older runs
 ``labelled.safetensors``  features of some labelled images, see `regraft.results.labelled`;
                        absent in older runs
+``trunk/``             what runs the network without torch, see `regraft.features.engines.carried`;
+                       there after `regraft export --to serve`
 ``README.md``          the model card
 ``report.html``        what it got, for people; may be drawn anew or be absent
 =====================  ==========================================================================
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 
 from regraft.data.dataset import listed
 from regraft.errors import RunError
+from regraft.features.engines import carried
 from regraft.metrics import Scores
 from regraft.results.atomic import check_target, restore, steady, whole_folder
 from regraft.results.files import (
@@ -65,7 +68,7 @@ from regraft.results.tables import (
     suspects_of,
 )
 
-LATER = (SUSPECTS_FILE, LABELLED_FILE, PAGE, "tensorboard", ".DS_Store")
+LATER = (SUSPECTS_FILE, LABELLED_FILE, PAGE, carried.FOLDER, "tensorboard", ".DS_Store")
 """What may lie in a run beside its files and is replaced with it."""
 
 

@@ -20,8 +20,7 @@ from regraft.data.readers.pictures import bytes_of, several
 from regraft.diagram.planned import about, of_plan, reasons
 from regraft.diagram.summary import Figure, summary
 from regraft.errors import RunError
-from regraft.features import engines
-from regraft.features.engines import Calibration, Engine, Pixels
+from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import Known, is_known, known_of
 from regraft.heads.ridge import Head
@@ -32,6 +31,7 @@ from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
 from regraft.plan.label_errors import Suspect
 from regraft.plan.naming import stages_named
+from regraft.results import running
 from regraft.results.card import model_card
 from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
@@ -257,55 +257,23 @@ class Result:
         return retrained(self.plan.backbone, self.tensors, self.plan.cut)
 
     def engine(self) -> Engine:
-        """Return what runs the trunk: what this machine knows, else the reference."""
-        return self._found()[0]
+        """Return what runs the trunk: what this machine knows or the RUN carries, else torch."""
+        return running.found(self)[0]
 
     def exact_engine(self) -> Engine:
         """Return the same, for a long use.
 
-        Where this machine does not know the network, OpenVINO in float32 is made ready, which takes
-        some seconds; the reference where that is not faster.
+        Where there is neither, OpenVINO in float32 is made ready, which takes some seconds; the
+        reference where that is not faster.
         """
-        engine, known = self._found()
-        if known is not None:
-            return engine
-        return engines.exact(self.record, self.plan.taps, self.cache, build=self.network)
-
-    def _found(self) -> tuple[Engine, Calibration | None]:
-        """Return the engine, and how it was chosen, None for the reference: it is not remembered.
-
-        What is remembered of the backbone counts where nothing was trained.
-        """
-        taps, build, known = self.plan.taps, self.network, None
-        records = [self.plan.backbone] if self.plan.case in (1, 2) else []
-        for record in [*records, self.record]:
-            for wish in dict.fromkeys([self._own, ""]):
-                known = known or engines.remembered(
-                    record, self.cache, build=build, wish=wish, taps=taps
-                )
-        return known or (engines.reference(self.record, taps, build=build), None)
-
-    @property
-    def _own(self) -> str:
-        """The engine whose numbers the report shows; empty where there is none of that name."""
-        name = str(self.metrics.get("engine", ""))
-        return name if engines.is_known(name) else ""
-
-    def _chosen(self, pixels: Pixels) -> Engine:
-        """Return an engine for the network as it is now.
-
-        That of the report, if this machine has it.
-        """
-        taps, build, wish = self.plan.taps, self.network, self._own
-        record, cache = self.record, self.cache
-        return engines.choose(record, pixels, cache, build=build, wish=wish, taps=taps)[0]
+        return running.exact(self)
 
     def look(self, images: Sequence[Picture], progress: Progress = silent) -> Extraction:
         """Return what the new layer reads of images, ``[n, P]`` for one view, and their facts.
 
         Many of them pay for a choice of the engine.
         """
-        engine, known = self._found()
+        engine, known = running.found(self)
         settled = known is not None and not known.provisional
         view = self.plan.backbone.view
         found = extract(
@@ -314,7 +282,7 @@ class Result:
             [view],
             self.plan.inputs,
             engine=engine if settled or len(images) < MANY else None,
-            choose=lambda pixels, indices: self._chosen(pixels),
+            choose=lambda pixels, indices: running.chosen(self, pixels),
             progress=progress,
         )
         _warn_of_scale(images, found.facts, view)
