@@ -1,8 +1,8 @@
 """Check that the pages hold: examples run, printed output is current, links lead somewhere.
 
-``python checks/docs.py [--write] [PAGE ...]``; without pages, all of them, the picture of the
-architecture and the table of stages. With --write the output blocks that differ are written anew,
-and so are picture and table.
+``python checks/docs.py [--write] [PAGE ...]``; without pages, all of them, the pictures and
+the table of stages. With --write the output blocks that differ are written anew, and so are the
+pictures and the table.
 The markers are described in checks/pages.py.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 import architecture
 import families
 import pages
+from regraft import backbones, diagram
 
 HOME = Path(__file__).resolve().parent.parent
 LIMIT = 300  # seconds for one shell block
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = options.pages or ours
     problems = []
     if not options.pages:
-        problems = picture(write=options.write) + families.problems(write=options.write)
+        problems = pictures(write=options.write) + families.problems(write=options.write)
     with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)):
         for page in found:
             problems += [f"{page}: {problem}" for problem in check(page, write=options.write)]
@@ -77,13 +78,24 @@ def check(page: Path, *, write: bool = False) -> list[str]:
     return problems + links(page, text)
 
 
-def picture(*, write: bool) -> list[str]:
-    """Say whether the picture of the imports is not theirs any more."""
-    drawn, path = architecture.drawn(), architecture.PICTURE
-    if write:
-        path.write_text(drawn, "utf-8", newline="\n")
-    current = path.is_file() and path.read_text("utf-8") == drawn
-    return [] if current else [f"{path}: is not what is imported (make docs draws it anew)"]
+def pictures(*, write: bool) -> list[str]:
+    """Name the pictures that are not those of the code any more."""
+    problems = []
+    for path, drawn in {architecture.PICTURE: architecture.drawn(), **tutorial()}.items():
+        if write:
+            path.write_text(drawn, "utf-8", newline="\n")
+        if not path.is_file() or path.read_text("utf-8") != drawn:
+            problems.append(f"{path}: is not what is drawn (make docs draws it anew)")
+    return problems
+
+
+def tutorial() -> dict[Path, str]:
+    """Return the pictures of the tutorial."""
+    network = backbones.get("demonstration")
+    scenes = diagram.lesson(network)
+    found = {f"demonstration-{scene.case}": diagram.svg(scene) for scene in scenes}
+    found["four-cases"] = diagram.quarters(scenes[1:])
+    return {HOME / "docs" / "pictures" / f"{name}.svg": drawn for name, drawn in found.items()}
 
 
 STALE = "is not what is printed (make docs writes it anew)"

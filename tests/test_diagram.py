@@ -146,13 +146,13 @@ def test_every_case_does_what_its_row_of_the_table_says() -> None:
     assert fates(of[0]) == ["pretrained"] * 5
     assert (of[0].new, of[0].cut) == (None, "")
     assert fates(of[1]) == ["frozen"] * 5
-    assert fates(of[2]) == ["frozen"] * 3 + ["removed"] * 2
-    assert of[2].cut == "conv3"
+    assert fates(of[2]) == ["frozen"] * 2 + ["removed"] * 3
+    assert of[2].cut == "conv2"
     assert fates(of[3]) == ["trained"] * 5
     assert fates(of[4]) == ["either"] * 5
     assert all(scene.fates[-1] == "removed" for scene in list(of.values())[1:])
     assert of[2].new is not None
-    assert (of[2].new.inputs, of[2].new.outputs) == (192, 10)
+    assert (of[2].new.inputs, of[2].new.outputs) == (96, 10)
 
 
 def test_choices_change_the_fates() -> None:

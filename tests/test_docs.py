@@ -110,28 +110,32 @@ def test_a_comment_above_prose_marks_nothing() -> None:
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
-@pytest.mark.parametrize("case", range(5))
+DRAWN = {f"demonstration-{case}": ("--case", case) for case in range(5)}
+
+
+@pytest.mark.parametrize("name", [*DRAWN, "four-cases"])
 def test_the_pictures_of_the_tutorial_are_those_that_draw_writes(
-    cli: Regraft, case: int, tmp_path: Path
+    cli: Regraft, name: str, tmp_path: Path
 ) -> None:
-    """Changed on purpose? Write them anew with the commands of the tutorial."""
-    cut = ["--cut", "conv3"] if case == 2 else []
-    said = cli("draw", "demonstration", "--case", case, *cut, "-o", tmp_path / "drawn.svg")
-    assert said.code == 0
+    """Changed on purpose? ``make docs`` writes them anew."""
+    words = DRAWN.get(name, ("--lesson",))
+    assert cli("draw", "demonstration", *words, "-o", tmp_path / "drawn.svg").code == 0
     drawn = (tmp_path / "drawn.svg").read_text("utf-8")
-    assert drawn == (PICTURES / f"demonstration-{case}.svg").read_text("utf-8")
+    assert drawn == (PICTURES / f"{name}.svg").read_text("utf-8")
+    assert docs.tutorial()[PICTURES / f"{name}.svg"] == drawn
 
 
 def test_the_picture_of_the_imports_is_drawn_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architecture, "PICTURE", tmp_path / "picture.svg")
-    assert "is not what is imported" in docs.picture(write=False)[0]
-    assert docs.picture(write=True) == []
-    assert docs.picture(write=False) == []
+    monkeypatch.setattr(docs, "tutorial", dict)
+    assert "is not what is drawn" in docs.pictures(write=False)[0]
+    assert docs.pictures(write=True) == []
+    assert docs.pictures(write=False) == []
     monkeypatch.setattr(architecture, "MODULES", {})
     monkeypatch.setattr(architecture, "purpose", lambda name, letters: "")
-    assert len(docs.picture(write=False)) == 1
+    assert len(docs.pictures(write=False)) == 1
 
 
 def test_the_tables_of_networks_are_what_is_found(

@@ -285,13 +285,15 @@ def draw(
         typer.Option(
             min=0,
             max=4,
-            show_default="all five, as a lesson",
+            show_default="all, one after another",
             help="Draw this case; 0 is the untouched network.",
         ),
     ] = None,
     cut: Annotated[
         str | None,
-        typer.Option(metavar="STAGE", show_default="in the middle", help="Case 2: where to cut."),
+        typer.Option(
+            metavar="STAGE", show_default="after the first third", help="Case 2: where to cut."
+        ),
     ] = None,
     trainable_from: TrainableFrom = None,
     init: Annotated[
@@ -300,6 +302,10 @@ def draw(
     ] = None,
     classes: Annotated[int, typer.Option(min=2, help="Classes of the new layer.")] = 10,
     weights: WeightsFile = None,
+    lesson: Annotated[
+        bool,
+        typer.Option("--lesson", help="Draw the four cases as the quarters of one picture."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -322,6 +328,7 @@ def draw(
         trainable_from=trainable_from,
         init=None if init is None else init.value,
         classes=classes,
+        lesson=lesson,
         out=out,
     )
 

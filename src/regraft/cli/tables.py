@@ -117,25 +117,27 @@ def _bar(share: float) -> str:
 
 
 def _plane(evidence: Evidence) -> RenderableType:
-    """Return the two measured axes with the four cases as quadrants and the set as a point."""
-    wide, high = 21, 4
-    column = min(int(evidence.similarity * 2 * wide), 2 * wide - 1)
-    row = min(int(evidence.size * 2 * high), 2 * high - 1)
-    lines = [Text(f"{'different':<{wide}} │ {'similar':>{wide}}", style="dim")]
+    """Return the plane, size across and similarity up, with the cases as quarters and the set."""
+    wide, high = 12, 4
+    column = min(int(evidence.size * 2 * wide), 2 * wide - 1)
+    row = 2 * high - 1 - min(int(evidence.similarity * 2 * high), 2 * high - 1)
+    lines = []
     for y in range(2 * high):
         cells = [" "] * (2 * wide)
-        left, right = ("case 2", "case 1") if y < high else ("case 4", "case 3")
+        left, right = ("case 1", "case 3") if y < high else ("case 2", "case 4")
         if y % high == (2 if row % high == 1 else 1):  # beside the point, not under it
             cells[1 : 1 + len(left)] = left
             cells[2 * wide - 1 - len(right) : 2 * wide - 1] = right
         if y == row:
             cells[column] = "●"
-        line = Text("".join(cells[:wide]) + " │ " + "".join(cells[wide:]))
-        line.append("  small" if y == 0 else "  large" if y == 2 * high - 1 else "", style="dim")
+        name = {0: "similar", 2 * high - 1: "different"}.get(y, "")
+        line = Text(f"{name:<10}", style="dim")
+        line.append("".join(cells[:wide]) + " │ " + "".join(cells[wide:]), style="not dim")
         line.highlight_words(["●"], style="bold green")
         lines.append(line)
         if y == high - 1:
-            lines.append(Text("─" * wide + "─┼─" + "─" * wide, style="dim"))
+            lines.append(Text(" " * 10 + "─" * wide + "─┼─" + "─" * wide, style="dim"))
+    lines.append(Text(f"{'':10}{'small':<{wide}}   {'large':>{wide}}", style="dim"))
     lines.append(
         Text(
             f"similarity {evidence.similarity:.2f} (similar from {SIMILAR}), "

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from regraft import backbones
 from regraft.backbones import Backbone
-from regraft.diagram.markup import series, svg
-from regraft.diagram.notebook import html
+from regraft.diagram.markup import quarters, series, svg
+from regraft.diagram.notebook import html, in_page
 from regraft.diagram.planned import of_plan
-from regraft.diagram.scene import Scene, lesson, of_case, untouched
+from regraft.diagram.quarters_text import quarters_text
+from regraft.diagram.scene import CASES, Scene, of_case, untouched
+from regraft.diagram.scene import lesson as every_case
 from regraft.diagram.terminal import text
 from regraft.errors import UsageError
 from regraft.networks import factories
@@ -24,8 +26,12 @@ class NetworkDrawing:
     """Pictures of one network, to be looked at in a notebook, printed, or written as an SVG."""
 
     scenes: tuple[Scene, ...]
+    as_quarters: bool = False
+    """Whether the scenes are the cases 1 to 4, as the quarters of one picture."""
 
     def __str__(self) -> str:
+        if self.as_quarters:
+            return quarters_text(self.scenes).plain
         return "\n\n".join(
             f"{scene.title}\n{scene.caption}\n\n{text(scene).plain}" for scene in self.scenes
         )
@@ -35,10 +41,14 @@ class NetworkDrawing:
 
     def _repr_html_(self) -> str:
         """Return the picture, for a notebook."""
+        if self.as_quarters:
+            return in_page(quarters(self.scenes, alone=False))
         return html(self.scenes[0] if len(self.scenes) == 1 else self.scenes)
 
     def svg(self) -> str:
         """Return the text of an SVG file."""
+        if self.as_quarters:
+            return quarters(self.scenes)
         return svg(self.scenes[0]) if len(self.scenes) == 1 else series(self.scenes)
 
     def save(self, out: str | os.PathLike[str]) -> None:
@@ -61,6 +71,7 @@ def draw(
     init: Init | None = None,
     classes: int = 10,
     weights: str | os.PathLike[str] | None = None,
+    lesson: bool = False,
     out: str | os.PathLike[str] | None = None,
 ) -> NetworkDrawing:
     """Draw a network and the surgery of a case or plan, from the image to the classes.
@@ -70,11 +81,12 @@ def draw(
             ``torch.nn.Module`` of your own or what `regraft.open_network` makes of it, or a
             plan, whose surgery is drawn. No weights are fetched for it.
         case: draw this case, 1 to 4; 0 is the untouched network. All five where nothing is named.
-        cut: where case 2 cuts: a stage's name or number; in the middle where None.
+        cut: where case 2 cuts: a stage's name or number; after the first third where None.
         trainable_from: train this stage and those after it (case 3).
         init: what case 4 starts from: ``pretrained`` or ``random`` weights.
         classes: of the new layer.
         weights: a file whose tensors say the network's shape, where it is of another size.
+        lesson: draw the four cases as the quarters of one picture, size across, similarity up.
         out: an SVG to write, ``NAME.svg``.
 
     Returns:
@@ -88,17 +100,22 @@ def draw(
     """
     if out is not None:
         check_picture(Path(out))
+    choices = {"case": case, "cut": cut, "trainable_from": trainable_from, "init": init}
     if isinstance(what, Plan):
-        _refuse_choices(case=case, cut=cut, trainable_from=trainable_from, init=init)
+        _refuse_choices(**choices, lesson=lesson or None)
         found = NetworkDrawing((of_plan(what),))
     else:
+        if lesson:
+            _refuse_beside_lesson(**choices)
         record = what if isinstance(what, Backbone) else _record(what, weights)
         case = _implied(case, cut, trainable_from, init)
-        found = NetworkDrawing(
-            lesson(record, classes=classes)
-            if case is None
-            else (_scene(record, case, cut, trainable_from, init, classes),)
-        )
+        if lesson:
+            scenes = [of_case(record, case, classes=classes) for case in CASES[1:]]
+            found = NetworkDrawing(tuple(scenes), as_quarters=True)
+        elif case is None:
+            found = NetworkDrawing(every_case(record, classes=classes))
+        else:
+            found = NetworkDrawing((_scene(record, case, cut, trainable_from, init, classes),))
     if out is not None:
         found.save(out)
     return found
@@ -127,6 +144,15 @@ def _refuse_choices(**choices: object) -> None:
         raise UsageError(
             f"A plan says what is done, so it is drawn without {' and '.join(named)}.",
             ["Leave that out, or draw the plan's backbone: draw(plan.backbone, ...)."],
+        )
+
+
+def _refuse_beside_lesson(**choices: object) -> None:
+    named = [f"--{name.replace('_', '-')}" for name, value in choices.items() if value is not None]
+    if named:
+        raise UsageError(
+            f"--lesson draws all four cases, so it goes without {' and '.join(named)}.",
+            ["Leave that out, or draw one case without --lesson."],
         )
 
 

@@ -10,9 +10,11 @@ from regraft.diagram.forms import FORMS, WIDE, Form
 from regraft.diagram.layout import layout, picture
 from regraft.diagram.legend import legend
 from regraft.diagram.letters import shorten, width_of, wrap
+from regraft.diagram.quarters import drawing_of
 from regraft.diagram.scene import Fate, Scene
 from regraft.diagram.sentences import INTRODUCTION, described, legend_of
 from regraft.diagram.shapes import Item, Label, Outline, Solid, line, number, rounded
+from regraft.diagram.words import QUARTERS_ABOUT, QUARTERS_TITLE
 
 
 def svg(scene: Scene, *, key: str = "", alone: bool = True) -> str:
@@ -43,6 +45,15 @@ def series(scenes: Sequence[Scene], *, key: str = "", alone: bool = True) -> str
     ]
     words = " ".join(f"{scene.title}. {described(scene)}" for scene in scenes)
     return _document(bodies, scenes, heading, words, key, alone)
+
+
+def quarters(scenes: Sequence[Scene], *, key: str = "", alone: bool = True) -> str:
+    """Return the cases 1 to 4 of one network as the quarters of one plane; see `svg`."""
+    heading = QUARTERS_TITLE.format(scenes[0].network)
+    drawn = [(form, drawing_of(scenes, form)) for form in FORMS]
+    bodies = [(form, one.height, "".join(_item(item) for item in one.items)) for form, one in drawn]
+    said = " ".join(f"{scene.title}. {described(scene)}" for scene in scenes)
+    return _document(bodies, scenes, heading, f"{QUARTERS_ABOUT} {said}", key, alone)
 
 
 def _single(scene: Scene, form: Form) -> str:

@@ -17,6 +17,11 @@ def html(scene: Scene | Sequence[Scene], *, key: str = "") -> str:
         if isinstance(scene, Scene)
         else series(scene, key=key, alone=False)
     )
+    return in_page(picture)
+
+
+def in_page(picture: str) -> str:
+    """Return a picture that was made with ``alone=False``, in the element that measures it."""
     return (
         '<div class="regraft-picture" style="container-type:inline-size;max-width:1100px">'
         f"{picture}</div>"

@@ -71,7 +71,7 @@ def place(scene: Scene, form: Form) -> Places:
     ends = [form.cutting if scene.new else form.gap, _head_width(scene, form), tray]
     room = form.width - 2 * form.margin - form.image - sum(ends)
     kept = _fitting(scene, room, form, columns)
-    names = _names(kept, room / len(kept) - 4, form)
+    names = names_of(kept, room / len(kept) - 4, form)
     sizes = [block_size(block, scene.size, form, columns) for block in kept]
     widths = _shared(kept, sizes, names, room, form)
     lefts = _edges(form.margin, [form.image, *widths, *ends])
@@ -116,7 +116,7 @@ def _needs(blocks: Sequence[Block], sizes: Sequence[Size], form: Form) -> list[f
     return found
 
 
-def _names(blocks: Sequence[Block], room: float, form: Form) -> list[str]:
+def names_of(blocks: Sequence[Block], room: float, form: Form) -> list[str]:
     """Names of the blocks, without what they share at their beginning if they are too wide."""
     full = [stage_range(block.stages) for block in blocks]
     for names in (full, stems(full), figures(stems(full))):

@@ -155,7 +155,7 @@ def of_case(
         backbone: the record of the network.
         case: 0 for the untouched network, or 1 to 4.
         taps: depths that the new layer reads; the last one is the cut. Without them the last stage
-            is read, in case 2 the one in the middle.
+            is read, in case 2 one of the first.
         classes: their names, or how many there are.
         trainable_from: cases 3 and 4: the first stage that is trained.
         init: case 4: what training starts from; None for the pretrained weights first and random
@@ -168,7 +168,7 @@ def of_case(
     if case == 0:
         return untouched(backbone)
     _check(backbone, case)
-    taps = taps or ((middle(backbone) if case == 2 else len(backbone.stages) - 1),)
+    taps = taps or ((early(backbone) if case == 2 else len(backbone.stages) - 1),)
     names = [stage.name for stage in backbone.stages]
     alive = _alive(case, init)
     first = 0 if trainable_from is None or alive == "scratch" else names.index(trainable_from)
@@ -193,9 +193,12 @@ def lesson(backbone: Backbone, *, classes: int | Sequence[str] = 10) -> tuple[Sc
     return tuple(of_case(backbone, case, classes=classes) for case in cases)
 
 
-def middle(backbone: Backbone) -> int:
-    """Return the depth where case 2 cuts if nobody says where, and nothing was measured."""
-    return (len(backbone.stages) - 1) // 2
+def early(backbone: Backbone) -> int:
+    """Return the depth where case 2 cuts if nobody says where, and nothing was measured.
+
+    The first third of the stages is kept: of five conv1 and conv2.
+    """
+    return (len(backbone.stages) - 1) // 3
 
 
 def relative(depth: int, depths: int) -> int:

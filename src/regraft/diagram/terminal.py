@@ -46,15 +46,15 @@ def text(scene: Scene) -> Text:
     channels, the fate in a word, and what it tends to detect. The cut is a line across, and a line
     at the left runs from the stages that are read into the new layer where those are several.
     """
-    return Text("\n").join([*_rows(scene), Text(), key_of(scene)])
+    return Text("\n").join([*_rows(scene), Text(), key_of([scene])])
 
 
-def key_of(scene: Scene) -> Text:
+def key_of(scenes: Sequence[Scene], width: int = WIDE) -> Text:
     """Return the legend: filled cells and a word for each fate that occurs, broken into lines."""
     lines = [Text(" " * GUTTER)]
-    for fate, said in legend_of(scene):
+    for fate, said in legend_of(*scenes):
         entry = Text.assemble((FILLS[fate] * 2, STYLES[fate]), f" {said}   ")
-        if len(lines[-1]) + len(entry.plain.rstrip()) > WIDE:
+        if len(lines[-1]) + len(entry.plain.rstrip()) > width:
             lines.append(Text(" " * GUTTER))
         lines[-1].append_text(entry)
     for line in lines:
@@ -83,7 +83,7 @@ def _rows(scene: Scene) -> Iterator[Text]:
     if scene.head:
         fate: Fate = "removed" if scene.new else "pretrained"
         name = "old head" if scene.new else "head"
-        yield _row("", name, _fill(fate, 2), STYLES[fate], "", SHORT_FATES[fate], "")
+        yield _row("", name, fill(fate, 2), STYLES[fate], "", SHORT_FATES[fate], "")
 
 
 def _names(blocks: Sequence[Block]) -> list[str]:
@@ -95,14 +95,14 @@ def _stage(scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Tex
     side = share_of(block.stages[len(block.stages) // 2], scene.size)
     cells = 2 if block.kind == "vector" else max(round(BAR * side), 3)
     fate = SHORT_FATES[block.fate]
-    fill = _fill(block.fate, cells)
+    filled = fill(block.fate, cells)
     shape = shape_text(block)
     if len(shape) > SHAPE and block.beside:
         shape = re.sub(r"\((.*)\+\d+\)", r"\1", shape)
-    return _row(gutter, name, fill, STYLES[block.fate], shape, fate, sees)
+    return _row(gutter, name, filled, STYLES[block.fate], shape, fate, sees)
 
 
-def _fill(fate: Fate, cells: int) -> str:
+def fill(fate: Fate, cells: int) -> str:
     """Return a bar; one of either start is half the one and half the other."""
     if fate == "either":
         return FILLS["trained"] * (cells - cells // 2) + FILLS["scratch"] * (cells // 2)

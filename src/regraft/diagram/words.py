@@ -32,16 +32,44 @@ _FROZEN = {
 _TRAINED = {
     "trained": "Replace the last layer, and train everything, starting from the pretrained "
     "weights: the more images there are, the less that overfits.",
-    "either": "Replace the last layer and train everything, from the pretrained weights first; "
-    "where that gives no good model, from random ones.",
+    "either": "Replace the last layer and train everything, from the pretrained weights as in case "
+    "3, or, when that gives no successful model, from random weights.",
     "scratch": "The same network, with a new last layer, learns everything from random weights: "
-    "with many images, where the pretrained ones give no good model.",
+    "with many images, when the pretrained ones give no successful model.",
 }
+
+QUARTERS = {1: (0, 0), 2: (0, 1), 3: (1, 0), 4: (1, 1)}
+"""Where a case lies: how many quarters from the left (small) and from the top (similar)."""
+
+QUARTERS_TITLE = "{} and the four cases"
+QUARTERS_ABOUT = "Size across, similarity to what the network knows upwards."
+
+SMALL_OR_LARGE = (("small", "such as two thousand images"), ("large", "such as a million images"))
+"""The halves of the axis of size, with an example each."""
+
+SIMILAR_OR_NOT = (
+    ("similar", "as wolves are to a network that knows dogs"),
+    ("different", "as flowers are to a network that knows dogs"),
+)
+"""The halves of the axis of similarity, the upper one first."""
+
+SURGERY = {
+    1: "A new last layer on the frozen network; only the new layer is trained.",
+    2: "Cut after an early stage, the new layer put there; what is kept stays frozen.",
+    3: "A new last layer, and everything is trained, from the pretrained weights.",
+    4: "As in case 3, or, when that gives no successful model, from random weights.",
+}
+"""What each case does, where there is little room."""
 
 
 def case_title(case: int) -> str:
     """Return the case in a few words."""
     return _TITLES[case]
+
+
+def quarter_title(case: int) -> str:
+    """Return the case in fewer words: Case 1: small, similar."""
+    return _TITLES[case].replace(": a ", ": ").removesuffix(" data set")
 
 
 def case_caption(case: int, partly: str, alive: str) -> str:
