@@ -46,9 +46,14 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of it; a test that wants an empty one sets REGRAFT_CACHE itself."""
+    """Keep the user's cache out of it; a test that wants an empty one sets REGRAFT_CACHE itself.
+
+    All workers have the same one: what one of them has converted and measured the others find.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REGRAFT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("REGRAFT_CACHE", str(base / "cache"))
         yield
 
 
