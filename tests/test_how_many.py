@@ -386,7 +386,7 @@ def test_every_page_says_it(plan: Plan) -> None:
     assert twice in model_card(result.plan, result.metrics)
     page = render(result, "", data(), heat_maps=False)
     assert "gains most an image" in page
-    assert twice in page[page.index('id="more"') : page.index('id="calibration"')]
+    assert twice in page[page.index('id="more"') : page.index('id="errs"')]
     assert 'id="more"' not in render(
         replace(result, plan=replace(mine, learning_curve=None)), "", data(), heat_maps=False
     )

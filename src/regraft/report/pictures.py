@@ -25,6 +25,11 @@ MOST = 12
 SUSPECTS = 24
 """Thumbnails of images whose labels look wrong; suspects.csv has all."""
 
+ROOM = 1_700_000
+"""Bytes that the pictures of a page may take: the rest is for what it says."""
+
+FULL = "no room left on this page"
+
 Pixels = NDArray[np.uint8]
 Find = Callable[[str], bytes]
 """The bytes of an image by its path; OSError says why there are none."""
@@ -44,6 +49,8 @@ class Shot:
     """Its place among the held-out images."""
     uri: str = ""
     problem: str = ""
+    anchor: str = ""
+    """Where on the page it is shown, if it is there for the first time."""
 
     @property
     def right(self) -> bool:
@@ -71,13 +78,18 @@ def mistakes(found: Predictions, classes: Sequence[str]) -> list[Shot]:
     best = found.probabilities.argmax(1)
     wrong = np.flatnonzero(best != found.truth)
     order = np.argsort(-found.probabilities[wrong, best[wrong]], kind="stable")
-    return [_shot(found, classes, int(row)) for row in wrong[order][:MOST]]
+    return shots_of(found, classes, wrong[order][:MOST])
 
 
 def unsure(found: Predictions, classes: Sequence[str]) -> list[Shot]:
     """Images whose likeliest class has the least probability, the least sure first."""
     order = np.argsort(found.probabilities.max(1), kind="stable")
-    return [_shot(found, classes, int(row)) for row in order[:MOST]]
+    return shots_of(found, classes, order[:MOST])
+
+
+def shots_of(found: Predictions, classes: Sequence[str], rows: NDArray[np.integer]) -> list[Shot]:
+    """Return held-out images by their rows."""
+    return [_shot(found, classes, int(row)) for row in rows]
 
 
 def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
@@ -96,15 +108,51 @@ def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
     high, wide, _ = view.shape
     tall = round(SIDE * min(high / wide, 1))
     small = replace(view, size=tall, width=round(tall * wide / high) if view.width else 0)
-    rows = list({shot.row: shot for shot in shots}.values())
+    paths = list(dict.fromkeys(shot.path for shot in shots))
     with ThreadPoolExecutor(cores()) as pool:
-        made = dict(pool.map(lambda shot: (shot.row, _seen(shot, find, small)), rows))
-    return [replace(made[shot.row]) for shot in shots]
+        made = dict(zip(paths, pool.map(lambda path: _seen(path, find, small), paths), strict=True))
+    return [replace(shot, uri=made[shot.path][0], problem=made[shot.path][1]) for shot in shots]
 
 
-def _seen(shot: Shot, find: Find, view: View) -> Shot:
-    square, problem = look(shot.path, find, view)
-    return replace(shot, problem=problem) if square is None else replace(shot, uri=uri(square))
+def _seen(path: str, find: Find, view: View) -> tuple[str, str]:
+    square, problem = look(path, find, view)
+    return ("", problem) if square is None else (uri(square), "")
+
+
+class Album:
+    """The pictures of a page: each is decoded once, and no more are shown than there is room for.
+
+    Args:
+        find: reads an image by its path.
+        view: how the network sees it.
+        room: bytes that all of them may take.
+    """
+
+    def __init__(self, find: Find, view: View, room: int = ROOM) -> None:
+        self.find, self.view, self.room = find, view, room
+        self.anchors: dict[str, str] = {}
+        """Where on the page an image is shown first, by its path."""
+        self._made: dict[str, tuple[str, str]] = {}
+
+    def show(self, shots: Sequence[Shot]) -> list[Shot]:
+        """Return the same with their pictures, or why they have none."""
+        fresh = [shot for shot in shots if shot.path not in self._made]
+        if fresh and self.room > 0:
+            done = seen(fresh, self.find, self.view)
+            self._made |= {shot.path: (shot.uri, shot.problem) for shot in done}
+        return [self._placed(shot) for shot in shots]
+
+    def _placed(self, shot: Shot) -> Shot:
+        picture, problem = self._made.get(shot.path, ("", FULL))
+        if not picture:
+            return replace(shot, problem=problem)
+        if len(picture) > self.room:
+            return replace(shot, problem=FULL)
+        self.room -= len(picture)
+        if shot.path in self.anchors:
+            return replace(shot, uri=picture)
+        self.anchors[shot.path] = f"photo-{len(self.anchors) + 1}"
+        return replace(shot, uri=picture, anchor=self.anchors[shot.path])
 
 
 def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:

@@ -15,14 +15,16 @@ from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
 from regraft.plan.how_many import ClassGain, LearningCurve
-from regraft.report import networks, pictures, template, words
+from regraft.report import answered, answers, mixed, networks, pictures, template, words
+from regraft.report.charts import answered as answered_chart
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.learning import learning
 from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, maps
-from regraft.report.pictures import Shot
+from regraft.report.pictures import Album, Shot
 from regraft.report.references import NETWORK
 from regraft.results.result import Result
+from regraft.results.tables import Predictions
 
 AUDITED = 200
 """Images left out that are listed; audit.csv has all."""
@@ -33,6 +35,27 @@ CLASSES = 1000
 Metrics = Mapping[str, Any]
 
 
+WORD = 24
+"""Letters of a word that is not broken."""
+
+BESIDE, FLAT = 14, 8
+"""Up to so many classes the photos stand beside the table; above it names stand upright in it."""
+
+PARTS = (1, 3, 9, 27, 81)
+"""What a page is divided by until it is small enough."""
+
+
+@dataclass(frozen=True)
+class _Sure:
+    """What is right of what it is sure of, in the page."""
+
+    advice: str
+    least: float
+    chart: Markup
+    rows: Sequence[answered.Answered]
+    data: str
+
+
 @dataclass(frozen=True)
 class _Training:
     """The training in the page."""
@@ -40,27 +63,52 @@ class _Training:
     names: Sequence[str]
     swatches: Sequence[Markup]
     accuracy: Markup
+    validation: Markup
     loss: Markup
+    chosen: str
 
 
 def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None) -> str:
-    """Return the page as text; see `regraft.report.page`."""
+    """Return the page as text; see `regraft.report.page`.
+
+    A page that would be too large is drawn again with less of what there is most of.
+    """
+    for part in PARTS:
+        text = _drawn(result, card, dataset, heat_maps, part)
+        if template.size(text) < template.LARGEST:
+            break
+    return text
+
+
+def _drawn(
+    result: Result, card: str, dataset: Dataset | None, heat_maps: bool | None, part: int
+) -> str:
     plan, metrics, found = result.plan, result.metrics, result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
-    training = _training(result.log)
-    pairs = confusion.pairs(metrics["confusion"], result.classes)
-    rows = _rows(plan, metrics)
     find = pictures.finder(dataset)
-    wrong, unsure = _shots(result, find)
+    album = pictures.Album(find, plan.backbone.view, pictures.ROOM // part)
+    wrong, unsure = _shots(result, album)
+    suspects, least = _suspects(result, album), _least(metrics, album)
+    small = _small(result)
+    cells = mixed.cells(
+        found, result.classes, album, mistakes=None if small else confusion.PAIRS, part=part
+    )
+    pairs = confusion.pairs(metrics["confusion"], result.classes)
+    rows = _rows(plan, metrics, CLASSES // part)
     gone = {shot.path: shot.problem for shot in (*wrong, *unsure) if shot.problem}
     wants = bool(plan.trainings) if heat_maps is None else heat_maps
     heat = maps(result, [*wrong, *unsure], find) if wants and dataset is not None else Heat()
+    training = _training(plan, result.log)
+    sure = _sure(found, metrics)
     return template.render(
         "run.html.jinja",
         plan=plan,
         metrics=metrics,
         classes=result.classes,
+        word=_word(result.classes),
         verdict=words.verdict(plan, metrics),
+        answers=answers.answers(plan, metrics),
+        cut=words.cut(plan),
         spent=wording.spent(metrics["seconds"]),
         speed=words.speed(metrics),
         remarks=wording.remarks(plan, metrics),
@@ -84,55 +132,80 @@ def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: boo
         ran=metrics.get("candidates", ()),
         read=_read(plan),
         curves=training,
-        matrix=confusion.cells(metrics["confusion"]) if _small(result) else None,
+        beside=len(result.classes) <= BESIDE,
+        turned=len(result.classes) > FLAT,
+        matrix=confusion.cells(metrics["confusion"]) if small else None,
         map=Markup(_map(result)),
+        cells=cells,
+        opened={cell.anchor for cell in cells},
         proof=_proof(plan),
         pairs=pairs[: confusion.PAIRS],
         more_pairs=max(len(pairs) - confusion.PAIRS, 0),
-        rows=rows[:CLASSES],
-        more_rows=max(len(rows) - CLASSES, 0),
+        rows=rows,
+        more_rows=max(len(result.classes) - len(rows), 0),
         more=wording.how_many(plan, metrics),
         learning=Markup(learning(plan.learning_curve)),
-        wanting=_wanting(plan.learning_curve),
+        wanting=_wanting(plan.learning_curve)[: CLASSES // part],
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
+        answered=sure,
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
         wrong=wrong,
         mistakes=sum(n for _, _, n, _ in pairs),
         unsure=unsure,
         doubted=wording.suspects(metrics),
-        suspects=_suspects(result, find),
+        suspects=suspects,
         strange=wording.unknown(plan, metrics),
-        least=_least(metrics, plan, find),
-        strangers=_strangers(metrics),
+        least=least,
+        strangers=_strangers(metrics)[: CLASSES // part],
         heat=heat,
         audit=result.audit,
         left_out=_left_out(result.audit),
         origin=_origin(plan),
-        snippets=words.snippets(card),
-        command=words.start(plan),
+        snippets=words.snippets(card, result.folder),
+        commands=words.commands(plan, result.folder, sure.least),
+        command=words.start(plan, result.folder),
         time=words.seconds,
-        AUDITED=AUDITED,
+        audited=AUDITED // part,
     )
+
+
+def _sure(found: Predictions, metrics: Metrics) -> _Sure:
+    captures = metrics.get("captures", metrics["n"]) / metrics["n"]
+    said, least = answered.advice(found)
+    curve = answered.curve(found, captures)
+    return _Sure(
+        said,
+        least,
+        Markup(answered_chart.chart(curve)),
+        answered.rows(found, captures),
+        answered.for_slider(found, curve),
+    )
+
+
+def _word(classes: Sequence[str]) -> int:
+    """Return the letters that a column of class names needs at least, so that no word is broken."""
+    longest = max(len(word) for name in classes for word in (name.split() or [""]))
+    return max(min(longest + 1, WORD), 8)
 
 
 def _contents(
     *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool, unknown: bool
 ) -> list[tuple[str, str]]:
     sections = [
+        ("surgery", "What was done"),
         *([("network", "Which network")] if ranked else []),
-        ("surgery", "Surgery"),
-        ("why", "Why this case"),
-        ("candidates", "Candidates"),
-        *([("training", "Training")] if training else []),
         ("mixed", "What is taken for what"),
         ("classes", "Class by class"),
-        *([("more", "How many more")] if more else []),
         ("calibration", "Confidence"),
+        ("threshold", "Only where it is sure"),
+        *([("more", "How many more")] if more else []),
         ("errs", "Where it errs"),
         *([("unknown", "None of these")] if unknown else []),
         *([("labels", "Labels")] if labels else []),
         *([("heat", "Where it looked")] if heat else []),
+        ("candidates", "The evidence"),
+        *([("training", "Training")] if training else []),
         ("audit", "Left out"),
         ("use", "How to use it"),
         ("made", "How it was made"),
@@ -140,15 +213,18 @@ def _contents(
     return sections
 
 
-def _training(log: Sequence[LogRow]) -> _Training | None:
+def _training(plan: Plan, log: Sequence[LogRow]) -> _Training | None:
     found = curves.trained(log)
     if not found:
         return None
+    at = curves.handed_over(found, plan)
     return _Training(
         [one.name for one in found],
         [Markup(curves.swatch(n)) for n in range(len(found))],
-        Markup(curves.accuracy_curve(found)),
-        Markup(curves.loss_curve(found)),
+        Markup(curves.accuracy_curve(found, at)),
+        Markup(curves.validation_curve(found, at)),
+        Markup(curves.loss_curve(found, at)),
+        "" if at is None else f"Handed over: {at[0]} as it was after epoch {at[1]}, marked large.",
     )
 
 
@@ -190,7 +266,7 @@ def _map(result: Result) -> str:
     return confusion.chart(result.metrics["confusion"], result.classes)
 
 
-def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
+def _rows(plan: Plan, metrics: Metrics, most: int) -> list[dict[str, Any]]:
     """Return the classes, in their order; of very many, those first that are found least often."""
     trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
     rows = [
@@ -199,35 +275,37 @@ def _rows(plan: Plan, metrics: Metrics) -> list[dict[str, Any]]:
     ]
     # Those without a held-out image come last: how often they are found is not known.
     order = sorted(rows, key=lambda one: (not one["n"], one["recall"] or 0.0))
-    return rows if len(rows) <= CLASSES else order
+    return rows if len(rows) <= most else order[:most]
 
 
-def _shots(result: Result, find: pictures.Find) -> tuple[list[Shot], list[Shot]]:
+def _shots(result: Result, album: Album) -> tuple[list[Shot], list[Shot]]:
     """Return the most confident mistakes and the least sure images, with their pictures."""
     assert result.predictions is not None
     wrong = pictures.mistakes(result.predictions, result.classes)
     unsure = pictures.unsure(result.predictions, result.classes)
-    shown = pictures.seen([*wrong, *unsure], find, result.plan.backbone.view)
+    shown = album.show([*wrong, *unsure])
     return shown[: len(wrong)], shown[len(wrong) :]
 
 
-def _suspects(result: Result, find: pictures.Find) -> list[Shot]:
+def _suspects(result: Result, album: Album) -> list[Shot]:
     """Return the images whose labels look wrong, the least believed first."""
-    shots = [
-        Shot(one.path, one.label, one.suggestion, 1 - one.belief, one.belief, one.rank)
-        for one in result.suspects[: pictures.SUSPECTS]
-    ]
-    return pictures.seen(shots, find, result.plan.backbone.view)
+    return album.show(
+        [
+            Shot(one.path, one.label, one.suggestion, 1 - one.belief, one.belief, one.rank)
+            for one in result.suspects[: pictures.SUSPECTS]
+        ]
+    )
 
 
-def _least(metrics: Metrics, plan: Plan, find: pictures.Find) -> list[Shot]:
+def _least(metrics: Metrics, album: Album) -> list[Shot]:
     """Return the held-out images that are least like the others, the strangest first."""
     rows = metrics.get("unknown", {}).get("least", ())
-    shots = [
-        Shot(one["path"], one["label"], one["label"], one["belief"], one["belief"], row)
-        for row, one in enumerate(rows)
-    ]
-    return pictures.seen(shots, find, plan.backbone.view)
+    return album.show(
+        [
+            Shot(one["path"], one["label"], one["label"], one["belief"], one["belief"], row)
+            for row, one in enumerate(rows)
+        ]
+    )
 
 
 def _strangers(metrics: Metrics) -> list[dict[str, Any]]:

@@ -13,25 +13,32 @@ from regraft.report.jinja import templates
 LARGEST = 3_000_000
 """Bytes that a page may have."""
 
+SCRIPTS = ("sort.js", "threshold.js")
+"""What a page does, where a browser lets it."""
+
 PACKAGES = ("regraft", "numpy", "torch", "openvino", "timm", "pillow")
 """Whose versions a page names."""
 
 
 def render(name: str, **given: object) -> str:
     """Return a page from its template; whatever is given is escaped."""
-    text = (
+    return (
         templates("report")
         .get_template(name)
         .render(**given, script=Markup(script()), policy=policy(), versions=versions())
     )
-    assert len(text.encode("utf-8", "backslashreplace")) < LARGEST, "every part of it is bounded"
-    return text
+
+
+def size(text: str) -> int:
+    """Return how many bytes a page takes."""
+    return len(text.encode("utf-8", "backslashreplace"))
 
 
 @cache
 def script() -> str:
-    """Return what makes tables sortable; the page is read without it."""
-    return resources.files("regraft.report").joinpath("sort.js").read_text("utf-8")
+    """Return what makes tables sortable and charts answer; the page is read without it."""
+    room = resources.files("regraft.report")
+    return "\n".join(room.joinpath(name).read_text("utf-8") for name in SCRIPTS)
 
 
 def policy() -> str:

@@ -1,9 +1,14 @@
 """What a run got and what it means, in sentences."""
 
+import json
+import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from regraft.data.splits import EACH_ONCE
 from regraft.plan.definition import Plan
 from regraft.plan.naming import stages_named
 
@@ -18,10 +23,11 @@ class Snippet(NamedTuple):
 
 
 def verdict(plan: Plan, metrics: Metrics) -> str:
-    """Case, cut, accuracy with interval, and what that means against guessing."""
+    """Accuracy with interval, and what that means against guessing."""
     low, high = metrics["accuracy_interval"]
+    unlearnt = "" if plan.split == EACH_ONCE else " (it learned from none of them)"
     return (
-        f"{plan.title}. {cut(plan)} On {metrics['n']:,} {plan.judged} it is right for "
+        f"On {metrics['n']:,} {plan.judged}{unlearnt} it is right for "
         f"{metrics['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}). {against(metrics)}"
     )
 
@@ -47,7 +53,46 @@ def against(metrics: Metrics) -> str:
     return f"{said}, so {1 - (1 - accuracy) / (1 - guess):.0%} of its mistakes are gone."
 
 
-def start(plan: Plan) -> str:
+class Commands(NamedTuple):
+    """What to type, with the places that this run has; where they are not known, RUN and DATA."""
+
+    predict: str
+    serve: str
+    table: str
+    """What writes the confidence of images into a table."""
+    sure: str
+    """In Python: what the network is sure of."""
+    report: str
+    add: str
+    """What uses the labels that somebody corrected."""
+
+
+def commands(plan: Plan, folder: Path | None, least: float) -> Commands:
+    """Return what to type; ``least``: a confidence that is worth asking for, 0 if there is none."""
+    run, data = shlex.quote(place(folder)), shlex.quote(images(plan, folder))
+    suspects = shlex.quote(f"{place(folder)}/suspects.csv")
+    known = "one.confidence >= " + (f"{least:.2f}" if least else "0.9")
+    return Commands(
+        predict=f"regraft predict {run} photo.jpg",
+        serve=f"regraft serve {run}",
+        table=f"regraft predict {run} photo.jpg --csv",
+        sure=f"[one for one in model.predict(images) if {known}]",
+        report=f"regraft report {run} --data {data}",
+        add=f"regraft fit {data} --add {suspects} --out ANOTHER",
+    )
+
+
+def place(folder: Path | None) -> str:
+    """Return where a run lies, so that a command finds it from anywhere."""
+    return "RUN" if folder is None else os.path.abspath(folder)
+
+
+def images(plan: Plan, folder: Path | None) -> str:
+    """Return where its images are, as far as its plan knows."""
+    return "DATA" if folder is None or not plan.data else os.path.abspath(folder / plan.data)
+
+
+def start(plan: Plan, folder: Path | None = None) -> str:
     """Return the command that makes this run again."""
     name = plan.backbone.name
     named = [re.sub(r"^--add \(.*", "--add FILE", choice) for choice in plan.overrides]
@@ -56,15 +101,24 @@ def start(plan: Plan) -> str:
         choices.append(f"--test-fraction {plan.test_fraction:g}")
     if plan.mirror and not plan.trainings:
         choices.append("--augment")
-    return f"regraft fit DATA {' '.join(choices)} --out RUN"
+    data, run = shlex.quote(images(plan, folder)), shlex.quote(place(folder))
+    return f"regraft fit {data} {' '.join(choices)} --out {run}"
 
 
-def snippets(card: str) -> list[Snippet]:
-    """Return the pieces of code of a model card's section *Use*."""
+def snippets(card: str, folder: Path | None = None) -> list[Snippet]:
+    """Return the pieces of code of a model card's section *Use*, for the folder of the run."""
     _, _, after = card.partition("\n## Use\n")
     section = after.partition("\n## ")[0]
     found = re.findall(r"^```(\w*)\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    return [Snippet(_titled(kind, code), code.rstrip()) for kind, code in found]
+    return [Snippet(_titled(kind, code), _at(folder, kind, code.rstrip())) for kind, code in found]
+
+
+def _at(folder: Path | None, kind: str, code: str) -> str:
+    """Name the folder of the run where the card, which may go anywhere, names none."""
+    if folder is None:
+        return code
+    named = json.dumps(place(folder))[1:-1] if kind == "python" else shlex.quote(place(folder))
+    return code.replace("THIS_FOLDER", named)
 
 
 def _titled(kind: str, code: str) -> str:

@@ -225,7 +225,7 @@ class Result:
             log=[row.to_row() for row in self.log],
             audit=self.audit,
             card=card,
-            page=self.draw(self, card) if self.draw else "",
+            page=self.draw(replace(self, folder=Path(folder)), card) if self.draw else "",
             labelled=self.labelled,
             overwrite=overwrite,
         )

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from regraft.heads import ridge
 from regraft.plan.definition import Plan
-from regraft.results.labelled import MOST, Labelled
+from regraft.results.labelled import MOST, Labelled, packed
+from regraft.results.tables import written
 from regraft.run.measure import Measured
 
 
@@ -24,11 +25,13 @@ def kept_of(
     else:
         places = _some(np.arange(len(held_out)), plan.seed)
         rows, features = measured.split.test[places], held_out[places]
+    items, kept = measured.dataset.items, measured.audit.kept
     return Labelled(
         features=features,
         labels=measured.labels[rows].astype(np.int64),
         groups=measured.audit.groups[rows].astype(np.int64),
         seen=measured.audit.marks,
+        paths=packed([written(items[kept[row]].path) for row in rows]),
     )
 
 

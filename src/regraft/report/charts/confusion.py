@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-TABLE = 12
-"""Up to so many classes the confusion matrix is a table of numbers."""
+TABLE = 40
+"""Up to so many classes the confusion matrix is a table of names and numbers."""
 
 MAP = 250
 """Up to so many it is a map; of more, only the pairs are shown."""

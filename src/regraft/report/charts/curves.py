@@ -98,6 +98,29 @@ class TrainingCurve:
     loss: tuple[float, ...]
     accuracy: tuple[float, ...]
     """On the validation images; empty where none were looked at."""
+    validation: tuple[float, ...] = ()
+    """Loss on them: mean squared error of the probabilities."""
+
+
+Chosen = tuple[str, int]
+"""A candidate, and the epoch after which it was handed over."""
+
+
+def handed_over(candidates: Sequence[TrainingCurve], plan: Plan) -> Chosen | None:
+    """Return which epoch of which candidate is in the network that was handed over, if one is.
+
+    The one with the least validation loss of all; None where the start was better than any.
+    """
+    ends = [ran.epochs for ran in plan.ran if ran.handed_over]
+    if not ends or not ends[0]:
+        return None
+    least = [
+        (one.validation[place], one.name, epoch)
+        for one in candidates
+        for place, epoch in enumerate(one.epochs)
+        if one.validation and epoch == ends[0]
+    ]
+    return min(least)[1:] if least else None
 
 
 def trained(log: Sequence[LogRow]) -> list[TrainingCurve]:
@@ -111,30 +134,45 @@ def trained(log: Sequence[LogRow]) -> list[TrainingCurve]:
 
 def _candidate(name: str, rows: Mapping[int, Epoch]) -> TrainingCurve:
     epochs = sorted(rows)
-    judged = [rows[epoch].validation_accuracy for epoch in epochs]
     return TrainingCurve(
         name,
         tuple(epochs),
         tuple(rows[epoch].loss for epoch in epochs),
-        tuple(value for value in judged if value is not None) if None not in judged else (),
+        _all([rows[epoch].validation_accuracy for epoch in epochs]),
+        _all([rows[epoch].validation_loss for epoch in epochs]),
     )
 
 
-def loss_curve(candidates: Sequence[TrainingCurve]) -> str:
+def _all(values: Sequence[float | None]) -> tuple[float, ...]:
+    """Return the values, none of them where one is not known."""
+    return tuple(value for value in values if value is not None) if None not in values else ()
+
+
+def loss_curve(candidates: Sequence[TrainingCurve], at: Chosen | None = None) -> str:
     """Loss on the training images, epoch by epoch."""
-    most = max(max(one.loss) for one in candidates) or 1.0
-    marks = ticks(0.0, most)
-    frame = _epochs(candidates, (0.0, marks[-1]))
-    parts = [*rules(frame, marks, lambda value: f"{value:g}"), upright(frame, "training loss")]
-    ends = "; ".join(f"{one.name} ends at {one.loss[-1]:.3f}" for one in candidates)
-    drawn = [(one.epochs, one.loss) for one in candidates]
-    return _curves(frame, parts, drawn, f"Training loss by epoch: {ends}.")
+    return _losses([(one, one.loss) for one in candidates], "training loss", at)
 
 
-def accuracy_curve(candidates: Sequence[TrainingCurve]) -> str:
+def validation_curve(candidates: Sequence[TrainingCurve], at: Chosen | None = None) -> str:
+    """Loss on the validation images, epoch by epoch; '' where none were looked at."""
+    rows = [(one, one.validation) for one in candidates]
+    return _losses(rows, "validation loss", at) if any(ys for _, ys in rows) else ""
+
+
+def _losses(
+    rows: Sequence[tuple[TrainingCurve, tuple[float, ...]]], name: str, at: Chosen | None
+) -> str:
+    marks = ticks(0.0, max(max(ys) for _, ys in rows if ys) or 1.0)
+    frame = _epochs([one for one, _ in rows], (0.0, marks[-1]))
+    parts = [*rules(frame, marks, lambda value: f"{value:g}"), upright(frame, name)]
+    ends = "; ".join(f"{one.name} ends at {ys[-1]:.3f}" for one, ys in rows if ys)
+    said = f"{name.capitalize()} by epoch: {ends}."
+    return _curves(frame, parts, [(one, ys) for one, ys in rows], said, at)
+
+
+def accuracy_curve(candidates: Sequence[TrainingCurve], at: Chosen | None = None) -> str:
     """Accuracy on the validation images, epoch by epoch; '' where none were looked at."""
-    judged = [one if one.accuracy else None for one in candidates]
-    seen = [one for one in judged if one is not None]
+    seen = [one for one in candidates if one.accuracy]
     if not seen:
         return ""
     low, high = (pick(pick(one.accuracy) for one in seen) for pick in (min, max))
@@ -142,8 +180,8 @@ def accuracy_curve(candidates: Sequence[TrainingCurve]) -> str:
     frame = _epochs(candidates, (marks[0], marks[-1]))
     parts = [*rules(frame, marks, percent), upright(frame, "validation accuracy")]
     best = "; ".join(f"{one.name} reaches {max(one.accuracy):.1%}" for one in seen)
-    drawn = [((), ()) if one is None else (one.epochs, one.accuracy) for one in judged]
-    return _curves(frame, parts, drawn, f"Validation accuracy by epoch: {best}.")
+    drawn = [(one, one.accuracy) for one in candidates]
+    return _curves(frame, parts, drawn, f"Validation accuracy by epoch: {best}.", at)
 
 
 def _epochs(candidates: Sequence[TrainingCurve], ys: tuple[float, float]) -> Frame:
@@ -154,18 +192,26 @@ def _epochs(candidates: Sequence[TrainingCurve], ys: tuple[float, float]) -> Fra
 def _curves(
     frame: Frame,
     parts: Sequence[str],
-    drawn: Sequence[tuple[Sequence[float], Sequence[float]]],
+    drawn: Sequence[tuple[TrainingCurve, Sequence[float]]],
     title: str,
+    at: Chosen | None,
 ) -> str:
+    """Return a line for each candidate, and a large mark at the epoch that was handed over."""
     found, last = list(parts), int(frame.xs[1])
     for epoch in sorted({1, *range(0, last + 1, max(1, -(-last // 8)))} - {0}):
         found.append(text(frame.x(epoch), frame.floor + 19, f"{epoch}"))
     middle = (frame.left + frame.wide - frame.right) / 2
     found.append(text(middle, frame.high - 6, "epoch", "axis"))
-    for n, (xs, ys) in enumerate(drawn):
+    for n, (one, ys) in enumerate(drawn):
         style = f"{STYLES[n % len(STYLES)]} dash{n // len(STYLES) % 3}"
-        found.append(path(frame, list(zip(xs, ys, strict=True)), style))
-        found += [dot(frame.x(x), frame.y(y), style, 2.5) for x, y in zip(xs, ys, strict=True)]
+        points = list(zip(one.epochs, ys, strict=False))
+        found.append(path(frame, points, style))
+        for x, y in points:
+            said = f"{one.name}, epoch {x}: {y:.4g}"
+            chosen = at == (one.name, x)
+            how = f"{style} full chosen" if chosen else style
+            said += ", handed over" if chosen else ""
+            found.append(dot(frame.x(x), frame.y(y), how, 7 if chosen else 2.5, said))
     return svg(frame, title, found)
 
 
