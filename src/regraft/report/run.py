@@ -21,6 +21,7 @@ from regraft.report.charts import confusion, curves
 from regraft.report.charts.learning import learning
 from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, maps
+from regraft.report.landscape import landscape
 from regraft.report.pictures import Album, Shot
 from regraft.report.references import NETWORK
 from regraft.results.result import Result
@@ -148,6 +149,7 @@ def _drawn(
         wanting=_wanting(plan.learning_curve)[: CLASSES // part],
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
         answered=sure,
+        landscape=landscape(result, album.anchors, part),
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
         wrong=wrong,
@@ -200,6 +202,7 @@ def _contents(
         ("calibration", "Confidence"),
         ("threshold", "Only where it is sure"),
         *([("more", "How many more")] if more else []),
+        ("map", "A map of the images"),
         ("errs", "Where it errs"),
         *([("unknown", "None of these")] if unknown else []),
         *([("labels", "Labels")] if labels else []),
@@ -224,7 +227,9 @@ def _training(plan: Plan, log: Sequence[LogRow]) -> _Training | None:
         Markup(curves.accuracy_curve(found, at)),
         Markup(curves.validation_curve(found, at)),
         Markup(curves.loss_curve(found, at)),
-        "" if at is None else f"Handed over: {at[0]} as it was after epoch {at[1]}, marked large.",
+        wording.unchanged(plan)
+        if at is None
+        else f"Handed over: {at[0]} as it was after epoch {at[1]}, marked large.",
     )
 
 

@@ -13,7 +13,7 @@ from regraft.report.jinja import templates
 LARGEST = 3_000_000
 """Bytes that a page may have."""
 
-SCRIPTS = ("sort.js", "threshold.js")
+SCRIPTS = ("sort.js", "threshold.js", "landscape.js")
 """What a page does, where a browser lets it."""
 
 PACKAGES = ("regraft", "numpy", "torch", "openvino", "timm", "pillow")
