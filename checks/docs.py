@@ -8,13 +8,16 @@ The markers are described in checks/pages.py.
 
 import argparse
 import contextlib
+import functools
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     problems = []
     if not options.pages:
         problems = pictures(write=options.write) + families.problems(write=options.write)
-    with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)):
-        for page in found:
-            problems += [f"{page}: {problem}" for problem in check(page, write=options.write)]
+    with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)), processes() as pool:
+        each = pool.map(functools.partial(check, write=options.write), found)
+        for page, its in zip(found, each, strict=True):
+            problems += [f"{page}: {problem}" for problem in its]
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"docs: {len(found)} pages, {len(problems)} problems")
     return 1 if problems else 0
+
+
+def processes() -> ProcessPoolExecutor:
+    """One for a core: each page is run in a folder of its own, and a process is in one only."""
+    return ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
 
 
 @contextlib.contextmanager
