@@ -87,13 +87,18 @@ def test_an_older_run_says_what_it_did_not_ask(whole: Result) -> None:
 
 def test_commands_name_the_places(whole: Result) -> None:
     plan = replace(whole.plan, data="../my photos")
-    told = words.commands(plan, Path("/tmp/a run"), 0.8)
-    assert told.predict == "regraft predict '/tmp/a run' photo.jpg"
-    assert told.add == "regraft fit '/tmp/my photos' --add '/tmp/a run/suspects.csv' --out ANOTHER"
+    told = words.commands(plan, Path("/photos/a run"), 0.8)
+    assert told.predict == "regraft predict '/photos/a run' photo.jpg"
+    assert (
+        told.add
+        == "regraft fit '/photos/my photos' --add '/photos/a run/suspects.csv' --out ANOTHER"
+    )
     assert told.sure.endswith("one.confidence >= 0.80]")
-    assert words.start(plan, Path("/tmp/a run")).startswith("regraft fit '/tmp/my photos' -b ")
-    [one] = words.snippets('\n## Use\n```python\nload("THIS_FOLDER")\n```\n', Path('/tmp/a "b'))
-    assert one.code == 'load("/tmp/a \\"b")'
+    assert words.start(plan, Path("/photos/a run")).startswith(
+        "regraft fit '/photos/my photos' -b "
+    )
+    [one] = words.snippets('\n## Use\n```python\nload("THIS_FOLDER")\n```\n', Path('/photos/a "b'))
+    assert one.code == 'load("/photos/a \\"b")'
 
 
 # ---- the photos of each cell

@@ -13,7 +13,7 @@ from pictures import jpeg, lay_out
 from regraft.data.dataset import Dataset, Item
 from regraft.errors import RunError
 from regraft.report import page as page_of
-from regraft.report import pictures, template
+from regraft.report import pictures, template, words
 from regraft.results.result import Result, with_tables
 from regraft.results.tables import Predictions
 from reported import Reader, data, drawn, made_up, run, whole
@@ -112,6 +112,11 @@ def test_heat_maps_show_where_it_looked(cli: Regraft, run: Path, data: Path) -> 
     assert "Where it looked" in page.text
     assert "of 4 × 4 places" in page.text
     assert [a for a in page.all("img") if (a["alt"] or "").startswith("what spoke for")]
+
+
+def test_where_they_are_not_quick_the_page_says_what_draws_them(run: Path, whole: Result) -> None:
+    assert words.commands(whole.plan, run, 0.0).heat in drawn(run)
+    assert "Where it looked" not in drawn(run)
 
 
 def test_heat_maps_name_the_package_they_need(

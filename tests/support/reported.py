@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -56,19 +57,29 @@ class Reader(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@cache  # one for all files of tests that a process runs
+def _laid_out(root: Path) -> Path:
     files = scenes(each(8, "train/")) | scenes(each(4, "test/"), first=60)
     files |= {"train/rings/broken.png": b"no image"}
-    return lay_out(tmp_path_factory.mktemp("data") / "scenes", files)
+    return lay_out(root / "data" / "scenes", files)
+
+
+@cache
+def _fitted(root: Path) -> Path:
+    out = root / "runs" / "run"
+    fit(_laid_out(root), "demonstration", choices=Choices(case=1), out=out)
+    return out
 
 
 @pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A RUN as fit writes it."""
-    out = tmp_path_factory.mktemp("runs") / "run"
-    fit(data, "demonstration", choices=Choices(case=1), out=out)
-    return out
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _laid_out(tmp_path_factory.getbasetemp() / "reported")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RUN as fit writes it; a test that writes into it puts back what was there."""
+    return _fitted(tmp_path_factory.getbasetemp() / "reported")
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def report(
         run: a RUN folder, the folder of a comparison, or a result.
         out: the page to write; ``report.html`` in the folder where None.
         data: the images, for thumbnails and heat maps; where the plan says where None.
-        heat_maps: show where the network looked, on some of the images.
+        heat_maps: show where the network looked, on some of the images, even if that needs torch.
         tell: called with what the page does without, and why.
         network: of a RUN folder of a network of your own, for heat maps: that network; see
             `regraft.load`.
@@ -78,7 +78,8 @@ def report(
             "Heat maps need the images, and they are not at hand.",
             [f"Name them too: regraft report {result.folder or 'RUN'} --heat-maps --data DATA."],
         )
-    write_whole(place, page(result, card, images, heat_maps=heat_maps), "page")
+    unasked = False if result.plan.start else None
+    write_whole(place, page(result, card, images, heat_maps=heat_maps or unasked), "page")
     return place
 
 
@@ -91,8 +92,8 @@ def page(
         result: with its predictions, log and audit.
         card: the text of its ``README.md``, which says how the model is used.
         dataset: where the held-out images are read for thumbnails; None where it is not at hand.
-        heat_maps: show where the network looked, which needs torch; None for where the network
-            was trained, and torch is there already.
+        heat_maps: show where the network looked; None for where it is quick: of a frozen network
+            whose places add up, and where it was trained, for torch is there already.
     """
     from regraft.report import run
 

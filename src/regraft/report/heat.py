@@ -1,9 +1,9 @@
-"""Where the network looked: Grad-CAM on the last map that the new layer's input comes from.
+"""Where the network looked: what each place adds, or Grad-CAM on the last map that is read from.
 
 torch and captum are imported when a map is drawn, and not before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -14,13 +14,12 @@ from PIL import Image
 
 from regraft.data.images import in_colour
 from regraft.distributed import one_core
+from regraft.report.landscape import kept_of
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
 from regraft.results.result import Result
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from regraft.report.inside import Seen
 
 MOST = 6
 """Images that are looked at."""
@@ -51,6 +50,34 @@ class Heat:
 def can_be_drawn() -> bool:
     """Return whether the package that draws them is installed."""
     return find_spec("captum") is not None
+
+
+def exact(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
+    """Say what each place adds to the score, of a frozen network whose layer reads averages.
+
+    Nothing where it does not, or where its trunk was not converted on this machine.
+    """
+    from regraft.report import places
+
+    kept = kept_of(result)
+    squares = _squares(result, shots, find)
+    if kept is None or not squares:
+        return Heat()
+    usual = np.asarray(kept.features, np.float32).mean(0)
+    try:
+        seen = places.opened(result, usual, squares[0][1])
+    except RuntimeError:  # what OpenVINO raises: the figures stand without maps
+        return Heat()
+    if seen is None:
+        return Heat()
+
+    def spoke(square: Pixels, label: int) -> Map:
+        return np.maximum(seen.spoke(square, label), 0)
+
+    shown = [_looked(result, spoke, shot, square) for shot, square in squares]
+    rows, columns = seen.side
+    place = f"What each of {rows} × {columns} places adds to the score of a class, exactly: the "
+    return Heat(shown, f"{place}new layer is linear on averages over places")
 
 
 def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
@@ -95,16 +122,21 @@ def _maps(result: Result, squares: Sequence[tuple[Shot, Pixels]]) -> Heat:
         if seen is None:
             name = result.plan.backbone.name
             return Heat(problem=f"{name} keeps no map in which places speak for a class.")
-        shown = [_looked(result, seen, shot, square) for shot, square in squares]
-    return Heat(shown, seen.place)
+        looking = seen
+
+        def spoke(square: Pixels, label: int) -> Map:
+            return inside.spoke(looking, _normalised(result, square), label)
+
+        shown = [_looked(result, spoke, shot, square) for shot, square in squares]
+    return Heat(shown, f"Grad-CAM on {seen.place}")
 
 
-def _looked(result: Result, seen: "Seen", shot: Shot, square: Pixels) -> Looked:
-    from regraft.report import inside
-
-    x = _normalised(result, square)
+def _looked(
+    result: Result, spoke: Callable[[Pixels, int], Map], shot: Shot, square: Pixels
+) -> Looked:
+    """Return an image with what spoke for each class; ``spoke`` tells it, ``[h, w]``."""
     named = list(dict.fromkeys([shot.prediction, shot.truth]))
-    found = [inside.spoke(seen, x, result.classes.index(name)) for name in named]
+    found = [spoke(square, result.classes.index(name)) for name in named]
     most = max(float(one.max()) for one in found)
     drawn = [uri(overlay(square, one / (most or 1.0))) for one in found]
     pairs = list(zip(named, drawn, strict=True))

@@ -41,7 +41,7 @@ def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Land
         part: the page may have only this part of what it usually has.
     """
     try:
-        kept = result.labelled or _read(result)
+        kept = kept_of(result)
     except RunError as error:
         return Landscape(problem=f"{error.headline} {' '.join(error.problems[:1])}")
     names = kept.names() if kept is not None else None
@@ -78,9 +78,14 @@ def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Land
     )
 
 
-def _read(result: Result) -> Labelled | None:
-    if result.folder is None:
-        return None
+def kept_of(result: Result) -> Labelled | None:
+    """Return what a run keeps of its labelled images; None in one that keeps nothing.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    if result.labelled is not None or result.folder is None:
+        return result.labelled
     return read_labelled(result.folder, result.plan.inputs, len(result.classes))
 
 

@@ -20,9 +20,9 @@ from regraft.report.charts import answered as answered_chart
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.learning import learning
 from regraft.report.charts.plane import plane
-from regraft.report.heat import Heat, maps
+from regraft.report.heat import Heat, exact, maps
 from regraft.report.landscape import landscape
-from regraft.report.pictures import Album, Shot
+from regraft.report.pictures import Album, Find, Shot
 from regraft.report.references import NETWORK
 from regraft.results.result import Result
 from regraft.results.tables import Predictions
@@ -97,8 +97,7 @@ def _drawn(
     pairs = confusion.pairs(metrics["confusion"], result.classes)
     rows = _rows(plan, metrics, CLASSES // part)
     gone = {shot.path: shot.problem for shot in (*wrong, *unsure) if shot.problem}
-    wants = bool(plan.trainings) if heat_maps is None else heat_maps
-    heat = maps(result, [*wrong, *unsure], find) if wants and dataset is not None else Heat()
+    heat = _heat(result, [*wrong, *unsure], find, heat_maps) if dataset is not None else Heat()
     training = _training(plan, result.log)
     sure = _sure(found, metrics)
     return template.render(
@@ -170,6 +169,15 @@ def _drawn(
         time=words.seconds,
         audited=AUDITED // part,
     )
+
+
+def _heat(result: Result, shots: Sequence[Shot], find: Find, asked: bool | None) -> Heat:
+    """Return where the network looked: exactly, or by Grad-CAM where asked or torch is there."""
+    exactly = Heat() if asked is False or result.plan.start else exact(result, shots, find)
+    if exactly.shown:
+        return exactly
+    wants = bool(result.plan.trainings) if asked is None else asked
+    return maps(result, shots, find) if wants else Heat()
 
 
 def _sure(found: Predictions, metrics: Metrics) -> _Sure:

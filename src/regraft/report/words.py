@@ -63,6 +63,8 @@ class Commands(NamedTuple):
     sure: str
     """In Python: what the network is sure of."""
     report: str
+    heat: str
+    """What shows where the network looked."""
     add: str
     """What uses the labels that somebody corrected."""
 
@@ -78,6 +80,7 @@ def commands(plan: Plan, folder: Path | None, least: float) -> Commands:
         table=f"regraft predict {run} photo.jpg --csv",
         sure=f"[one for one in model.predict(images) if {known}]",
         report=f"regraft report {run} --data {data}",
+        heat=f"regraft report {run} --heat-maps",
         add=f"regraft fit {data} --add {suspects} --out ANOTHER",
     )
 
