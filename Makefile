@@ -61,6 +61,7 @@ pretrain: $(READY) ## train the demonstration network anew (DATA=folder of CIFAR
 lock: $(READY) ## resolve the lock anew (UPGRADE=--upgrade for the newest versions)
 	$(BIN)/uv pip compile pyproject.toml --all-extras -o $(LOCK) $(UPGRADE) $(RESOLVE)
 	echo uv | $(BIN)/uv pip compile - -c $(LOCK) -o requirements/uv.txt $(UPGRADE) $(RESOLVE)
+	$(BIN)/uv pip compile requirements/serve.in -c $(LOCK) -o requirements/serve.txt $(UPGRADE) $(RESOLVE)
 
 # One set of versions for every Python and system (markers), a hash for every file, and no word
 # about where the files come from: that is the business of the machine that installs them.

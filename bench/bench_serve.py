@@ -5,8 +5,9 @@
 Each server runs in a process of its own, on the same images, whole files, one a request. Clients
 wait for an answer before they ask again; they run on the same cores as the server. `plain` is what
 one writes first: FastAPI's own upload, the same decoding, and the same network in eager float32
-PyTorch, one image a call, in FastAPI's threads. `alone` is `regraft serve --batch 1`. Then so many
-requests more go to `regraft serve`, and its memory is read before, on the way and after.
+PyTorch, one image a call, in FastAPI's threads. `alone` is `regraft serve --batch 1`, `workers` has
+one for every core. Then so many requests more go to `regraft serve`, and its memory is read before,
+on the way and after.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import machine
+from regraft.distributed import cores
 
 CLIENTS = (1, 8, 64)
 SOON = 1.5  # s before anything is counted
@@ -46,7 +48,9 @@ def main() -> None:
     images = [path.read_bytes() for path in random.Random(0).sample(files, min(200, len(files)))]
     here = [sys.executable, __file__, "--run", str(given.run), "--data", str(given.data), "--plain"]
     ours = [sys.executable, "-m", "regraft", "serve", str(given.run), "--port", "0"]
-    servers = {"serve": ours, "alone": [*ours, "--batch", "1"], "plain": here}
+    ours.append("--no-access-log")  # nobody reads it
+    workers = [*ours, "--workers", str(cores())]
+    servers = {"serve": ours, "workers": workers, "alone": [*ours, "--batch", "1"], "plain": here}
     rows = [row for name, words in servers.items() for row in measure(name, words, images, given)]
     print_table(rows)
     memory = grow(ours, images, given.requests)

@@ -1,5 +1,7 @@
 """Which engine a RUN predicts with: where it was made, and on a machine that does not know it."""
 
+import json
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -11,13 +13,25 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import regraft
+from bare import asked
+from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.errors import RunError
+from regraft.export import Exported, export, parity
 from regraft.features import engines
-from regraft.features.engines import REFERENCE, Calibration, calibrate, openvino_engine, store
+from regraft.features.engines import (
+    REFERENCE,
+    Calibration,
+    calibrate,
+    carried,
+    openvino_engine,
+    store,
+)
+from regraft.features.engines.preference import FULL, HALF, name_of
 from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
+from regraft.results import running
 from regraft.results.result import MANY, Result
 from regraft.run import api, measure
 from regraft.run.draft import draft
@@ -26,6 +40,8 @@ from regraft.run.pretrained import open_network
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import record, small
+
+__all__ = ["cli", "own_log"]  # fixtures
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +255,123 @@ def test_what_was_made_without_photos_gives_way_to_nothing_of_its_kind(
     store.move_in(other, home)
     assert home.stat().st_ino != inode
     assert [path.name for path in home.parent.iterdir()] == [home.name]
+
+
+# ---- a RUN that carries its network
+
+
+@pytest.fixture(scope="module")
+def made(cut: tuple[Result, Path], measured: Measured) -> Exported:
+    """What a copy of the cut RUN carries."""
+    copy = shutil.copytree(cut[1], cut[1].with_name("carrying"))
+    return export(copy, "serve", data=measured.cache.parent / "scenes")
+
+
+@pytest.fixture
+def run(made: Exported) -> Path:
+    """The copy."""
+    return made.path.parent
+
+
+@pytest.fixture
+def files(measured: Measured) -> list[Path]:
+    return files_of(measured)
+
+
+def test_it_answers_without_torch_as_with_it(
+    made: Exported, run: Path, files: list[Path], tmp_path: Path
+) -> None:
+    served, predicted = asked(run, files, tmp_path)
+    wanted = regraft.load(run, cache=tmp_path).predict(list(files))
+    for answers in (served, predicted):
+        assert [one["label"] for one in answers] == [one.label for one in wanted]
+        assert [one["known"] for one in answers] == [one.known for one in wanted]
+        for told, one in zip(answers, wanted, strict=True):
+            assert told["confidence"] == pytest.approx(one.confidence, abs=1e-6)
+            assert told["belief"] == pytest.approx(one.belief, abs=1e-6)
+
+
+def test_it_is_what_the_run_gives(
+    made: Exported, run: Path, files: list[Path], measured: Measured, tmp_path: Path
+) -> None:
+    exact, beliefs, served = made.parities
+    assert exact.worst <= parity.EXACT
+    assert beliefs.of == "beliefs"
+    assert (exact.changed, beliefs.changed, served.changed) == (0, 0, 0)
+    assert made.path == run / "trunk"
+    assert sorted(os.listdir(made.path)) == sorted(carried.FILES)
+    elsewhere = regraft.load(run, cache=tmp_path)
+    known = regraft.load(run, cache=measured.cache).predict_proba(files)
+    assert same_within_rounding(elsewhere.predict_proba(files), known, BFLOAT16)
+    assert elsewhere.engine().name != REFERENCE
+    assert elsewhere.exact_engine().name == elsewhere.engine().name
+    elsewhere.predict_proba((files * MANY)[:MANY])  # there is nothing to choose
+    assert not (tmp_path / "trunks").exists()
+
+
+@pytest.mark.parametrize("spoilt", ["absent", "cut short", "of other weights", "no meta"])
+def test_what_is_not_its_trunk_is_not_used(
+    spoilt: str, made: Exported, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    if spoilt == "absent":
+        shutil.rmtree(copy / "trunk")
+    elif spoilt == "cut short":
+        (copy / "trunk" / "trunk.bin").write_bytes(b"")
+    elif spoilt == "no meta":
+        (copy / "trunk" / "meta.json").write_text("[", "utf-8")
+    else:
+        meta = json.loads((copy / "trunk" / "meta.json").read_text("utf-8"))
+        (copy / "trunk" / "meta.json").write_text(json.dumps(meta | {"weights": "0"}), "utf-8")
+    loaded = regraft.load(copy, cache=tmp_path)
+    assert loaded.engine().name == REFERENCE
+    monkeypatch.setattr(running, "find_spec", lambda name: None)  # as where there is no torch
+    with pytest.raises(RunError, match="Without torch nothing here runs demonstration") as caught:
+        loaded.engine()
+    assert "--to serve" in caught.value.problems[-1]
+
+
+@pytest.mark.parametrize(
+    ("wish", "able", "runs"),
+    [
+        (HALF, True, HALF),
+        (HALF, False, FULL),
+        (name_of(1), True, name_of(1)),
+        (name_of(99), True, FULL),  # a stage that was cut off
+        ("torch-bf16-channels-last", True, FULL),
+        ("", True, FULL),
+    ],
+)
+def test_it_runs_in_the_precision_of_the_report(
+    wish: str,
+    able: bool,
+    runs: str,
+    made: Exported,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openvino_engine, "objection", lambda name: "" if able else "it cannot")
+    record = regraft.load(run).record
+    found = carried.find(record, [0], made.path, wish)
+    assert found is not None
+    assert found.name == runs
+
+
+def test_the_command_says_what_it_is_for(cli: Regraft, run: Path, measured: Measured) -> None:
+    data = measured.cache.parent / "scenes"
+    said = cli("export", run, "--to", "serve", "--data", data)
+    assert (said.code, "there is no torch" in said.err) == (0, True)
+    assert str(run / "trunk") in said.out
+    for words, problem in ((("--out", "there"), "no --out"), (("--pixels",), "onnx and torch")):
+        refused = cli("export", run, "--to", "serve", *words)
+        assert (refused.code, problem in refused.err) == (2, True)
+
+
+def test_a_run_is_replaced_with_what_it_carries(made: Exported, run: Path, tmp_path: Path) -> None:
+    from regraft.results.folder import check_destination
+
+    copy = shutil.copytree(run, tmp_path / "run")
+    check_destination(copy, overwrite=True)
+    (copy / "mine.txt").write_text("mine", "utf-8")
+    with pytest.raises(RunError, match=r"mine\.txt"):
+        check_destination(copy, overwrite=True)

@@ -21,6 +21,7 @@ import regraft
 from command import own_log
 from pictures import encode, jpeg, photo
 from regraft.serve import Limits, Model
+from regraft.serve.metrics import Metrics
 from scenes import KINDS, scene
 from serving import model, run, served
 
@@ -195,6 +196,23 @@ def test_metrics_count(model: Model) -> None:
     assert told["regraft_predict_seconds_count"] == 2
     assert told["regraft_batch_images_sum"] == 2
     assert told["regraft_waiting_images"] == 0
+    classes = [name for name in told if name.startswith("regraft_predictions_total")]
+    assert classes == [f'regraft_predictions_total{{class="{name}"}}' for name in model.classes]
+    assert sum(told[name] for name in classes) == told["regraft_confidence_count"] == 2
+    assert told['regraft_confidence_bucket{le="0.3"}'] == 0  # the likeliest of three has a third
+    assert told['regraft_confidence_bucket{le="1.0"}'] == 2
+    assert 2 / 3 <= told["regraft_confidence_sum"] <= 2
+
+
+def test_metrics_know_the_unknown_and_names_of_any_kind() -> None:
+    names = ('a"b\n', "\udcff", "\N{CAT FACE}")
+    counted = Metrics(names)
+    for name, known in zip(names, (True, False, None), strict=True):
+        counted.classified(name, 0.5, known)
+    text = counted.text().decode()
+    assert "regraft_unknown_images_total 1.0" in text
+    assert text.count("regraft_predictions_total{") == 3
+    assert 'regraft_predictions_total{class="\N{CAT FACE}"} 1.0' in text
 
 
 # ---- refusals

@@ -32,6 +32,8 @@ PATIENCE = timedelta(hours=2)
 GRACE = 5.0
 """Seconds after which a process but the first tells its error, if it still runs then."""
 
+_sharers = 1
+
 _BLOCK = 1 << 28  # bytes that go to the other processes at once
 
 
@@ -90,7 +92,13 @@ def cores() -> int:
         found = len(os.sched_getaffinity(0))
     else:
         found = os.cpu_count() or 1
-    return max(1, found // _here())
+    return max(1, found // (_here() * _sharers))
+
+
+def share_cores(count: int) -> None:
+    """Leave all but one of ``count`` equal shares of the cores to other processes."""
+    global _sharers
+    _sharers = count
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A server on a free port of this machine, in a thread; and a small RUN to serve."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,13 @@ def served(
     limits: Limits | None = None,
     batching: Batching | None = None,
     token: str | None = None,
+    cors: Sequence[str] = (),
+    access_log: bool = False,
 ) -> Iterator[httpx.Client]:
     """Serve until the block ends; gives a client."""
-    app = application(model, limits, batching=batching, token=token)
+    app = application(
+        model, limits, batching=batching, token=token, cors=cors, access_log=access_log
+    )
     with serving(app) as url, httpx.Client(base_url=url, timeout=None) as client:
         yield client
 

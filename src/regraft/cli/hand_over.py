@@ -174,6 +174,24 @@ def serve(
     waiting: Annotated[
         int, typer.Option(min=1, help="Images that may wait; more are refused with 503.")
     ] = 256,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes, each with a model of its own and a share of the cores."),
+    ] = 1,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            show_default=False,
+            help="Let pages of this origin ask, like https://shop.example; may be given again.",
+        ),
+    ] = None,
+    access_log: Annotated[
+        bool,
+        typer.Option(
+            "--access-log/--no-access-log", help="Print a line for every request, on stderr."
+        ),
+    ] = True,
     network: OwnNetwork = None,
 ) -> None:
     """Answer over HTTP: an API, a page to drop images on, metrics."""
@@ -187,6 +205,9 @@ def serve(
         batch=batch,
         wait=wait,
         waiting=waiting,
+        workers=workers,
+        cors=cors or [],
+        access_log=access_log,
         network=network,
     )
 

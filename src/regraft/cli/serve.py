@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ def run_serve(
     batch: int,
     wait: float,
     waiting: int,
+    workers: int,
+    cors: Sequence[str],
+    access_log: bool,
     network: str | None,
 ) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; ``wait`` in milliseconds."""
@@ -37,7 +41,8 @@ def run_serve(
 
     def started(server: "Listening") -> None:
         seconds = time.perf_counter() - start
-        say(f"{run} runs on {server.engine}, ready after {seconds:.1f} s.")
+        each = f" in each of {workers} workers" if workers > 1 else ""
+        say(f"{run} runs on {server.engine}{each}, ready after {seconds:.1f} s.")
         if token is None and not server.private:
             say(
                 f"regraft: {server.url} can be reached from other machines, and anybody may "
@@ -53,6 +58,9 @@ def run_serve(
         batch=batch,
         wait=wait,
         waiting=waiting,
+        workers=workers,
+        cors=cors,
+        access_log=access_log,
         started=started,
         network=network,
     )

@@ -6,16 +6,19 @@
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from regraft.errors import UsageError
 from regraft.results.load import load
-from regraft.results.result import Result
+from regraft.results.result import Result, folder_of
 from regraft.serve.app import Batching, application
 from regraft.serve.limits import Limits
 from regraft.serve.listening import address, bound, is_private, listen
 from regraft.serve.model import Model, ready
+from regraft.serve.origins import checked
+from regraft.serve.settings import Settings
+from regraft.serve.workers import Crew, check
 from regraft.verb import calls_package
 
 __all__ = [
@@ -57,6 +60,9 @@ def serve(
     batch: int = 32,
     wait: float = 3.0,
     waiting: int = 256,
+    workers: int = 1,
+    cors: Sequence[str] = (),
+    access_log: bool = True,
     started: Callable[[Listening], None] = lambda server: print(f"Listening on {server.url}"),
     network: object | None = None,
 ) -> None:
@@ -73,22 +79,40 @@ def serve(
         token: a bearer token that every request but for the page and its health has to bring.
         batch: images that are run together at most.
         wait: milliseconds that an image waits for others.
-        waiting: images that may wait; more are refused with 503.
+        waiting: images that may wait, for each worker; more are refused with 503.
+        workers: processes, each with a model of its own and a share of the cores.
+        cors: origins whose pages may ask, like ``https://shop.example``; ``*`` is any.
+        access_log: write a line on standard error for every request.
         started: called once, as soon as clients can connect.
-        network: of a RUN folder of a network of your own: that network; see `regraft.load`.
+        network: of a RUN folder of a network of your own: that network; see :func:`regraft.load`.
+            Workers need it as ``package.module:factory``.
 
     Raises:
         RunError: the RUN is damaged, or the address is none of this machine or taken.
-        UsageError: the token is empty.
+        UsageError: the token is empty, an origin is none, or there cannot be so many workers.
     """
     if token is not None and not token.strip():
         raise UsageError("The token must not be empty.", ["Leave it out to ask for none."])
+    check(workers)
+    settings = Settings(token, batch, wait, waiting, checked(cors), access_log)
     with bound(host, port) as place:
+        url, private = address(place), is_private(place)
+        if workers > 1:
+            crew = Crew(folder_of(run), _named(network), settings, place, workers)
+            crew.serve(lambda engine, stop: started(Listening(url, engine, private, stop)))
+            return
         model = ready(run if isinstance(run, Result) else load(run, network=network))
-        batching = Batching(images=batch, seconds=wait / 1000)
-        app = application(model, Limits(waiting=waiting), batching=batching, token=token)
 
         def listening(stop: Callable[[], None]) -> None:
-            started(Listening(address(place), model.engine.name, is_private(place), stop))
+            started(Listening(url, model.engine.name, private, stop))
 
-        listen(app, place, started=listening)
+        listen(settings.application(model), place, started=listening)
+
+
+def _named(network: object | None) -> str | None:
+    if network is None or isinstance(network, str):
+        return network
+    raise UsageError(
+        "Workers make a network of your own themselves, so they have to know where.",
+        ["Name it like package.module:factory, or leave out the workers."],
+    )

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from regraft.features.engines import cores
-from regraft.serve import answers, body, metrics, pages
+from regraft.serve import answers, body, metrics, origins, pages
+from regraft.serve.access import AccessLog
 from regraft.serve.batching import Batcher
 from regraft.serve.decode import Decoder
 from regraft.serve.guard import Guard, refusal, trouble
@@ -71,10 +72,21 @@ def application(
     *,
     batching: Batching | None = None,
     token: str | None = None,
+    cors: Sequence[str] = (),
+    access_log: bool = False,
 ) -> ASGIApp:
-    """Return the ASGI application around a model that is ready."""
+    """Return the ASGI application around a model that is ready.
+
+    Args:
+        model: what answers.
+        limits: what is taken at most.
+        batching: how images are run together.
+        token: what every request but for the page and its health has to bring.
+        cors: origins whose pages may ask (:func:`regraft.serve.origins.checked`).
+        access_log: write a line on standard error for every request.
+    """
     limits = limits or Limits()
-    counts = metrics.Metrics()
+    counts = metrics.Metrics(model.classes)
     desk = Desk(model, limits, batching or Batching(), counts)
     app = FastAPI(
         title=f"regraft: {model.result.plan.dataset}",
@@ -86,7 +98,10 @@ def application(
     _routes(app, desk, counts)
     _troubles(app)
     open_to_all = pages.add(app) | {"/healthz"}
-    return Guard(app, token, open_to_all, counts)
+    guarded: ASGIApp = Guard(app, token, open_to_all, counts)
+    if cors:
+        guarded = origins.allowing(guarded, cors)
+    return AccessLog(guarded) if access_log else guarded
 
 
 class Desk:
@@ -105,8 +120,8 @@ class Desk:
             wait=batching.seconds,
             waiting=limits.waiting,
             seen=counts.batch,
+            changed=counts.waiting,
         )
-        counts.watch(lambda: float(self.batcher.waiting))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -141,7 +156,7 @@ class Desk:
             if not isinstance(seen, Problem):
                 judged = await self.batcher.judged(seen.square)
                 best = self.model.top(judged.shares, top)
-                self._counts.image("classified")
+                self._counts.classified(*best[0], judged.known)
                 shares = [{"label": label, "confidence": share} for label, share in best]
                 warning = {"warning": seen.warning} if seen.warning else {}
                 known = {"known": judged.known, "belief": judged.belief}

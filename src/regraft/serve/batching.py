@@ -42,11 +42,15 @@ class Batcher:
         wait: float,
         waiting: int,
         seen: Callable[[int], None] = lambda size: None,
+        changed: Callable[[int], None] = lambda waiting: None,
     ) -> None:
-        """``wait`` in seconds; ``waiting`` images at most; ``seen`` is told each batch's size."""
+        """``wait`` in seconds; ``waiting`` images at most.
+
+        ``seen`` is told each batch's size, ``changed`` how many wait whenever that changes.
+        """
         self.waiting = 0
         self._run, self._batch, self._wait = run, batch, wait
-        self._most, self._seen = waiting, seen
+        self._most, self._seen, self._changed = waiting, seen, changed
         self._coming = 0
         self._queue: asyncio.Queue[_Item] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -91,11 +95,15 @@ class Batcher:
             Refused: too many are waiting.
         """
         self.check_room(count)
-        self.waiting += count
+        self._wait_for(count)
         try:
             yield
         finally:
-            self.waiting -= count
+            self._wait_for(-count)
+
+    def _wait_for(self, more: int) -> None:
+        self.waiting += more
+        self._changed(self.waiting)
 
     @contextmanager
     def coming(self) -> Iterator[None]:

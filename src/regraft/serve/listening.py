@@ -19,6 +19,8 @@ from regraft.errors import RunError
 _CONNECTIONS: Final = 512  # more are answered 503 before anything of them is read
 _HEAD: Final = 10.0  # s in which a request's head must be there, or its connection is closed
 _GRACE: Final = 90  # s to finish what was taken: more than a body may take to arrive
+LONGEST_END: Final = _GRACE + 10
+"""Seconds after which a server that was told to end has."""
 
 
 @contextmanager
@@ -111,15 +113,15 @@ def listen(
         timeout_graceful_shutdown=_GRACE,
     )
     server = uvicorn.Server(config)
-    with _ending_in_order(server):
+    with handling(partial(setattr, server, "should_exit", True)):
         place.listen(_CONNECTIONS)
         started(partial(setattr, server, "should_exit", True))
         server.run([place])
 
 
 @contextmanager
-def _ending_in_order(server: uvicorn.Server) -> Iterator[None]:
-    """Have the signals end the server, from now on and whatever it does with them itself.
+def handling(end: Callable[[], None]) -> Iterator[None]:
+    """Have SIGTERM and Ctrl-C call ``end``, from now on and whatever uvicorn does with them itself.
 
     It takes them over once it runs, and sends them to itself again when it has ended.
     """
@@ -127,10 +129,10 @@ def _ending_in_order(server: uvicorn.Server) -> Iterator[None]:
         yield
         return
 
-    def end(*_: object) -> None:
-        server.should_exit = True
+    def handle(*_: object) -> None:
+        end()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
