@@ -9,6 +9,8 @@ from typing import Any
 
 from regraft.plan import wording
 from regraft.plan.definition import Plan
+from regraft.report.charts.frame import short
+from regraft.report.words import NAME
 
 Metrics = Mapping[str, Any]
 
@@ -56,11 +58,13 @@ def _weakest(metrics: Metrics) -> Answer:
         return Answer(
             ask, "none", f"None of the {metrics['n']:,} images was missed.{rest}", "mixed"
         )
-    most = max((count, names[p]) for p, count in enumerate(row) if p != place)[0]
-    taken = next(names[p] for p, count in enumerate(row) if p != place and count == most)
-    said = f"{n - missed:,} of {n:,} are found; most of the others are taken for {taken}.{rest}"
+    most, first = max((count, -p) for p, count in enumerate(row) if p != place)
+    others = "the other one is" if missed == 1 else "most of the others are"
     if most * 2 <= missed:
-        said = f"{n - missed:,} of {n:,} are found; {most:,} are taken for {taken}.{rest}"
+        others = f"{most:,} of the others {'is' if most == 1 else 'are'}"
+    said = (
+        f"{n - missed:,} of {n:,} are found; {others} taken for {short(names[-first], NAME)}.{rest}"
+    )
     return Answer(ask, worst, said, "mixed", name=True)
 
 

@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 from regraft.data.splits import EACH_ONCE
 from regraft.plan.definition import Plan
 from regraft.plan.naming import stages_named
+from regraft.report.charts.frame import short
 
 Metrics = Mapping[str, Any]
+
+NAME = 48
+"""Letters of a class's name in a sentence, at most."""
 
 
 class Snippet(NamedTuple):
@@ -45,7 +49,9 @@ def against(metrics: Metrics) -> str:
     accuracy, guess = metrics["accuracy"], metrics["guess"]
     most = max(one["n"] for one in metrics["per_class"].values())
     commonest = [name for name, one in metrics["per_class"].items() if one["n"] == most]
-    what = f"the commonest class, {commonest[0]}," if len(commonest) == 1 else "one class"
+    what = (
+        f"the commonest class, {short(commonest[0], NAME)}," if len(commonest) == 1 else "one class"
+    )
     said = f"Always naming {what} would be right for {guess:.1%}"
     if metrics["accuracy_interval"][0] <= guess:
         worse = "no better" if accuracy > guess else "not better at all"
