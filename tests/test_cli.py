@@ -183,7 +183,10 @@ def test_fit_makes_a_run_and_says_where(cli: Regraft, data: Path, tmp_path: Path
     assert said.code == 0
     for words in ("Case ", "accuracy", "parameters", "held out once"):
         assert words in said.out
-    assert "predict" in said.err
+    run = tmp_path / "deep" / "run"
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"{run / PAGE} shows it")
+    assert f"`regraft predict {run} IMAGES...`" in last
     assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted(
         [*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE]
     )

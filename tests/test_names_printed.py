@@ -16,18 +16,35 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from command import Regraft, Said, cli, own_log
 from pictures import lay_out
-from regraft.cli import main, terminal
+from regraft import cli as cli_package
+from regraft import diagram
+from regraft.acquire.queue import Queue, Unlabelled
+from regraft.cli import main, predicted, tables, terminal
+from regraft.cli import next as next_command
+from regraft.cli.cache import run_cache
+from regraft.cli.models import run_models
+from regraft.cli.rows import Fitting, Indented, lines
 from regraft.cli.streams import TWINS
+from regraft.data.audit import Audit
+from regraft.diagram import of_plan
+from regraft.results.load import load
+from regraft.results.result import Prediction, Result
 from scenes import KINDS, scene
 
 __all__ = ["cli", "own_log"]  # fixtures
 
+LONG = "a class of many words " * 9 + "ok"
+RIGHT_TO_LEFT = "نحل العسل"
 CLASSES = ["[dog]", "q[", "[bold red]x", ":cat:", "<b>&\"'", "a|b*c`d`_e_", "café 猫"]
+CLASSES += [LONG, RIGHT_TO_LEFT]
 NO_TEXT = "\udcff.png"
 """A file name of the byte 255, which is no UTF-8."""
 SET, RUN = 'set [i] <i>&"', "run [r]"
@@ -147,6 +164,83 @@ def test_consoles_are_made_in_one_place() -> None:
         if re.search(r"\bConsole\(|\bprint\(.*markup", path.read_text("utf-8"))
     ]
     assert makers == []
+
+
+# ---- terminals of other widths
+
+NOTHING_LEFT_OUT = Audit((), (), {}, (), np.zeros(0, np.int64))
+PATH = f"photos/{'x' * 60}.png"
+
+
+def predicted_table(result: Result) -> None:
+    predicted.show([Prediction(PATH, tuple((name, 0.1) for name in CLASSES), known=False)])
+
+
+def queue(result: Result) -> None:
+    images = [Unlabelled(PATH, n, name, 0.5) for n, name in enumerate(CLASSES, start=1)]
+    found = Queue("run", "doubt", "It is so.", tuple(images), (), None, 9, 2, ())
+    next_command._show(found, shown=len(images))
+
+
+SHOWN: dict[str, Callable[[Result], None]] = {
+    "plan": lambda run: tables.show_plan(terminal.results(), run.plan, NOTHING_LEFT_OUT, "cost"),
+    "fit": lambda run: tables.show_result(
+        terminal.results(), run.plan, run.metrics, run.changes, "cost"
+    ),
+    "predict": predicted_table,
+    "next": queue,
+    "models": lambda run: run_models(as_json=False),
+    "cache": lambda run: run_cache(clear=False, as_json=False),
+    "draw": lambda run: terminal.show(Fitting(lambda wide: diagram.text(of_plan(run.plan), wide))),
+    "a problem": lambda run: cli_package._tell(f"It is not there.\n  - {PATH}: no such file."),
+    "a list": lambda run: terminal.show(
+        Indented(lines(["- " + LONG, f"`regraft {LONG}` is next."]))
+    ),
+}
+
+UNSAID = {"case", "reads", "image", "what", "key", "name", "tends", "detect", "edges", "colours"}
+UNSAID |= {"texture", "shapes", "parts", "whole", "features"}
+"""What a narrow terminal leaves out: what a stage sees, and names of columns that need none."""
+
+
+def words_of(text: str) -> set[str]:
+    """The words of a text, numbers and the like left out, which a narrower table may not show."""
+    return {word.strip(",") for word in text.split() if re.search(r"[^\W\d]{2}|…", word)}
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_no_word_is_broken_and_nothing_cut(
+    what: str, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a terminal of that width a line is longer only where it is a word, such as a path."""
+    result = load(home / RUN)
+
+    def at(width: int) -> str:
+        monkeypatch.setattr(terminal, "results", lambda piped=0: terminal.PLAIN(width=width))
+        monkeypatch.setattr(terminal, "messages", lambda: terminal.PLAIN(stderr=True, width=width))
+        SHOWN[what](result)
+        return "".join(capsys.readouterr())
+
+    whole = at(1000)
+    for text, width in ((at(80), 80), (at(40), 40)):
+        assert words_of(text) - words_of(whole) == set()
+        assert what == "draw" or words_of(whole) - words_of(text) <= UNSAID
+        longer = [line.strip(" -") for line in text.splitlines() if cell_len(line) > width]
+        assert [line for line in longer if " " in line and line[0] != "`"] == []
+        named = CLASSES if what in ("predict", "next") else []
+        told = " ".join(text.split())
+        assert [name for name in named if " ".join(name.split()) not in told] == []
+
+
+@pytest.mark.parametrize(("is_terminal", "colours"), [(True, "truecolor"), (False, None)])
+def test_a_path_is_a_link_where_the_terminal_can(is_terminal: bool, colours: Any) -> None:
+    out = terminal.PLAIN(
+        file=io.StringIO(), force_terminal=is_terminal, color_system=colours, width=80
+    )
+    terminal.show(terminal.linked(Path("a b/report.html")), on=out)
+    text = out.file.getvalue()  # type: ignore[attr-defined]
+    assert ("\x1b]8;" in text and "/a%20b/report.html" in text) is is_terminal
+    assert re.sub(r"\x1b\]8;[^\x1b]*\x1b\\", "", text) == "a b/report.html\n"
 
 
 # ---- terminals of other encodings

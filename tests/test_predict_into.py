@@ -146,6 +146,24 @@ def test_copies_lie_by_class(
     assert "must be new or empty" in again.err
 
 
+@pytest.mark.parametrize(
+    ("place", "code", "said"),
+    [
+        ("{new}", 1, "must be new or empty"),
+        ("{new}/sorted", 2, "lies in "),
+        ("{new}/../new/x/", 2, "lies in "),
+    ],
+)
+def test_no_copies_among_the_photos_which_is_told_before_any_work(
+    new: Path, cli: Regraft, place: str, code: int, said: str
+) -> None:
+    before = sorted(new.rglob("*"))
+    refused = cli("predict", new / "no-such-run", new, "--sort-into", place.format(new=new))
+    assert refused.code == code
+    assert said in refused.err
+    assert sorted(new.rglob("*")) == before
+
+
 def test_what_is_like_no_training_image_lies_apart_and_names_do_not_meet(tmp_path: Path) -> None:
     files = lay_out(tmp_path / "in", {"x/a.png": b"1", "y/a.png": b"2", "z/a.png": b"3"})
     with sort_into.sorting(tmp_path / "out") as copy:

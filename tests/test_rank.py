@@ -333,8 +333,8 @@ def test_the_command_ranks_what_is_on_this_machine(
     assert [row["backbone"] for row in document["ranking"]] == ["demonstration"]
 
 
-def test_table_and_picture_fit_80_columns(
-    found: Ranking, capsys: pytest.CaptureFixture[str]
+def test_table_and_picture_fit_80_columns_and_40(
+    found: Ranking, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from regraft.cli import rank as command
 
@@ -343,13 +343,20 @@ def test_table_and_picture_fit_80_columns(
         replace(one, backbone=names.get(one.backbone, one.backbone), milliseconds=spent)
         for one, spent in zip(found.rows, (123.4, 9.1, 0.7), strict=True)
     ]
-    command._show(replace(found, rows=tuple(rows), chosen="efficientnet-lite0"))
+    shown = replace(found, rows=tuple(rows), chosen="efficientnet-lite0")
+    command._show(shown)
     lines = capsys.readouterr().out.splitlines()
     table = [line for line in lines if "│" in line or "efficientnet-lite" in line[:26]]
     assert len(table) == 2 + command.HIGH
     assert max(len(line.rstrip()) for line in table) <= 80
     drawn = "".join(line.partition("│")[2] for line in lines)
     assert sorted(drawn.split()) == ["A", "B"]
+    monkeypatch.setenv("COLUMNS", "40")
+    command._show(shown)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 40
+    assert "123.4" in text
+    assert "…" not in text
 
 
 def test_choices_that_change_the_heads_are_followed(data: Path) -> None:

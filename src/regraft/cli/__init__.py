@@ -23,17 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with distributed.rank_zero_output():
             return _run(arguments)
     except RegraftError as error:
-        print(f"regraft: {distributed.error_prefix()}{error}", file=sys.stderr)
+        _tell(f"{distributed.error_prefix()}{error}")
         return error.exit_code
     except KeyboardInterrupt:
         if distributed.is_rank_zero():
-            print("regraft: stopped; nothing half-written was left behind.", file=sys.stderr)
+            _tell("stopped; nothing half-written was left behind.")
         return STOPPED
     except RuntimeError as error:
         if not distributed.peer_failed(error):
             raise
         whose = distributed.error_prefix()
-        print(f"regraft: {whose}another process of the group is gone.", file=sys.stderr)
+        _tell(f"{whose}another process of the group is gone.")
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # what read our output is gone; nobody is left to tell
@@ -42,8 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None:
             raise
         whose = distributed.error_prefix()
-        print(f"regraft: {whose}'{error.filename}': {error.strerror}.", file=sys.stderr)
+        _tell(f"{whose}'{error.filename}': {error.strerror}.")
         return 1
+
+
+def _tell(problem: str) -> None:
+    from regraft.cli.terminal import say
+
+    say(f"regraft: {problem}")
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -4,9 +4,8 @@ import dataclasses
 import os
 import time
 
-from rich.table import Table
-
-from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.cli.rows import Rows
+from regraft.cli.terminal import print_json, say, show, show_warnings
 from regraft.features.cache import Store, default_folder
 
 
@@ -24,14 +23,12 @@ def run_cache(clear: bool, as_json: bool) -> None:
             listed = [dataclasses.asdict(entry) for entry in entries]
             print_json({"folder": str(store.folder), "bytes": size, "entries": listed})
             return
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("what", "key", "entries", "size", "last used"):
-            table.add_column(name, justify="right" if name in ("entries", "size") else "left")
+        table = Rows(("what", "key", "entries", "size", "last used"), right=(2, 3), lead=2)
         for entry in entries:
             used = time.strftime("%Y-%m-%d %H:00", time.localtime(entry.used))
             row = (entry.kind, entry.name, f"{entry.count:,}", _megabytes(entry.bytes), used)
-            table.add_row(*row)
-        results().print(table)
+            table.add(*row)
+        show(table)
         say(f"{store.folder}: {_megabytes(size)} of {_megabytes(store.limit_bytes)} at most.")
 
 

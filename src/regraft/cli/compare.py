@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from regraft.cli.plan import measured_from
-from regraft.cli.terminal import print_json, results, say, training_bar
+from regraft.cli.rows import Indented, Rows, lines
+from regraft.cli.terminal import print_json, say, show, show_sections, training_bar
 from regraft.compare import Comparison, Outcome, check, side_by_side
 from regraft.plan.choices import Choices
 
@@ -36,26 +35,19 @@ def run_compare(
     if as_json:
         print_json(found.to_json())
         return
-    console = results()
     title = f"{found.dataset}: {found.train:,} images to train on, {found.test:,} held out"
-    console.print(Text(title, style="bold"))
-    console.print(Padding(_table(found), (0, 0, 1, 2)))
-    console.print(Text(found.verdict))
-    console.print(Padding(Text("\n".join(_remarks(found)), style="dim"), (1, 0, 1, 2)))
+    show_sections({title: _table(found)})
+    show(Text(found.verdict), "", Indented(lines(_remarks(found), "dim")), "")
     say(f"Written to {out}. `regraft fit {data} --case N` makes a network of one case.")
 
 
-def _table(found: Comparison) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1), header_style="dim")
-    table.add_column("case", justify="right", no_wrap=True, min_width=4)
-    table.add_column("", no_wrap=True)
-    for name in ("accuracy", "95 %", "loss", "ece", "params", "time", "img/s"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _table(found: Comparison) -> Rows:
+    head = ("case", "", "accuracy", "95 %", "loss", "ece", "params", "time", "img/s")
+    table = Rows(head, right=(0, *range(2, 9)), fold=1, lead=2)
     for one in found.cases:
         ours = one.case == found.chosen
         first, *others = _row(one)
-        mark = "→ " if ours else ""
-        table.add_row(f"{mark}{first}", *others, style="bold green" if ours else None)
+        table.add(f"→ {first}" if ours else first, *others, style="bold green" if ours else "")
     return table
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from rich.text import Text
 
 from regraft import diagram
-from regraft.cli.terminal import results, say
+from regraft.cli.rows import Fitting
+from regraft.cli.terminal import say, show
+from regraft.diagram import Scene
 from regraft.diagram.drawing import NetworkDrawing, draw
 from regraft.plan.recipes import Init
 
@@ -42,15 +44,13 @@ def run_draw(
 
 def _show(drawn: NetworkDrawing) -> None:
     """Draw on standard output."""
-    console = results()
-    console.print(Text(drawn.scenes[0].network, style="bold"))
+    show(Text(drawn.scenes[0].network, "bold"))
     if drawn.as_quarters:
-        console.print()
-        console.print(diagram.quarters_text(drawn.scenes, console.width))
+        show("", Fitting(lambda wide: diagram.quarters_text(drawn.scenes, wide)))
         return
     for scene in drawn.scenes:
-        console.print()
-        console.print(Text(scene.title, style="bold"))
-        console.print(Text(scene.caption))
-        console.print()
-        console.print(diagram.text(scene))
+        show("", Text(scene.title, "bold"), Text(scene.caption), "", _picture(scene))
+
+
+def _picture(scene: Scene) -> Fitting:
+    return Fitting(lambda wide: diagram.text(scene, wide))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.cli.terminal import print_json, say, show, show_warnings
 from regraft.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _push(run: Path, repository: str, private: bool, overwrite: bool, as_json: b
     if as_json:
         print_json({"target": "hub", "url": pushed.url, "files": list(pushed.files)})
     else:
-        results().print(f"Pushed to {pushed.url}", soft_wrap=True)
+        show(f"Pushed to {pushed.url}")
 
 
 def _print(made: "Exported") -> None:
@@ -85,7 +85,7 @@ def _print(made: "Exported") -> None:
     if made.target == "serve":
         run = made.path.parent
         say(f"A copy of {run} is served, and predicts, where there is no torch.")
-        results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", soft_wrap=True)
+        show(f"Written to {made.path} ({made.size / 1e6:.1f} MB).")
         return
     say(f"It takes {made.input}, and gives the probability of each class.")
-    results().print(f"Written to {made.path} ({made.size / 1e6:.1f} MB).", soft_wrap=True)
+    show(f"Written to {made.path} ({made.size / 1e6:.1f} MB).")

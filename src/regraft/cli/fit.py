@@ -7,9 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from regraft.cli import tables
 from regraft.cli.plan import cost, measured_from, relative, training_cost
-from regraft.cli.terminal import print_json, results, say, training_bar
+from regraft.cli.terminal import linked, print_json, results, say, show, training_bar
 from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
 from regraft.data.readers.table import CORRECTION
@@ -117,11 +119,12 @@ def run_fit(
     metrics = with_total(result.metrics, time.perf_counter() - measured.started)
     tables.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
-        results().print(_before_and_after(corrected, _share(before, plan), measured, result))
+        show(_before_and_after(corrected, _share(before, plan), measured, result))
+    say(*_to_correct(result, out, data))
+    page = linked(out / PAGE)
     say(
-        f"Written to {out}: {out / PAGE} shows it with pictures.",
-        f"`regraft predict {out} IMAGES...` uses it; `regraft serve {out}` puts it on a page.",
-        *_to_correct(result, out, data),
+        f"Written to {out}. `regraft serve {out}` puts it on a page.",
+        Text.assemble(page, f" shows it with pictures; `regraft predict {out} IMAGES...` uses it."),
     )
 
 

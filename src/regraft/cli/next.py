@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from regraft.acquire.queue import COLUMNS, Queue, Unlabelled
 from regraft.acquire.verb import next_to_label
 from regraft.cli.predict import find
-from regraft.cli.terminal import print_json, results, say, show_warnings
+from regraft.cli.predicted import ANY_WIDTH
+from regraft.cli.rows import Indented, Rows
+from regraft.cli.terminal import print_json, say, show, show_warnings
 from regraft.data.dataset import few, some
 from regraft.whole_file import check_table, write_whole
 
@@ -57,21 +57,19 @@ def run_next(
 
 
 def _show(queue: Queue, *, shown: int) -> None:
-    console = results(piped=100_000)
-    console.print(Text(_title(queue), style="bold"))
-    if queue.images:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("", "image", "looks like"):
-            table.add_column(name, overflow="fold")
-        table.add_column("confidence", justify="right")
-        for one in queue.images[:shown]:
-            table.add_row(str(one.rank), one.path, one.suggestion, f"{one.confidence:.1%}")
-        console.print(Padding(table, (0, 0, 0, 2), expand=False))
-        if (left := len(queue.images) - shown) > 0:
-            console.print(Text(f"  ... and {left:,} more in the table", style="dim"))
-    console.print(Text(queue.why))
-    for line in _remarks(queue):
-        console.print(Text(line, style="dim"))
+    table = Rows(("", "image", "looks like", "confidence"), right=(3,), fold=2, lead=2)
+    for one in queue.images[:shown]:
+        table.add(str(one.rank), one.path, one.suggestion, f"{one.confidence:.1%}")
+    left = len(queue.images) - shown
+    rest = [f"  ... and {left:,} more in the table"] if left > 0 else []
+    show(
+        Text(_title(queue), "bold"),
+        *([Indented(table)] if queue.images else []),
+        *(Text(line, "dim") for line in rest),
+        Text(queue.why),
+        *(Text(line, "dim") for line in _remarks(queue)),
+        piped=ANY_WIDTH,
+    )
 
 
 def _title(queue: Queue) -> str:

@@ -44,7 +44,7 @@ def run_predict(
         check_table(out, (".csv", ".json"), overwrite=overwrite)
         form = out.suffix.lower().removeprefix(".")
     if folder is not None:
-        check_folder(folder)
+        check_folder(folder, images)
     model, found, seen = load(run, network=network), find(images), list[Prediction]()
     streamed = out is None and form != "table" and sys.stdout.isatty()
     target = streams.for_tables() if form == "csv" else sys.stdout  # a bar takes its place

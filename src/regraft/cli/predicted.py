@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.table import Table
-
 from regraft.cli import streams
-from regraft.cli.terminal import results
+from regraft.cli.rows import Rows
+from regraft.cli.terminal import show as show_results
 from regraft.data.dataset import listed
 from regraft.results.result import Prediction
 
@@ -79,17 +78,13 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
 
 def show(predictions: Sequence[Prediction]) -> None:
     """Print a table."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("image", "class"):
-        table.add_column(name, overflow="fold")
-    table.add_column("confidence", justify="right")
-    table.add_column("")
+    table = Rows(("image", "class", "confidence", ""), right=(2,), fold=1)
     for p in predictions:
         for n, (label, share) in enumerate(p.top):
-            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
             doubted = p.known is False and n == 0
-            table.add_row(*row, "like no training image" if doubted else "")
-    results(piped=ANY_WIDTH).print(table)
+            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
+            table.add(*row, "like no training image" if doubted else "")
+    show_results(table, piped=ANY_WIDTH)
 
 
 def tally(predictions: Sequence[Prediction]) -> list[str]:

@@ -4,11 +4,17 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
+from regraft.cli.rows import Fitting, Indented, Rows, lines
+from regraft.cli.terminal import (
+    print_json,
+    progress_bar,
+    say,
+    show,
+    show_sections,
+    show_warnings,
+)
 from regraft.data.dataset import few
 from regraft.errors import BackboneError, UsageError
 from regraft.plan.choices import Choices
@@ -19,7 +25,9 @@ from regraft.report import of_ranking
 from regraft.whole_file import check_page, write_whole
 
 WIDE, HIGH = 56, 9
-"""Cells of the picture."""
+"""Cells of the picture, where there is room for them."""
+BESIDE = 10
+"""Columns before its cells."""
 
 
 def run_rank(
@@ -73,14 +81,11 @@ def _latency(text: str) -> float:
 
 
 def _show(found: Ranking) -> None:
-    console = results()
     title = f"{found.dataset}: cross-validated on {found.compared:,} of {found.train:,} images"
-    console.print(Text(f"{title} to train on", style="bold"))
-    console.print(Padding(ranked_table(found), (0, 0, 1, 2)))
-    for line in _picture(found):
-        console.print(line)
-    console.print(Text(found.why))
-    console.print(Padding(Text("\n".join(_remarks(found)), style="dim"), (1, 0, 1, 2)))
+    show_sections({f"{title} to train on": ranked_table(found)})
+    if len(found.compared_rows) > 1:
+        show(Fitting(lambda wide: Text("\n").join(_picture(found, min(wide - BESIDE, WIDE)))), "")
+    show(Text(found.why), "", Indented(lines(_remarks(found), "dim")), "")
 
 
 def _letters(found: Ranking) -> dict[str, str]:
@@ -88,35 +93,30 @@ def _letters(found: Ranking) -> dict[str, str]:
     return {one.backbone: chr(ord("A") + place % 26) for place, one in enumerate(found.measured)}
 
 
-def ranked_table(found: Ranking) -> Table:
+def ranked_table(found: Ranking) -> Rows:
     """Return the networks with their figures, the best first; the chosen one is green."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("")
-    table.add_column("network", overflow="fold")
-    for name in ("expected", "95 %", "difference", "ms", "MB", "case", "dropped"):
-        table.add_column(name, justify="right", no_wrap=True)
+    head = ("", "network", "expected", "95 %", "difference", "ms", "MB", "case", "dropped")
+    table = Rows(head, right=range(2, 9), lead=2)
     letters = _letters(found)
     for one in found.measured:
         ours = one.backbone == found.chosen
-        style = "bold green" if ours else None if one.allowed else "dim"
+        style = "bold green" if ours else "" if one.allowed else "dim"
         name = f"{one.backbone}{'' if one.allowed else '*'}"
-        table.add_row(letters[one.backbone], name, *cells(one), style=style)
+        table.add(letters[one.backbone], name, *cells(one), style=style)
     return table
 
 
-def _picture(found: Ranking) -> Iterator[Text]:
+def _picture(found: Ranking, wide: int) -> Iterator[Text]:
     """Yield the lines of accuracy over milliseconds; whom nobody beats in both is green."""
     letters = _letters(found)
     spots = found.compared_rows
-    if len(spots) < 2:
-        return
-    x = _placed([math.log(one.on_axis) for one in spots], WIDE)
+    x = _placed([math.log(one.on_axis) for one in spots], wide)
     y = _placed([one.expected or 0.0 for one in spots], HIGH)
-    grid = [[" "] * WIDE for _ in range(HIGH)]
+    grid = [[" "] * wide for _ in range(HIGH)]
     taken = ""
     for one, column, row in zip(spots, x, y, strict=True):
         line_of = grid[HIGH - 1 - row]
-        free = [place for place in range(WIDE) if line_of[place] == " "]
+        free = [place for place in range(wide) if line_of[place] == " "]
         line_of[min(free, key=lambda place: abs(place - column))] = letters[one.backbone]
         taken += letters[one.backbone] if one.backbone in found.front else ""
     high, low = (pick(one.expected or 0.0 for one in spots) for pick in (max, min))
@@ -127,8 +127,8 @@ def _picture(found: Ranking) -> Iterator[Text]:
         line.highlight_regex(f"(?<=│)?[{taken}]", "bold green")
         yield line
     fast, slow = (pick(one.on_axis for one in spots) for pick in (min, max))
-    yield Text(f"{'':>8} └{'─' * WIDE}")
-    yield Text(f"{'':>10}{f'{fast:.1f} ms':<{WIDE - 10}}{f'{slow:.1f} ms':>10}\n", style="dim")
+    yield Text(f"{'':>8} └{'─' * wide}")
+    yield Text(f"{'':>10}{f'{fast:.1f} ms':<{wide - 10}}{f'{slow:.1f} ms':>10}", style="dim")
 
 
 def _placed(values: list[float], cells_there: int) -> list[int]:

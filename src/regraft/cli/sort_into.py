@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from regraft.errors import RunError
+from regraft.errors import RunError, UsageError
 from regraft.results.atomic import check_target, whole_folder
 from regraft.results.result import Prediction
 
@@ -14,13 +14,23 @@ UNKNOWN = "(like no training image)"
 """Folder of what is of none of the classes."""
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse before the work a folder that is there already.
+def check_folder(folder: Path, images: Iterable[str]) -> None:
+    """Refuse before the work a folder that is there already, or is among the images.
 
     Raises:
         RunError: something lies in it, or nothing can be written there.
+        UsageError: it lies in a folder that is to be classified, where its copies would be too.
     """
     check_target(folder, _objections)
+    place = Path(os.path.realpath(folder))
+    around = [word for word in images if os.path.isdir(word)]
+    inside = [word for word in around if place.is_relative_to(os.path.realpath(word))]
+    if inside:
+        raise UsageError(
+            f"--sort-into {folder} lies in {inside[0]}, whose images are classified, and with the "
+            "next run the copies would be.",
+            ["Name a folder beside it."],
+        )
 
 
 @contextmanager

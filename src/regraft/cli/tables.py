@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from regraft import diagram
+from regraft.cli.rows import Fitting, Rows, lines
+from regraft.cli.terminal import show_sections
 from regraft.data.audit import Audit
 from regraft.data.dataset import few
 from regraft.data.splits import EACH_ONCE
@@ -20,8 +20,10 @@ from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
 from regraft.results.tables import suspects_of
 
-BAR = 30
-"""Cells of a full bar."""
+BAR, FEWEST_CELLS = 30, 8
+"""Cells of a full bar, and how few are not worth one."""
+BESIDE_BAR = 36
+"""Columns for what stands after the name and the bar."""
 
 KINDS = ("frozen", "kept", "reinitialised", "dropped", "added")
 
@@ -41,9 +43,7 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
         "What it costs": Text(seconds),
         "Why": _reasons(plan),
     }
-    for title, body in sections.items():
-        console.print(Text(title, style="bold"))
-        console.print(Padding(body, (0, 0, 1, 2)))
+    show_sections(sections, console)
 
 
 def _network(plan: Plan) -> dict[str, RenderableType]:
@@ -52,7 +52,7 @@ def _network(plan: Plan) -> dict[str, RenderableType]:
         return {}
     from regraft.cli.rank import ranked_table, table_notes
 
-    notes = Text("\n".join(table_notes(plan.ranking)), style="dim")
+    notes = lines(table_notes(plan.ranking), "dim")
     return {"Which network": Group(ranked_table(plan.ranking), Text(plan.ranking.why), notes)}
 
 
@@ -90,28 +90,35 @@ def _why_left_out(audit: Audit) -> str:
 
 
 def _curve(plan: Plan) -> RenderableType:
-    table = Table.grid(padding=(0, 1))
-    for column in ("depth", "bar", "accuracy", "interval", "mark"):
-        table.add_column(column, justify="right" if column == "accuracy" else "left")
+    said = wording.by_loss(plan)
+    drawn = Fitting(lambda wide: _depths(plan, wide))
+    return Group(drawn, Text(said)) if said else drawn
+
+
+def _depths(plan: Plan, wide: int) -> Rows:
+    """Return the accuracy of each depth, with a bar where there is room for one."""
+    table = Rows([""] * 5, right=(2,), spare=1, lead=3)
     evidence, chosen = plan.evidence, plan.evidence.probes[plan.evidence.chosen]
     counts = chosen.weights if evidence.averages else {}
-    for i, probe in enumerate(evidence.probes):
+    names = [probe_named(plan.backbone, probe) for probe in evidence.probes]
+    cells = min(wide - max(map(len, names)) - BESIDE_BAR, BAR)
+    for i, (probe, name) in enumerate(zip(evidence.probes, names, strict=True)):
         low, high = probe.interval
         mark = "← read" if i == evidence.chosen else ""
         if evidence.averages and len(probe.taps) == 1 and not mark:
             mark = f"counts {counts.get(probe.taps[0], 0.0):.0%}"
         style = "bold green" if probe is chosen else ("cyan" if len(probe.taps) == 1 else "blue")
-        name = probe_named(plan.backbone, probe)
         span = f"{low:.1%} to {high:.1%}"
-        bar = Text(_bar(probe.accuracy), style=style)
-        table.add_row(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)
-    said = wording.by_loss(plan)
-    return Group(table, Text(said)) if said else table
+        bar = Text(_bar(probe.accuracy, cells), style=style)
+        table.add(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)
+    return table
 
 
-def _bar(share: float) -> str:
-    """Return a bar of eighths of a cell."""
-    eighths = round(share * BAR * 8)
+def _bar(share: float, cells: int) -> str:
+    """Return a bar of eighths of a cell; none where there are few."""
+    if cells < FEWEST_CELLS:
+        return ""
+    eighths = round(share * cells * 8)
     parts: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
     return "█" * (eighths // 8) + parts[eighths % 8]
 
@@ -148,20 +155,21 @@ def _plane(evidence: Evidence) -> RenderableType:
 
 
 def _surgery(plan: Plan) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
+    scene = diagram.of_plan(plan)
+    table = Rows(["", ""], fold=1)
+    table.add("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
     dropped = ", ".join([*plan.dropped, "the old head"])
-    table.add_row("dropped", Text(dropped))
+    table.add("dropped", Text(dropped))
     count = len(plan.evidence.classes)
     reads = stages_named(plan.backbone, plan.taps)
     new = f"one fully connected layer, {plan.inputs:,} to {count}, reading {reads}"
-    table.add_row("new", Text(new))
+    table.add("new", Text(new))
     for training in plan.trainings:
         names = [stage.name for stage in plan.backbone.stages]
         these = ", ".join(names[names.index(training.trainable_from) :])
         start = "from the pretrained weights" if training.init == "pretrained" else "from random"
-        table.add_row("then trained", Text(f"{these}, {start}; handed over where that helps"))
-    return Group(diagram.text(diagram.of_plan(plan)), Text(), table)
+        table.add("then trained", Text(f"{these}, {start}; handed over where that helps"))
+    return Group(Fitting(lambda wide: diagram.text(scene, wide)), Text(), table)
 
 
 def _expected(plan: Plan) -> RenderableType:
@@ -181,15 +189,14 @@ def _how_many(plan: Plan, metrics: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _alternatives(plan: Plan) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("case", "reads", "accuracy", "95 %", "parameters"):
-        table.add_column(name, justify="left" if name == "reads" else "right")
+    head = ("case", "reads", "accuracy", "95 %", "parameters")
+    table = Rows(head, right=(0, 2, 3, 4), fold=1, lead=2)
     best_first = sorted(plan.alternatives, key=lambda other: -other.accuracy)
     for other in best_first[:5]:
         low, high = other.interval
         span = f"{low:.1%} to {high:.1%}"
         row = (str(other.case), other.name, f"{other.accuracy:.1%}", span, f"{other.parameters:,}")
-        table.add_row(*row)
+        table.add(*row)
     return table
 
 
@@ -224,24 +231,22 @@ def show_result(
             "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
         ),
     }
-    for title, body in sections.items():
-        console.print(Text(title, style="bold"))
-        console.print(Padding(body, (0, 0, 1, 2)))
+    show_sections(sections, console)
 
 
 def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
     count = {kind: sum(c.parameters for c in changes if c.kind == kind) for kind in KINDS}
     anew = "random" if plan.unchanged else "trained from random"
     words = {"kept": "trained on", "reinitialised": anew}
-    table = Table.grid(padding=(0, 2))
+    table = Rows([""] * 3, right=(1,), fold=2)
     for kind in KINDS:
         names = ", ".join(c.name for c in changes if c.kind == kind)
         if not names and kind in ("kept", "reinitialised"):
             continue
         word = words.get(kind, kind)
         names = names or "nothing"
-        table.add_row(word, Text(f"{count[kind]:>11,} parameters"), Text(names))
-    table.add_row("reads", "", Text(stages_named(plan.backbone, plan.taps)))
+        table.add(word, f"{count[kind]:,} parameters", names)
+    table.add("reads", "", Text(stages_named(plan.backbone, plan.taps)))
     said = wording.unchanged(plan)
     return Group(table, Text(said)) if said else table
 
@@ -286,12 +291,11 @@ def _unknown(plan: Plan, metrics: Mapping[str, Any]) -> dict[str, RenderableType
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     """Return the candidates on the validation images, their cost, and why one was handed over."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("case", "candidate", "validation", "95 %", "seconds", "", ""):
-        table.add_column(name, justify="left" if name in ("candidate", "") else "right")
+    head = ("case", "candidate", "validation", "95 %", "seconds", "", "")
+    table = Rows(head, right=(0, 2, 3, 4), fold=5, lead=2)
     for ran, row in zip(plan.ran, metrics["candidates"], strict=True):
         low, high = ran.interval
-        table.add_row(
+        table.add(
             str(ran.case),
             ran.name,
             f"{ran.accuracy:.1%}",

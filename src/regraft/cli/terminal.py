@@ -2,39 +2,71 @@
 
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from regraft.cli import streams
+from regraft.cli.rows import Indented, unbroken
 from regraft.errors import UsageError
 from regraft.plan.events import Epoch, EpochProgress, Event
 
 PLAIN = partial(Console, markup=False, emoji=False, highlight=False)
 """Text is what it says: ``[dog]`` and ``:cat:`` are names. A style is given by rich's Text."""
 
+ROOM_FOR_ALL = 72
+"""Columns from which a bar has room beside all that can be told of an epoch."""
 
-def results(piped: int = 100) -> Console:
-    """Where results are printed. Piped into a file they are ``piped`` columns wide at most."""
-    return PLAIN(width=None if sys.stdout.isatty() else piped)
+NO_TERMINAL = 100
+"""Columns in a file or pipe."""
+
+
+def results(piped: int = 0) -> Console:
+    """Return where results are printed: as wide as the terminal, or as COLUMNS says.
+
+    ``piped``: how wide at most where standard output is no terminal; 100 where nothing says.
+    """
+    asked = os.environ.get("COLUMNS", "")
+    wide = int(asked) if asked.isdecimal() and int(asked) else NO_TERMINAL
+    return PLAIN(width=None if sys.stdout.isatty() else piped or wide)
 
 
 def messages() -> Console:
-    """Where progress and messages are printed."""
-    return PLAIN(stderr=True, soft_wrap=True)
+    """Where progress and messages are printed; in a file each is a line, however long."""
+    return PLAIN(stderr=True, soft_wrap=not sys.stderr.isatty())
 
 
-def say(*lines: str) -> None:
-    """Print messages, as they are."""
+def show(*things: RenderableType, on: Console | None = None, piped: int = 0) -> None:
+    """Print results; no word is broken, and one that is longer than a line is not cut."""
+    console = on or results(piped)
+    for thing in things:
+        console.print(thing if console.soft_wrap else unbroken(thing), crop=False)
+
+
+def show_sections(sections: Mapping[str, RenderableType], on: Console | None = None) -> None:
+    """Print results, each under its heading and with an empty line after it."""
+    for title, body in sections.items():
+        show(Text(title, "bold"), Indented(body), "", on=on)
+
+
+def say(*lines: str | Text) -> None:
+    """Print messages, as they are; on a terminal broken between words."""
     for line in lines:
-        messages().print(line)
+        show(line, on=messages())
+
+
+def linked(path: Path) -> Text:
+    """Return a path that a terminal which can opens on a click."""
+    return Text(str(path), style=f"link {path.resolve().as_uri()}")
 
 
 def say_written(page: Path) -> None:
@@ -71,7 +103,7 @@ def progress_bar(what: str) -> Iterator[Any]:
         TextColumn(what, markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
     )
     if not sys.stderr.isatty():
         yield lambda done, total: None
@@ -86,12 +118,12 @@ def progress_bar(what: str) -> Iterator[Any]:
 
 
 @contextmanager
-def training_bar(show: bool = True) -> Iterator[Any]:
+def training_bar(shown: bool = True) -> Iterator[Any]:
     """Follow training on standard error; yields ``on_event(row)`` for the rows of the log.
 
     A line for every epoch, with how long it can still take; on a terminal a bar runs under them.
     """
-    if not show:
+    if not shown:
         yield lambda row: None
         return
     began = time.monotonic()
@@ -104,7 +136,7 @@ def training_bar(show: bool = True) -> Iterator[Any]:
             if isinstance(row, EpochProgress):
                 bar.update(
                     task,
-                    description=_how_far(row),
+                    description=_how_far(row, bar.console.width),
                     completed=row.done,
                     total=row.steps,
                     visible=True,
@@ -113,13 +145,15 @@ def training_bar(show: bool = True) -> Iterator[Any]:
             bar.update(task, visible=False)
             gone = time.monotonic() - began
             line = _epoch_line(row, gone) if isinstance(row, Epoch) else row.what
-            bar.console.print(line)  # any other console would write into the bar
+            show(line, on=bar.console)  # any other console would write into the bar
 
         yield on_event
 
 
-def _how_far(row: EpochProgress) -> str:
-    """Return what stands before the bar of an epoch that is running."""
+def _how_far(row: EpochProgress, wide: int) -> str:
+    """Return what stands before the bar of an epoch that is running, in the room there is."""
+    if wide < ROOM_FOR_ALL:
+        return f"{row.what}  epoch {row.epoch}"
     return (
         f"{row.what:>14}  epoch {row.epoch:>3}  loss {row.loss:.3f}, {row.left:.0f} s left at most"
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 
@@ -13,9 +14,36 @@ from regraft.diagram.sentences import SHORT_FATES, legend_of, numbers, shape_tex
 from regraft.diagram.sizes import share_of
 
 MOST, MOST_REMOVED = 14, 6
-GUTTER, NAME, BAR, SHAPE, FATE, SEES = 2, 13, 20, 14, 7, 16
-"""Columns of a row; with a blank after each it is 76 wide."""
-WIDE = GUTTER + NAME + BAR + SHAPE + FATE + SEES + 4
+GUTTER, FATE = 2, 7
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Of a row, beside its gutter and its fate. ``sees`` is 0 where there is no room for it."""
+
+    name: int
+    bar: int
+    shape: int
+    sees: int
+
+    @property
+    def wide(self) -> int:
+        """All of them, with a blank between two."""
+        return GUTTER + self.name + self.bar + self.shape + FATE + 3 + (self.sees and self.sees + 1)
+
+
+FULL = Columns(13, 20, 14, 16)
+WIDE = FULL.wide
+
+
+def columns_of(width: int) -> Columns:
+    """Return what fits: first what a stage sees goes, then cells of its bar."""
+    if width >= WIDE:
+        return FULL
+    least = Columns(10, 4, 11, 0)
+    more = min(max(width - least.wide, 0), FULL.bar - least.bar)
+    return replace(least, bar=least.bar + more)
+
 
 FILLS: dict[Fate, str] = {
     "pretrained": "█",
@@ -39,14 +67,15 @@ STYLES: dict[Fate, str] = {
 }
 
 
-def text(scene: Scene) -> Text:
-    """Return the picture of a scene, fewer than 80 columns wide.
+def text(scene: Scene, width: int = WIDE) -> Text:
+    """Return the picture of a scene, fewer than 80 columns wide; at least 38 are needed.
 
     Every stage is a row: its name, a bar as wide as its map and filled by its fate, cells and
     channels, the fate in a word, and what it tends to detect. The cut is a line across, and a line
     at the left runs from the stages that are read into the new layer where those are several.
     """
-    return Text("\n").join([*_rows(scene), Text(), key_of([scene])])
+    columns = columns_of(width)
+    return Text("\n").join([*_rows(scene, columns), Text(), key_of([scene], columns.wide)])
 
 
 def key_of(scenes: Sequence[Scene], width: int = WIDE) -> Text:
@@ -62,44 +91,44 @@ def key_of(scenes: Sequence[Scene], width: int = WIDE) -> Text:
     return Text("\n").join(lines)
 
 
-def _rows(scene: Scene) -> Iterator[Text]:
+def _rows(scene: Scene, columns: Columns) -> Iterator[Text]:
     blocks, removed = grouped(scene.kept, MOST), grouped(scene.removed, MOST_REMOVED)
-    names = _names([*blocks, *removed])
+    names = _names([*blocks, *removed], columns.name)
     scratch = all(block.fate == "scratch" for block in blocks)
     hedge = "" if scratch else words.HEDGE
-    yield _row("", "image", "·" * BAR, "dim", f"{scene.sides} px", "", hedge)
+    yield _row(columns, "", "image", "·" * columns.bar, "dim", f"{scene.sides} px", "", hedge)
     for block, name, gutter, sees in zip(
         blocks, names, _gutters(blocks), _sees(blocks), strict=False
     ):
-        yield _stage(scene, block, name, gutter, sees)
+        yield _stage(columns, scene, block, name, gutter, sees)
     if scene.new:
         several = len([block for block in blocks if block.read]) > 1
-        yield _cut(scene, "│" if several else "")
+        yield _cut(columns, scene, "│" if several else "")
         classes = f"{scene.new.outputs:,} classes"
         into = "└→" if several else ""
-        yield _row(into, "new layer", "##", STYLES["new"], numbers(scene), "new", classes)
+        yield _row(columns, into, "new layer", "##", STYLES["new"], numbers(scene), "new", classes)
         for block, name in zip(removed, names[len(blocks) :], strict=True):
-            yield _stage(scene, block, name, "", "")
+            yield _stage(columns, scene, block, name, "", "")
     if scene.head:
         fate: Fate = "removed" if scene.new else "pretrained"
         name = "old head" if scene.new else "head"
-        yield _row("", name, fill(fate, 2), STYLES[fate], "", SHORT_FATES[fate], "")
+        yield _row(columns, "", name, fill(fate, 2), STYLES[fate], "", SHORT_FATES[fate], "")
 
 
-def _names(blocks: Sequence[Block]) -> list[str]:
+def _names(blocks: Sequence[Block], room: int) -> list[str]:
     full = [stage_range(block.stages) for block in blocks]
-    return full if all(len(name) <= NAME for name in full) else stems(full)
+    return full if all(len(name) <= room for name in full) else stems(full)
 
 
-def _stage(scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Text:
+def _stage(columns: Columns, scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Text:
     side = share_of(block.stages[len(block.stages) // 2], scene.size)
-    cells = 2 if block.kind == "vector" else max(round(BAR * side), 3)
+    cells = 2 if block.kind == "vector" else max(round(columns.bar * side), 3)
     fate = SHORT_FATES[block.fate]
     filled = fill(block.fate, cells)
     shape = shape_text(block)
-    if len(shape) > SHAPE and block.beside:
+    if len(shape) > columns.shape and block.beside:
         shape = re.sub(r"\((.*)\+\d+\)", r"\1", shape)
-    return _row(gutter, name, filled, STYLES[block.fate], shape, fate, sees)
+    return _row(columns, gutter, name, filled, STYLES[block.fate], shape, fate, sees)
 
 
 def fill(fate: Fate, cells: int) -> str:
@@ -127,21 +156,30 @@ def _sees(blocks: list[Block]) -> list[str]:
     return ["" if i and text == said[i - 1] else text for i, text in enumerate(said)]
 
 
-def _cut(scene: Scene, gutter: str) -> Text:
+def _cut(columns: Columns, scene: Scene, gutter: str) -> Text:
     after = f" cut after {scene.cut} " if scene.removed else " cut "
-    dashes = "- " * ((WIDE - len(after)) // 2)
+    dashes = "- " * ((columns.wide - len(after)) // 2)
     half = len(dashes) // 4 * 2
-    line = f"{dashes[:half]}✂{after}{dashes[half:]}"[GUTTER:WIDE].rstrip()
+    line = f"{dashes[:half]}✂{after}{dashes[half:]}"[GUTTER : columns.wide].rstrip()
     return Text.assemble((f"{gutter:<{GUTTER}}", "bold green"), (line, "bold red"))
 
 
-def _row(gutter: str, name: str, fill: str, style: str, shape: str, fate: str, sees: str) -> Text:
+def _row(
+    columns: Columns,
+    gutter: str,
+    name: str,
+    fill: str,
+    style: str,
+    shape: str,
+    fate: str,
+    sees: str,
+) -> Text:
     row = Text.assemble(
         (f"{gutter:<{GUTTER}}", "bold green"),
-        f"{_short(name, NAME):<{NAME}} ",
-        (f"{fill:^{BAR}}", style),
-        f" {_short(shape, SHAPE):<{SHAPE}} {fate:<{FATE}} ",
-        (sees, "italic dim"),
+        f"{_short(name, columns.name):<{columns.name}} ",
+        (f"{fill:^{columns.bar}}", style),
+        f" {_short(shape, columns.shape):<{columns.shape}} {fate:<{FATE}} ",
+        (sees if columns.sees else "", "italic dim"),
     )
     row.rstrip()
     return row
