@@ -15,9 +15,12 @@ import pytest
 import regraft
 import smallnet
 from pictures import lay_out
+from regraft.acquire.queue import Queue, Unlabelled
 from regraft.compare import Omitted, Outcome
 from regraft.errors import RunError, UsageError
+from regraft.plan import wording
 from regraft.plan.choices import ChoiceWords, chosen
+from regraft.plan.ranked import RankedNetwork, Ranking
 from regraft.serve import Listening
 from reported import Reader
 from scenes import each, scene, scenes
@@ -220,7 +223,7 @@ HOSTILE = '<script>alert("1")</script>&amp;<img src=x onerror=alert(1)>'
 
 def test_a_result_says_what_it_is_in_a_few_lines(data: Path, run: Path) -> None:
     loaded = regraft.load(run)
-    said = repr(loaded).splitlines()
+    said = str(loaded).splitlines()
     assert len(said) == 4
     assert said[0].startswith("Result of scenes: case 1, demonstration kept whole, reads ")
     low, high = loaded.metrics["accuracy_interval"]
@@ -232,7 +235,7 @@ def test_a_result_says_what_it_is_in_a_few_lines(data: Path, run: Path) -> None:
     ]
     cut = replace(loaded.plan, taps=(1,))
     many = (*(f"kind {n}" for n in range(12)), "new\nline")
-    other = repr(replace(loaded, plan=cut, classes=many, folder=None)).splitlines()
+    other = str(replace(loaded, plan=cut, classes=many, folder=None)).splitlines()
     assert "demonstration cut after conv2, reads conv2" in other[0]
     assert other[2].startswith("  13 classes: kind 0, ")
     assert other[2].endswith("kind 9 and 3 more")
@@ -253,6 +256,13 @@ def test_a_notebook_shows_accuracy_and_reasons(run: Path) -> None:
         assert all(step.sentence in page.text for step in plan.steps())
         assert len(page.all("svg")) >= 1
     assert str(run) in page.text
+    told = [wording.suspects(metrics), wording.unknown(plan, metrics)]
+    told += wording.how_many(plan, metrics)
+    told += [" ".join(one) for one in wording.weakest(metrics)]
+    assert [one for one in told if one not in page.text] == []
+    html = result._repr_html_()
+    places = [html.index(f"{metrics['accuracy']:.1%}"), html.index("<svg"), html.index(">Why<")]
+    assert places == sorted(places)
 
 
 def test_a_notebook_takes_names_as_text(run: Path) -> None:
@@ -281,9 +291,17 @@ def test_a_notebook_takes_names_as_text(run: Path) -> None:
         recipe="tuned",
         options=(HOSTILE,),
     )
-    for shown in (plan, hostile, found):
+    ranked = RankedNetwork(HOSTILE, 0.5, (0.4, 0.6), 1.0, 1.0, 1, None)
+    ranking = Ranking((ranked,), HOSTILE, HOSTILE, HOSTILE, 0, 10, 10, remarks=(HOSTILE,))
+    queue = Queue(
+        "run", "doubt", HOSTILE, (Unlabelled(HOSTILE, 1, HOSTILE, 0.5),), (), None, 1, 0, ()
+    )
+    for shown in (plan, hostile, found, ranking, queue):
         page = Reader(shown._repr_html_())
         assert HOSTILE in page.text
+        assert any("dir" in attrs for tag, attrs in page.tags if tag in ("bdi", "td"))
+        assert len(repr(shown).splitlines()) == 1
+        assert type(shown).__name__ in repr(shown)
         assert page.all("script") == page.all("img") == []
         assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
     assert repr(found).startswith("Comparison of <script>")
@@ -299,4 +317,4 @@ def test_a_notebook_shows_the_cases_side_by_side(data: Path) -> None:
         assert f"Case {one.case}: {one.note}" in page.text
     assert all(one.why in page.text for one in found.omitted)
     assert len(page.all("tr")) == 1 + len(found.cases)
-    assert len(repr(found).splitlines()) == 1 + len(found.cases)
+    assert len(str(found).splitlines()) == 1 + len(found.cases)

@@ -313,7 +313,7 @@ def test_json_is_one_document_with_the_keys_first(found: Ranking) -> None:
 
 
 def test_a_notebook_and_repr_show_it(found: Ranking) -> None:
-    for text in (found._repr_html_(), repr(found)):
+    for text in (found._repr_html_(), str(found)):
         assert all(one.backbone in text for one in found.rows)
         assert found.why[:20] in text
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from regraft.acquire.replay import FEWEST, Replay
 
+HEAD = ("", "image", "looks like", "confidence")
 COLUMNS = ("path", "suggestion", "confidence", "known", "belief", "rank", "label")
 """Of ``next.csv``; the last is empty, for a person to fill in."""
 
@@ -47,6 +48,29 @@ class Queue:
     unread: tuple[tuple[str, str], ...]
 
     def __repr__(self) -> str:
+        why = " ".join(self.why.split())
+        return f"Queue of {len(self.images):,} of {self.pool:,} images to label next: {why}"
+
+    def _repr_html_(self) -> str:
+        """Show which images to label and why these, in a notebook."""
+        from regraft.diagram.summary import rows as table_of
+        from regraft.diagram.summary import summary
+
+        body = [
+            (str(one.rank), one.path, one.suggestion, f"{one.confidence:.1%}")
+            for one in self.images
+        ]
+        return summary(
+            f"{len(self.images):,} of {self.pool:,} images to label next",
+            said=[self.why],
+            table=table_of(HEAD, body, texts=(1, 2)) if body else None,
+            lists={
+                "Like none of the classes": [one.path for one in self.strangers],
+                "Not read": [f"{path}: {problem}" for path, problem in self.unread],
+            },
+        )
+
+    def __str__(self) -> str:
         return "\n".join(
             [
                 f"{len(self.images):,} of {self.pool:,} images to label next, by {self.by}:",

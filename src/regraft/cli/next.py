@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from regraft.acquire.queue import COLUMNS, Queue, Unlabelled
+from regraft.acquire.queue import COLUMNS, HEAD, Queue, Unlabelled
 from regraft.acquire.verb import next_to_label
 from regraft.cli.predict import find
 from regraft.cli.predicted import ANY_WIDTH
@@ -57,7 +57,7 @@ def run_next(
 
 
 def _show(queue: Queue, *, shown: int) -> None:
-    table = Rows(("", "image", "looks like", "confidence"), right=(3,), fold=2, lead=2)
+    table = Rows(HEAD, right=(3,), fold=2, lead=2)
     for one in queue.images[:shown]:
         table.add(str(one.rank), one.path, one.suggestion, f"{one.confidence:.1%}")
     left = len(queue.images) - shown

@@ -257,10 +257,7 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), against "
         f"{metrics['guess']:.1%} by always naming the commonest class",
     ]
-    judged = [entry for entry in metrics["per_class"].items() if entry[1]["n"]]
-    missed = [entry for entry in judged if entry[1]["recall"] < 1]
-    worst = sorted(missed, key=lambda entry: float(entry[1]["recall"]))[:3]
-    named = ", ".join(f"{name} {one['recall']:.0%} of {one['n']}" for name, one in worst)
+    named = ", ".join(f"{name} {share}" for name, share in wording.weakest(metrics))
     unknown = ", ".join(wording.unjudged(metrics))
     lines += [
         f"weakest: {named}" if named else "",

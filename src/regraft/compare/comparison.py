@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from regraft.data.dataset import listed
-from regraft.diagram.summary import rows, summary
+from regraft.diagram.summary import bar, isolated, rows, summary
 from regraft.heads.ridge import Taps
 from regraft.metrics import Interval
 from regraft.report import of_comparison
@@ -87,6 +88,9 @@ class Comparison:
     """What was asked for beside data, backbone and seed, as it would be typed."""
 
     def __repr__(self) -> str:
+        return " ".join(f"Comparison of {self.dataset}: {self.verdict}".split())
+
+    def __str__(self) -> str:
         got = [
             f"  case {one.case} ({one.name}): {one.accuracy:.1%} "
             f"({one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}, 95 %)"
@@ -96,15 +100,16 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """Show what each case got and how it came about, in a notebook."""
-        head = ("case", "what", "accuracy", "95% interval", "log loss")
+        head = ("case", "what", "", "accuracy", "95%", "loss")
         body = [
             (
                 str(one.case),
                 f"{one.name}{' ← fit' if one.case == self.chosen else ''}",
+                bar(one.accuracy, one.accuracy_interval),
                 f"{one.accuracy:.1%}",
-                f"{one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}",
+                "{:.1f}–{:.1f}".format(*(100 * end for end in one.accuracy_interval)),
                 f"{one.log_loss:.3f}",
-                f"{one.parameters:,}",
+                f"{one.parameters / 1e6:,.2f}",
                 f"{one.seconds:,.1f}",
                 f"{one.images_per_second:,.0f}",
             )
@@ -118,10 +123,10 @@ class Comparison:
         ]
         absent = [f"Case {one.case} is left out: {one.why}." for one in self.omitted]
         return summary(
-            f"{self.dataset}: the cases side by side",
+            Markup("{}: the cases side by side").format(isolated(self.dataset)),
             about=f"{self.backbone}; {self.train:,} images to train on, {self.test:,} held out.",
             said=[self.verdict],
-            table=rows((*head, "parameters", "seconds", "images/s"), body, chosen),
+            table=rows((*head, "M weights", "seconds", "images/s"), body, chosen),
             lists={"How each came about": [*notes, *absent]},
         )
 

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+from markupsafe import Markup
+
 from regraft.data.splits import EACH_ONCE
 from regraft.diagram.scene import Scene, of_case
-from regraft.diagram.summary import Figure, summary
+from regraft.diagram.summary import Figure, isolated, summary
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import LARGE
 from regraft.plan.recipes import Init
@@ -34,7 +36,7 @@ def summary_of(plan: Plan) -> str:
     evidence = plan.evidence
     low, high = evidence.expected_interval
     return summary(
-        f"{plan.dataset}: {len(evidence.classes):,} classes",
+        Markup("{}: {:,} classes").format(isolated(plan.dataset), len(evidence.classes)),
         about=about(plan),
         figures=[
             Figure(

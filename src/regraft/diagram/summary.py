@@ -23,13 +23,37 @@ _ROW = Markup(
     '<div style="font-size:1.6em;font-weight:600;line-height:1.3">{}</div>'
     '<div style="opacity:.75;font-size:.9em">{}</div></div>'
 )
-_CELL = 'style="padding:.25em .7em;text-align:{}{}"'
+_PADDING = "padding:.25em .4em"
+_NUMBER = f"{_PADDING};text-align:right;white-space:nowrap"
+_TEXT = f"{_PADDING};text-align:left;min-width:7em;overflow-wrap:anywhere"
+
+
+def isolated(text: str) -> Markup:
+    """Return a name in a sentence: of whatever script, it leaves the order of the rest alone."""
+    return Markup('<bdi dir="auto">{}</bdi>').format(text)
+
+
+def names(pairs: Iterable[tuple[str, str]]) -> Markup:
+    """Return names with what is said of each: ants 80% of 20, bees 85% of 20."""
+    return Markup(", ").join(Markup("{} {}").format(isolated(one), said) for one, said in pairs)
+
+
+def bar(share: float, interval: tuple[float, float]) -> Markup:
+    """Return a share of 1 as a line across a box, with its interval as a bar."""
+    low, high = interval
+    return Markup(
+        '<div style="position:relative;width:4em;height:.8em;'
+        'background:linear-gradient(currentColor,currentColor) center/100% 1px no-repeat">'
+        '<div style="position:absolute;top:0;bottom:0;left:{:.1%};width:{:.1%};opacity:.35;'
+        'background:currentColor"></div><div style="position:absolute;top:0;bottom:0;left:{:.1%};'
+        'width:2px;background:currentColor"></div></div>'
+    ).format(low, high - low, share)
 
 
 def summary(
-    title: str,
+    title: str | Markup,
     *,
-    about: str = "",
+    about: str | Markup = "",
     figures: Sequence[Figure] = (),
     said: Iterable[str] = (),
     table: Markup | None = None,
@@ -68,11 +92,16 @@ def summary(
     return str(Markup(frame).format(Markup("").join(parts)))
 
 
-def rows(head: Sequence[str], body: Iterable[Sequence[str]], marked: int | None = None) -> Markup:
-    """Return a table: its second column is text, the others are numbers; one row is marked."""
-    parts = [_row("th", head, "")]
+def rows(
+    head: Sequence[str],
+    body: Iterable[Sequence[str]],
+    marked: int | None = None,
+    texts: Sequence[int] = (1,),
+) -> Markup:
+    """Return a table: these columns are texts, the others are numbers; one row is marked."""
+    parts = [_row("th", head, texts, "")]
     parts += [
-        _row("td", cells, f";white-space:nowrap{';font-weight:700' if number == marked else ''}")
+        _row("td", cells, texts, ";font-weight:700" if number == marked else "")
         for number, cells in enumerate(body)
     ]
     return Markup(
@@ -81,12 +110,13 @@ def rows(head: Sequence[str], body: Iterable[Sequence[str]], marked: int | None 
     ).format(Markup("").join(parts))
 
 
-def _row(tag: str, cells: Sequence[str], style: str) -> Markup:
+def _row(tag: str, cells: Sequence[str], texts: Sequence[int], style: str) -> Markup:
     made = Markup("").join(
-        Markup(f"<{tag} {_CELL.format('left' if place == 1 else 'right', style)}>{{}}</{tag}>")
-        .format(cell)
+        Markup(f'<{tag} style="{_TEXT}{style}" dir="auto">{{}}</{tag}>').format(cell)
+        if place in texts
+        else Markup(f'<{tag} style="{_NUMBER}{style}">{{}}</{tag}>').format(cell)
         for place, cell in enumerate(cells)
-    )  # fmt: skip
+    )
     return Markup("<tr>{}</tr>").format(made)
 
 

@@ -18,7 +18,7 @@ GUTTER, FATE = 2, 7
 
 
 @dataclass(frozen=True)
-class Columns:
+class RowWidths:
     """Of a row, beside its gutter and its fate. ``sees`` is 0 where there is no room for it."""
 
     name: int
@@ -32,15 +32,15 @@ class Columns:
         return GUTTER + self.name + self.bar + self.shape + FATE + 3 + (self.sees and self.sees + 1)
 
 
-FULL = Columns(13, 20, 14, 16)
+FULL = RowWidths(13, 20, 14, 16)
 WIDE = FULL.wide
 
 
-def columns_of(width: int) -> Columns:
+def columns_of(width: int) -> RowWidths:
     """Return what fits: first what a stage sees goes, then cells of its bar."""
     if width >= WIDE:
         return FULL
-    least = Columns(10, 4, 11, 0)
+    least = RowWidths(10, 4, 11, 0)
     more = min(max(width - least.wide, 0), FULL.bar - least.bar)
     return replace(least, bar=least.bar + more)
 
@@ -91,7 +91,7 @@ def key_of(scenes: Sequence[Scene], width: int = WIDE) -> Text:
     return Text("\n").join(lines)
 
 
-def _rows(scene: Scene, columns: Columns) -> Iterator[Text]:
+def _rows(scene: Scene, columns: RowWidths) -> Iterator[Text]:
     blocks, removed = grouped(scene.kept, MOST), grouped(scene.removed, MOST_REMOVED)
     names = _names([*blocks, *removed], columns.name)
     scratch = all(block.fate == "scratch" for block in blocks)
@@ -120,7 +120,9 @@ def _names(blocks: Sequence[Block], room: int) -> list[str]:
     return full if all(len(name) <= room for name in full) else stems(full)
 
 
-def _stage(columns: Columns, scene: Scene, block: Block, name: str, gutter: str, sees: str) -> Text:
+def _stage(
+    columns: RowWidths, scene: Scene, block: Block, name: str, gutter: str, sees: str
+) -> Text:
     side = share_of(block.stages[len(block.stages) // 2], scene.size)
     cells = 2 if block.kind == "vector" else max(round(columns.bar * side), 3)
     fate = SHORT_FATES[block.fate]
@@ -156,7 +158,7 @@ def _sees(blocks: list[Block]) -> list[str]:
     return ["" if i and text == said[i - 1] else text for i, text in enumerate(said)]
 
 
-def _cut(columns: Columns, scene: Scene, gutter: str) -> Text:
+def _cut(columns: RowWidths, scene: Scene, gutter: str) -> Text:
     after = f" cut after {scene.cut} " if scene.removed else " cut "
     dashes = "- " * ((columns.wide - len(after)) // 2)
     half = len(dashes) // 4 * 2
@@ -165,7 +167,7 @@ def _cut(columns: Columns, scene: Scene, gutter: str) -> Text:
 
 
 def _row(
-    columns: Columns,
+    columns: RowWidths,
     gutter: str,
     name: str,
     fill: str,

@@ -259,6 +259,9 @@ class Plan:
         lines += [f"- {reason.rule} {reason.fact} [{reason.source}]" for reason in self.reasons]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"Plan of {self.dataset!r}: {self.title}; {self.evidence.expected:.1%} expected"
+
     def _repr_html_(self) -> str:
         """Show what is expected, the surgery, and why, in a notebook."""
         from regraft.diagram.planned import summary_of
@@ -327,8 +330,9 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     views = " and their mirror images" if plan.mirror else ""
     weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
     first = ", for a start" if plan.trainings else ""
+    by = plan.engine and f"; {plan.engine} runs it"
     steps = [
-        Step("load", f"Take {backbone.name}, trained on {backbone.source}{_run_by(plan)}."),
+        Step("load", f"Take {backbone.name}, trained on {backbone.source}{by}."),
         Step("cut", f"Cut it after {cut}: {dropped}."),
         Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
         Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
@@ -343,10 +347,6 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     if plan.test:
         steps.append(Step("evaluate", _judging(plan)))
     return tuple(steps)
-
-
-def _run_by(plan: Plan) -> str:
-    return f"; {plan.engine} runs it" if plan.engine else ""
 
 
 def _judging(plan: Plan) -> str:

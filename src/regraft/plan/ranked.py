@@ -69,6 +69,9 @@ class Ranking:
     """Images that are not used, each with the reason."""
 
     def __repr__(self) -> str:
+        return " ".join(f"Ranking on {self.dataset}: {self.why}".split())
+
+    def __str__(self) -> str:
         ranked = [
             f"  {one.backbone}: {one.expected:.1%}, {one.milliseconds:.1f} ms"
             if one.expected is not None
@@ -79,14 +82,35 @@ class Ranking:
 
     def _repr_html_(self) -> str:
         """Show the networks side by side, in a notebook."""
-        from regraft.diagram.summary import rows as table_of
-        from regraft.diagram.summary import summary
+        from markupsafe import Markup
 
-        head = ("", "network", "expected", "95%", "difference", "ms", "MB", "case", "dropped at")
+        from regraft.diagram.summary import bar, isolated, summary
+        from regraft.diagram.summary import rows as table_of
+
+        head = (
+            "",
+            "network",
+            "",
+            "expected",
+            "95%",
+            "difference",
+            "ms",
+            "MB",
+            "case",
+            "dropped at",
+        )
         names = [one.backbone for one in self.measured]
-        body = [(str(n), one.backbone, *cells(one)) for n, one in enumerate(self.measured, start=1)]
+        body = [
+            (
+                str(n),
+                one.backbone,
+                bar(one.expected or 0.0, one.interval or (0.0, 1.0)),
+                *cells(one),
+            )
+            for n, one in enumerate(self.measured, start=1)
+        ]
         return summary(
-            f"{self.dataset}: the networks side by side",
+            Markup("{}: the networks side by side").format(isolated(self.dataset)),
             about=f"{self.train:,} training images; cross-validated on {self.compared:,} of them.",
             said=[self.why],
             table=table_of(head, body, names.index(self.chosen) if self.chosen else None),

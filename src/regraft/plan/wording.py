@@ -43,6 +43,17 @@ def unjudged(metrics: Metrics) -> list[str]:
     return [name for name, one in metrics["per_class"].items() if not one["n"]]
 
 
+def weakest(metrics: Metrics, most: int = 3) -> list[tuple[str, str]]:
+    """Return the classes that are missed most, each with how many of its images are found."""
+    missed = [
+        (name, float(one["recall"]), one["n"])
+        for name, one in metrics["per_class"].items()
+        if one["n"] and one["recall"] < 1
+    ]
+    worst = sorted(missed, key=lambda entry: entry[1])[:most]
+    return [(name, f"{recall:.0%} of {n:,}") for name, recall, n in worst]
+
+
 def once(plan: Plan) -> str:
     """Return what was chosen once, not anew without each image that judges the network."""
     by = max((reason.once for reason in plan.reasons), default=0)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,7 +19,7 @@ from regraft.data.dataset import listed, some
 from regraft.data.images import Facts, View
 from regraft.data.readers.pictures import bytes_of, several
 from regraft.diagram.planned import about, of_plan, reasons
-from regraft.diagram.summary import Figure, summary
+from regraft.diagram.summary import Figure, isolated, names, summary
 from regraft.errors import RunError
 from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
@@ -112,6 +113,11 @@ class Result:
     """What is kept of its labelled images; a loaded result leaves it in its folder."""
 
     def __repr__(self) -> str:
+        low, high = self.metrics["accuracy_interval"]
+        got = f"accuracy {self.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %)"
+        return " ".join(f"Result of {self.plan.dataset}: case {self.plan.case}, {got}".split())
+
+    def __str__(self) -> str:
         plan, metrics = self.plan, self.metrics
         low, high = metrics["accuracy_interval"]
         cut = f"cut after {plan.kept[-1]}" if plan.dropped else "kept whole"
@@ -131,8 +137,9 @@ class Result:
         """Show what it got, the surgery, and why, in a notebook."""
         plan, metrics = self.plan, self.metrics
         low, high = metrics["accuracy_interval"]
+        weakest = wording.weakest(metrics)
         return summary(
-            f"{plan.dataset}: {len(self.classes):,} classes",
+            Markup("{}: {:,} classes").format(isolated(plan.dataset), len(self.classes)),
             about=f"{about(plan)} RUN: {self.folder or 'none, it is not saved'}.",
             figures=[
                 Figure(
@@ -140,15 +147,19 @@ class Result:
                     f"{metrics['accuracy']:.1%}",
                     f"{low:.1%} to {high:.1%} (95% interval)",
                 ),
+                Figure("guessing", f"{metrics['guess']:.1%}", "the commonest class, always"),
                 Figure(
                     "balanced accuracy",
                     f"{metrics['balanced_accuracy']:.1%}",
                     "every class counts the same",
                 ),
                 Figure("calibration error", f"{metrics['ece']:.1%}", "confidence from accuracy"),
-                Figure("guessing", f"{metrics['guess']:.1%}", "the commonest class, always"),
             ],
             said=[
+                Markup("Weakest: {}.").format(names(weakest)) if weakest else "",
+                wording.suspects(metrics),
+                wording.unknown(plan, metrics),
+                *wording.how_many(plan, metrics),
                 plan.why and f"What was handed over: {plan.why}",
                 *wording.remarks(plan, metrics),
             ],
