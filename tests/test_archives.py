@@ -21,7 +21,7 @@ from pictures import (
     refusal,
 )
 from regraft.data.dataset import Dataset
-from regraft.data.readers import archive
+from regraft.data.readers import archive, streams
 
 
 def zipped(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -152,7 +152,7 @@ def test_the_last_member_of_a_name_counts(tmp_path: Path) -> None:
 def test_a_compressed_tar_that_is_a_bomb_is_stopped(
     tmp_path: Path, opener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "FREE_RATIO", 1 << 20)
+    monkeypatch.setattr(streams, "FREE_RATIO", 1 << 20)
     path = tmp_path / "bomb.tar.gz"
     with opener(path, "wb") as target:
         for _ in range(64):

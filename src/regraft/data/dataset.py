@@ -21,6 +21,9 @@ MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not re
 OUTSIDE: Final = "an image outside any class folder"
 EMPTY_CLASS: Final = "a class folder without images"
 REPEATED: Final = "a repeated row"
+DAMAGED: Final = "damaged in its shard"
+NO_LABEL: Final = "no label"
+TWICE: Final = "repeated in its shard"
 _UNSEEN: Final = dict.fromkeys(
     (0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
 )
@@ -31,7 +34,7 @@ _JOINERS: Final = re.compile(
 SHOWN: Final = 10  # of each kind of problem that an error lists one by one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test.
 

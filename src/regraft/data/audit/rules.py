@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.data.dataset import EMPTY_CLASS, OUTSIDE, REPEATED, Dataset
+from regraft.data.dataset import DAMAGED, EMPTY_CLASS, NO_LABEL, OUTSIDE, REPEATED, TWICE, Dataset
 from regraft.data.images import Facts, alike
 from regraft.data.images.likeness import Likeness
 
@@ -17,7 +17,14 @@ NearCopies = Literal["group", "keep", "drop"]
 
 LEAST: Final = 2  # images that a class needs to be learnt and checked
 NOT_BY_NAME: Final = "not-an-image-file"  # never an error, not even under strict
-_SKIPPED: Final = {OUTSIDE: "no-class", EMPTY_CLASS: "empty-class", REPEATED: "repeated-row"}
+_SKIPPED: Final = {
+    OUTSIDE: "no-class",
+    EMPTY_CLASS: "empty-class",
+    REPEATED: "repeated-row",
+    DAMAGED: "damaged-shard",
+    NO_LABEL: "no-label",
+    TWICE: "repeated-member",
+}
 
 
 @dataclass(frozen=True)

@@ -1,37 +1,25 @@
-"""Archives, read in place: nothing is unpacked onto the disk under a name of the archive's choice.
+"""Archives, read in place: nothing is unpacked onto the disk under a name of their choice."""
 
-A compressed tar, which cannot be read from the middle, is decompressed into one nameless temporary
-file that the system removes when it is closed, whatever happens.
-"""
-
-import bz2
-import gzip
 import lzma
 import os
 import re
-import shutil
 import stat
 import struct
 import tarfile
-import tempfile
-import threading
-import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Final
 
 from regraft.data.dataset import MAX_BYTES, Dataset, some
-from regraft.data.readers.folder import in_no_utf8, readable
-from regraft.data.readers.layout import arrange, is_hidden
+from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, readable
+from regraft.data.readers.shards import holds_samples, open_shards
+from regraft.data.readers.streams import OnDisk, Unpacked, decompressed
 from regraft.data.readers.zipnames import zip_names
 from regraft.errors import DataError
 
-MAX_RATIO: Final = 100  # a compressed tar that grows by more is a bomb: photos hardly compress
-FREE_RATIO: Final = 64 << 20  # bytes that may come out whatever the ratio
 _NO_FILE: Final = "a link, or no regular file, in the archive"
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 
@@ -79,17 +67,19 @@ def open_zip(path: Path) -> Dataset:
     packed = sum(member.packed for member in listing.files.values())
     if packed > path.stat().st_size:
         listing.problems.append("its members overlap, as in a decompression bomb")
-    return _dataset(path, listing, _OnDisk(os.path.abspath(path)))
+    return _dataset(path, listing, OnDisk(os.path.abspath(path)))
 
 
 def open_tar(path: Path) -> Dataset:
-    """Return a tar of a folder of class folders, compressed or not.
+    """Return a tar of a folder of class folders, or of WebDataset samples, compressed or not.
 
     Raises:
         DataError: damaged, a bomb, or with members that lead out of it.
     """
     try:
-        file = _decompressed(path)
+        file = decompressed(path)
+        if holds_samples(file):
+            return open_shards(str(path), {path.name: file}, path.parent)
         with (
             file.borrow() as stream,
             tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as archive,
@@ -100,7 +90,7 @@ def open_tar(path: Path) -> Dataset:
     return _dataset(path, listing, file)
 
 
-def _dataset(path: Path, listing: _Listing, file: "_OnDisk | _Unpacked") -> Dataset:
+def _dataset(path: Path, listing: _Listing, file: "OnDisk | Unpacked") -> Dataset:
     """Return the data set of a listing that has no problems."""
     if listing.problems:
         raise DataError(f"'{path}' is refused.", some(listing.problems))
@@ -120,37 +110,10 @@ def _words(error: BaseException) -> str:
 
 
 @dataclass(frozen=True)
-class _OnDisk:
-    """A file that is opened for each reading, so that threads do not share a position."""
-
-    path: str
-
-    @contextmanager
-    def borrow(self) -> Iterator[BinaryIO]:
-        with open(self.path, "rb") as stream:
-            yield stream
-
-
-class _Unpacked:
-    """A nameless temporary file; closed, and so gone, with this object. One reader at a time."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._lock = threading.Lock()
-        weakref.finalize(self, self._file.close)
-
-    @contextmanager
-    def borrow(self) -> Iterator[BinaryIO]:
-        with self._lock:
-            self._file.seek(0)
-            yield self._file
-
-
-@dataclass(frozen=True)
 class _Members:
     """Reads members by index; OSError where one is damaged."""
 
-    file: _OnDisk | _Unpacked
+    file: OnDisk | Unpacked
     members: tuple[Member, ...]
 
     def __call__(self, index: int) -> bytes:
@@ -181,50 +144,6 @@ def _unzip(data: bytes, member: Member) -> bytes:
     if len(data) != member.size or zlib.crc32(data) != member.check:
         raise OSError("damaged in the zip: its length or checksum is wrong")
     return data
-
-
-def _decompressed(path: Path) -> _OnDisk | _Unpacked:
-    """Return the plain tar: the file itself, or what comes out of it, within bounds."""
-    with open(path, "rb") as file:
-        start = file.read(6)
-    openers: dict[bytes, Callable[..., Any]] = {
-        b"\x1f\x8b": gzip.open,
-        b"BZ": bz2.open,
-        b"\xfd7": lzma.open,
-    }
-    opener = openers.get(start[:2])
-    if opener is None:
-        return _OnDisk(os.path.abspath(path))
-    target = _Unpacked()
-    limit = max(FREE_RATIO, MAX_RATIO * path.stat().st_size)
-    space = shutil.disk_usage(tempfile.gettempdir()).free
-    with opener(path, "rb") as source, target.borrow() as stream:
-        _copy(source, stream, path, limit, space)
-    return target
-
-
-def _copy(source: BinaryIO, target: BinaryIO, path: Path, limit: int, space: int) -> None:
-    """Copy, and raise DataError as soon as more than ``limit`` or ``space`` bytes have come."""
-    total = 0
-    while chunk := source.read(1 << 20):
-        total += len(chunk)
-        if total > limit:
-            raise DataError(
-                f"'{path}' is refused.",
-                [
-                    f"it unpacks to more than {MAX_RATIO} times its size, as a decompression bomb "
-                    "does; if it is none, unpack it yourself and pass the folder"
-                ],
-            )
-        if total > space - (1 << 28):
-            raise DataError(
-                f"'{path}' does not fit on the disk.",
-                [
-                    f"a compressed tar is unpacked into '{tempfile.gettempdir()}', which has "
-                    f"{space >> 20:,} MiB free; set TMPDIR to a larger place, or unpack it yourself"
-                ],
-            )
-        target.write(chunk)
 
 
 # --- listing -------------------------------------------------------------------------------------

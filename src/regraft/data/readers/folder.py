@@ -2,12 +2,12 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from regraft.data.dataset import Dataset, read_file, some
-from regraft.data.readers.layout import arrange, is_hidden, is_image
+from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, is_image, readable
+from regraft.data.readers.shards import is_tar, open_shard_files
 from regraft.errors import DataError
 
 
@@ -36,12 +36,18 @@ class _Walk:
 
 
 def open_folder(path: Path) -> Dataset:
-    """Return a folder of class folders, with or without train, val and test above them."""
+    """Return a folder of class folders, with or without train, val and test above them; or of tars.
+
+    A folder without images by their names, but with tars, is one of shards.
+    """
     root = os.path.abspath(path)
     walk = _walk(root)
     if walk.closed:
         raise DataError(f"'{path}' has folders that cannot be opened.", some(walk.closed))
     names = [readable(file) for file in walk.files]
+    if not any(map(is_image, names)) and any(map(is_tar, names)):
+        shards = sorted(filter(is_tar, walk.files))
+        return open_shard_files(str(path), Path(root), shards, sorted({*names} - {*shards}))
     found = arrange(str(path), names, map(readable, walk.folders))
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
@@ -76,22 +82,6 @@ def _ways(file: str) -> list[str]:
     """Return the folders on the way to a file, then the file: a, a/b, a/b/c.jpg."""
     parts = file.split("/")
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def readable(name: str) -> str:
-    """Return a file's name as text that any output can hold.
-
-    Bytes that are no UTF-8 become escapes.
-    """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def in_no_utf8(names: Iterable[str]) -> list[str]:
-    """Return a sentence where names of files are bytes that are no UTF-8."""
-    first = next((name for name in names if readable(name) != name), None)
-    if first is None:
-        return []
-    return [f"There are names in no UTF-8; what is none in them is escaped: {readable(first)}."]
 
 
 def _walk(root: str) -> _Walk:

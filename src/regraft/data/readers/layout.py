@@ -3,10 +3,10 @@
 Shared by folders and archives; works on relative posix paths alone.
 """
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Final
 
 from regraft.data.dataset import EMPTY_CLASS, OUTSIDE, Item, clean_label, some, twins
@@ -71,7 +71,24 @@ def is_image(name: str) -> bool:
 
 def suffix(name: str) -> str:
     """Return the last part of a file's name, in small letters, without the point."""
-    return PurePosixPath(name).suffix.lower().removeprefix(".")
+    stem, _, last = name.rpartition("/")[2].rpartition(".")
+    return last.lower() if stem else ""
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text that any output can hold.
+
+    Bytes that are no UTF-8 become escapes.
+    """
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def in_no_utf8(names: Iterable[str]) -> list[str]:
+    """Return a sentence where names of files are bytes that are no UTF-8."""
+    first = next((name for name in names if readable(name) != name), None)
+    if first is None:
+        return []
+    return [f"There are names in no UTF-8; what is none in them is escaped: {readable(first)}."]
 
 
 def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrangement:

@@ -1,0 +1,282 @@
+"""The same images in any container are the same data set; what is odd in shards is named."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from pictures import check_reading, classes, facts_of, lay_out, refusal
+from regraft.data.audit import audit, fingerprint
+from regraft.data.dataset import Dataset
+from regraft.data.splits import split
+
+CATS = classes({"cat": 6, "dog": 6}, 32, 32)
+PARTED = classes({"train/cat": 3, "train/dog": 3, "test/cat": 2, "test/dog": 2}, 32, 32)
+
+
+def tar(path: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a tar; a name may be there twice, with ' ' behind the second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as target:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name.strip())
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
+    return path
+
+
+def cls(label: str) -> bytes:
+    return f"{label}\n".encode()
+
+
+def samples(
+    files: Mapping[str, bytes], kind: str = "cls", written: Callable[[str], bytes] = cls
+) -> dict[str, bytes]:
+    """Each file, and one beside it with its label, the folder that it lies in."""
+    found = dict[str, bytes]()
+    for name, data in files.items():
+        found |= {name: data, f"{name[:-4]}.{kind}": written(name.split("/")[-2])}
+    return found
+
+
+def every(files: Mapping[str, bytes], start: int, step: int = 3) -> dict[str, bytes]:
+    return {name: files[name] for name in list(files)[start::step]}
+
+
+def many(place: Path, files: Mapping[str, bytes], kind: str = "cls", fill: object = cls) -> Path:
+    """Three shards of them, dealt in turn."""
+    for n in range(3):
+        tar(place / f"{n:03}.tar", samples(every(files, n), kind, fill))  # type: ignore[arg-type]
+    return place
+
+
+def in_json(label: str) -> bytes:
+    return json.dumps({"width": 32, "label": label}).encode()
+
+
+def numbers(place: Path, files: Mapping[str, bytes]) -> Path:
+    """Shards whose labels are places in classes.txt."""
+    lay_out(place, {"classes.txt": b"bird\ncat\ndog\n"})
+    return many(
+        place, files, "cls", lambda label: str(["bird", "cat", "dog"].index(label)).encode()
+    )
+
+
+def dealt(place: Path, files: Mapping[str, bytes]) -> Path:
+    """Three tars of class folders."""
+    for n in range(3):
+        tar(place / f"{n}.tar", every(files, n))
+    return place
+
+
+def by_split(place: Path, files: Mapping[str, bytes], name: str) -> Path:
+    """Two shards of each split, in folders or files called after it."""
+    for part in ("train", "test"):
+        for n in range(2):
+            tar(place / name.format(part, n), samples(every(below(files, part), n, 2)))
+    return place
+
+
+Packer = Callable[[Path, Mapping[str, bytes]], str | Path]
+CONTAINERS: dict[str, Packer] = {
+    "one tar": lambda place, files: tar(place / "a.tar", samples(files)),
+    "one tar of class folders": lambda place, files: tar(place / "a.tar", files),
+    "a folder of tars": many,
+    "a folder of tars of class folders": dealt,
+    "a pattern": lambda place, files: f"{many(place, files)}/{{000..002}}.tar",
+    "a star": lambda place, files: f"{many(place, files)}/*.tar",
+    "json": lambda place, files: many(place, files, "json", in_json),
+    "txt": lambda place, files: many(place, files, "txt"),
+    "numbers": numbers,
+}
+PARTED_CONTAINERS: dict[str, Packer] = {
+    "folders": lambda place, files: by_split(place, files, "{0}/{1:03}.tar"),
+    "folders in one": lambda place, files: (
+        by_split(place / "shards", files, "{0}/{1:03}.tar").parent
+    ),
+    "names": lambda place, files: by_split(place, files, "{0}-{1:05}-of-00002.tar"),
+}
+
+
+def below(files: Mapping[str, bytes], part: str) -> dict[str, bytes]:
+    return {name[len(part) + 1 :]: data for name, data in files.items() if name.startswith(part)}
+
+
+def decided(dataset: Dataset) -> tuple[object, ...]:
+    """What a plan depends on: the items, what is left out, the fingerprint, and who is held out."""
+    facts = facts_of(dataset)
+    found = audit(dataset, facts)
+    sides = split(dataset, found, test_fraction=None, seed=3)
+    held = [dataset.items[found.kept[i]].path for i in sides.test]
+    return dataset.items, found.left_out, fingerprint(dataset, found, facts), held, sides.origin
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_container_plays_no_part(container: str, tmp_path: Path) -> None:
+    files = CATS | {"dog/copy.jpg": CATS["dog/000.jpg"]}
+    dataset = Dataset.open(CONTAINERS[container](tmp_path / "other", files))
+    folder = Dataset.open(lay_out(tmp_path / "folder", files))
+    check_reading(dataset, files)
+    assert decided(dataset) == decided(folder)
+
+
+@pytest.mark.parametrize("container", PARTED_CONTAINERS)
+def test_the_container_plays_no_part_in_splits(container: str, tmp_path: Path) -> None:
+    dataset = Dataset.open(PARTED_CONTAINERS[container](tmp_path / "other", PARTED))
+    assert decided(dataset) == decided(Dataset.open(lay_out(tmp_path / "folder", PARTED)))
+    assert "Their names give the split: 2 train, 2 test." in dataset.notes
+
+
+# --- what is odd ---------------------------------------------------------------------------------
+
+
+def spoilt(data: bytes, start: int, stop: int | None = None) -> bytes:
+    """Bytes with some of them turned over; without an end, cut off there."""
+    if stop is None:
+        return data[:start]
+    return data[:start] + bytes(255 - byte for byte in data[start:stop]) + data[stop:]
+
+
+def cut_in(name: str) -> Callable[[bytes], bytes]:
+    return lambda data: spoilt(data, data.index(name.encode()) + 600)
+
+
+def no_header(name: str) -> Callable[[bytes], bytes]:
+    return lambda data: spoilt(data, (place := data.index(name.encode())), place + 512)
+
+
+DAMAGED: dict[str, tuple[Callable[[bytes], bytes], int, str, str]] = {
+    "cut in an image": (cut_in("dog/001.jpg"), 7, "s/000.tar/dog/001.jpg", "cut short in it"),
+    "cut between": (lambda d: spoilt(d, d.index(b"dog/001.jpg")), 7, "s/000.tar", "no end mark"),
+    "an image's header": (no_header("cat/003.jpg"), 11, "s/000.tar", "after cat/002.cls"),
+    "a label's header": (no_header("cat/003.cls"), 11, "cat/003.jpg", "no label"),
+    "the first header": (no_header("cat/000.jpg"), 11, "s/000.tar", "at its start"),
+    "no tar": (lambda data: b"nothing " * 999, 0, "s/000.tar", "it is no tar"),
+    "empty": (lambda data: b"", 0, "s/000.tar", "it is empty"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_shard_costs_what_is_damaged(case: str, tmp_path: Path) -> None:
+    damage, left, path, words = DAMAGED[case]
+    shard = tar(tmp_path / "s" / "000.tar", samples(CATS))
+    shard.write_bytes(damage(shard.read_bytes()))
+    more = classes({"cow": 3, "fox": 3}, 32, 32)
+    tar(tmp_path / "s" / "001.tar", samples(more))
+    dataset = Dataset.open(tmp_path / "s")
+    check_reading(dataset, CATS | more)
+    assert len(dataset) == left + 6
+    found = {
+        (entry.path, entry.reason, entry.detail)
+        for entry in audit(dataset, facts_of(dataset)).left_out
+    }
+    path = path.removeprefix("s/")
+    assert any(p == path and words in w and r in ("damaged-shard", "no-label") for p, r, w in found)
+
+
+ODD: dict[str, tuple[dict[str, bytes], list[str], str, str]] = {
+    "two of one name": (samples(CATS) | {"cat/000.jpg ": CATS["cat/001.jpg"]}, [],
+        "cat/000.jpg", "repeated in its shard"),
+    "no label": (samples(CATS) | {"cat/9.jpg": b"?"}, [], "cat/9.jpg", "no label"),
+    "an empty label": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.cls": b" \n"}, [],
+        "cat/9.jpg", "no label"),
+    "a caption": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.txt": b"A cat.\nIt is grey."}, [],
+        "cat/9.jpg", "no label"),
+    "bytes": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.cls": b"\xff\xfe\x00"}, [],
+        "cat/9.jpg", "no label"),
+    "no JSON": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.json": b"{"}, [],
+        "cat/9.json", "no JSON"),
+    "another picture": (samples(CATS) | {"cat/000.mask.png": b"?"}, [],
+        "cat/000.mask.png", "no label"),
+    "hidden": (samples(CATS) | {"cat/._000.jpg": b"?"}, [], "cat/._000.jpg", "hidden"),
+    "leads out": (samples(CATS) | {"../e.jpg": b"?", "../e.cls": b"cat"}, [],
+        "../e.jpg", "leads out"),
+    "another kind": (samples(CATS) | {"cat/000.wav": b"?"}, [], "cat/000.wav", "not an image"),
+    "two pictures of a key": ({"k.left.jpg": CATS["cat/000.jpg"], "k.cls": b"cat",
+        "k.right.jpg": CATS["cat/001.jpg"]}, ["k.left.jpg", "k.right.jpg"], "", ""),
+    "points in names": ({"1.5m.jpg": CATS["cat/000.jpg"], "1.5m.cls": b"cat"}, ["1.5m.jpg"],
+        "", ""),
+    "capital letters": ({"A.JPG": CATS["cat/000.jpg"], "A.cls": b"cat"}, ["A.JPG"], "", ""),
+    "the label first": ({"a.cls": b"cat", "a.webp": CATS["cat/000.jpg"]}, ["a.webp"], "", ""),
+    "cls before json": ({"a.jpg": CATS["cat/000.jpg"], "a.json": in_json("no"), "a.cls": b"cat",
+        "a.txt": b"no"}, ["a.jpg"], "", ""),
+    "a caption in json, a label in txt": ({"a.jpg": CATS["cat/000.jpg"], "a.json": b'{"url": "u"}',
+        "a.txt": b"cat"}, ["a.jpg"], "", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_is_odd_in_a_shard(case: str, tmp_path: Path) -> None:
+    files, names, path, words = ODD[case]
+    dataset = Dataset.open(tar(tmp_path / "000.tar", files))
+    assert [item.path for item in dataset.items] == (names or sorted(CATS))
+    assert {item.label for item in dataset.items} <= {"cat", "dog"}
+    found = {path.removeprefix("000.tar/"): why for path, why in dataset.skipped}
+    assert words in found.get(path, "")
+
+
+def test_the_last_of_two_members_counts(tmp_path: Path) -> None:
+    files = samples(CATS) | {"cat/000.jpg ": CATS["cat/001.jpg"]}
+    assert Dataset.open(tar(tmp_path / "a.tar", files)).read(0) == CATS["cat/001.jpg"]
+
+
+def test_names_that_begin_anew_in_every_shard_tell_the_shard(tmp_path: Path) -> None:
+    for n, name in enumerate(("cat/000.jpg", "dog/000.jpg")):
+        tar(tmp_path / f"train/{n}.tar", {"0.jpg": CATS[name], "0.cls": cls(name[:3])})
+        tar(tmp_path / f"test/{n}.tar", {"0.jpg": CATS[name], "0.cls": cls(name[:3])})
+    dataset = Dataset.open(tmp_path)
+    assert [(item.path, item.label) for item in dataset.items] == [
+        ("test/0/0.jpg", "cat"), ("test/1/0.jpg", "dog"),
+        ("train/0/0.jpg", "cat"), ("train/1/0.jpg", "dog")]  # fmt: skip
+    assert dataset.read(3) == CATS["dog/000.jpg"]
+
+
+PICTURES = {f"{n}.jpg": data for n, data in enumerate(CATS.values())}
+
+
+def beside(kind: str, data: bytes) -> dict[str, bytes]:
+    return PICTURES | {f"{n}.{kind}": data for n in range(len(PICTURES))}
+
+
+REFUSED: dict[str, tuple[dict[str, dict[str, bytes]], str, str]] = {
+    "two fields": ({"s/0.tar": beside("json", b'{"label": 3, "class": "cat"}')}, "s",
+        "0.tar/0.json: 'label' (3), 'class' ('cat')"),
+    "no field": ({"s/0.tar": beside("json", b'{"url": 3, "caption": "a cat"}')}, "s",
+        "fields of its .json: 'url' (12), 'caption' (12)"),
+    "no labels": ({"s/0.tar": PICTURES}, "s", "found 12 images in 1 tar; beside KEY.jpg"),
+    "nothing": ({"s/0.tar": {}}, "s", "found no image in 1 tar"),
+    "too few names": ({"s/0.tar": samples(CATS, "cls", lambda label: b"7"),
+        "s/classes.txt": {}}, "s", "classes.txt has 1 lines, from class 0 on; got 7"),
+    "mixed": ({"s/train-0.tar": samples(CATS), "s/test-0.tar": samples(CATS),
+        "s/extra-0.tar": samples(CATS)}, "s", "test, train name splits, extra do not"),
+    "missing": ({"s/0.tar": samples(CATS)}, "s/{0..2}.tar", "s/1.tar'"),
+    "far too many": ({"s/0.tar": samples(CATS)}, "s/{0..9999999}.tar", "at most 1,000,000"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_shards_that_are_refused(case: str, tmp_path: Path) -> None:
+    shards, source, words = REFUSED[case]
+    for name, files in shards.items():
+        if name.endswith("txt"):
+            (tmp_path / name).write_text("bird\n", "utf-8")
+        else:
+            tar(tmp_path / name, files)
+    assert words in "\n".join(refusal(f"{tmp_path}/{source}").problems)
+
+
+def test_a_tar_of_class_folders_with_captions_is_one(tmp_path: Path) -> None:
+    dataset = Dataset.open(tar(tmp_path / "a.tar", samples(CATS, "txt", lambda label: b"a pet")))
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.notes == ()
+
+
+def test_what_a_tar_was_taken_for_is_said(tmp_path: Path) -> None:
+    files = samples(every(CATS, 0, 2)) | samples(every(CATS, 1, 2), "json", in_json)
+    notes = Dataset.open(tar(tmp_path / "a.tar", files)).notes
+    assert notes == (
+        "Taken as WebDataset samples: 12 images in 1 tar, their labels 6 in .cls, 6 in .json.",
+    )
