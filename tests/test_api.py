@@ -258,7 +258,6 @@ def test_a_notebook_shows_accuracy_and_reasons(run: Path) -> None:
     assert str(run) in page.text
     told = [wording.suspects(metrics), wording.unknown(plan, metrics)]
     told += wording.how_many(plan, metrics)
-    told += [" ".join(one) for one in wording.weakest(metrics)]
     assert [one for one in told if one not in page.text] == []
     html = result._repr_html_()
     places = [html.index(f"{metrics['accuracy']:.1%}"), html.index("<svg"), html.index(">Why<")]
@@ -278,7 +277,15 @@ def test_a_notebook_takes_names_as_text(run: Path) -> None:
         reasons=reasons,
         backbone=backbone,
     )
-    hostile = replace(result, plan=plan, classes=evidence.classes, folder=Path(HOSTILE))
+    missed = {"per_class": {HOSTILE: {"n": 4, "recall": 0.5}, "b": {"n": 4, "recall": 1.0}}}
+    hostile = replace(
+        result,
+        plan=plan,
+        classes=evidence.classes,
+        folder=Path(HOSTILE),
+        metrics={**result.metrics, **missed},
+    )
+    assert f"Weakest: {HOSTILE} 50% of 4." in Reader(hostile._repr_html_()).text
     outcome = Outcome(
         *(1, HOSTILE, (0,), 0.5, (0.4, 0.6), 0.5, 1.0, 0.1, 0.5, 10, 1.0, 9.0, HOSTILE),
         brief=HOSTILE,

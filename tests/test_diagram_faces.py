@@ -162,6 +162,8 @@ def test_a_long_name_stands_alone_above_a_series() -> None:
 def test_the_terminal_picture_fits_80_columns(scene: Scene) -> None:
     lines = diagram.text(scene).plain.splitlines()
     assert max(map(len, lines)) <= 78
+    for width in (38, 60):
+        assert max(map(len, diagram.text(scene, width).plain.splitlines())) <= width
     for width in (80, 100):
         console = Console(width=width, highlight=False)
         with console.capture() as capture:

@@ -68,7 +68,9 @@ def test_case_2_keeps_the_first_layers(network: str, kept: str, dropped: str) ->
     assert [stage.name for block in scene.kept for stage in block.stages] == kept.split()
     assert [stage.name for block in scene.removed for stage in block.stages] == dropped.split()
     for form in FORMS:
-        said = [solid.tooltip for solid in drawing_of(cases(network), form).solids]
+        drawn = drawing_of(cases(network), form)
+        assert [label.text for label in drawn.labels if "…" in label.text] == []
+        said = [solid.tooltip for solid in drawn.solids]
         assert sum(text.endswith("removed") for text in said) >= 4 + 1  # the head, and what is cut
     assert "▒ ✂ ## × ×" in diagram.quarters_text(cases(network)).plain
 

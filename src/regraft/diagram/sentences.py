@@ -17,7 +17,7 @@ _FATES = {
 }
 
 SHORT_FATES = {
-    "pretrained": "as it is",
+    "pretrained": "as is",
     "frozen": "frozen",
     "trained": "trained",
     "either": "trained",
