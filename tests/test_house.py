@@ -242,7 +242,9 @@ def test_links_lead_to_known_sites() -> None:
         for path in files()
         for site in re.findall(r"https?://([\w.-]+)", path.read_text("utf-8", errors="replace"))
     }
-    assert {site: name for site, name in sites.items() if site not in SITES} == {}
+    kept_free = ".example"  # by RFC 2606: nobody's
+    known = [site for site in sites if site in SITES or site.lower().endswith(kept_free)]
+    assert {site: name for site, name in sites.items() if site not in known} == {}
 
 
 def test_the_lock_answers_every_requirement() -> None:
