@@ -375,6 +375,7 @@ def test_a_page_shows_them_too(cli: Regraft, data: Path, tmp_path: Path) -> None
     text = page.read_text("utf-8")
     assert "<h1>scenes: which network</h1>" in text
     assert "demonstration ← taken" in text
+    assert "dropped after" not in text
     assert "no-such was not ranked: There is no network named" in text.replace("&#39;", "'")
     assert "regraft fit DATA --backbone demonstration --seed 0 --out RUN" in text
     assert cli("rank", data, "--out", tmp_path / "none" / "page.html").code != 0

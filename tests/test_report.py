@@ -134,7 +134,7 @@ def test_any_number_of_classes(whole: Result, count: int) -> None:
     page = Reader(page_of(base, ""))
     maps = [a for a in page.all("svg") if a.get("class") == "chart map"]
     tables = [a for a in page.all("table") if "matrix" in (a.get("class") or "")]
-    assert (len(maps), len(tables)) == ((0, 1) if count <= confusion.TABLE else (1, 0))
+    assert (len(maps), len(tables)) == ((0, 1) if count <= 40 else (1, 0))
     assert page.text.count(f"kind {count - 1:03} of many") >= 1
     wrong = sum(
         n for t, row in enumerate(base.metrics["confusion"]) for p, n in enumerate(row) if t != p

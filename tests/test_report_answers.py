@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from browser import CHROMIUM, browser
 from regraft.metrics import score, wilson
 from regraft.plan.definition import Ran
 from regraft.report import answered, answers, mixed, pictures, template, words
@@ -53,6 +54,11 @@ def test_the_weakest_class_is_the_one_that_is_missed_most(whole: Result) -> None
         "y",
         "1 of 3 are found; most of the others are taken for x.",
     )
+    metrics = judged(
+        whole, replace(found, probabilities=np.eye(2)[[0, 0, 0, 0, 1, 1]]), ["x", "y"]
+    ).metrics
+    said = answers.answers(whole.plan, metrics)[1].said
+    assert said == "2 of 3 are found; the other one is taken for x."
     metrics = judged(
         whole, replace(found, probabilities=np.eye(2)[found.truth]), ["x", "y"]
     ).metrics
@@ -132,6 +138,12 @@ def test_cells_hold_the_images_that_were_so_taken() -> None:
     assert [one.anchor for one in mixed.cells(FOUND, ["x", "y"], album, mistakes=1)] == ["cell-1-2"]
 
 
+def test_pairs_are_mistakes_alone() -> None:
+    album = pictures.Album(no_image, None, 0)  # type: ignore[arg-type]
+    found = mixed.cells(FOUND, ["x", "y"], album, mistakes=9)
+    assert [one.right for one in found] == [False, False]
+
+
 def test_above_forty_classes_the_pairs_have_the_photos(whole: Result) -> None:
     classes = [f"kind {n}" for n in range(confusion.TABLE + 1)]
     base = made_up(whole, classes, 2000)
@@ -146,13 +158,13 @@ def test_above_forty_classes_the_pairs_have_the_photos(whole: Result) -> None:
 
 
 def test_pictures_end_where_there_is_no_more_room(whole: Result) -> None:
-    album = pictures.Album(no_image, whole.plan.backbone.view, 25)
+    album = pictures.Album(no_image, whole.plan.backbone.view, 36)
     album._made = {"a/a": ("data:123456", ""), "b/b": ("data:123456", "")}
     shown = album.show([*pictures.mistakes(FOUND, ["x", "y"])] * 2)
     assert [(one.uri, one.problem, one.anchor) for one in shown] == [
         ("data:123456", "", "photo-1"),
         ("data:123456", "", "photo-2"),
-        ("", pictures.FULL, ""),
+        ("data:123456", "", ""),
         ("", pictures.FULL, ""),
     ]
 
@@ -189,6 +201,8 @@ def test_a_threshold_is_advised_that_reaches_its_aim(whole: Result) -> None:
         "no threshold is needed"
         in answered.advice(Predictions(["a"], np.array([0]), SHARES[:1]))[0]
     )
+    few = Predictions([""] * 30, np.repeat([0, 1], [10, 20]), np.c_[sure, 1 - sure][-1:-31:-1])
+    assert answered.advice(few)[1] == 0.0
 
 
 def test_the_slider_and_the_table_tell_the_same(run: Path, whole: Result) -> None:
@@ -210,7 +224,7 @@ def test_the_slider_and_the_table_tell_the_same(run: Path, whole: Result) -> Non
 
 
 def test_the_epoch_that_was_handed_over_is_marked(whole: Result) -> None:
-    slow = TrainingCurve("slow", (1, 2), (0.9, 0.8), (0.5, 0.6), (0.4, 0.3))
+    slow = TrainingCurve("slow", (1, 2), (0.9, 0.8), (0.5, 0.6), (0.1, 0.3))
     fast = TrainingCurve("fast", (1, 2, 3), (0.9, 0.7, 0.6), (0.5, 0.7, 0.6), (0.4, 0.2, 0.3))
     ran = Ran("fine-tuned", 3, 0.7, (0.6, 0.8), 0.2, 9, "", handed_over=True, epochs=2)
     plan = replace(whole.plan, ran=(ran,))
@@ -223,16 +237,49 @@ def test_the_epoch_that_was_handed_over_is_marked(whole: Result) -> None:
     assert curves.validation_curve([replace(slow, validation=())]) == ""
 
 
-# ---- bad input
+# ---- in a browser
 
 ARABIC = ["قطة", "كلب", "طائر"]
+ASK = "(s => (s.value = 90, s.dispatchEvent(new Event('input')), document.querySelector('output')"
+POINT = "document.querySelector('a.point').dispatchEvent(new Event('pointerover', {bubbles: true}))"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium (Debian: apt install chromium)")
+def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: Path) -> None:
+    assert whole.predictions is not None
+    long = ["a" * 200, *ARABIC, "a long name of several words"]
+    (tmp_path / "long.html").write_text(page_of(made_up(whole, long), ""), "utf-8")
+    with browser(tmp_path) as window:
+        window.size(400, 900, phone=True)
+        for page in (run / "report.html", tmp_path / "long.html"):
+            window.open(page.as_uri())
+            assert window.value("document.documentElement.scrollWidth") <= 400
+            said = window.value(f"{ASK}.textContent))(document.querySelector('input'))")
+            assert said.startswith("0.90: answers ")
+        window.open((run / "report.html").as_uri())
+        window.value(POINT)
+        assert window.value("document.querySelector('#look img').src").startswith("data:image/")
+        assert "labelled" in window.value("document.querySelector('#look').textContent")
+        assert window.errors == []
+
+
+# ---- bad input
+
 BAD = {
     "300 classes": [f"kind {n}" for n in range(300)],
     "names of 200 letters": ["a" * 199 + letter for letter in "bcd"],
     "right to left": ARABIC,
     "markup": [HOSTILE, "<b>bold", '" onload="alert(2)'],
-    "many long names": [f"{'<&' * 100}{n}" for n in range(900)],
 }
+
+
+def test_a_page_that_is_too_large_is_drawn_with_less(
+    whole: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = made_up(whole, [f"{'<&' * 20}{n}" for n in range(100)])
+    before = template.size(page_of(base, ""))
+    monkeypatch.setattr(template, "LARGEST", before - 20_000)
+    assert template.size(page_of(base, "")) < template.LARGEST
 
 
 @pytest.mark.parametrize("classes", BAD.values(), ids=BAD)
@@ -245,3 +292,6 @@ def test_bad_names(whole: Result, classes: list[str]) -> None:
     assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
     for tag, inside in re.findall(r"<(th|td|span|b)( [^>]*)?>\s*" + re.escape(ARABIC[0]), text):
         assert 'dir="auto"' in inside, tag
+    for name in re.findall(r'<code class="path" ([^>]*)>(.*?)</code>', text):
+        assert name[0] == 'dir="ltr"'
+        assert name[1].startswith("<bdi>")

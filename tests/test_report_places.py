@@ -72,8 +72,7 @@ def test_places_add_up_to_the_score(
     assert found is not None
     read = np.concatenate([v[0] for v in list(found.run(PIXELS[None]).values())[: len(taps)]])
     weight = made.tensors["head.weight"]
-    for label in range(3):
-        spoken = found.spoke(PIXELS, label)
+    for label, spoken in enumerate(found.spoke(PIXELS, range(3))):
         assert spoken.shape == ((4, 4) if 1 in taps else (8, 8))
         score = (weight[label] - weight.mean(0)) @ (read - usual)
         assert spoken.mean() == pytest.approx(score, abs=1e-3)
@@ -85,7 +84,7 @@ def test_what_is_bright_is_where_the_class_is(monkeypatch: pytest.MonkeyPatch, h
     assert found is not None
     half = PIXELS.copy()
     half[:, SIDE // 2 :] = 0
-    spoken = np.abs(found.spoke(half, 0))
+    spoken = np.abs(found.spoke(half, [0])[0])
     assert spoken[:, : SIDE // 2].max() > 0
     assert spoken[:, SIDE // 2 + 1 :].max() == 0
 

@@ -71,8 +71,8 @@ def exact(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
     if seen is None:
         return Heat()
 
-    def spoke(square: Pixels, label: int) -> Map:
-        return np.maximum(seen.spoke(square, label), 0)
+    def spoke(square: Pixels, labels: Sequence[int]) -> list[Map]:
+        return [np.maximum(found, 0) for found in seen.spoke(square, labels)]
 
     shown = [_looked(result, spoke, shot, square) for shot, square in squares]
     rows, columns = seen.side
@@ -124,19 +124,20 @@ def _maps(result: Result, squares: Sequence[tuple[Shot, Pixels]]) -> Heat:
             return Heat(problem=f"{name} keeps no map in which places speak for a class.")
         looking = seen
 
-        def spoke(square: Pixels, label: int) -> Map:
-            return inside.spoke(looking, _normalised(result, square), label)
+        def spoke(square: Pixels, labels: Sequence[int]) -> list[Map]:
+            x = _normalised(result, square)
+            return [inside.spoke(looking, x, label) for label in labels]
 
         shown = [_looked(result, spoke, shot, square) for shot, square in squares]
     return Heat(shown, f"Grad-CAM on {seen.place}")
 
 
 def _looked(
-    result: Result, spoke: Callable[[Pixels, int], Map], shot: Shot, square: Pixels
+    result: Result, spoke: Callable[[Pixels, Sequence[int]], list[Map]], shot: Shot, square: Pixels
 ) -> Looked:
     """Return an image with what spoke for each class; ``spoke`` tells it, ``[h, w]``."""
     named = list(dict.fromkeys([shot.prediction, shot.truth]))
-    found = [spoke(square, result.classes.index(name)) for name in named]
+    found = spoke(square, [result.classes.index(name) for name in named])
     most = max(float(one.max()) for one in found)
     drawn = [uri(overlay(square, one / (most or 1.0))) for one in found]
     pairs = list(zip(named, drawn, strict=True))

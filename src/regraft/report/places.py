@@ -42,22 +42,21 @@ class MapsInside:
     side: tuple[int, int]
     """Rows and columns of the coarsest map, which all are brought to."""
 
-    def spoke(self, pixels: NDArray[np.uint8], label: int) -> Floats:
-        """Return what each place adds to a class's score ``[h, w]``, of pixels ``[S, S, 3]``.
+    def spoke(self, pixels: NDArray[np.uint8], labels: Sequence[int]) -> list[Floats]:
+        """Return what each place adds to the scores of classes ``[h, w]``, of ``[S, S, 3]``.
 
         Against the mean of all classes and the mean image; its mean is the whole.
         """
         values = list(self.run(pixels[None]).values())
-        spoken = np.zeros(self.side, np.float32)
+        spoken = [np.zeros(self.side, np.float32) for _ in labels]
         first = 0
         for output, width in zip(self.found, self.widths, strict=True):
             part = slice(first, first + width)
             by_place = _by_place(values[output], width)
             assert by_place is not None, "the map was found with an image like this one"
-            told = np.tensordot(
-                self.weight[label, part], by_place - self.usual[part, None, None], 1
-            )
-            spoken += _brought(told, self.side)
+            told = by_place - self.usual[part, None, None]
+            for sum_, label in zip(spoken, labels, strict=True):
+                sum_ += _brought(np.tensordot(self.weight[label, part], told, 1), self.side)
             first += width
         return spoken
 

@@ -112,7 +112,7 @@ def handed_over(candidates: Sequence[TrainingCurve], plan: Plan) -> Chosen | Non
     The one with the least validation loss of all; None where the start was better than any.
     """
     ends = [ran.epochs for ran in plan.ran if ran.handed_over]
-    if not ends or not ends[0]:
+    if not ends:
         return None
     least = [
         (one.validation[place], one.name, epoch)
