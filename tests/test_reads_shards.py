@@ -1,136 +1,16 @@
-"""The same images in any container are the same data set; what is odd in shards is named."""
+"""What is odd or damaged in shards is named, and costs that."""
 
-import io
-import json
-import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pictures import check_reading, classes, facts_of, lay_out, refusal
-from regraft.data.audit import audit, fingerprint
+from pictures import check_reading, classes, facts_of, refusal
+from regraft.data.audit import audit
 from regraft.data.dataset import Dataset
-from regraft.data.splits import split
+from shards import every, in_cls, in_json, samples, tar
 
 CATS = classes({"cat": 6, "dog": 6}, 32, 32)
-PARTED = classes({"train/cat": 3, "train/dog": 3, "test/cat": 2, "test/dog": 2}, 32, 32)
-
-
-def tar(path: Path, files: Mapping[str, bytes]) -> Path:
-    """Write a tar; a name may be there twice, with ' ' behind the second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as target:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name.strip())
-            info.size = len(data)
-            target.addfile(info, io.BytesIO(data))
-    return path
-
-
-def cls(label: str) -> bytes:
-    return f"{label}\n".encode()
-
-
-def samples(
-    files: Mapping[str, bytes], kind: str = "cls", written: Callable[[str], bytes] = cls
-) -> dict[str, bytes]:
-    """Each file, and one beside it with its label, the folder that it lies in."""
-    found = dict[str, bytes]()
-    for name, data in files.items():
-        found |= {name: data, f"{name[:-4]}.{kind}": written(name.split("/")[-2])}
-    return found
-
-
-def every(files: Mapping[str, bytes], start: int, step: int = 3) -> dict[str, bytes]:
-    return {name: files[name] for name in list(files)[start::step]}
-
-
-def many(place: Path, files: Mapping[str, bytes], kind: str = "cls", fill: object = cls) -> Path:
-    """Three shards of them, dealt in turn."""
-    for n in range(3):
-        tar(place / f"{n:03}.tar", samples(every(files, n), kind, fill))  # type: ignore[arg-type]
-    return place
-
-
-def in_json(label: str) -> bytes:
-    return json.dumps({"width": 32, "label": label}).encode()
-
-
-def numbers(place: Path, files: Mapping[str, bytes]) -> Path:
-    """Shards whose labels are places in classes.txt."""
-    lay_out(place, {"classes.txt": b"bird\ncat\ndog\n"})
-    return many(
-        place, files, "cls", lambda label: str(["bird", "cat", "dog"].index(label)).encode()
-    )
-
-
-def dealt(place: Path, files: Mapping[str, bytes]) -> Path:
-    """Three tars of class folders."""
-    for n in range(3):
-        tar(place / f"{n}.tar", every(files, n))
-    return place
-
-
-def by_split(place: Path, files: Mapping[str, bytes], name: str) -> Path:
-    """Two shards of each split, in folders or files called after it."""
-    for part in ("train", "test"):
-        for n in range(2):
-            tar(place / name.format(part, n), samples(every(below(files, part), n, 2)))
-    return place
-
-
-Packer = Callable[[Path, Mapping[str, bytes]], str | Path]
-CONTAINERS: dict[str, Packer] = {
-    "one tar": lambda place, files: tar(place / "a.tar", samples(files)),
-    "one tar of class folders": lambda place, files: tar(place / "a.tar", files),
-    "a folder of tars": many,
-    "a folder of tars of class folders": dealt,
-    "a pattern": lambda place, files: f"{many(place, files)}/{{000..002}}.tar",
-    "a star": lambda place, files: f"{many(place, files)}/*.tar",
-    "json": lambda place, files: many(place, files, "json", in_json),
-    "txt": lambda place, files: many(place, files, "txt"),
-    "numbers": numbers,
-}
-PARTED_CONTAINERS: dict[str, Packer] = {
-    "folders": lambda place, files: by_split(place, files, "{0}/{1:03}.tar"),
-    "folders in one": lambda place, files: (
-        by_split(place / "shards", files, "{0}/{1:03}.tar").parent
-    ),
-    "names": lambda place, files: by_split(place, files, "{0}-{1:05}-of-00002.tar"),
-}
-
-
-def below(files: Mapping[str, bytes], part: str) -> dict[str, bytes]:
-    return {name[len(part) + 1 :]: data for name, data in files.items() if name.startswith(part)}
-
-
-def decided(dataset: Dataset) -> tuple[object, ...]:
-    """What a plan depends on: the items, what is left out, the fingerprint, and who is held out."""
-    facts = facts_of(dataset)
-    found = audit(dataset, facts)
-    sides = split(dataset, found, test_fraction=None, seed=3)
-    held = [dataset.items[found.kept[i]].path for i in sides.test]
-    return dataset.items, found.left_out, fingerprint(dataset, found, facts), held, sides.origin
-
-
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_the_container_plays_no_part(container: str, tmp_path: Path) -> None:
-    files = CATS | {"dog/copy.jpg": CATS["dog/000.jpg"]}
-    dataset = Dataset.open(CONTAINERS[container](tmp_path / "other", files))
-    folder = Dataset.open(lay_out(tmp_path / "folder", files))
-    check_reading(dataset, files)
-    assert decided(dataset) == decided(folder)
-
-
-@pytest.mark.parametrize("container", PARTED_CONTAINERS)
-def test_the_container_plays_no_part_in_splits(container: str, tmp_path: Path) -> None:
-    dataset = Dataset.open(PARTED_CONTAINERS[container](tmp_path / "other", PARTED))
-    assert decided(dataset) == decided(Dataset.open(lay_out(tmp_path / "folder", PARTED)))
-    assert "Their names give the split: 2 train, 2 test." in dataset.notes
-
-
-# --- what is odd ---------------------------------------------------------------------------------
 
 
 def spoilt(data: bytes, start: int, stop: int | None = None) -> bytes:
@@ -225,8 +105,8 @@ def test_the_last_of_two_members_counts(tmp_path: Path) -> None:
 
 def test_names_that_begin_anew_in_every_shard_tell_the_shard(tmp_path: Path) -> None:
     for n, name in enumerate(("cat/000.jpg", "dog/000.jpg")):
-        tar(tmp_path / f"train/{n}.tar", {"0.jpg": CATS[name], "0.cls": cls(name[:3])})
-        tar(tmp_path / f"test/{n}.tar", {"0.jpg": CATS[name], "0.cls": cls(name[:3])})
+        tar(tmp_path / f"train/{n}.tar", {"0.jpg": CATS[name], "0.cls": in_cls(name[:3])})
+        tar(tmp_path / f"test/{n}.tar", {"0.jpg": CATS[name], "0.cls": in_cls(name[:3])})
     dataset = Dataset.open(tmp_path)
     assert [(item.path, item.label) for item in dataset.items] == [
         ("test/0/0.jpg", "cat"), ("test/1/0.jpg", "dog"),

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pictures import lay_out, refusal
+from pictures import check_reading, lay_out, refusal, rows
 from regraft.data.dataset import Dataset
+from regraft.data.readers.known import with_groups
 
 
 def written(place: Path, columns: dict[str, list[object]], kind: str = "csv") -> Path:
@@ -110,3 +111,49 @@ def test_usual_names_of_columns(path: str, label: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"{path},{label},{path} of another\na.jpg,cat,b.jpg\n", "utf-8")
     [item] = Dataset.open(tmp_path / "t.csv").items
     assert (item.path, item.label) == ("a.jpg", "cat")
+
+
+ONE = b"file_name,label\n0.jpg,cat\n1.jpg,dog\n"
+LINES = (
+    b'{"file_name": "0.jpg", "boxes": [1], "label": "cat"}\n\n{"file_name": "1.jpg", "label": 7}\n'
+)
+TWO_IMAGES = {"0.jpg": b"0", "1.jpg": b"1"}
+METADATA: dict[str, tuple[dict[str, bytes], list[tuple[str, str, str]]]] = {
+    "a CSV": ({"metadata.csv": ONE} | TWO_IMAGES, [("0.jpg", "cat", ""), ("1.jpg", "dog", "")]),
+    "lines of JSON": ({"metadata.jsonl": LINES} | TWO_IMAGES,
+        [("0.jpg", "cat", ""), ("1.jpg", "7", "")]),
+    "one folder below": ({"metadata.csv": ONE.replace(b"\n0", b"\ni/0").replace(b"\n1", b"\ni/1"),
+        "i/0.jpg": b"0", "i/1.jpg": b"1"}, [("i/0.jpg", "cat", ""), ("i/1.jpg", "dog", "")]),
+    "one in each split": ({"train/metadata.csv": ONE, "test/metadata.jsonl": LINES}
+        | {f"{part}/{n}.jpg": b"1" for part in ("train", "test") for n in range(2)},
+        [("test/0.jpg", "cat", "test"), ("test/1.jpg", "7", "test"),
+         ("train/0.jpg", "cat", "train"), ("train/1.jpg", "dog", "train")]),
+    "beside class folders": ({"metadata.csv": ONE, "ant/0.jpg": b"0", "bee/1.jpg": b"1"},
+        [("ant/0.jpg", "ant", ""), ("bee/1.jpg", "bee", "")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_images_with_metadata_beside_them(case: str, tmp_path: Path) -> None:
+    files, wanted = METADATA[case]
+    dataset = Dataset.open(lay_out(tmp_path, files))
+    assert rows(dataset) == wanted
+    check_reading(dataset, files)
+
+
+def test_an_image_in_no_metadata_is_named(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"metadata.csv": ONE, "2.jpg": b"2"} | TWO_IMAGES)
+    assert Dataset.open(tmp_path).skipped == (("2.jpg", "no label: it is in no metadata.csv"),)
+
+
+def test_lines_of_json_that_are_none(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"t.jsonl": LINES + b"{", "a.jsonl": b"[1]\n"})
+    assert "after row 3" in refusal(tmp_path / "t.jsonl").problems[0]
+    assert "each line is one {...}" in refusal(tmp_path / "a.jsonl").problems[0]
+
+
+def test_groups_of_lines_of_json(tmp_path: Path) -> None:
+    text = "".join(f'{{"path": "{n}.jpg", "label": "x", "scan": "{n // 2}"}}\n' for n in range(6))
+    lay_out(tmp_path, {"t.jsonl": text.encode(), "0.jpg": b"0"})
+    dataset = with_groups(Dataset.open(tmp_path / "t.jsonl"), "scan")
+    assert [item.group for item in dataset.items] == ["0", "0", "1", "1", "2", "2"]

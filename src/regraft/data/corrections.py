@@ -204,6 +204,7 @@ def _before(dataset: Dataset, own: Mapping[str, str]) -> Dataset:
         items=tuple(dataset.items[n] for n in kept),
         read=lambda index: dataset.read(kept[index]),
         pinned=dataset.pinned | frozenset(own),
+        order=None,
     )
 
 

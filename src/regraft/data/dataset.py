@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import DataError
@@ -64,6 +65,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     table: Path | None = None
     """Where the images are listed, if they are in a table; its other columns may group them."""
+    order: NDArray[np.int64] | None = None
+    """In which order [images] reading them all is cheap; as they come, where None."""
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -85,8 +88,11 @@ class Dataset:
         return bool(self.held_out) and item.split == self.held_out
 
     @classmethod
-    def open(cls, source: "str | os.PathLike[str] | Dataset") -> "Dataset":
-        """Return the data set of class folders, a table, a zip or tar (or a Dataset, as it is).
+    def open(cls, source: "str | os.PathLike[str] | Dataset | Any") -> "Dataset":
+        """Return the data set of class folders, a table, an archive or shards.
+
+        ``source`` may also be a list of tars or of Parquet files with images, a ``Dataset`` or
+        ``DatasetDict`` of the library datasets, or a Dataset, which is given as it is.
 
         Raises:
             DataError: it is not there, or is none of these; every mistake in it is named.

@@ -1,46 +1,46 @@
 """Opens what a user calls DATA: a folder, a table, an archive."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from regraft.data.dataset import Dataset, some
 from regraft.data.readers.archive import open_tar, open_zip
 from regraft.data.readers.folder import open_folder
+from regraft.data.readers.hub_sets import is_hub_set, open_hub_set
+from regraft.data.readers.image_tables import TABLES, holds_images, is_table, open_image_tables
 from regraft.data.readers.patterns import expanded, is_pattern
 from regraft.data.readers.shards import CLASSES, TARS, is_tar, open_shard_files
 from regraft.data.readers.table import open_table
+from regraft.data.readers.words import JSON_LINES
 from regraft.errors import DataError
 
-_BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...]] = (
-    ((".csv", ".tsv", ".parquet", ".pq"), open_table),
-    ((".zip",), open_zip),
-    (TARS, open_tar),
-)
 _KINDS: Final = (
-    "a folder of class folders, a table (.csv, .parquet) of paths and labels, "
+    "a folder of class folders, a table (.csv, .jsonl, .parquet) of paths and labels, "
     "a .zip or .tar of such a folder, or WebDataset shards (a folder of .tar, "
     "shards/{000..099}.tar)"
 )
 
 
-def open_source(source: str | os.PathLike[str]) -> Dataset:
-    """Return the data set in a folder, a CSV or Parquet table, a zip or a tar.
+def open_source(source: Any) -> Dataset:
+    """Return the data set in a folder, a table, an archive, shards, or the library datasets.
 
     Raises:
         DataError: it is not there, it is none of these, or something is wrong inside.
     """
+    if is_hub_set(source):
+        return open_hub_set(source)
+    if isinstance(source, list | tuple):
+        return _open_files("the list", [os.fspath(name) for name in source])
     path = Path(source).expanduser()
     try:
         if path.is_dir():
             return open_folder(path)
         if path.is_file():
-            opener = _opener(path)
-            found = opener(path)
-            return replace(found, table=path) if opener is open_table else found
+            return _opener(path)(path)
     except PermissionError as error:
         raise DataError(
             f"'{path}' cannot be read.", [f"{error.strerror}; ask for the right to read it"]
@@ -51,20 +51,50 @@ def open_source(source: str | os.PathLike[str]) -> Dataset:
 
 
 def _open_pattern(pattern: str) -> Dataset:
-    """Return the shards that a pattern stands for.
+    """Return the shards or Parquet files that a pattern stands for."""
+    return _open_files(
+        pattern, [n for one in expanded(pattern) for n in sorted(glob(one)) or [one]]
+    )
+
+
+def _open_files(where: str, named: Sequence[str]) -> Dataset:
+    """Return the set of several tars or Parquet files.
 
     Raises:
-        DataError: one of them is not there, or is no tar.
+        DataError: one of them is not there, or they are not all of one kind.
     """
-    named = [name for one in expanded(pattern) for name in sorted(glob(one)) or [one]]
     missing = [f"there is no '{name}'" for name in named if not os.path.isfile(name)]
-    wrong = [f"'{name}' is not called .tar" for name in named if not is_tar(name)]
-    if missing or wrong:
-        raise DataError(f"'{pattern}' cannot be read as shards.", [*some(missing), *some(wrong)])
+    tables = all(map(is_table, named))
+    wrong = [f"'{name}' is not called .tar" for name in named if not tables and not is_tar(name)]
+    if missing or wrong or not named:
+        raise DataError(f"'{where}' cannot be read as shards.", [*some(missing), *some(wrong)])
     paths = [os.path.abspath(name) for name in dict.fromkeys(named)]
-    root = Path(os.path.commonpath(list(map(os.path.dirname, paths))))
+    root = os.path.commonpath(list(map(os.path.dirname, paths)))
     names = [Path(name).relative_to(root).as_posix() for name in paths]
-    return open_shard_files(pattern, root, names, [CLASSES])
+    if tables:
+        return open_image_tables(where, dict(zip(names, paths, strict=True)), root=root)
+    return open_shard_files(where, Path(root), names, [CLASSES])
+
+
+def _open_parquet(path: Path) -> Dataset:
+    """Return a table of paths, or of images."""
+    if holds_images(path):
+        root = os.path.dirname(os.path.abspath(path))
+        return open_image_tables(str(path), {path.name: str(path)}, root=root)
+    return replace(open_table(path), table=path)
+
+
+def _open_csv(path: Path) -> Dataset:
+    """Return a table of paths."""
+    return replace(open_table(path), table=path)
+
+
+_BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...]] = (
+    ((".csv", ".tsv", *JSON_LINES), _open_csv),
+    (TABLES, _open_parquet),
+    ((".zip",), open_zip),
+    (TARS, open_tar),
+)
 
 
 def _opener(path: Path) -> Callable[[Path], Dataset]:

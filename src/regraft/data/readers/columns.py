@@ -4,7 +4,7 @@ Names of columns are compared in small letters, without spaces, underscores and 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -93,10 +93,16 @@ def columns_of(path: Path, names: Sequence[str]) -> Columns:
     if missing:
         there = ", ".join(repr(name) for name in names[:20]) or "none"
         raise DataError(f"'{path}' lacks a column.", [*missing, f"its columns are {there}"])
-    splits = [by_name[name] for name in (_SPLIT, *_WORDS, *_FLAGS) if name in by_name]
+    splits = split_columns(names, {image, label})
     used = {image, label, *splits}
     others = [name for name in dict.fromkeys(names) if name not in used and not _numbers(name)]
-    return Columns(image, label, tuple(splits), tuple(others))
+    return Columns(image, label, splits, tuple(others))
+
+
+def split_columns(names: Sequence[str], used: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that may give the split, by their names."""
+    by_name = {plain(name): name for name in reversed(names) if name not in used}
+    return tuple(by_name[name] for name in (_SPLIT, *_WORDS, *_FLAGS) if name in by_name)
 
 
 def plain(name: str) -> str:

@@ -5,22 +5,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regraft.data.dataset import Dataset, read_file, some
+from regraft.data.dataset import Dataset, some
+from regraft.data.readers.image_tables import holds_images, is_table, open_image_tables
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, is_image, readable
+from regraft.data.readers.metadata import is_metadata, open_metadata
 from regraft.data.readers.shards import is_tar, open_shard_files
+from regraft.data.readers.streams import Files
 from regraft.errors import DataError
-
-
-@dataclass(frozen=True)
-class Files:
-    """Reads files by index; relative paths are taken from ``root``."""
-
-    root: str
-    paths: tuple[str, ...]
-
-    def __call__(self, index: int) -> bytes:
-        """Return the bytes of file ``index``."""
-        return read_file(os.path.join(self.root, self.paths[index]))
 
 
 @dataclass
@@ -45,10 +36,23 @@ def open_folder(path: Path) -> Dataset:
     if walk.closed:
         raise DataError(f"'{path}' has folders that cannot be opened.", some(walk.closed))
     names = [readable(file) for file in walk.files]
-    if not any(map(is_image, names)) and any(map(is_tar, names)):
-        shards = sorted(filter(is_tar, walk.files))
-        return open_shard_files(str(path), Path(root), shards, sorted({*names} - {*shards}))
-    found = arrange(str(path), names, map(readable, walk.folders))
+    if not any(map(is_image, names)):
+        shards, tables = (sorted(filter(kind, walk.files)) for kind in (is_tar, is_table))
+        if shards:
+            return open_shard_files(str(path), Path(root), shards, sorted({*names} - {*shards}))
+        if any(holds_images(os.path.join(root, name)) for name in tables):
+            files = {name: os.path.join(root, name) for name in tables}
+            others = sorted({*names} - {*tables})
+            return open_image_tables(str(path), files, root=root, others=others)
+    listed = [name for name in names if is_metadata(name)]
+    try:
+        found = arrange(str(path), names, map(readable, walk.folders))
+    except DataError:
+        if not listed:
+            raise
+        found = None
+    if found is None or (listed and len({item.label for item in found.items}) < 2):
+        return open_metadata(path, listed, [name for name in names if is_image(name)])
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
     name, read = os.path.basename(root), Files(root, paths)

@@ -1,6 +1,7 @@
 """What people know to belong together: by a column of a table, a folder, or part of the name."""
 
 import csv
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import Dataset, clean_label, label_name, some
+from regraft.data.readers.words import JSON_LINES
 from regraft.errors import DataError, UsageError
 
 COLUMNS: Final = (
@@ -211,5 +213,14 @@ def _lines(table: Path) -> Iterator[list[str]]:
     """Return the lines of a text table, which was read once before."""
     with open(table, encoding="utf-8-sig", newline="") as file:
         text = file.read().splitlines(keepends=True)
+    if table.suffix.lower() in JSON_LINES:
+        return _of_records([json.loads(line) for line in text if line.strip()])
     delimiter = max(",;\t", key=(text or [""])[0].count)
     return csv.reader(text, delimiter=delimiter)
+
+
+def _of_records(records: Sequence[dict[str, object]]) -> Iterator[list[str]]:
+    """Yield objects as lines of a table, the names of columns first."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    yield names
+    yield from ([label_name(record.get(name)) for name in names] for record in records)

@@ -161,7 +161,7 @@ def _of_samples(
     skipped += [(n, f"not an image by its name (.{suffix(n)})") for n in samples.others]
     labelled = [i for i, label in enumerate(samples.labels) if label]
     if len({names[i] for i in labelled}) < len(labelled):  # numbered from 0 in every shard
-        own = [_stem(shard) for shard in shards]
+        own = [without_ending(shard) for shard in shards]
         cut = [len(splits[shard][0]) + 1 if splits[shard][0] else 0 for shard in shards]
         names = [f"{own[s]}/{n[cut[s] :]}" for n, s in zip(names, samples.shard, strict=True)]
     order = sorted(labelled, key=names.__getitem__)
@@ -172,10 +172,21 @@ def _of_samples(
         f"Taken as WebDataset samples: {len(items):,} images in {_tars(len(shards))}, their "
         f"labels {', '.join(counts)}."
     )
-    notes = (note, *_noted(splits), *twins({item.label for item in items}))
-    return Dataset(
-        _name(where), items, tuple(sorted(skipped)), _reader(files, samples, order), notes=notes
-    )
+    notes = (note, *split_notes(splits), *twins({item.label for item in items}))
+    read = _reader(files, samples, order)
+    return _dataset(where, items, skipped, read, notes)
+
+
+def _dataset(
+    where: str,
+    items: tuple[Item, ...],
+    skipped: list[tuple[str, str]],
+    read: _Reader,
+    notes: tuple[str, ...],
+) -> Dataset:
+    """Return the set; it is best read as its members follow each other."""
+    order = np.lexsort((read.start, read.shard))
+    return Dataset(set_name(where), items, tuple(sorted(skipped)), read, notes=notes, order=order)
 
 
 def _class_folders(
@@ -209,7 +220,7 @@ def _class_folders(
     note = f"Taken as class folders in {_tars(len(files))}: there are no labels beside the images."
     read = _reader(files, samples, found.places)
     notes = (note, *found.notes)
-    return Dataset(_name(where), found.items, tuple(sorted(skipped)), read, notes=notes)
+    return _dataset(where, found.items, skipped, read, notes)
 
 
 def _reader(files: Mapping[str, Source], samples: Samples, order: Sequence[int]) -> _Reader:
@@ -257,7 +268,7 @@ def split_of_files(where: str, names: Sequence[str]) -> dict[str, tuple[str, str
     shared = os.path.commonpath([os.path.dirname(n) for n in names]) if len(names) > 1 else ""
     inside = [name[len(shared) + 1 :] if shared else name for name in names]
     folders = [PurePosixPath(name).parts[0] if "/" in name else "" for name in inside]
-    stems = [_NUMBERED.sub("", _file(_stem(name))) for name in inside]
+    stems = [_NUMBERED.sub("", _file(without_ending(name))) for name in inside]
     for called in (folders, stems):
         known = splits_of({name for name in called if name})
         if not known:
@@ -276,7 +287,7 @@ def split_of_files(where: str, names: Sequence[str]) -> dict[str, tuple[str, str
     return dict.fromkeys(names, ("", ""))
 
 
-def _noted(splits: Mapping[str, tuple[str, str]]) -> Iterable[str]:
+def split_notes(splits: Mapping[str, tuple[str, str]]) -> Iterable[str]:
     """Yield a sentence on the splits of files."""
     counted = Counter(split for _, split in splits.values())
     if set(counted) - {""}:
@@ -286,7 +297,7 @@ def _noted(splits: Mapping[str, tuple[str, str]]) -> Iterable[str]:
         yield f"Their names give the split: {', '.join(counts)}."
 
 
-def _stem(name: str) -> str:
+def without_ending(name: str) -> str:
     """Return a file's name without its ending."""
     ending = next((ending for ending in TARS if name.lower().endswith(ending)), "")
     return name[: -len(ending)] if ending else name.rpartition(".")[0] or name
@@ -296,11 +307,12 @@ def _file(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _name(where: str) -> str:
+def set_name(where: str) -> str:
     """Return what a set is called."""
     name = Path(where).name
     return (
-        _NUMBERED.sub("", re.split(r"[{*]", _stem(name) if is_tar(name) else name)[0]) or "shards"
+        _NUMBERED.sub("", re.split(r"[{*]", without_ending(name) if is_tar(name) else name)[0])
+        or "shards"
     )
 
 

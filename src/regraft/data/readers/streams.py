@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
+from regraft.data.dataset import read_file
 from regraft.errors import DataError
 
 MAX_RATIO: Final = 100  # a compressed tar that grows by more is a bomb: photos hardly compress
@@ -81,6 +82,18 @@ def _whole(stream: Any, size: int) -> bytes:
     while len(data) < size and (more := stream.read(size - len(data))):
         data += more
     return bytes(data)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Reads files by index; relative paths are taken from ``root``."""
+
+    root: str
+    paths: tuple[str, ...]
+
+    def __call__(self, index: int) -> bytes:
+        """Return the bytes of file ``index``."""
+        return read_file(os.path.join(self.root, self.paths[index]))
 
 
 def decompressed(path: Path) -> OnDisk | Unpacked:

@@ -1,6 +1,7 @@
 """Tables of paths and labels: CSV and Parquet."""
 
 import csv
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 
 from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
 from regraft.data.readers.columns import FEW, Columns, columns_of, plain, splits_by_columns
-from regraft.data.readers.folder import Files
+from regraft.data.readers.streams import Files
+from regraft.data.readers.words import JSON_LINES
 from regraft.errors import DataError
 
 Look = Callable[[Path, Sequence[str]], Columns]
@@ -85,7 +87,10 @@ def open_table(path: Path) -> Dataset:
 
 def _read(path: Path, look: Look = columns_of) -> _Table:
     """Return the table in a file."""
-    return _parquet(path, look) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, look)
+    kind = path.suffix.lower()
+    if kind in JSON_LINES:
+        return _json_lines(path, look)
+    return _parquet(path, look) if kind in (".parquet", ".pq") else _csv(path, look)
 
 
 def _for_corrections(path: Path, names: Sequence[str]) -> Columns:
@@ -189,6 +194,30 @@ def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -
     surplus = sum(cell != "" for cell in cells[width:])
     path, label, *splits = (padded[place].strip() for place in places)
     return _Row(number, path, label, surplus=surplus, cells=tuple(splits))
+
+
+def _json_lines(path: Path, look: Look) -> _Table:
+    """Return a table with one JSON object a line."""
+    records: list[tuple[int, dict[str, Any]]] = []
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    records.append((number, dict(json.loads(line))))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"'{path}' cannot be read as lines of JSON.",
+            [f"after row {records[-1][0] if records else 0:,}: {error}; each line is one {{...}}"],
+        ) from error
+    table = _empty(look(path, list(dict.fromkeys(name for _, one in records for name in one))))
+    for number, record in records:
+        needed = _needed(table.columns)
+        image, label, *splits = (_text(record.get(name), path, name) for name in needed)
+        table.rows.append(_Row(number, image, label, cells=tuple(splits)))
+        for name in list(table.values):
+            value = record.get(name)
+            table.see(name, "" if isinstance(value, dict | list) else label_name(value))
+    return table
 
 
 def _parquet(path: Path, look: Look) -> _Table:

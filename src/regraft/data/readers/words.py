@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+JSON_LINES: Final = (".jsonl", ".ndjson")  # names of tables with one object a line
+
 _KINDS: Final = {
     **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),

@@ -1,0 +1,298 @@
+"""Parquet files that hold the images themselves, as Hugging Face data sets do.
+
+A column of structs ``{bytes, path}`` (or of bytes) has the images; an ``int`` label has its class
+names in the schema. Row groups are read when an image of theirs is, and only a few are held.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any, Final
+
+import numpy as np
+
+from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, some, twins
+from regraft.data.readers.columns import (
+    LABELS,
+    PATHS,
+    Columns,
+    plain,
+    split_columns,
+    splits_by_columns,
+)
+from regraft.data.readers.row_groups import ImageColumns, ImageTable, RowGroups
+from regraft.data.readers.shards import set_name, split_notes, split_of_files, without_ending
+from regraft.errors import DataError
+
+TABLES: Final = (".parquet", ".pq")
+
+
+def is_table(name: str) -> bool:
+    """Return whether a file is called a Parquet table."""
+    return name.lower().endswith(TABLES)
+
+
+def holds_images(file: Any) -> bool:
+    """Return whether a Parquet file has a column of images; False where it cannot be read.
+
+    A column of bytes beside one of paths is none: the files are the images.
+    """
+    try:
+        from pyarrow import ArrowException, parquet, types
+    except ModuleNotFoundError:
+        return False
+    try:
+        schema = parquet.read_schema(file)
+    except (ArrowException, OSError):
+        return False
+    found = _image_columns(schema)
+    if any(types.is_struct(schema.field(name).type) for name in found):
+        return True
+    return bool(found) and not any(plain(n) in PATHS for n in schema.names if n not in found)
+
+
+def open_image_tables(
+    where: str,
+    files: Mapping[str, Any],
+    *,
+    root: str = "",
+    others: Sequence[str] = (),
+    label_column: str = "",
+) -> Dataset:
+    """Return the set of images in Parquet files.
+
+    Args:
+        where: what the user named.
+        files: by name, paths or open files; their names, or folders, may be those of splits.
+        root: the folder that paths of images count from, where a file has no bytes of them.
+        others: names of other files there.
+        label_column: the column of the labels; found by its name or kind where it is ''.
+
+    Raises:
+        DataError: a file cannot be read, columns are missing, or differ from file to file.
+    """
+    tables = [_table(where, name, file, label_column) for name, file in files.items()]
+    _check_alike(where, tables)
+    by_file = split_of_files(where, list(files))
+    labels, splits, notes = list[str](), list[str](), list[str]()
+    skipped = [(name, "not a table by its name") for name in others]
+    first, problems = [0], list[str]()
+    for table in tables:
+        called, split = by_file[table.name]
+        found = [label_name(value) for value in table.texts(table.schema.label)]
+        labels += _named(table, found, problems)
+        rows = ([split] * len(found), list[str]())
+        parts, said = rows if called else _parted(table, len(found), problems)
+        splits += parts
+        notes += [note for note in said if note not in notes]
+        first.append(len(labels))
+    if problems:
+        raise DataError(f"'{where}' has rows that cannot be used.", some(problems))
+    names = _unique(tables, _names(tables, first, by_file), first)
+    labelled = [i for i, label in enumerate(labels) if label]
+    if not labelled:
+        raise DataError(
+            f"'{where}' holds no image with a label.", [f"{len(labels):,} rows have none"]
+        )
+    skipped += [(names[i], f"{NO_LABEL} in its row") for i, label in enumerate(labels) if not label]
+    order = sorted(labelled, key=names.__getitem__)
+    items = tuple(Item(names[i], labels[i], splits[i]) for i in order)
+    schema, places = tables[0].schema, np.asarray(order, np.int64)
+    taken = (
+        f"Images out of {_count(len(tables), 'Parquet file')}: the column {schema.image!r}, their "
+        f"labels {schema.label!r}."
+    )
+    return Dataset(
+        set_name(where),
+        items,
+        tuple(sorted(skipped)),
+        RowGroups(tables, np.asarray(first, np.int64), places, root),
+        notes=(taken, *split_notes(by_file), *notes, *twins({item.label for item in items})),
+        order=np.argsort(places, kind="stable"),
+    )
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+
+def _table(where: str, name: str, file: Any, label_column: str) -> ImageTable:
+    """Open one file."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"'{where}' cannot be read: Parquet needs the package pyarrow.",
+            ["install it with: pip install 'regraft[table]'"],
+        ) from error
+    try:
+        # With a buffer, a row group's column is not read whole before its first row is given.
+        opened = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        schema = _schema(where, name, opened.schema_arrow, label_column)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(
+            f"'{where}' has a file that cannot be read.", [f"{name}: {error}"]
+        ) from error
+    metadata = opened.metadata
+    counts = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+    return ImageTable(name, opened, schema, np.cumsum([0, *counts]))
+
+
+def _image_columns(schema: Any) -> list[str]:
+    """Return the columns that hold images."""
+    from pyarrow import types
+
+    def holds(kind: Any) -> bool:
+        if types.is_struct(kind):
+            return {"bytes", "path"} <= {field.name for field in kind}
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    return [column.name for column in schema if holds(column.type)]
+
+
+def _schema(where: str, name: str, schema: Any, label_column: str) -> ImageColumns:
+    """Return the columns of images and labels.
+
+    Raises:
+        DataError: there is none, or several and no telling which.
+    """
+    from pyarrow import types
+
+    features = _features(schema)
+    images = _image_columns(schema)
+    image = choice(images, PATHS)
+    counted = [n for n in schema.names if features.get(n, {}).get("_type") == "ClassLabel"]
+    usual = [n for n in schema.names if plain(n) in LABELS and n not in images]
+    label = label_column or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
+    if not image or label not in schema.names:
+        lacks = "image" if not image else "label"
+        there = images if not image else counted or [label_column]
+        several = f"several may be it: {listed(there, 10)}" if len(there) > 1 else "none is found"
+        raise DataError(
+            f"'{where}' has no column that is clearly the {lacks}.",
+            [f"{name}: its columns are {listed(schema.names, 20)}; {several}"],
+        )
+    names = tuple(map(str, features.get(label, {}).get("names") or ()))
+    nested = bool(types.is_struct(schema.field(image).type))
+    return ImageColumns(image, label, nested, names, split_columns(schema.names, {image, label}))
+
+
+def _features(schema: Any) -> dict[str, Any]:
+    """Return what the library datasets wrote of the columns."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = told["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return (
+        {n: f for n, f in features.items() if isinstance(f, dict)}
+        if isinstance(features, dict)
+        else {}
+    )
+
+
+def choice(names: Sequence[str], usual: Sequence[str]) -> str:
+    """Return the only one of these, or the first that has a usual name; '' for none."""
+    by_name = {plain(name): name for name in reversed(names)}
+    found = next((by_name[name] for name in usual if name in by_name), "")
+    return found or (names[0] if len(names) == 1 else "")
+
+
+def _check_alike(where: str, tables: Sequence[ImageTable]) -> None:
+    """Raise DataError where files have other columns, or other class names, than the first."""
+    one = tables[0]
+    problems = []
+    for other in tables[1:]:
+        if other.schema[:3] != one.schema[:3]:
+            problems.append(
+                f"{one.name} has the columns {listed(one.file.schema_arrow.names, 10)}; "
+                f"{other.name} has {listed(other.file.schema_arrow.names, 10)}"
+            )
+        elif other.schema.names != one.schema.names:
+            problems.append(
+                f"the classes of {one.name} are {listed(one.schema.names, 5)}; those of "
+                f"{other.name} are {listed(other.schema.names, 5)}"
+            )
+    if problems:
+        raise DataError(f"'{where}' has files that do not go together.", some(problems))
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def _named(table: ImageTable, labels: list[str], problems: list[str]) -> list[str]:
+    """Return the names of labels that are numbers."""
+    names = table.schema.names
+    if not names:
+        return labels
+    by_number = names_by_number(names)
+    problems += [
+        f"{table.name}, row {row:,}: label {label} is none of its {len(names):,} classes"
+        for row, label in enumerate(labels, 1)
+        if label not in by_number
+    ]
+    return [by_number.get(label, label) for label in labels]
+
+
+def names_by_number(names: Sequence[str]) -> dict[str, str]:
+    """Return what each label as text stands for; '' for -1, which sets without labels have."""
+    by_number = {str(number): name for number, name in enumerate(names)} | {"-1": "", "": ""}
+    return {name: name for name in names} | by_number
+
+
+def _names(
+    tables: Sequence[ImageTable], first: Sequence[int], by_file: Mapping[str, tuple[str, str]]
+) -> list[str]:
+    """Return what the images are called in the files, below their split; '' where not at all."""
+    names = [""] * first[-1]
+    for called in dict.fromkeys(called for called, _ in by_file.values()):
+        rows, stored = list[int](), list[Any]()
+        for table, start, end in zip(tables, first[:-1], first[1:], strict=True):
+            if table.schema.nested and by_file[table.name][0] == called:
+                rows += range(start, end)
+                stored += table.texts(f"{table.schema.image}\0path")
+        for row, name in zip(rows, inside(stored), strict=True):
+            names[row] = f"{called}/{name}" if called and name else name
+    return names
+
+
+def inside(paths: Sequence[Any]) -> list[str]:
+    """Return paths as posix, below the folder that all share where they are absolute; '' for none.
+
+    Sets that were made from a folder tell where that lay on somebody's machine.
+    """
+    texts = [str(path).replace("\\", "/") if path else "" for path in paths]
+    given = [text for text in texts if text]
+    if not given or not all(t[0] == "/" or ":" in t.partition("/")[0] for t in given):
+        return [text.lstrip("/") for text in texts]
+    first, last = (text.split("/")[:-1] for text in (min(given), max(given)))  # of all others too
+    pairs = zip(first, last, strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return ["/".join(text.split("/")[shared:]) for text in texts]
+
+
+def _unique(tables: Sequence[ImageTable], names: list[str], first: Sequence[int]) -> list[str]:
+    """Return names that tell all images apart: their own, else file and row."""
+    given = [name for name in names if name]
+    own = len(set(given)) == len(given)
+    found = list[str]()
+    for table, start, end in zip(tables, first[:-1], first[1:], strict=True):
+        file = without_ending(table.name)
+        rows = enumerate(names[start:end])
+        found += [name if name and own else f"{file}/{row:06}" for row, name in rows]
+    return found
+
+
+def _parted(table: ImageTable, count: int, problems: list[str]) -> tuple[list[str], list[str]]:
+    """Return the split of each row by the columns that may give it, and sentences."""
+    columns = Columns(table.schema.image, table.schema.label, table.schema.splits, ())
+    if not columns.splits:
+        return [""] * count, []
+    cells = [[label_name(value) for value in table.texts(name)] for name in columns.splits]
+    splits = splits_by_columns(columns, range(1, count + 1), list(zip(*cells, strict=True)), {})
+    problems += [f"{table.name}: {problem}" for problem in splits.problems]
+    return list(splits.rows), list(splits.notes)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
