@@ -6,7 +6,7 @@ loses a fraction of that (``docs/benchmarks.md``). It is still one fully connect
 nothing more at inference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.heads.moments import BLOCK, Moments, moments
 from regraft.heads.ridge import (
     Floats,
     Head,
@@ -23,12 +24,16 @@ from regraft.heads.ridge import (
     columns,
     of_taps,
     one_core_each,
+    penalised,
     products,
     solve,
     spread,
     standardise,
     weighted,
 )
+
+IN_MEMORY = 20_000
+"""From more images on a head is fitted from sums over blocks of them (`regraft.heads.moments`)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ def fit_average(
             small fits.
     """
     taps = union(parts)
+    count = len(features) if rows is None else len(rows)
+    if count > IN_MEMORY:
+        return _streamed(features, widths, labels, classes, parts, weighting, rows)
     x = as_float32(of_taps(features, widths, taps), rows)
     own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
     z, mean, scale = standardise(x, own, weights)
@@ -104,3 +112,41 @@ def fit_average(
             bias += offset
     weight *= scale[:, None]
     return Head(taps, np.ascontiguousarray(weight.T), bias - mean @ weight)
+
+
+def _streamed(
+    features: NDArray[np.float16],
+    widths: Sequence[int],
+    labels: NDArray[np.intp],
+    classes: int,
+    parts: Sequence[Part],
+    weighting: str,
+    rows: NDArray[np.intp] | None,
+) -> Head:
+    """Fit the same without a copy of the features, from their sums."""
+    taps = union(parts)
+    own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
+    read = of_taps(features, widths, taps)
+
+    def blocks() -> Iterator[tuple[NDArray[np.floating], NDArray[np.intp], Floats]]:
+        for start in range(0, len(labels), BLOCK):
+            some = slice(start, start + BLOCK)
+            yield read[some if rows is None else rows[some]], labels[some], weights[some]
+
+    return averaged_of(moments(blocks(), classes), own, taps, parts)
+
+
+def averaged_of(sums: Moments, own: Sequence[int], taps: Taps, parts: Sequence[Part]) -> Head:
+    """Return the average of the parts from sums over the features of the taps, ``own`` wide."""
+    made = sums.standardised(own)
+    weight, bias = np.zeros(made.right.shape), np.zeros(len(made.bias))
+    for part in parts:
+        places = tuple(taps.index(d) for d in part.taps)
+        mine = columns(own, places)
+        gram, right = made.gram[np.ix_(mine, mine)], made.right[mine]
+        [layer] = penalised(gram, right, spread([part.strength], places))
+        weight[mine] += part.weight / part.scale * layer
+        bias += part.weight / part.scale * made.bias
+    weight *= made.scale[:, None]
+    offset = bias - made.mean @ weight
+    return Head(taps, np.ascontiguousarray(weight.T, np.float32), offset.astype(np.float32))

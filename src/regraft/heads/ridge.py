@@ -232,8 +232,6 @@ def solve(
     whichever of ``z z'`` and ``z' z`` is smaller (``gram``, where it is known already; its lower
     triangle is read). Returns ``(weight [width, classes], bias [classes])`` for each strength.
     """
-    from scipy.linalg import cho_factor, cho_solve
-
     targets = np.eye(classes, dtype=np.float32)[labels]
     bias = (weights / weights.sum()) @ targets
     root = np.sqrt(weights)[:, None]
@@ -241,15 +239,23 @@ def solve(
     dual = _dual(*x.shape)
     if gram is None:
         gram = x @ x.T if dual else x.T @ x
-    right = y if dual else x.T @ y
-    layers = []
+    found = penalised(gram, y if dual else x.T @ y, strengths)
+    return [(x.T @ one if dual else one, bias) for one in found]
+
+
+def penalised(gram: Floats, right: Floats, strengths: Sequence[float]) -> Iterator[Floats]:
+    """Solve ``(gram + strength) weight = right`` for every strength, by Cholesky.
+
+    Of ``gram`` the lower triangle is read.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+
     for strength in strengths:
-        penalised = gram.copy()
-        penalised.flat[:: len(gram) + 1] += np.float32(strength)
-        factor = cho_factor(penalised, lower=True, overwrite_a=True, check_finite=False)
-        solved = cho_solve(factor, right, check_finite=False)
-        layers.append((x.T @ solved if dual else solved, bias))
-    return layers
+        firm = gram.copy()
+        firm.flat[:: len(gram) + 1] += firm.dtype.type(strength)
+        factor = cho_factor(firm, lower=True, overwrite_a=True, check_finite=False)
+        solved: Floats = cho_solve(factor, right, check_finite=False)
+        yield solved
 
 
 def weighted(z: Floats, weights: Floats) -> Floats:
@@ -268,10 +274,16 @@ def standardise(x: Floats, widths: Sequence[int], weights: Floats) -> tuple[Floa
     x -= mean
     blocks = [slice(start, start + 4096) for start in range(0, len(x), 4096)]
     variance = np.sum([share[rows] @ np.square(x[rows]) for rows in blocks], axis=0)
+    scale = scale_of(variance, widths).astype(np.float32)
+    x *= scale
+    return x, mean, scale
+
+
+def scale_of(variance: NDArray[np.floating], widths: Sequence[int]) -> NDArray[np.float64]:
+    """Return what each channel ``[sum(widths)]`` is multiplied by, see `standardise`."""
     depth = np.repeat(np.arange(len(widths)), widths)
     of_depth = np.sqrt(np.bincount(depth, variance) / widths)[depth]
     deviation = np.sqrt(variance) + FLOOR * of_depth + 1e-8
     total = np.bincount(depth, variance / np.square(deviation), len(widths))[depth]
-    scale = (1.0 / (deviation * np.sqrt(total + 1e-12))).astype(np.float32)
-    x *= scale
-    return x, mean, scale
+    scale: NDArray[np.float64] = 1.0 / (deviation * np.sqrt(total + 1e-12))
+    return scale
