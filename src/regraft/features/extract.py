@@ -19,6 +19,7 @@ from regraft.data.images import Facts, View, absent, digest, facts_key, inspect
 from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engines import Engine, Features, Pixels
+from regraft.features.mapped import zeros
 from regraft.features.threads import ahead, in_lots, threads
 
 Read = Callable[[int], bytes]
@@ -218,7 +219,8 @@ class _Extractor:
     def __post_init__(self) -> None:
         self.batch = self.engine.batch if self.engine else 1
         self.features = {
-            view: np.zeros((self.count, self.width), np.float16) for view in self.views
+            view: zeros(self.count, self.width, self.store.folder if self.store else None)
+            for view in self.views
         }
         self.busy = dict.fromkeys(("read", "decode", "engine"), 0.0)
 

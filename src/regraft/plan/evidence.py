@@ -181,8 +181,12 @@ def gather(
     weighting: str = "none",
     average: bool = True,
     end: int | None = None,
+    rows: NDArray[np.intp] | None = None,
 ) -> Gathered:
     """Measure the training images: features ``[n, sum(widths)]``, labels and groups ``[n]``.
+
+    ``rows``: those of ``features`` that the labels are of, all where None; so only what is read of
+    a large set is copied.
 
     The probes of single depths are always measured, for they are the depth curve;
     ``candidates`` are the taps that heads are averaged of, or where not ``average`` (the textbook)
@@ -192,9 +196,10 @@ def gather(
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
     keep, fold, found = _scored(
-        features, widths, labels, len(classes), groups, tried, seed=seed, weighting=weighting
+        features, widths, labels, len(classes), groups, tried, rows, seed=seed, weighting=weighting
     )
     y, group = found.labels, groups[keep]
+    last = features[keep if rows is None else rows[keep], -widths[-1] :]
     counts = np.bincount(labels, minlength=len(classes))
     guess = float(counts.max() / counts.sum())
     single = _probes(found, group, average=average)
@@ -220,7 +225,7 @@ def gather(
         chosen=places[made.chosen],
         expected=float(right.mean()),
         expected_interval=share_interval(right, group),
-        neighbours=neighbours(features[keep, -widths[-1] :], y, group),
+        neighbours=neighbours(last, y, group),
         shift=None if shift is None else tuple(shift),
         temperature=heat[made.chosen],
         folds=int(fold.max()) + 1,
@@ -247,11 +252,12 @@ def rightness(
     weighting: str = "none",
     average: bool = True,
     end: int | None = None,
+    rows: NDArray[np.intp] | None = None,
 ) -> NDArray[np.bool_]:
     """Which images the whole procedure of `gather` gets right, ``[n]`` (a sample of many)."""
     classes, allowed = int(labels.max()) + 1, range(len(candidates))
     _, fold, found = _scored(
-        features, widths, labels, classes, groups, candidates, seed=seed, weighting=weighting
+        features, widths, labels, classes, groups, candidates, rows, seed=seed, weighting=weighting
     )
     shares = nested(found, fold, allowed, average=average, end=end)
     right: NDArray[np.bool_] = shares.argmax(1) == found.labels
@@ -265,13 +271,14 @@ def _scored(
     classes: int,
     groups: NDArray[np.intp],
     tried: Sequence[Taps],
+    rows: NDArray[np.intp] | None,
     *,
     seed: int,
     weighting: str,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Judged]:
     """Cross-validate heads on a sample of the images: which these are, their folds, the heads."""
     keep = sample(labels, classes, seed)
-    x, y, group = features[keep], labels[keep], groups[keep]
+    x, y, group = features[keep if rows is None else rows[keep]], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
     scores = cross_validate(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
     return keep, fold, judged(tried, scores, y)

@@ -51,12 +51,14 @@ def subsets_of(
     parts: Sequence[Part],
     seed: int,
     weighting: str = "none",
+    rows: Ints | None = None,
 ) -> Subsets:
     """Judge the new layer, made of ``parts``, on shares of the images that evidence was of.
 
     ``features`` ``[n, sum(widths)]``, ``labels`` and ``groups`` ``[n]`` are those that the evidence
     was ``gathered`` from, by the same ``seed``. What it says of all images is the last share; where
     that was asked of fewer than could be, for there are very many classes, all are asked here.
+    ``rows``: those of ``features`` that the labels are of; all where None.
     """
     keep, classes = gathered.images, len(gathered.evidence.classes)
     known = len(keep) == min(len(labels), SAMPLE)
@@ -64,6 +66,7 @@ def subsets_of(
         order = np.random.default_rng(seed).permutation(len(labels))
         keep = np.sort(order[:SAMPLE])
     y, group = labels[keep], groups[keep]
+    place = keep if rows is None else rows[keep]
     fold = folds(y, group, fold_count(group), seed)
     count = int(fold.max()) + 1
     left_in = len(y) * (1 - 1 / count)
@@ -78,9 +81,9 @@ def subsets_of(
             for s in np.flatnonzero(draws > draw):
                 some = inside[within(rank, y[inside], shares[s])]
                 head = fit_average(
-                    features, widths, y[some], classes, parts, weighting, keep[some], pool
+                    features, widths, y[some], classes, parts, weighting, place[some], pool
                 )
-                held_out = features[keep[outside]][:, columns(widths, head.taps)]
+                held_out = features[place[outside]][:, columns(widths, head.taps)]
                 missed = head.logits(held_out).argmax(1) != y[outside]
                 wrong[outside, s] += missed / draws[s]
                 images[s] += len(some) / draws[s] / count

@@ -46,13 +46,14 @@ def _learning_curve(plan: Plan, measured: Measured, gathered: Gathered) -> Learn
     train, evidence = measured.parted(plan.split).split.train, plan.evidence
     found = subsets_of(
         gathered,
-        measured.features[train],
+        measured.features,
         plan.backbone.widths,
         measured.labels[train],
         measured.audit.groups[train],
         parts=evidence.probes[evidence.chosen].made_of,
         seed=plan.seed,
         weighting=plan.weighting,
+        rows=train,
     )
     return learning_curve(evidence, found)
 
@@ -103,7 +104,7 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
     backbone, train = measured.network.backbone, measured.split.train
     labels = measured.labels[train]
     weighting = _weighting(measured, choices, train)
-    gathered = gathered_on(measured, choices, train, measured.features[train])
+    gathered = gathered_on(measured, choices, train)
     evidence = gathered.evidence
     held = measured.split.origin != EACH_ONCE
     trains = trains and held and case_of(backbone, evidence, choices) in (3, 4)
@@ -139,12 +140,15 @@ def gathered_on(
     measured: Measured,
     choices: Choices,
     rows: NDArray[np.intp],
-    features: NDArray[np.float16],
+    features: NDArray[np.float16] | None = None,
 ) -> Gathered:
-    """Gather the evidence of some of the kept images, of these features ``[n, sum(widths)]``."""
+    """Gather the evidence of some of the kept images.
+
+    ``features`` ``[len(rows), sum(widths)]``: of these alone, where others than the measured ones.
+    """
     backbone = measured.network.backbone
     return gather(
-        features,
+        measured.features if features is None else features,
         backbone.widths,
         measured.labels[rows],
         measured.classes,
@@ -155,6 +159,7 @@ def gathered_on(
         weighting=_weighting(measured, choices, rows),
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
+        rows=rows if features is None else None,
     )
 
 

@@ -16,7 +16,6 @@ from regraft.data.splits import EACH_ONCE
 from regraft.distributed import on_rank_zero
 from regraft.features.engine_choice import Asked, same_engine
 from regraft.features.engines import reference, store
-from regraft.heads import ridge
 from regraft.heads.ridge import Head
 from regraft.metrics import score, softmax
 from regraft.networks import trunk_state
@@ -254,9 +253,8 @@ def _evaluate(work: RunState) -> None:
     if plan.split == EACH_ONCE:
         work.probabilities = each_held_out(plan, measured)
         return
-    own = ridge.columns(plan.backbone.widths, plan.taps)
-    held_out = measured.features[measured.split.test][:, own]
-    work.probabilities = softmax(work.needed_head().logits(held_out))
+    rows, widths = measured.split.test, plan.backbone.widths
+    work.probabilities = softmax(work.needed_head().logits_of(measured.features, widths, rows))
 
 
 def _logits_of_trained(work: RunState) -> NDArray[np.float32]:

@@ -83,7 +83,7 @@ def _rightness(
 ) -> Right:
     """Which of the training images come out right, cross-validated with every choice in it."""
     return rightness(
-        looked.features[0][list(training.indices)],
+        looked.features[0],
         backbone.widths,
         training.labels,
         training.groups,
@@ -91,6 +91,7 @@ def _rightness(
         seed=choices.seed,
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
+        rows=np.asarray(training.indices, np.intp),
     )
 
 

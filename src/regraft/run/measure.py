@@ -31,6 +31,7 @@ from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, 
 from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
 from regraft.features.extract import Choose, Extraction, Read, extract
+from regraft.features.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import TrainingSet, settle
@@ -161,8 +162,8 @@ def measure(
         fingerprint=fingerprint(dataset, used, looked.facts),
         classes=classes,
         labels=labels,
-        features=looked.features[0][kept],
-        mirrored=looked.features[1][kept] if augment else None,
+        features=taken(looked.features[0], kept, folder),
+        mirrored=taken(looked.features[1], kept, folder) if augment else None,
         shift=shift,
         engine=passes[0][1],
         images_per_second=speed_of(*passes[0], network.backbone, folder),

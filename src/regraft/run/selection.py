@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import validation
-from regraft.heads import ridge
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, Taps
 from regraft.metrics import share_interval, softmax, squared_error
@@ -104,8 +103,8 @@ def frozen(setting: ValidationSet) -> Candidate:
     """Return the frozen network, its head fitted without the validation images."""
     start, plan, measured = time.perf_counter(), setting.plan, setting.measured
     head = setting.head(setting.train, plan.taps)
-    own = ridge.columns(plan.backbone.widths, plan.taps)
-    shares = softmax(head.logits(measured.features[setting.rows[setting.val]][:, own]))
+    rows, widths = setting.rows[setting.val], plan.backbone.widths
+    shares = softmax(head.logits_of(measured.features, widths, rows))
     case = frozen_case(plan.backbone, plan.taps)
     return Candidate("frozen", case, plan.taps, shares, time.perf_counter() - start)
 

@@ -20,6 +20,7 @@ from regraft.run.added import added
 from regraft.run.measure import Measured
 from regraft.run.proof import calibrated, head_on
 
+_LOT = 4096  # images whose features are copied at once
 SHOWN = 12
 """Held-out images that are named, the least known first."""
 
@@ -57,9 +58,16 @@ def _found(
         held, beliefs = rows, judgement.beliefs
     else:
         held = sides.test
-        own = measured.features[held][:, columns(plan.backbone.widths, plan.taps)]
-        beliefs = known.belief(own, result.head.logits(own))
+        lots = np.split(held, range(_LOT, len(held), _LOT))
+        beliefs = np.concatenate([_beliefs(result, measured, known, lot) for lot in lots])
     return known.tensors(), _told(result, measured, known, judgement, held, beliefs)
+
+
+def _beliefs(
+    result: Result, measured: Measured, known: Known, rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    own = measured.features[rows][:, columns(result.plan.backbone.widths, result.plan.taps)]
+    return known.belief(own, result.head.logits(own))
 
 
 def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
