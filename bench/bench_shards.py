@@ -2,10 +2,10 @@
 
     python bench/bench_shards.py --images 10000 100000 1000000 --out bench_shards.json
 
-Each set is drawn by a seed (JPEG, 32 x 32 px, ten classes that differ in colour and in the direction
+Each set is drawn by a seed (JPEG, 32 x 32 px, ten classes that differ in colour and direction
 of stripes, under noise), in shards of 10,000, and fitted in a process of its own from a cold cache.
-Of the peak the share that is no file's (``anonymous``) is what the machine has to have: the features
-of a large set are a mapped file, whose pages the system drops when it needs the room.
+Of the peak the share that is no file's (``anonymous``) is what the machine has to have: features of
+a large set are a mapped file, whose pages the system drops when it needs the room.
 """
 
 import argparse
@@ -19,9 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
 import numpy as np
 from PIL import Image
+
+import machine
 
 SHARD, CLASSES, SIDE = 10_000, 10, 32
 
@@ -75,7 +76,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def fitted(place: Path, options: str) -> dict[str, object]:
-    """Fit in a process of its own; its peak by kind of page, in GB, is looked at ten times a second."""
+    """Fit in a process of its own; its peak in GB, by kind of page, is read ten times a second."""
     environment = os.environ | {"REGRAFT_CACHE": str(place / "cache")}
     regraft = str(Path(sys.executable).parent / "regraft")
     words = [regraft, "fit", str(place / "shards"), *options.split(), "--out", str(place / "run")]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.heads.moments import BLOCK, Moments, moments
+from regraft.heads.moments import BLOCK, FeatureSums, moments
 from regraft.heads.ridge import (
     Floats,
     Head,
@@ -136,7 +136,7 @@ def _streamed(
     return averaged_of(moments(blocks(), classes), own, taps, parts)
 
 
-def averaged_of(sums: Moments, own: Sequence[int], taps: Taps, parts: Sequence[Part]) -> Head:
+def averaged_of(sums: FeatureSums, own: Sequence[int], taps: Taps, parts: Sequence[Part]) -> Head:
     """Return the average of the parts from sums over the features of the taps, ``own`` wide."""
     made = sums.standardised(own)
     weight, bias = np.zeros(made.right.shape), np.zeros(len(made.bias))

@@ -22,7 +22,7 @@ BLOCK: Final = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class FeatureSums:
     """Sums over weighted images of features ``[d]`` less a ``pilot``, and of one-hot targets.
 
     Near a pilot (the mean of the first block) the sums are small beside their differences from it,
@@ -42,11 +42,11 @@ class Moments:
     with_targets: Doubles
     """Sum of the channels over each class ``[d, C]``."""
 
-    def __add__(self, other: "Moments") -> "Moments":
+    def __add__(self, other: "FeatureSums") -> "FeatureSums":
         """Return the sums over the images of both, which have the same pilot."""
         if not np.array_equal(self.pilot, other.pilot):
             raise ValueError("sums about different pilots cannot be added")
-        return Moments(
+        return FeatureSums(
             self.pilot,
             self.weight + other.weight,
             self.of_class + other.of_class,
@@ -92,7 +92,7 @@ def moments(
     blocks: Iterator[tuple[NDArray[np.floating], NDArray[np.intp], Floats]],
     classes: int,
     pilot: Floats | None = None,
-) -> Moments:
+) -> FeatureSums:
     """Add up blocks of features ``[b, d]``, labels ``[b]`` and weights ``[b]``.
 
     ``pilot``: values near the means of the channels ``[d]``, the same for sums that are to be
@@ -136,8 +136,8 @@ class _Sums:
             x *= np.sqrt(w)[:, None]
         self.second += dsyrk(1.0, x.T, lower=1)  # x.T is in Fortran's order: no copy is made
 
-    def moments(self) -> Moments:
+    def moments(self) -> FeatureSums:
         weight = float(self.of_class.sum())
-        return Moments(
+        return FeatureSums(
             self.pilot, weight, self.of_class, self.first, self.second, self.with_targets
         )
