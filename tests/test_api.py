@@ -227,7 +227,7 @@ def test_a_result_says_what_it_is_in_a_few_lines(data: Path, run: Path) -> None:
     assert len(said) == 4
     assert said[0].startswith("Result of scenes: case 1, demonstration kept whole, reads ")
     low, high = loaded.metrics["accuracy_interval"]
-    figures = f"{loaded.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %)"
+    figures = f"{loaded.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%)"
     assert said[1:] == [
         f"  accuracy: {figures} of 36 images that were each held out once",
         "  3 classes: rings, squares, stripes",

@@ -357,7 +357,7 @@ def test_what_is_said_has_the_numbers(plan: Plan) -> None:
 def test_numbers_of_images_are_said_to_two_digits(plan: Plan) -> None:
     rough = replace(CURVE, half=1234, half_interval=(567, None))
     said = wording.how_many(replace(plan, learning_curve=rough))[1]
-    assert "about 1,200 images (570 to more than 2,900, 90 %)" in said
+    assert "about 1,200 images (570 to more than 2,900, 90%)" in said
     *ahead, last = CURVE.ahead
     for won, helps in ((0.03, True), (0.01, False)):
         far = replace(last, accuracy=ahead[0].accuracy + won)

@@ -42,7 +42,7 @@ def run_compare(
 
 
 def _table(found: Comparison) -> Rows:
-    head = ("case", "", "accuracy", "95 %", "loss", "ece", "params", "time", "img/s")
+    head = ("case", "", "accuracy", "95%", "loss", "ece", "params", "time", "img/s")
     table = Rows(head, right=(0, *range(2, 9)), fold=1, lead=2)
     for one in found.cases:
         ours = one.case == found.chosen

@@ -95,7 +95,7 @@ def _letters(found: Ranking) -> dict[str, str]:
 
 def ranked_table(found: Ranking) -> Rows:
     """Return the networks with their figures, the best first; the chosen one is green."""
-    head = ("", "network", "expected", "95 %", "difference", "ms", "MB", "case", "dropped")
+    head = ("", "network", "expected", "95%", "difference", "ms", "MB", "case", "dropped")
     table = Rows(head, right=range(2, 9), lead=2)
     letters = _letters(found)
     for one in found.measured:

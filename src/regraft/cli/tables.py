@@ -176,7 +176,7 @@ def _expected(plan: Plan) -> RenderableType:
     evidence = plan.evidence
     low, high = evidence.expected_interval
     return Text(
-        f"accuracy {evidence.expected:.1%} ({low:.1%} to {high:.1%}, 95 %); always naming the "
+        f"accuracy {evidence.expected:.1%} ({low:.1%} to {high:.1%}, 95%); always naming the "
         f"commonest class gives {evidence.guess:.1%}, "
         f"the five nearest neighbours {evidence.neighbours:.1%}"
     )
@@ -189,7 +189,7 @@ def _how_many(plan: Plan, metrics: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _alternatives(plan: Plan) -> RenderableType:
-    head = ("case", "reads", "accuracy", "95 %", "parameters")
+    head = ("case", "reads", "accuracy", "95%", "parameters")
     table = Rows(head, right=(0, 2, 3, 4), fold=1, lead=2)
     best_first = sorted(plan.alternatives, key=lambda other: -other.accuracy)
     for other in best_first[:5]:
@@ -254,7 +254,7 @@ def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     low, high = metrics["accuracy_interval"]
     lines = [
-        f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %), against "
+        f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%), against "
         f"{metrics['guess']:.1%} by always naming the commonest class",
     ]
     named = ", ".join(f"{name} {share}" for name, share in wording.weakest(metrics))
@@ -288,7 +288,7 @@ def _unknown(plan: Plan, metrics: Mapping[str, Any]) -> dict[str, RenderableType
 
 def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     """Return the candidates on the validation images, their cost, and why one was handed over."""
-    head = ("case", "candidate", "validation", "95 %", "seconds", "", "")
+    head = ("case", "candidate", "validation", "95%", "seconds", "", "")
     table = Rows(head, right=(0, 2, 3, 4), fold=5, lead=2)
     for ran, row in zip(plan.ran, metrics["candidates"], strict=True):
         low, high = ran.interval

@@ -93,7 +93,7 @@ class Comparison:
     def __str__(self) -> str:
         got = [
             f"  case {one.case} ({one.name}): {one.accuracy:.1%} "
-            f"({one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}, 95 %)"
+            f"({one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}, 95%)"
             for one in self.cases
         ]
         return "\n".join([f"Comparison of {self.dataset}: {self.verdict}", *got])

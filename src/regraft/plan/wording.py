@@ -186,7 +186,7 @@ def how_many(plan: Plan, metrics: Metrics | None = None) -> list[str]:
 
 def _foretold(point: Point) -> str:
     low, high = point.interval
-    return f"{point.accuracy:.1%} ({low:.1%} to {high:.1%}, 90 %)"
+    return f"{point.accuracy:.1%} ({low:.1%} to {high:.1%}, 90%)"
 
 
 def _half(curve: LearningCurve) -> str:
@@ -201,9 +201,7 @@ def _half(curve: LearningCurve) -> str:
             return f"{said}."
         return f"{said}: more of this kind will hardly help; a trained network or another one may."
     from_, to = (beyond if end is None else _about(end) for end in (least, most))
-    return (
-        f"Half of today's errors takes about {_about(curve.half)} images ({from_} to {to}, 90 %)."
-    )
+    return f"Half of today's errors takes about {_about(curve.half)} images ({from_} to {to}, 90%)."
 
 
 def _about(images: float) -> str:

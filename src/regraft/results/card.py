@@ -84,7 +84,7 @@ def _summary(plan: Plan, metrics: Metrics) -> str:
         f"An image classifier made by regraft {origin}. "
         f"It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
         f"On {metrics['n']:,} {plan.judged} it is right for **{metrics['accuracy']:.1%}** "
-        f"(95 % interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
+        f"(95% interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
         f"right for {metrics['guess']:.1%}." + (f"\n\n{surprise}" if surprise else "")
     )
 
@@ -95,7 +95,7 @@ def _figures(metrics: Metrics) -> str:
         "## Figures\n\n"
         f"Balanced accuracy {metrics['balanced_accuracy']:.1%}, log loss "
         f"{metrics['log_loss']:.3f}, expected calibration error {metrics['ece']:.1%}.\n\n"
-        + _table(("class", "precision", "recall", "95 % interval of recall", "images"), rows)
+        + _table(("class", "precision", "recall", "95% interval of recall", "images"), rows)
     )
 
 

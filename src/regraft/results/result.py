@@ -114,7 +114,7 @@ class Result:
 
     def __repr__(self) -> str:
         low, high = self.metrics["accuracy_interval"]
-        got = f"accuracy {self.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %)"
+        got = f"accuracy {self.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%)"
         return " ".join(f"Result of {self.plan.dataset}: case {self.plan.case}, {got}".split())
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class Result:
             [
                 f"Result of {plan.dataset}: case {plan.case}, {plan.backbone.name} {cut}, "
                 f"reads {stages_named(plan.backbone, plan.taps)}",
-                f"  accuracy: {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95 %) of "
+                f"  accuracy: {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%) of "
                 f"{metrics['n']:,} {plan.judged}",
                 f"  {len(names):,} classes: {listed(names, 10, ' and {:,} more')}",
                 f"  folder: {self.folder or 'none, it is not saved'}",
