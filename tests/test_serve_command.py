@@ -1,8 +1,11 @@
 """``regraft serve`` as a whole: failures, connections, the command and its end."""
 
 import asyncio
+import io
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,14 +16,16 @@ from typing import Any
 
 import httpx
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import regraft
 from command import Regraft, cli, own_log
 from pictures import jpeg
+from regraft import distributed
 from regraft.distributed import cores
 from regraft.errors import RunError, UsageError
 from regraft.plan.choices import Choices
-from regraft.serve import Batching, Model, bound, origins, ready
+from regraft.serve import Batching, Model, origins, ready, worker, workers
 from regraft.serve.access import AccessLog
 from regraft.serve.settings import Settings
 from regraft.serve.workers import Crew
@@ -85,8 +90,10 @@ def test_pages_of_named_origins_may_ask_and_no_others(model: Model) -> None:
         assert (before.status_code, before.headers[ALLOWED]) == (200, shop)
         assert "POST" in before.headers["access-control-allow-methods"]
         assert "authorization" in before.headers["access-control-allow-headers"]
+        assert int(before.headers["access-control-max-age"]) > 0
         refused = client.get("/model", headers={"origin": shop})
         assert (refused.status_code, refused.headers[ALLOWED]) == (401, shop)  # it can be read
+        assert refused.headers["access-control-expose-headers"] == "retry-after"
         other = client.options("/predict", headers={"origin": "https://else.example", **asks})
         assert (other.status_code, ALLOWED in other.headers) == (400, False)
         assert (
@@ -208,33 +215,70 @@ def test_where_others_can_reach_it_a_token_is_recommended(run: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt" or cores() < 2, reason="workers need a socket and two cores")
-def test_workers_share_a_socket_count_together_and_are_replaced(run: Path) -> None:
+def test_workers_share_a_socket_and_count_together(run: Path) -> None:
     process, said, (host, port) = started(run, "--workers", "2", "--no-access-log")
     assert "in each of 2 workers" in "".join(said)
-    first, *others = workers_of(process.pid)
     with httpx.Client(base_url=f"http://{host}:{port}", timeout=None) as client:
         for _ in range(6):  # whoever takes it
             image = scene("rings", 60)
             told = client.post("/predict", content=image, headers={"connection": "close"})
             assert told.json()["images"][0]["label"] == "rings"
         assert 'regraft_images_total{outcome="classified"} 6.0' in client.get("/metrics").text
-        os.kill(first, signal.SIGKILL)
-        assert process.stderr is not None
-        assert "A worker ended (-9)" in process.stderr.readline()
-        while len(workers_of(process.pid)) < 2 or first in workers_of(process.pid):
-            time.sleep(0.02)
-        assert 'regraft_images_total{outcome="classified"} 6.0' in client.get("/metrics").text
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate()
+    _, err = process.communicate()  # which waits for all that write there
     assert (process.returncode, "Stopped" in err, "Traceback" in err) == (0, True, False)
-    assert not [pid for pid in others if Path(f"/proc/{pid}/cmdline").exists()]
 
 
-def workers_of(pid: int) -> list[int]:
-    """The processes that a process has started and that live."""
-    done = subprocess.run(["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True)
-    found = [line.split() for line in done.stdout.decode().splitlines()]
-    return [int(pid) for pid, state in found if state[0] != "Z"]
+def ended() -> "subprocess.Popen[str]":
+    """A worker that is no more."""
+    pipe = subprocess.PIPE
+    one = subprocess.Popen([sys.executable, "-c", ""], stdin=pipe, stdout=pipe, text=True)
+    one.wait()
+    return one
+
+
+def test_a_worker_that_ended_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead, alive, new = ended(), ended(), ended()
+    waiting = tmp_path / f"gauge_livesum_{dead.pid}.db"  # images that wait for nothing any more
+    waiting.touch()
+    monkeypatch.setattr(alive, "poll", lambda: None)
+    monkeypatch.setattr(Crew, "_start", lambda crew, folder: new)
+    monkeypatch.setattr("regraft.serve.workers._ready", lambda worker: "an engine")
+    crew, workers = Crew(Path(), None, Settings(), socket.socket(), 2), [dead, alive]
+    crew._replace(workers, str(tmp_path))
+    crew.place.close()
+    assert workers == [new, alive]
+    assert not waiting.exists()
+    assert "A worker ended (0); another is started." in capsys.readouterr().err
+    assert dead.stdin is not None
+    assert dead.stdin.closed  # or pipes would be left of each that ends
+    for one in (alive, new):
+        one.communicate()
+
+
+def test_a_worker_has_its_share_of_the_cores_and_ends_with_its_parent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distributed, "_sharers", 1)
+    every, task = cores(), {"run": os.fsencode(tmp_path).hex(), "network": None, "count": 2}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
+    assert worker.main() == 1
+    assert cores() == max(1, every // 2)
+    said = capsys.readouterr().out
+    assert "no regraft run" in said
+    dead = ended()
+    dead.communicate()
+    monkeypatch.setattr(dead, "stdout", io.StringIO(said))
+    with pytest.raises(RunError, match="no regraft run"):  # as where it was started
+        workers._ready(dead)
+    monkeypatch.setattr(dead, "stdout", io.StringIO())
+    with pytest.raises(RunError, match=r"could not begin.\n.*ended with 0"):
+        workers._ready(dead)
+    ends: list[bool] = []
+    worker._until_hung_up(lambda: ends.append(True))  # its parent says no more
+    assert ends == [True]
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1000])
@@ -244,11 +288,10 @@ def test_there_are_as_many_workers_as_cores_at_most(cli: Regraft, run: Path, cou
     assert f"must be from 1 to {cores()}, the cores that there are, got {count}." in said.err
 
 
-def test_a_worker_that_cannot_begin_is_told(cli: Regraft, run: Path) -> None:
-    with pytest.raises(RunError, match="no regraft run"), bound("127.0.0.1", 0) as place:
-        Crew(run / "nothing", None, Settings(), place, 1).serve(lambda engine, stop: None)
+def test_workers_need_the_place_of_a_network(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     with pytest.raises(UsageError, match=r"package\.module:factory"):
-        regraft.serve(run, port=0, workers=min(2, cores()), network=object())
+        regraft.serve(run, port=0, workers=2, network=object())
 
 
 def test_mistakes_of_the_command_are_told(
@@ -285,3 +328,40 @@ def test_a_network_that_was_cut_is_served_as_well(tmp_path: Path, run: Path) -> 
     assert told["confidence"] == result.predict([image])[0].confidence
     assert [stage["read"] for stage in stages if stage["kept"]][-1]
     assert not stages[-1]["kept"]
+
+
+def test_a_run_of_0_1_0_is_served_and_exported_as_well(run: Path, tmp_path: Path) -> None:
+    old = shutil.copytree(run, tmp_path / "old")
+    for name in ("suspects.csv", "labelled.safetensors"):
+        (old / name).unlink()
+    tensors = load_file(old / "model.safetensors")
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("known.")}
+    save_file(tensors, old / "model.safetensors")
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    reduced(old / "config.json", "weights_sha256", tensors=shapes)
+    reduced(old / "metrics.json", "suspects", "unknown")
+    evidence = json.loads((old / "plan.json").read_text("utf-8"))["evidence"]
+    kept = {name: value for name, value in evidence.items() if name not in LATER_EVIDENCE}
+    reduced(old / "plan.json", *LATER_PLAN, evidence=kept)
+
+    made = regraft.export(old, "serve", data=run.parent / "data")
+    assert [each.changed for each in made.parities] == [0, 0]
+    result = regraft.load(old)
+    assert result.known is None
+    with served(ready(result)) as client:
+        told = client.post("/predict", content=jpeg(1)).json()["images"][0]
+        assert (told["known"], told["belief"]) == (None, None)
+        assert told["confidence"] == regraft.load(run).predict(jpeg(1))[0].confidence
+        assert "regraft_unknown_images_total 0.0" in client.get("/metrics").text
+
+
+LATER_PLAN = ("ranking", "gain", "learning_curve", "limit")
+LATER_EVIDENCE = ("end", "signal", "tail", "averages", "cut")
+
+
+def reduced(path: Path, *names: str, **others: Any) -> None:
+    """Write a document without what it did not have then."""
+    document = json.loads(path.read_text("utf-8")) | others
+    assert {*names} <= document.keys()
+    kept = {name: value for name, value in document.items() if name not in names}
+    path.write_text(json.dumps(kept), "utf-8")

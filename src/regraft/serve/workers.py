@@ -80,6 +80,8 @@ class Crew:
         for place, worker in enumerate(workers):
             if worker.poll() is not None:
                 write_line(f"regraft: A worker ended ({worker.returncode}); another is started.")
+                _hang_up(worker)
+                _wait(worker)
                 mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
                 workers[place] = self._start(folder)
                 _ready(workers[place])
