@@ -351,3 +351,19 @@ def test_no_such_folder_and_a_file_instead(cli: Regraft, tmp_path: Path) -> None
         said = cli("plan", tmp_path / name)
         assert (said.code, said.out) == (1, "")
         assert name in said.err
+
+
+@pytest.mark.parametrize(("module", "said"), [("torch", "needs torch"), ("regraft.typo", "")])
+def test_where_torch_is_missing_it_is_named(
+    module: str, said: str, cli: Regraft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(arguments: object) -> int:
+        raise ModuleNotFoundError(name=module)
+
+    monkeypatch.setattr("regraft.cli._run", fails)
+    if not said:  # a mistake of ours
+        with pytest.raises(ModuleNotFoundError):
+            cli("fit")
+        return
+    found = cli("fit")
+    assert (found.code, said in found.err, "--to serve" in found.err) == (1, True, True)

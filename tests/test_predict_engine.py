@@ -357,6 +357,22 @@ def test_it_runs_in_the_precision_of_the_report(
     assert found.name == runs
 
 
+def test_a_trunk_that_differs_is_refused_and_the_earlier_one_stays(
+    made: Exported, run: Path, measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tampered(trunk: Any, backbone: Any, path: Path) -> None:
+        for parameter in trunk.parameters():
+            parameter.data *= 1.05
+        convert(trunk, backbone, path)
+
+    convert, before = openvino_engine.convert, (made.path / "trunk.bin").read_bytes()
+    monkeypatch.setattr(openvino_engine, "convert", tampered)
+    with pytest.raises(RunError, match="was not kept") as refusal:
+        export(run, "serve", data=measured.cache.parent / "scenes")
+    assert refusal.value.problems[0].startswith("trunk against the float32 network")
+    assert (made.path / "trunk.bin").read_bytes() == before
+
+
 def test_the_command_says_what_it_is_for(cli: Regraft, run: Path, measured: Measured) -> None:
     data = measured.cache.parent / "scenes"
     said = cli("export", run, "--to", "serve", "--data", data)

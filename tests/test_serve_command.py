@@ -282,7 +282,11 @@ def test_a_worker_has_its_share_of_the_cores_and_ends_with_its_parent(
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1000])
-def test_there_are_as_many_workers_as_cores_at_most(cli: Regraft, run: Path, count: int) -> None:
+def test_there_are_as_many_workers_as_cores_at_most(
+    cli: Regraft, run: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for begins in ("regraft.serve.Crew", "regraft.serve.ready"):
+        monkeypatch.setattr(begins, pytest.fail)
     said = cli("serve", run, "--workers", count)
     assert said.code == 2
     assert f"must be from 1 to {cores()}, the cores that there are, got {count}." in said.err

@@ -12,6 +12,10 @@ STOPPED = 130
 """Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells have it."""
 
 
+LEFT_OUT = ("torch", "torchvision", "timm", "lightning_fabric", "scipy", "sklearn")
+"""What regraft needs and a server of a RUN does not: see requirements/serve.in."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     from regraft import distributed
@@ -35,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whose = distributed.error_prefix()
         _tell(f"{whose}another process of the group is gone.")
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in LEFT_OUT:
+            raise
+        _tell(str(_without(error.name)))
+        return 1
     except BrokenPipeError:
         sys.stderr.close()  # what read our output is gone; nobody is left to tell
         return 1
@@ -50,6 +59,19 @@ def _tell(problem: str) -> None:
     from regraft.cli.terminal import say
 
     say(f"regraft: {problem}")
+
+
+def _without(module: str | None) -> Exception:
+    from regraft.errors import RunError
+
+    return RunError(
+        f"This needs {module}, which is not installed.",
+        [
+            "`pip install regraft` brings it.",
+            "Without it there are `serve` and `predict`, of a RUN that `regraft export RUN --to "
+            "serve` made ready.",
+        ],
+    )
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -183,7 +183,7 @@ def serve(
         typer.Option(
             metavar="ORIGIN",
             show_default=False,
-            help="Let pages of this origin ask, like https://shop.example; may be given again.",
+            help="Let pages of this origin ask, like https://a.example; may be given again.",
         ),
     ] = None,
     access_log: Annotated[
