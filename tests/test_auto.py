@@ -80,7 +80,7 @@ def test_every_face_of_a_run_tells_of_it(
     said = cli("plan", data, "--backbone", "auto", "--seed", "3", "--out", tmp_path / "plan.json")
     assert said.code == 0, said.err
     assert "Which network" in said.out
-    assert "A a-good" in said.out
+    assert "A  a-good" in said.out
     said = cli("fit", data, "--backbone", "auto", "--seed", "3", "--out", tmp_path / "run")
     assert said.code == 0, said.err
     assert "\nWhich network\n" in said.out
