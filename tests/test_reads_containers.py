@@ -320,3 +320,10 @@ def test_an_object_for_each_split(tmp_path: Path) -> None:
     more = Dataset.open(both | {"unsupervised": Hub(CATS)})
     assert more.items == Dataset.open(both).items
     assert "unsupervised" in more.notes[0]
+
+
+def test_columns_of_parquet_and_of_objects_may_be_named(tmp_path: Path) -> None:
+    photos = pyarrow.array([{"bytes": b"?", "path": str(n)} for n in range(12)], IMAGE)
+    file = table(tmp_path / "a.parquet", CATS, extra={"photo": photos, "kind": ["x", "y"] * 6})
+    dataset = Dataset.open(file, path_column="photo", label_column="kind")
+    assert (dataset.classes, dataset.read(0)) == (("x", "y"), b"?")

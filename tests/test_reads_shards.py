@@ -160,3 +160,9 @@ def test_what_a_tar_was_taken_for_is_said(tmp_path: Path) -> None:
     assert notes == (
         "Taken as WebDataset samples: 12 images in 1 tar, their labels 6 in .cls, 6 in .json.",
     )
+
+
+def test_the_field_of_the_label_may_be_named(tmp_path: Path) -> None:
+    files = beside("json", b'{"label": 3, "class": "cat", "kind": "dog"}')
+    dataset = Dataset.open(tar(tmp_path / "a.tar", files), label_column="kind")
+    assert dataset.classes == ("dog",)

@@ -8,6 +8,7 @@ import pytest
 from pictures import check_reading, lay_out, refusal, rows
 from regraft.data.dataset import Dataset
 from regraft.data.readers.known import with_groups
+from regraft.errors import DataError
 
 
 def written(place: Path, columns: dict[str, list[object]], kind: str = "csv") -> Path:
@@ -157,3 +158,62 @@ def test_groups_of_lines_of_json(tmp_path: Path) -> None:
     lay_out(tmp_path, {"t.jsonl": text.encode(), "0.jpg": b"0"})
     dataset = with_groups(Dataset.open(tmp_path / "t.jsonl"), "scan")
     assert [item.group for item in dataset.items] == ["0", "0", "1", "1", "2", "2"]
+
+
+NAMED = b"subject,ref,path,label\nx,0.jpg,n,a\ny,1.jpg,n,b\n"
+HERE = {"0.jpg": b"0", "1.jpg": b"1"}
+OF_NAMES: dict[str, tuple[dict[str, bytes], str, list[tuple[str, str, str]]]] = {
+    "a CSV": ({"t.csv": NAMED} | HERE, "t.csv", [("0.jpg", "x", ""), ("1.jpg", "y", "")]),
+    "metadata": ({"metadata.csv": NAMED} | HERE, "", [("0.jpg", "x", ""), ("1.jpg", "y", "")]),
+}
+
+
+@pytest.mark.parametrize("case", OF_NAMES)
+def test_columns_that_are_named(case: str, tmp_path: Path) -> None:
+    files, source, wanted = OF_NAMES[case]
+    dataset = Dataset.open(
+        lay_out(tmp_path, files) / source, path_column="ref", label_column="Subject"
+    )
+    assert rows(dataset) == wanted
+
+
+NOT_THERE: dict[str, tuple[dict[str, bytes], str, str]] = {
+    "a CSV": ({"t.csv": NAMED} | HERE, "t.csv", "there is no column 'nobody' for the labels"),
+    "a folder": ({"a/0.jpg": b"0", "b/1.jpg": b"1"}, "", "got --label-column 'nobody'"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_THERE)
+def test_named_columns_that_are_not_there(case: str, tmp_path: Path) -> None:
+    files, source, words = NOT_THERE[case]
+    with pytest.raises(DataError) as caught:
+        Dataset.open(lay_out(tmp_path, files) / source, label_column="nobody")
+    assert words in caught.value.problems[0]
+
+
+IDS: dict[str, tuple[list[str], list[str]]] = {
+    "ids": (["0", "1"], ["train_images/0.jpg", "train_images/1.png"]),
+    "names without their folder": (["0.jpg", "1.png"], ["x/0.jpg", "x/y/1.png"]),
+    "ids with a folder": (["a/0", "b/0"], ["a/0.jpg", "b/0.jpg"]),
+}
+
+
+@pytest.mark.parametrize("case", IDS)
+def test_ids_without_suffix(case: str, tmp_path: Path) -> None:
+    ids, files = IDS[case]
+    table = "".join(
+        ["image_id,label,scan\n", *[f"{name},x{n},s{n}\n" for n, name in enumerate(ids)]]
+    )
+    lay_out(tmp_path, {"t.csv": table.encode()} | {name: name.encode() for name in files})
+    dataset = with_groups(Dataset.open(tmp_path / "t.csv"), "scan")
+    assert [(i.path, i.label, i.group) for i in dataset.items] == [
+        (name, f"x{n}", f"s{n}") for n, name in enumerate(files)]  # fmt: skip
+    check_reading(dataset, {name: name.encode() for name in files})
+    assert dataset.notes[0].startswith("No path led to a file; 2 were found")
+
+
+def test_an_id_of_two_files_is_refused(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"t.csv": b"id,image_id,label\n1,7,x\n2,8,y\n"}
+        | {name: b"" for name in ("train/7.jpg", "test/7.jpg", "test/8.jpg")})  # fmt: skip
+    [problem] = refusal(tmp_path / "t.csv").problems
+    assert "row 2: 7 stands for 2 files, " in problem

@@ -23,11 +23,13 @@ from regraft.cli.options import (
     GroupBy,
     Init,
     InitName,
+    LabelColumn,
     LearningRate,
     Log,
     NearCopies,
     NearCopiesName,
     Network,
+    PathColumn,
     Recipe,
     RecipeName,
     Seed,
@@ -77,6 +79,8 @@ def plan(
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
     fit_image: FitImage = Fit.auto,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
     out: Annotated[
@@ -102,6 +106,8 @@ def plan(
         group_by=group_by,
         near_copies=near_copies,
         fit_image=fit_image,
+        path_column=path_column,
+        label_column=label_column,
     )
     run_plan(
         data,
@@ -161,6 +167,8 @@ def fit(
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
     fit_image: FitImage = Fit.auto,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
     resume: Annotated[
@@ -190,6 +198,8 @@ def fit(
         group_by=group_by,
         near_copies=near_copies,
         fit_image=fit_image,
+        path_column=path_column,
+        label_column=label_column,
     )
     run_fit(
         data,
@@ -238,6 +248,8 @@ def compare(
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
     fit_image: FitImage = Fit.auto,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -255,6 +267,8 @@ def compare(
         group_by=group_by,
         near_copies=near_copies,
         fit_image=fit_image,
+        path_column=path_column,
+        label_column=label_column,
     )
     run_compare(
         data,

@@ -64,7 +64,8 @@ def run_fit(
         choices = plan.looked_at
     if data is None:
         raise UsageError("Missing DATA.", ["Name the images, or a plan with --plan FILE."])
-    corrected = None if add is None else correct(Dataset.open(data), add, _root_of(data))
+    opened = None if add is None else Dataset.open(data, **choices.columns)
+    corrected = None if opened is None or add is None else correct(opened, add, _root_of(data))
     source = data if corrected is None else corrected.after
     measured = measured_from(
         source,

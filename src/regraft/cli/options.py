@@ -71,7 +71,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A folder of class folders (with or without train, val, test), a CSV or Parquet "
-        "table of paths and labels, or a zip or tar of such a folder.",
+        "table of paths and labels, a zip or tar of such a folder, WebDataset shards "
+        "('shards/{000..099}.tar', a folder of .tar), or Parquet files with images.",
     ),
 ]
 NETWORKS = "A bundled backbone, any timm model, or your own as package.module:factory."
@@ -174,6 +175,20 @@ GroupBy = Annotated[
         show_default="a column such as group or patient, where there is one",
     ),
 ]
+PathColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="The table's column with the paths.", show_default="a usual name"
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="The table's column, or in shards the field of the .json, with the labels.",
+        show_default="a usual name",
+    ),
+]
 NearCopiesName = Annotated[
     NearCopies,
     typer.Option(
@@ -237,6 +252,8 @@ def choices_of(
     group_by: str | None,
     near_copies: NearCopies,
     fit_image: Fit,
+    path_column: str | None = None,
+    label_column: str | None = None,
 ) -> "Choices":
     """Return what was typed as one record."""
     from regraft.cli.terminal import seconds_of
@@ -257,4 +274,6 @@ def choices_of(
         group_by=group_by,
         near_copies=near_copies.value,
         fit_image=fit_image.value,
+        path_column=path_column,
+        label_column=label_column,
     )

@@ -69,7 +69,7 @@ def measured_from(
     which a network of somebody's own is opened again.
     """
     show_warnings()
-    started, dataset = time.perf_counter(), Dataset.open(data)
+    started, dataset = time.perf_counter(), Dataset.open(data, **choices.columns)
     if like is not None and not like.architecture:
         network = reopened(like, backbone)
     else:

@@ -16,8 +16,10 @@ from regraft.cli.options import (
     Fit,
     FitImage,
     GroupBy,
+    LabelColumn,
     NearCopies,
     NearCopiesName,
+    PathColumn,
     Recipe,
     RecipeName,
     Seed,
@@ -67,6 +69,8 @@ def rank(
     group_by: GroupBy = None,
     near_copies: NearCopiesName = NearCopies.group,
     fit_image: FitImage = Fit.auto,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
     strict: Strict = False,
     out: Annotated[
         Path | None,
@@ -90,6 +94,8 @@ def rank(
         group_by=group_by,
         near_copies=near_copies,
         fit_image=fit_image,
+        path_column=path_column,
+        label_column=label_column,
     )
     run_rank(
         data,

@@ -98,7 +98,7 @@ def compare(
     """
     choices = chosen(choices, words)
     check(choices, out, overwrite=overwrite)
-    started, dataset = time.perf_counter(), Dataset.open(data)
+    started, dataset = time.perf_counter(), Dataset.open(data, **choices.columns)
     network = network_for(
         dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
     )

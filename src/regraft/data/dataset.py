@@ -88,11 +88,19 @@ class Dataset:
         return bool(self.held_out) and item.split == self.held_out
 
     @classmethod
-    def open(cls, source: "str | os.PathLike[str] | Dataset | Any") -> "Dataset":
+    def open(
+        cls,
+        source: "str | os.PathLike[str] | Dataset | Any",
+        *,
+        path_column: str | None = None,
+        label_column: str | None = None,
+    ) -> "Dataset":
         """Return the data set of class folders, a table, an archive or shards.
 
         ``source`` may also be a list of tars or of Parquet files with images, a ``Dataset`` or
-        ``DatasetDict`` of the library datasets, or a Dataset, which is given as it is.
+        ``DatasetDict`` of the library datasets, or a Dataset, which is given as it is. The columns
+        are those of a table, of Parquet files or of a .json in shards, where other than usual names
+        have paths (or images) and labels.
 
         Raises:
             DataError: it is not there, or is none of these; every mistake in it is named.
@@ -100,8 +108,9 @@ class Dataset:
         if isinstance(source, Dataset):
             return source
         from regraft.data.readers import open_source
+        from regraft.data.readers.columns import NamedColumns
 
-        return open_source(source)
+        return open_source(source, NamedColumns(path_column or "", label_column or ""))
 
     @classmethod
     def from_arrays(

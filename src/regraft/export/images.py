@@ -49,7 +49,8 @@ def draw(run: Path, plan: Plan, data: Data | None, most: int = MOST) -> ParityIm
     Raises:
         DataError: nobody says where the images are, or none can be used.
     """
-    dataset = Dataset.open(data if data is not None else _home(run, plan))
+    place = data if data is not None else _home(run, plan)
+    dataset = Dataset.open(place, **plan.looked_at.columns)
     recorded = {} if plan.split == EACH_ONCE else _recorded(run, plan.evidence.classes)
     held_out = [i for i, item in enumerate(dataset.items) if item.path in recorded]
     known = list(islice(_usable(dataset, held_out, plan.backbone.view), most))

@@ -35,6 +35,8 @@ class ChoiceWords(TypedDict, total=False):
     fit_image: str
     group_by: str | None
     near_copies: NearCopies
+    path_column: str | None
+    label_column: str | None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Choices:
         view: in a plan that is followed: how it sees the images; no keyword.
         group_by: what stays together: a table's column, ``folder``, a pattern of names or ``none``.
         near_copies: ``group``, ``keep`` or ``drop`` (all but one) the copies of one capture.
+        path_column: the table's column with the paths (of Parquet with images: the images), where
+            it has no usual name.
+        label_column: the column, or in shards the field of the .json, with the labels.
     """
 
     case: Case | None = None
@@ -80,6 +85,13 @@ class Choices:
     view: View | None = None
     group_by: str | None = None
     near_copies: NearCopies = "group"
+    path_column: str | None = None
+    label_column: str | None = None
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns that are named, as `regraft.Dataset.open` takes them."""
+        return {"path_column": self.path_column, "label_column": self.label_column}
 
     def named(self) -> tuple[str, ...]:
         """Return the choices that differ from the defaults, as they would be typed."""
@@ -96,6 +108,8 @@ class Choices:
             "--group-by": self.group_by,
             "--near-copies": None if self.near_copies == "group" else self.near_copies,
             "--fit-image": None if self.fit_image == "auto" else self.fit_image,
+            "--path-column": self.path_column,
+            "--label-column": self.label_column,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 

@@ -93,6 +93,8 @@ def decide(
         among=tuple(among),
         gain=gain_of(evidence) if choices.recipe == "tuned" else None,
         limit=limit if choices.budget is None and trainings else None,
+        path_column=choices.path_column or "",
+        label_column=choices.label_column or "",
     )
 
 

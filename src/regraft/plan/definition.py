@@ -150,6 +150,10 @@ class Plan:
     """The networks that it was chosen among, where it was; its times are those of one machine."""
     learning_curve: LearningCurve | None = None
     """What more images would bring the frozen network; None in plans that did not ask."""
+    path_column: str = ""
+    """The table's column with the paths, where it was named."""
+    label_column: str = ""
+    """The column with the labels, where it was named."""
 
     @property
     def looked_at(self) -> Choices:
@@ -160,6 +164,8 @@ class Plan:
             group_by=self.group_by or None,
             near_copies=self.near_copies,
             view=self.backbone.view,
+            path_column=self.path_column or None,
+            label_column=self.label_column or None,
         )
 
     @property

@@ -108,7 +108,7 @@ def ranked(
     check_choices(next(one.opened.backbone for one in entries if one.network), choices)
     if choices.engine is not None:
         engines.check_name(choices.engine)
-    dataset = Dataset.open(data)
+    dataset = Dataset.open(data, **choices.columns)
     check_fraction(with_groups(dataset, choices.group_by), choices.test_fraction)
     race = Race(
         dataset=dataset,

@@ -132,14 +132,14 @@ def _images(
 ) -> Dataset | None:
     """Return the images that are named, or those where the plan says, if they are still there."""
     if data is not None:
-        return Dataset.open(data)
+        return Dataset.open(data, **result.plan.looked_at.columns)
     folder, place = result.folder, result.plan.data
     if folder is None or not place:
         run = folder or "The result"
         tell(f"{run} does not say where its images are; --data DATA shows them on the page.")
         return None
     try:
-        return Dataset.open(folder / place)
+        return Dataset.open(folder / place, **result.plan.looked_at.columns)
     except DataError:
         tell(f"The images are not at {folder / place} any more; --data DATA shows them.")
         return None

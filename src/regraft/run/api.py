@@ -93,7 +93,7 @@ def propose(
         UsageError: choices that contradict each other.
     """
     choices = chosen(choices, words)
-    dataset = Dataset.open(data)
+    dataset = Dataset.open(data, **choices.columns)
     network = network_for(
         dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
     )
@@ -145,7 +145,7 @@ def apply(
     network = reopened(plan.backbone, backbone, weights)
     check_engine(plan)
     measured = measure(
-        Dataset.open(data),
+        Dataset.open(data, **plan.looked_at.columns),
         network,
         plan.looked_at,
         augment=plan.mirror,
@@ -208,7 +208,8 @@ def fit(
         RunError: the folder cannot be written, or there is nothing to resume.
     """
     check_out(out, overwrite=overwrite, resume=resume)
-    choices, started, dataset = chosen(choices, words), time.perf_counter(), Dataset.open(data)
+    choices, started = chosen(choices, words), time.perf_counter()
+    dataset = Dataset.open(data, **choices.columns)
     network = network_for(
         dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
     )

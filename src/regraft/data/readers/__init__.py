@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from regraft.data.dataset import Dataset, some
 from regraft.data.readers.archive import open_tar, open_zip
+from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.folder import open_folder
 from regraft.data.readers.hub_sets import is_hub_set, open_hub_set
 from regraft.data.readers.image_tables import TABLES, holds_images, is_table, open_image_tables
@@ -25,71 +26,72 @@ _KINDS: Final = (
 )
 
 
-def open_source(source: Any) -> Dataset:
+def open_source(source: Any, named: NamedColumns = UNNAMED) -> Dataset:
     """Return the data set in a folder, a table, an archive, shards, or the library datasets.
 
     Raises:
         DataError: it is not there, it is none of these, or something is wrong inside.
     """
     if is_hub_set(source):
-        return open_hub_set(source)
+        return open_hub_set(source, named)
     if isinstance(source, list | tuple):
-        return _open_files("the list", [os.fspath(name) for name in source])
+        return _open_files("the list", [os.fspath(name) for name in source], named)
     path = Path(source).expanduser()
     try:
         if path.is_dir():
-            return open_folder(path)
+            return open_folder(path, named)
         if path.is_file():
-            return _opener(path)(path)
+            return _opener(path)(path, named)
     except PermissionError as error:
         raise DataError(
             f"'{path}' cannot be read.", [f"{error.strerror}; ask for the right to read it"]
         ) from error
     if is_pattern(str(path)):
-        return _open_pattern(str(path))
+        return _open_pattern(str(path), named)
     raise _not_there(path)
 
 
-def _open_pattern(pattern: str) -> Dataset:
+def _open_pattern(pattern: str, named: NamedColumns) -> Dataset:
     """Return the shards or Parquet files that a pattern stands for."""
-    return _open_files(
-        pattern, [n for one in expanded(pattern) for n in sorted(glob(one)) or [one]]
-    )
+    files = [n for one in expanded(pattern) for n in sorted(glob(one)) or [one]]
+    return _open_files(pattern, files, named)
 
 
-def _open_files(where: str, named: Sequence[str]) -> Dataset:
+def _open_files(where: str, files: Sequence[str], named: NamedColumns) -> Dataset:
     """Return the set of several tars or Parquet files.
 
     Raises:
         DataError: one of them is not there, or they are not all of one kind.
     """
-    missing = [f"there is no '{name}'" for name in named if not os.path.isfile(name)]
-    tables = all(map(is_table, named))
-    wrong = [f"'{name}' is not called .tar" for name in named if not tables and not is_tar(name)]
-    if missing or wrong or not named:
+    missing = [f"there is no '{name}'" for name in files if not os.path.isfile(name)]
+    tables = all(map(is_table, files))
+    wrong = [f"'{name}' is not called .tar" for name in files if not tables and not is_tar(name)]
+    if missing or wrong or not files:
         raise DataError(f"'{where}' cannot be read as shards.", [*some(missing), *some(wrong)])
-    paths = [os.path.abspath(name) for name in dict.fromkeys(named)]
+    paths = [os.path.abspath(name) for name in dict.fromkeys(files)]
     root = os.path.commonpath(list(map(os.path.dirname, paths)))
     names = [Path(name).relative_to(root).as_posix() for name in paths]
     if tables:
-        return open_image_tables(where, dict(zip(names, paths, strict=True)), root=root)
-    return open_shard_files(where, Path(root), names, [CLASSES])
+        return open_image_tables(
+            where, dict(zip(names, paths, strict=True)), root=root, named=named
+        )
+    return open_shard_files(where, Path(root), names, [CLASSES], named)
 
 
-def _open_parquet(path: Path) -> Dataset:
+def _open_parquet(path: Path, named: NamedColumns) -> Dataset:
     """Return a table of paths, or of images."""
     if holds_images(path):
         root = os.path.dirname(os.path.abspath(path))
-        return open_image_tables(str(path), {path.name: str(path)}, root=root)
-    return replace(open_table(path), table=path)
+        return open_image_tables(str(path), {path.name: str(path)}, root=root, named=named)
+    return replace(open_table(path, named), table=path)
 
 
-def _open_csv(path: Path) -> Dataset:
+def _open_csv(path: Path, named: NamedColumns) -> Dataset:
     """Return a table of paths."""
-    return replace(open_table(path), table=path)
+    return replace(open_table(path, named), table=path)
 
 
-_BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...]] = (
+_BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path, NamedColumns], Dataset]], ...]] = (
     ((".csv", ".tsv", *JSON_LINES), _open_csv),
     (TABLES, _open_parquet),
     ((".zip",), open_zip),
@@ -97,7 +99,7 @@ _BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path], Dataset]], ...]] =
 )
 
 
-def _opener(path: Path) -> Callable[[Path], Dataset]:
+def _opener(path: Path) -> Callable[[Path, NamedColumns], Dataset]:
     """Return what opens a file of this name."""
     for endings, opener in _BY_NAME:
         if path.name.lower().endswith(endings):

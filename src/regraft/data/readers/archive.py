@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import MAX_BYTES, Dataset, some
+from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, readable
 from regraft.data.readers.shards import holds_samples, open_shards
 from regraft.data.readers.streams import OnDisk, Unpacked, decompressed
@@ -47,12 +48,13 @@ class _Listing:
     notes: list[str] = field(default_factory=list)
 
 
-def open_zip(path: Path) -> Dataset:
+def open_zip(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     """Return a zip of a folder of class folders.
 
     Raises:
         DataError: damaged, encrypted, a bomb, or with members that lead out of it.
     """
+    named.refuse(str(path), "an archive of images")
     try:
         with zipfile.ZipFile(path) as archive:
             listing = _list_zip(archive.infolist())
@@ -70,7 +72,7 @@ def open_zip(path: Path) -> Dataset:
     return _dataset(path, listing, OnDisk(os.path.abspath(path)))
 
 
-def open_tar(path: Path) -> Dataset:
+def open_tar(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     """Return a tar of a folder of class folders, or of WebDataset samples, compressed or not.
 
     Raises:
@@ -79,7 +81,8 @@ def open_tar(path: Path) -> Dataset:
     try:
         file = decompressed(path)
         if holds_samples(file):
-            return open_shards(str(path), {path.name: file}, path.parent)
+            return open_shards(str(path), {path.name: file}, path.parent, named=named)
+        named.refuse(str(path), "an archive of images")
         with (
             file.borrow() as stream,
             tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as archive,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from regraft.data.dataset import few, some
 from regraft.data.readers.known import COLUMNS as GROUPS
@@ -74,20 +74,51 @@ class _Told:
         return f"The column{'s' * (len(self.names) > 1)} {_listed(self.names)}"
 
 
-def columns_of(path: Path, names: Sequence[str]) -> Columns:
-    """Find the columns of a table.
+class NamedColumns(NamedTuple):
+    """The columns that a person names for paths and labels; '' where they are found by name."""
+
+    path: str = ""
+    label: str = ""
+
+    def find(self, names: Sequence[str]) -> tuple[str, str]:
+        """Return the columns among these that are called so, letter by letter or nearly."""
+        by_name = {plain(name): name for name in reversed(names)}
+        image, label = (n if n in names else by_name.get(plain(n), "") if n else "" for n in self)
+        return image, label
+
+    def refuse(self, where: str, what: str) -> None:
+        """Raise DataError where a column is named of what has none."""
+        if any(self):
+            named = [f"{f} {n!r}" for f, n in zip(FLAGS, self, strict=True) if n]
+            headline = f"'{where}' is {what}, without columns of that kind."
+            raise DataError(headline, [f"got {n}" for n in named])
+
+
+UNNAMED: Final = NamedColumns()
+FLAGS: Final = ("--path-column", "--label-column")
+
+
+def columns_of(path: Path, names: Sequence[str], named: NamedColumns = UNNAMED) -> Columns:
+    """Find the columns of a table; ``named``: those that a person names.
 
     Raises:
         DataError: no column for paths or for labels.
     """
     by_name = {plain(name): name for name in reversed(names)}
+    asked = named.find(names)
     image, label = (
-        next((by_name[name] for name in wanted if name in by_name), "")
-        for wanted in (PATHS, LABELS)
+        found if name else next((by_name[usual] for usual in wanted if usual in by_name), "")
+        for wanted, name, found in zip((PATHS, LABELS), named, asked, strict=True)
     )
     missing = [
-        f"there must be a column for the {what}: {', '.join(wanted[:6])} or the like"
-        for what, wanted, name in (("paths", PATHS, image), ("labels", LABELS, label))
+        f"there is no column {asked_for!r} for the {what}"
+        if asked_for
+        else f"there must be a column for the {what}: {', '.join(wanted[:6])} or the like; "
+        f"{flag} names it"
+        for what, wanted, name, asked_for, flag in (
+            ("paths", PATHS, image, named.path, FLAGS[0]),
+            ("labels", LABELS, label, named.label, FLAGS[1]),
+        )
         if not name
     ]
     if missing:

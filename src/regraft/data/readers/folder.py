@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regraft.data.dataset import Dataset, some
+from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.image_tables import holds_images, is_table, open_image_tables
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, is_image, readable
 from regraft.data.readers.metadata import is_metadata, open_metadata
@@ -26,7 +27,7 @@ class _Walk:
     seen: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def open_folder(path: Path) -> Dataset:
+def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     """Return a folder of class folders, with or without train, val and test above them; or of tars.
 
     A folder without images by their names, but with tars, is one of shards.
@@ -39,11 +40,15 @@ def open_folder(path: Path) -> Dataset:
     if not any(map(is_image, names)):
         shards, tables = (sorted(filter(kind, walk.files)) for kind in (is_tar, is_table))
         if shards:
-            return open_shard_files(str(path), Path(root), shards, sorted({*names} - {*shards}))
+            others = sorted({*names} - {*shards})
+            return open_shard_files(str(path), Path(root), shards, others, named)
         if any(holds_images(os.path.join(root, name)) for name in tables):
             files = {name: os.path.join(root, name) for name in tables}
             others = sorted({*names} - {*tables})
-            return open_image_tables(str(path), files, root=root, others=others)
+            return open_image_tables(str(path), files, root=root, others=others, named=named)
+    if any(named) and (listed := [name for name in names if is_metadata(name)]):
+        return open_metadata(path, listed, list(filter(is_image, names)), named)
+    named.refuse(str(path), "a folder of images")
     listed = [name for name in names if is_metadata(name)]
     try:
         found = arrange(str(path), names, map(readable, walk.folders))

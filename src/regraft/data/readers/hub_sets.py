@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, read_file, some, twins
-from regraft.data.readers.columns import LABELS, PATHS, plain
+from regraft.data.readers.columns import LABELS, PATHS, UNNAMED, NamedColumns, plain
 from regraft.data.readers.image_tables import choice, inside, names_by_number
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
@@ -40,7 +40,7 @@ class _Rows:
         return read_file(stored["path"])
 
 
-def open_hub_set(source: Any, label_column: str = "") -> Dataset:
+def open_hub_set(source: Any, named: NamedColumns = UNNAMED) -> Dataset:
     """Return the set of such an object.
 
     Raises:
@@ -55,10 +55,10 @@ def open_hub_set(source: Any, label_column: str = "") -> Dataset:
             "This data set has no split to train on.", [f"it has {listed(unknown, 10)}"]
         )
     first = next(iter(used.values()))
-    image, label = _columns(first, label_column)
+    image, label = _columns(first, named)
     entries, skipped = list[tuple[str, str, str, tuple[int, int]]](), list[tuple[str, str]]()
     for place, (name, part) in enumerate(used.items()):
-        if (image, label) != _columns(part, label_column):
+        if (image, label) != _columns(part, named):
             raise DataError(
                 "The splits of this data set have different columns.",
                 [f"{n}: {listed(list(p.features), 20)}" for n, p in used.items()],
@@ -84,15 +84,15 @@ def open_hub_set(source: Any, label_column: str = "") -> Dataset:
     )
 
 
-def _columns(part: Any, label_column: str) -> tuple[str, str]:
+def _columns(part: Any, named: NamedColumns) -> tuple[str, str]:
     """Return the columns of images and labels."""
     features = part.features
     images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
     counted = [name for name, kind in features.items() if getattr(kind, "names", None)]
     usual = [name for name in features if plain(name) in LABELS and name not in images]
-    image = choice(images, PATHS)
-    label = label_column or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
-    if not image or label not in features:
+    image = named.path or choice(images, PATHS)
+    label = named.label or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
+    if image not in features or label not in features:
         lacks = "image" if not image else "label"
         raise DataError(
             f"This data set has no column that is clearly the {lacks}.",

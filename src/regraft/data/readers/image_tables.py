@@ -15,7 +15,9 @@ from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, so
 from regraft.data.readers.columns import (
     LABELS,
     PATHS,
+    UNNAMED,
     Columns,
+    NamedColumns,
     plain,
     split_columns,
     splits_by_columns,
@@ -57,7 +59,7 @@ def open_image_tables(
     *,
     root: str = "",
     others: Sequence[str] = (),
-    label_column: str = "",
+    named: NamedColumns = UNNAMED,
 ) -> Dataset:
     """Return the set of images in Parquet files.
 
@@ -66,12 +68,12 @@ def open_image_tables(
         files: by name, paths or open files; their names, or folders, may be those of splits.
         root: the folder that paths of images count from, where a file has no bytes of them.
         others: names of other files there.
-        label_column: the column of the labels; found by its name or kind where it is ''.
+        named: the columns of images and labels that a person names.
 
     Raises:
         DataError: a file cannot be read, columns are missing, or differ from file to file.
     """
-    tables = [_table(where, name, file, label_column) for name, file in files.items()]
+    tables = [_table(where, name, file, named) for name, file in files.items()]
     _check_alike(where, tables)
     by_file = split_of_files(where, list(files))
     labels, splits, notes = list[str](), list[str](), list[str]()
@@ -115,7 +117,7 @@ def open_image_tables(
 # --- columns -------------------------------------------------------------------------------------
 
 
-def _table(where: str, name: str, file: Any, label_column: str) -> ImageTable:
+def _table(where: str, name: str, file: Any, named: NamedColumns) -> ImageTable:
     """Open one file."""
     try:
         import pyarrow
@@ -128,7 +130,7 @@ def _table(where: str, name: str, file: Any, label_column: str) -> ImageTable:
     try:
         # With a buffer, a row group's column is not read whole before its first row is given.
         opened = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-        schema = _schema(where, name, opened.schema_arrow, label_column)
+        schema = _schema(where, name, opened.schema_arrow, named)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"'{where}' has a file that cannot be read.", [f"{name}: {error}"]
@@ -150,7 +152,7 @@ def _image_columns(schema: Any) -> list[str]:
     return [column.name for column in schema if holds(column.type)]
 
 
-def _schema(where: str, name: str, schema: Any, label_column: str) -> ImageColumns:
+def _schema(where: str, name: str, schema: Any, named: NamedColumns) -> ImageColumns:
     """Return the columns of images and labels.
 
     Raises:
@@ -160,13 +162,14 @@ def _schema(where: str, name: str, schema: Any, label_column: str) -> ImageColum
 
     features = _features(schema)
     images = _image_columns(schema)
-    image = choice(images, PATHS)
+    asked = named.find(schema.names)
+    image = (asked[0] if asked[0] in images else "") if named.path else choice(images, PATHS)
     counted = [n for n in schema.names if features.get(n, {}).get("_type") == "ClassLabel"]
     usual = [n for n in schema.names if plain(n) in LABELS and n not in images]
-    label = label_column or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
+    label = asked[1] or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
     if not image or label not in schema.names:
         lacks = "image" if not image else "label"
-        there = images if not image else counted or [label_column]
+        there = images if not image else counted or [named.label]
         several = f"several may be it: {listed(there, 10)}" if len(there) > 1 else "none is found"
         raise DataError(
             f"'{where}' has no column that is clearly the {lacks}.",

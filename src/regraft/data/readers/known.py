@@ -186,13 +186,18 @@ def _paths(table: Path, place: Callable[[str], str]) -> list[str]:
 def _placer(dataset: Dataset, root: str) -> Callable[[str], str]:
     """Return the item that a cell stands for, as the table's reader does; '' for none."""
     own = {item.path for item in dataset.items}
+    ends: dict[str, set[str]] = {}  # a table may hold ids, or names without their folder
+    for path in own:
+        for end in (_file(path), path.rpartition(".")[0], _file(path).rpartition(".")[0]):
+            ends.setdefault(end, set()).add(path)
 
     def place(cell: str) -> str:
         for path in (cell, cell.replace("\\", "/")):
             inside = os.path.normpath(path).removeprefix(os.path.join(root, ""))
             if Path(inside).as_posix() in own:
                 return Path(inside).as_posix()
-        return ""
+        found = ends.get(cell, set())
+        return next(iter(found)) if len(found) == 1 else ""
 
     return place
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import NO_LABEL, Dataset, Item
+from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.streams import Files
 from regraft.data.readers.table import open_table
 from regraft.data.readers.words import splits_of
@@ -22,7 +23,12 @@ def is_metadata(name: str) -> bool:
     return name.rpartition("/")[2].lower() in _NAMES
 
 
-def open_metadata(path: Path, tables: Sequence[str], images: Sequence[str]) -> Dataset:
+def open_metadata(
+    path: Path,
+    tables: Sequence[str],
+    images: Sequence[str],
+    named: NamedColumns = UNNAMED,
+) -> Dataset:
     """Return the images of a folder by its tables; ``images`` are all that lie in it.
 
     Images that are in no table are left out and named. Where a table has no split of its own, the
@@ -34,7 +40,7 @@ def open_metadata(path: Path, tables: Sequence[str], images: Sequence[str]) -> D
     items, skipped, notes = list[Item](), list[tuple[str, str]](), list[str]()
     for name in tables:
         inside = name.rpartition("/")[0]
-        found = open_table(path / name)
+        found = open_table(path / name, named)
         places = {item.path: _placed(inside, item.path) for item in found.items}
         items += [replace(item, path=places[item.path]) for item in found.items]
         skipped += [(_placed(inside, entry), why) for entry, why in found.skipped]

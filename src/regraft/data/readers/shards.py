@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.dataset import DAMAGED, Dataset, Item, listed, some, twins
+from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.layout import arrange, is_image, suffix
 from regraft.data.readers.samples import TAGS, Samples
 from regraft.data.readers.streams import Source, decompressed
@@ -87,7 +88,11 @@ class _Reader:
 
 
 def open_shard_files(
-    where: str, root: Path, names: Sequence[str], others: Sequence[str]
+    where: str,
+    root: Path,
+    names: Sequence[str],
+    others: Sequence[str],
+    named: NamedColumns = UNNAMED,
 ) -> Dataset:
     """Return the set of tars on the disk, by their names below ``root``.
 
@@ -102,7 +107,7 @@ def open_shard_files(
             files[name] = decompressed(root / name)
         except (EOFError, zlib.error, LZMAError, OSError) as error:
             broken.append((name, f"{DAMAGED}: {str(error) or type(error).__name__}"))
-    return open_shards(where, files, root, others=others, broken=broken)
+    return open_shards(where, files, root, others=others, broken=broken, named=named)
 
 
 def open_shards(
@@ -112,7 +117,7 @@ def open_shards(
     *,
     others: Sequence[str] = (),
     broken: Sequence[tuple[str, str]] = (),
-    column: str = "",
+    named: NamedColumns = UNNAMED,
 ) -> Dataset:
     """Return the set of samples in tars, or of the class folders in them where there are no labels.
 
@@ -122,24 +127,25 @@ def open_shards(
         root: the folder that they lie in, perhaps with ``classes.txt``.
         others: names of files there that are no tars.
         broken: (path, why) of tars that could not be opened.
-        column: the field of a .json that is the label.
+        named: by a person; the label's is a field of the .json.
 
     Raises:
         DataError: no image has a label, or a label is ambiguous; what there is instead is named.
     """
+    named._replace(label="").refuse(where, "shards of images")
     splits = split_of_files(where, list(files))
     samples = Samples(skipped=list(broken))
     for number, (name, file) in enumerate(files.items()):
         prefix = splits[name][0]
         try:
             with file.borrow() as stream:
-                samples.add_shard(number, f"{prefix}/" if prefix else "", name, stream, column)
+                samples.add_shard(number, f"{prefix}/" if prefix else "", name, stream, named.label)
         except OSError as error:
             samples.skipped.append((name, f"{DAMAGED}: {error.strerror or error}"))
     if samples.ambiguous:
         raise DataError(
             f"It cannot be told which field of the .json files in '{where}' is the label.",
-            [*some(samples.ambiguous), "leave one of them in, or write the label into KEY.cls"],
+            [*some(samples.ambiguous), "--label-column FIELD names it"],
         )
     if not any(samples.labels):
         return _class_folders(where, files, samples, others, splits)
@@ -210,7 +216,7 @@ def _class_folders(
             [
                 f"found {images} in {_tars(len(files))}; beside KEY.jpg there must be KEY.cls (a "
                 "number or name), KEY.json with a field label or class, or KEY.txt",
-                *([f"fields of its .json: {', '.join(fields)}"]
+                *([f"fields of its .json: {', '.join(fields)}; --label-column FIELD names one"]
                   if fields else []),
                 *some([f"{path}: {why}" for path, why in samples.skipped]),
             ],

@@ -5,11 +5,21 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
-from regraft.data.readers.columns import FEW, Columns, columns_of, plain, splits_by_columns
+from regraft.data.readers.columns import (
+    FEW,
+    UNNAMED,
+    Columns,
+    NamedColumns,
+    columns_of,
+    plain,
+    splits_by_columns,
+)
+from regraft.data.readers.layout import is_image
 from regraft.data.readers.streams import Files
 from regraft.data.readers.words import JSON_LINES
 from regraft.errors import DataError
@@ -49,18 +59,19 @@ class _Table:
                 del self.values[name]
 
 
-def open_table(path: Path) -> Dataset:
+def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     """Return the set of a table with columns path, label and perhaps split.
 
-    A row that repeats another is skipped and named. Files that are missing stay, to be named by
-    the audit, unless all are.
+    Where no path leads to a file, files of those names, with any image's suffix, are looked for
+    in the folders below the table. A row that repeats another is skipped and named. Files that are
+    missing stay, to be named by the audit, unless all are.
 
     Raises:
         DataError: no such columns, rows without a path or label, splits of unknown names, one file
             under two labels or splits, split columns that
             contradict each other, or no file where the table says; all of it is named.
     """
-    table = _read(path)
+    table = _read(path, partial(columns_of, named=named))
     if not table.rows:
         raise DataError(f"'{path}' has no rows.", ["there must be a row for each image"])
     root = os.path.dirname(os.path.abspath(path))
@@ -68,8 +79,11 @@ def open_table(path: Path) -> Dataset:
     splits = splits_by_columns(table.columns, numbers, cells, table.values)
     parted = [replace(row, split=split) for row, split in zip(table.rows, splits.rows, strict=True)]
     rows = [_located(row, root) for row in _without_fractions(parted)]
+    written = [row.path for row in rows]
+    rows, ambiguous = _looked_for(rows, root)
+    found = sum(row.path != path for row, path in zip(rows, written, strict=True))
     first = _first_rows(rows)
-    problems = [*_cell_problems(rows), *splits.problems]
+    problems = [*_cell_problems(rows), *splits.problems, *ambiguous]
     problems += [*_contradictions(rows, first), *_all_missing(rows, root)]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
@@ -81,7 +95,8 @@ def open_table(path: Path) -> Dataset:
         if row is not first[row.path]
     )
     read = Files(root, tuple(item.path for item in items))
-    notes = (*splits.notes, *twins(row.label for row in rows))
+    located = [f"No path led to a file; {found:,} were found by name in the folders below."]
+    notes = (*located[: found > 0], *splits.notes, *twins(row.label for row in rows))
     return Dataset(path.stem, items, skipped, read, notes=notes)
 
 
@@ -285,6 +300,31 @@ def _located(row: _Row, root: str) -> _Row:
     elif path:
         path = os.path.normpath(path)
     return replace(row, path=Path(path).as_posix() if path else "")
+
+
+def _looked_for(rows: list[_Row], root: str) -> tuple[list[_Row], list[str]]:
+    """Rows whose paths are ids, or names without their folder, with the paths of those files.
+
+    Only where no path leads to a file. Also what is wrong: ids of several files.
+    """
+    if any(row.path and os.path.isfile(os.path.join(root, row.path)) for row in rows):
+        return rows, []
+    files: dict[str, list[str]] = {}
+    for folder, _, names in os.walk(root):
+        for name in filter(is_image, names):
+            inside = Path(os.path.relpath(os.path.join(folder, name), root)).as_posix()
+            bare = inside.rpartition(".")[0]
+            for key in {inside, bare, name, name.rpartition(".")[0]}:
+                files.setdefault(key, []).append(inside)
+    found = [files.get(row.path, []) for row in rows]
+    several = [
+        f"row {row.number:,}: {row.path} stands for {len(some_of):,} files, {some_of[0]} and "
+        f"{some_of[1]}; write more of the path, or move the others out"
+        for row, some_of in zip(rows, found, strict=True)
+        if len(some_of) > 1
+    ]
+    pairs = zip(rows, found, strict=True)
+    return [replace(row, path=one[0]) if one else row for row, one in pairs], some(several)
 
 
 # --- mistakes ------------------------------------------------------------------------------------
