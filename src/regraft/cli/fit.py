@@ -20,7 +20,8 @@ from regraft.errors import UsageError
 from regraft.networks.factories import is_factory
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
-from regraft.plan.definition import Plan, with_data
+from regraft.plan.data_place import data_from, with_data
+from regraft.plan.definition import Plan
 from regraft.results.files import PAGE, SUSPECTS_FILE
 from regraft.results.result import Result
 from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_plan
@@ -185,7 +186,7 @@ def _data_of(plan: Plan, path: Path | None) -> str:
             "This plan does not say where its images are.",
             ["Name them too: regraft fit DATA --plan FILE."],
         )
-    return str(path.parent / plan.data)
+    return data_from(path.parent, plan)
 
 
 def _refuse_choices(plan: Plan, asked: Choices, backbone: str, augment: bool) -> None:

@@ -13,7 +13,8 @@ from regraft.distributed import is_rank_zero
 from regraft.errors import RunError
 from regraft.plan import serialize, wording
 from regraft.plan.choices import Choices
-from regraft.plan.definition import Plan, with_data
+from regraft.plan.data_place import with_data
+from regraft.plan.definition import Plan
 from regraft.plan.recipes import images_shown
 from regraft.run.api import DEFAULT
 from regraft.run.auto import network_for
@@ -173,6 +174,8 @@ def duration(seconds: float) -> str:
 
 def relative(data: str, folder: Path) -> str:
     """Where the images are, seen from the folder a plan is written to; '' if that has no path."""
+    if "://" in data:
+        return data
     try:
         return Path(os.path.relpath(data, folder)).as_posix()
     except ValueError:  # another drive

@@ -14,8 +14,10 @@ from PIL import Image, ImageOps
 from regraft.backbones import View
 from regraft.data.dataset import Dataset, some
 from regraft.data.images import Pixels, colours, deep, formats, inspect
+from regraft.data.readers.patterns import is_pattern
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
+from regraft.plan.data_place import data_from
 from regraft.plan.definition import Plan
 from regraft.results.tables import read_predictions
 from regraft.run.api import Data
@@ -83,10 +85,11 @@ def picture(data: bytes, view: View) -> Pixels:
     return np.array(colours.plain(image)[0].convert("RGB"))
 
 
-def _home(run: Path, plan: Plan) -> Path:
+def _home(run: Path, plan: Plan) -> str:
     """Where the plan says that the images are."""
-    place = run / plan.data
-    if not plan.data or not place.exists():
+    place = data_from(run, plan)
+    several = "://" in place or is_pattern(place)
+    if not plan.data or not (several or Path(place).exists()):
         found = f"'{plan.data}', which is not there" if plan.data else "nothing"
         raise DataError(
             "An export is checked on real images, and none are known.",

@@ -151,9 +151,8 @@ class Plan:
     learning_curve: LearningCurve | None = None
     """What more images would bring the frozen network; None in plans that did not ask."""
     path_column: str = ""
-    """The table's column with the paths, where it was named."""
     label_column: str = ""
-    """The column with the labels, where it was named."""
+    """The columns with paths and labels, where they were named."""
 
     @property
     def looked_at(self) -> Choices:
@@ -398,8 +397,3 @@ def _choosing(plan: Plan) -> str:
         f"Hand over the trained network unless {plan.validation:,} validation images and what was "
         "expected of training, weighed by their errors, speak for the frozen one."
     )
-
-
-def with_data(plan: Plan, data: str) -> Plan:
-    """Return the plan with the place of its images, relative to the file it is written to."""
-    return dataclasses.replace(plan, data=data)

@@ -13,6 +13,7 @@ from typing import Any
 
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, UsageError
+from regraft.plan.data_place import data_from
 from regraft.plan.ranked import Ranking
 from regraft.results.card import model_card
 from regraft.results.files import COMPARISON, PAGE, read_json
@@ -133,15 +134,16 @@ def _images(
     """Return the images that are named, or those where the plan says, if they are still there."""
     if data is not None:
         return Dataset.open(data, **result.plan.looked_at.columns)
-    folder, place = result.folder, result.plan.data
-    if folder is None or not place:
+    folder = result.folder
+    if folder is None or not result.plan.data:
         run = folder or "The result"
         tell(f"{run} does not say where its images are; --data DATA shows them on the page.")
         return None
+    place = data_from(folder, result.plan)
     try:
-        return Dataset.open(folder / place, **result.plan.looked_at.columns)
+        return Dataset.open(place, **result.plan.looked_at.columns)
     except DataError:
-        tell(f"The images are not at {folder / place} any more; --data DATA shows them.")
+        tell(f"The images are not at {place} any more; --data DATA shows them.")
         return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from regraft.data.splits import EACH_ONCE
+from regraft.plan.data_place import data_from
 from regraft.plan.definition import Plan
 from regraft.plan.naming import stages_named
 from regraft.report.charts.frame import short
@@ -98,7 +99,10 @@ def place(folder: Path | None) -> str:
 
 def images(plan: Plan, folder: Path | None) -> str:
     """Return where its images are, as far as its plan knows."""
-    return "DATA" if folder is None or not plan.data else os.path.abspath(folder / plan.data)
+    if folder is None or not plan.data:
+        return "DATA"
+    place = data_from(folder, plan)
+    return place if "://" in place else os.path.abspath(place)
 
 
 def start(plan: Plan, folder: Path | None = None) -> str:

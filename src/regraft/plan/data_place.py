@@ -1,0 +1,16 @@
+"""Where a plan's images are: told relative to the file that the plan is written to."""
+
+import dataclasses
+from pathlib import Path
+
+from regraft.plan.definition import Plan
+
+
+def with_data(plan: Plan, data: str) -> Plan:
+    """Return the plan with the place of its images, relative to the file it is written to."""
+    return dataclasses.replace(plan, data=data)
+
+
+def data_from(folder: Path, plan: Plan) -> str:
+    """Return where a plan in a folder says its images are: a path, or an address as it stands."""
+    return plan.data if "://" in plan.data else str(folder / plan.data)
