@@ -78,14 +78,15 @@ def _summary(plan: Plan, metrics: Metrics) -> str:
     origin = f"from {plan.backbone.name}, a network trained on {plan.backbone.source}"
     if plan.start == "random":
         origin = f"with the layers of {plan.backbone.name} and none of its pretrained weights"
-    surprise = wording.surprise(plan, metrics)
+    found = [wording.surprise(plan, metrics), *_weakest(plan, metrics)]
+    found += [wording.suspects(metrics), wording.unknown(plan, metrics)]
     return (
         f"# {_plain(plan.dataset)}: {len(classes)} classes\n\n"
         f"An image classifier made by regraft {origin}. "
         f"It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
         f"On {metrics['n']:,} {plan.judged} it is right for **{metrics['accuracy']:.1%}** "
         f"(95% interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
-        f"right for {metrics['guess']:.1%}." + (f"\n\n{surprise}" if surprise else "")
+        f"right for {metrics['guess']:.1%}.\n\n" + "\n".join(f"- {one}" for one in found if one)
     )
 
 
@@ -235,13 +236,13 @@ def _licence(plan: Plan) -> str:
 
 
 def _limits(plan: Plan, metrics: Metrics) -> str:
+    told = bool(wording.unknown(plan, metrics))
+    known = " `known` says whether it is like the training images at all." if told else ""
     lines = [
         f"It names one of its {len(plan.evidence.classes)} classes for every picture, also for one "
-        f"that shows none of them.{_told(plan, metrics)}",
+        f"that shows none of them.{known}",
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
-        *_weakest(plan, metrics),
-        *filter(None, [wording.suspects(metrics)]),
         *wording.how_many(plan)[:1],
     ]
     if plan.frozen:
@@ -249,12 +250,6 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
             f"The frozen stages see what {plan.backbone.source} taught them, its gaps included."
         )
     return "\n".join(["## Limits\n", *(f"- {line}" for line in lines)])
-
-
-def _told(plan: Plan, metrics: Metrics) -> str:
-    """Say that it is told beside which pictures those are."""
-    said = wording.unknown(plan, metrics)
-    return f" `known` says whether it is like the training images at all. {said}" if said else ""
 
 
 def _weakest(plan: Plan, metrics: Metrics) -> Iterator[str]:
