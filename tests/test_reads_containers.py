@@ -114,7 +114,7 @@ CONTAINERS: dict[str, Packer] = {
     "a pattern of Parquet": lambda place, files: (
         f"{tables(place, files)}/{{00000..00001}}*.parquet"
     ),
-    "Parquet with somebody's paths": lambda place, files: tables(place, files, home="/home/me/"),
+    "Parquet with somebody's paths": lambda place, files: tables(place, files, home="/disk/me/"),
     "Parquet in one row group": lambda place, files: table(place / "a.parquet", files, group=99),
 }
 PARTED_CONTAINERS: dict[str, Packer] = {
@@ -290,7 +290,7 @@ class Hub:
         self.files, self.named = files, named
         self.features = {"id": None, "image": Image(decode), "label": ClassLabel()}
         if named:
-            images = [{"bytes": None, "path": f"/home/me/{name}"} for name in files]
+            images = [{"bytes": None, "path": f"/disk/me/{name}"} for name in files]
             self.data = pyarrow.table({"image": pyarrow.array(images, IMAGE)})
 
     def __len__(self) -> int:
