@@ -72,7 +72,8 @@ Data = Annotated[
         metavar="DATA",
         help="A folder of class folders (with or without train, val, test), a CSV or Parquet "
         "table of paths and labels, a zip or tar of such a folder, WebDataset shards "
-        "('shards/{000..099}.tar', a folder of .tar), or Parquet files with images.",
+        "('shards/{000..099}.tar', a folder of .tar), or Parquet files with images; also at an "
+        "address (s3://, https://).",
     ),
 ]
 NETWORKS = "A bundled backbone, any timm model, or your own as package.module:factory."

@@ -14,6 +14,7 @@ from regraft.data.readers.folder import open_folder
 from regraft.data.readers.hub_sets import is_hub_set, open_hub_set
 from regraft.data.readers.image_tables import TABLES, holds_images, is_table, open_image_tables
 from regraft.data.readers.patterns import expanded, is_pattern
+from regraft.data.readers.remote import is_address, open_address
 from regraft.data.readers.shards import CLASSES, TARS, is_tar, open_shard_files
 from regraft.data.readers.table import open_table
 from regraft.data.readers.words import JSON_LINES
@@ -34,6 +35,8 @@ def open_source(source: Any, named: NamedColumns = UNNAMED) -> Dataset:
     """
     if is_hub_set(source):
         return open_hub_set(source, named)
+    if is_address(source):
+        return open_address(str(source), named)
     if isinstance(source, list | tuple):
         return _open_files("the list", [os.fspath(name) for name in source], named)
     path = Path(source).expanduser()

@@ -16,7 +16,7 @@ from typing import Final
 from regraft.data.dataset import MAX_BYTES, Dataset, some
 from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, readable
-from regraft.data.readers.shards import holds_samples, open_shards
+from regraft.data.readers.shards import classes_beside, holds_samples, open_shards
 from regraft.data.readers.streams import OnDisk, Unpacked, decompressed
 from regraft.data.readers.zipnames import zip_names
 from regraft.errors import DataError
@@ -81,7 +81,7 @@ def open_tar(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     try:
         file = decompressed(path)
         if holds_samples(file):
-            return open_shards(str(path), {path.name: file}, path.parent, named=named)
+            return open_shards(str(path), {path.name: file}, classes_beside(path), named=named)
         named.refuse(str(path), "an archive of images")
         with (
             file.borrow() as stream,

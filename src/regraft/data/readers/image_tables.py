@@ -22,7 +22,7 @@ from regraft.data.readers.columns import (
     split_columns,
     splits_by_columns,
 )
-from regraft.data.readers.row_groups import ImageColumns, ImageTable, RowGroups
+from regraft.data.readers.row_groups import ImageColumns, ImageTable, RowGroups, parquet_file
 from regraft.data.readers.shards import set_name, split_notes, split_of_files, without_ending
 from regraft.errors import DataError
 
@@ -65,7 +65,7 @@ def open_image_tables(
 
     Args:
         where: what the user named.
-        files: by name, paths or open files; their names, or folders, may be those of splits.
+        files: by name, paths or what opens a file; names, or folders, may be those of splits.
         root: the folder that paths of images count from, where a file has no bytes of them.
         others: names of other files there.
         named: the columns of images and labels that a person names.
@@ -121,23 +121,21 @@ def _table(where: str, name: str, file: Any, named: NamedColumns) -> ImageTable:
     """Open one file."""
     try:
         import pyarrow
-        from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise DataError(
             f"'{where}' cannot be read: Parquet needs the package pyarrow.",
             ["install it with: pip install 'regraft[table]'"],
         ) from error
     try:
-        # With a buffer, a row group's column is not read whole before its first row is given.
-        opened = parquet.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
-        schema = _schema(where, name, opened.schema_arrow, named)
+        with parquet_file(file) as opened:
+            metadata, arrow = opened.metadata, opened.schema_arrow
+        schema = _schema(where, name, arrow, named)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(
             f"'{where}' has a file that cannot be read.", [f"{name}: {error}"]
         ) from error
-    metadata = opened.metadata
     counts = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
-    return ImageTable(name, opened, schema, np.cumsum([0, *counts]))
+    return ImageTable(name, file, metadata, arrow, schema, np.cumsum([0, *counts]))
 
 
 def _image_columns(schema: Any) -> list[str]:
@@ -208,8 +206,8 @@ def _check_alike(where: str, tables: Sequence[ImageTable]) -> None:
     for other in tables[1:]:
         if other.schema[:3] != one.schema[:3]:
             problems.append(
-                f"{one.name} has the columns {listed(one.file.schema_arrow.names, 10)}; "
-                f"{other.name} has {listed(other.file.schema_arrow.names, 10)}"
+                f"{one.name} has the columns {listed(one.arrow.names, 10)}; "
+                f"{other.name} has {listed(other.arrow.names, 10)}"
             )
         elif other.schema.names != one.schema.names:
             problems.append(

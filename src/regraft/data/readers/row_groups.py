@@ -3,7 +3,8 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.dataset import read_file
+from regraft.errors import DataError
 
 HELD: Final = 1 << 27  # bytes of images that are held at once
 
@@ -26,14 +28,47 @@ class ImageColumns(NamedTuple):
     splits: tuple[str, ...]
 
 
+@contextmanager
+def parquet_file(source: str | Callable[[], Any], metadata: Any = None) -> Iterator[Any]:
+    """Open a Parquet file, so that a row group is not read whole before its first row is given."""
+    from pyarrow import parquet
+
+    whole = isinstance(source, str)
+    file = source if isinstance(source, str) else source()
+    size = 1 << (20 if whole else 23)  # elsewhere each reading takes its time, however little
+    opened = parquet.ParquetFile(file, metadata=metadata, buffer_size=size, pre_buffer=False)
+    try:
+        yield opened
+    finally:
+        opened.close(force=True)
+
+
 @dataclass(eq=False)
 class ImageTable:
-    """A Parquet file. ``starts`` [row groups + 1]: where each begins, in rows."""
+    """A Parquet file. ``starts`` [row groups + 1]: where each begins, in rows.
+
+    ``source``: its path, or what opens it elsewhere. It is open while it is read only: there may
+    be more of them than files may be open. ``metadata``, ``arrow``: what pyarrow says of it.
+    """
 
     name: str
-    file: Any
+    source: str | Callable[[], Any]
+    metadata: Any
+    arrow: Any
     schema: ImageColumns
     starts: NDArray[np.int64]
+
+    @contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Open the file, whose end is not read again."""
+        with parquet_file(self.source, self.metadata) as file:
+            yield file
+
+    def batches(self, group: int, rows: int) -> Iterator[Any]:
+        """Yield the images of a row group, so many rows at a time."""
+        with self.opened() as file:
+            found = file.iter_batches(rows, row_groups=[group], columns=[self.column])
+            yield from map(self.images, found)
 
     @property
     def column(self) -> str:
@@ -42,7 +77,7 @@ class ImageTable:
 
     def size(self, group: int) -> int:
         """Return how many bytes the images of a row group are."""
-        rows = self.file.metadata.row_group(group)
+        rows = self.metadata.row_group(group)
         columns = (rows.column(n) for n in range(rows.num_columns))
         return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.column)
 
@@ -63,10 +98,9 @@ class ImageTable:
         import pyarrow.compute as pc
 
         outer, _, inner = column.partition("\0")
-        if not inner:
-            return list(self.file.read(columns=[outer])[outer].to_pylist())
-        found = self.file.read(columns=[f"{outer}.{inner}"])[outer]
-        return list(pc.struct_field(found, inner).to_pylist())
+        with self.opened() as file:
+            found = file.read(columns=[f"{outer}.{inner}" if inner else outer])[outer]
+        return list((pc.struct_field(found, inner) if inner else found).to_pylist())
 
 
 @dataclass(eq=False)
@@ -95,6 +129,8 @@ class RowGroups:
         try:
             with self._lock:
                 cell = self._cell(place, group, row - int(table.starts[group]))
+        except DataError:  # of an address that does not answer: that is no damaged image
+            raise
         except Exception as error:  # pyarrow has errors of many kinds for what is damaged
             raise OSError(f"damaged in {table.name}, row {row + 1:,}: {error}") from error
         if cell.is_valid:
@@ -119,7 +155,8 @@ class RowGroups:
         table = self.tables[place]
         size = table.size(group)
         if size <= HELD:
-            images = table.images(table.file.read_row_group(group, columns=[table.column]))
+            with table.opened() as file:
+                images = table.images(file.read_row_group(group, columns=[table.column]))
             self._hold(place, group, 0, images)
             return images[row]
         return self._in_large(place, group, row, size)
@@ -131,11 +168,9 @@ class RowGroups:
         at = self._open
         if at is None or at[:2] != (place, group) or at[2] > row:
             batch = max(1, count * (HELD // 8) // size)
-            batches = table.file.iter_batches(batch, row_groups=[group], columns=[table.column])
-            at = (place, group, 0, batches)
+            at = (place, group, 0, table.batches(group, batch))
         start, batches = at[2], at[3]
-        for batch in batches:
-            images = table.images(batch)
+        for images in batches:
             self._open = (place, group, start + len(images), batches)
             if row < start + len(images):
                 self._hold(place, group, start, images)

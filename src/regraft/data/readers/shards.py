@@ -107,13 +107,21 @@ def open_shard_files(
             files[name] = decompressed(root / name)
         except (EOFError, zlib.error, LZMAError, OSError) as error:
             broken.append((name, f"{DAMAGED}: {str(error) or type(error).__name__}"))
-    return open_shards(where, files, root, others=others, broken=broken, named=named)
+    classes = classes_beside(root / CLASSES)
+    rest = [name for name in others if name != CLASSES]
+    return open_shards(where, files, classes, others=rest, broken=broken, named=named)
+
+
+def classes_beside(path: Path) -> str | None:
+    """Return what ``classes.txt`` in the folder of a file says; None where there is none."""
+    beside = path.with_name(CLASSES)
+    return beside.read_text("utf-8-sig") if beside.is_file() else None
 
 
 def open_shards(
     where: str,
     files: Mapping[str, Source],
-    root: Path,
+    classes: str | None = None,
     *,
     others: Sequence[str] = (),
     broken: Sequence[tuple[str, str]] = (),
@@ -124,7 +132,7 @@ def open_shards(
     Args:
         where: what the user named.
         files: the tars by name, posix. Folders, or names, that are called after splits are splits.
-        root: the folder that they lie in, perhaps with ``classes.txt``.
+        classes: the names of classes that are numbers, one a line from 0 on.
         others: names of files there that are no tars.
         broken: (path, why) of tars that could not be opened.
         named: by a person; the label's is a field of the .json.
@@ -149,7 +157,8 @@ def open_shards(
         )
     if not any(samples.labels):
         return _class_folders(where, files, samples, others, splits)
-    _number_names(where, samples, root / CLASSES)
+    if classes is not None:
+        _number_names(where, samples, [line.strip() for line in classes.splitlines()])
     return _of_samples(where, files, samples, others, splits)
 
 
@@ -163,7 +172,7 @@ def _of_samples(
     """Return the images that have a label, by path."""
     shards, names = list(files), samples.names
     skipped = [*samples.skipped, *samples.without_label()]
-    skipped += [(n, "not a shard by its name") for n in others if n != CLASSES]
+    skipped += [(n, "not a shard by its name") for n in others]
     skipped += [(n, f"not an image by its name (.{suffix(n)})") for n in samples.others]
     labelled = [i for i, label in enumerate(samples.labels) if label]
     if len({names[i] for i in labelled}) < len(labelled):  # numbered from 0 in every shard
@@ -237,23 +246,22 @@ def _reader(files: Mapping[str, Source], samples: Samples, order: Sequence[int])
     return _Reader(tuple(files.values()), tuple(files), shard, start, size)
 
 
-def _number_names(where: str, samples: Samples, path: Path) -> None:
-    """Give classes that are numbers the names in ``classes.txt``, one a line from 0 on.
+def _number_names(where: str, samples: Samples, names: list[str]) -> None:
+    """Give classes that are numbers the names in ``classes.txt``.
 
     Raises:
         DataError: a number has no line.
     """
     different = set(samples.labels) - {""}
-    if not path.is_file() or not all(label.isdecimal() for label in different):
+    if not all(label.isdecimal() for label in different):
         return
-    names = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     while names and not names[-1]:
         names.pop()
     beyond = sorted((label for label in different if int(label) >= len(names)), key=int)
     if beyond:
         raise DataError(
             f"'{where}' has classes without a name.",
-            [f"{path.name} has {len(names):,} lines, from class 0 on; got {listed(beyond, 10)}"],
+            [f"{CLASSES} has {len(names):,} lines, from class 0 on; got {listed(beyond, 10)}"],
         )
     named = {label: names[int(label)] for label in different} | {"": ""}
     samples.labels[:] = [named[label] for label in samples.labels]
