@@ -240,6 +240,7 @@ def test_a_damaged_row_group_costs_its_images(tmp_path: Path) -> None:
     wrong = [dataset.items[i].path for i, fact in enumerate(facts) if fact.problem]
     assert 1 <= len(wrong) <= 2  # of its row group
     assert all("damaged in a.parquet" in fact.detail for fact in facts if fact.problem)
+    assert dataset.lies_in(3) == "a.parquet, row 4"
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], list[str]]] = {

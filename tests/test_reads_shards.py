@@ -1,13 +1,18 @@
 """What is odd or damaged in shards is named, and costs that."""
 
+import gc
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pictures import check_reading, classes, facts_of, refusal
 from regraft.data.audit import audit
 from regraft.data.dataset import Dataset
+from regraft.data.readers.tarmembers import tar_members
 from shards import every, in_cls, in_json, samples, tar
 
 CATS = classes({"cat": 6, "dog": 6}, 32, 32)
@@ -65,6 +70,8 @@ ODD: dict[str, tuple[dict[str, bytes], list[str], str, str]] = {
         "cat/9.jpg", "no label"),
     "a caption": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.txt": b"A cat.\nIt is grey."}, [],
         "cat/9.jpg", "no label"),
+    "a long text": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.txt": b"cat " * 99}, [],
+        "cat/9.jpg", "no label"),
     "bytes": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.cls": b"\xff\xfe\x00"}, [],
         "cat/9.jpg", "no label"),
     "no JSON": (samples(CATS) | {"cat/9.jpg": b"?", "cat/9.json": b"{"}, [],
@@ -96,6 +103,36 @@ def test_what_is_odd_in_a_shard(case: str, tmp_path: Path) -> None:
     assert {item.label for item in dataset.items} <= {"cat", "dog"}
     found = {path.removeprefix("000.tar/"): why for path, why in dataset.skipped}
     assert words in found.get(path, "")
+
+
+def test_an_image_that_cannot_be_used_is_named_with_its_shard(tmp_path: Path) -> None:
+    for n in range(2):
+        tar(tmp_path / f"{n}.tar", samples(every(CATS | {"cat/9.jpg": b"no photo"}, n, 2)))
+    dataset = Dataset.open(tmp_path)
+    [left] = audit(dataset, facts_of(dataset)).left_out
+    assert (left.path, left.detail[-10:]) == ("cat/9.jpg", "(in 0.tar)")
+    assert not Dataset.open(tar(tmp_path / "a" / "a.tar", CATS)).lies_in(0)
+
+
+def test_a_header_for_all_members_is_no_damage(tmp_path: Path) -> None:
+    options: Any = {"format": tarfile.PAX_FORMAT, "pax_headers": {"comment": "of an archive"}}
+    with tarfile.open(tmp_path / "a.tar", "w", **options) as target:
+        for name, data in samples(CATS).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
+    assert Dataset.open(tmp_path / "a.tar").skipped == ()
+
+
+def test_no_member_is_kept_while_a_tar_is_gone_through(tmp_path: Path) -> None:
+    file = tar(tmp_path / "a.tar", {f"{n}.jpg": b"" for n in range(200)})
+    with open(file, "rb") as stream:
+        [*_, last] = tar_members(stream, lambda name, why: None)
+        assert last.name == "199.jpg"
+        passing = tar_members(stream, lambda name, why: None)
+        for _ in range(150):
+            next(passing)
+        assert sum(isinstance(one, tarfile.TarInfo) for one in gc.get_objects()) < 10
 
 
 def test_the_last_of_two_members_counts(tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ class Dataset:
         """Return whether an image is in that split."""
         return bool(self.held_out) and item.split == self.held_out
 
+    def lies_in(self, index: int) -> str:
+        """Return the shard that image ``index`` lies in; '' where it is a file of its own."""
+        find = getattr(self.read, "lies_in", None)
+        return "" if find is None else str(find(index))
+
     @classmethod
     def open(
         cls,

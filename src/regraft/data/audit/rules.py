@@ -133,7 +133,8 @@ def _leave_out_problems(state: _State) -> None:
     """Files that are no usable image."""
     for i, facts in enumerate(state.facts):
         if facts.problem:
-            state.leave_out(i, facts.problem, facts.detail)
+            shard = state.dataset.lies_in(i)
+            state.leave_out(i, facts.problem, facts.detail + f" (in {shard})" * bool(shard))
 
 
 def _leave_out_copies(state: _State) -> None:

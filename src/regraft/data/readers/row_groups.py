@@ -120,11 +120,21 @@ class RowGroups:
     _open: tuple[int, int, int, Iterator[Any]] | None = None
     """Of a large row group: file, row group, the row that comes next, and what gives it."""
 
-    def __call__(self, index: int) -> bytes:
-        """Return the bytes of image ``index``."""
+    def _place(self, index: int) -> tuple[int, int]:
+        """Return in which file an image lies, and in which row of it."""
         number = int(self.rows[index])
         place = int(np.searchsorted(self.first, number, "right")) - 1
-        table, row = self.tables[place], number - int(self.first[place])
+        return place, number - int(self.first[place])
+
+    def lies_in(self, index: int) -> str:
+        """Return file and row of an image."""
+        place, row = self._place(index)
+        return f"{self.tables[place].name}, row {row + 1:,}"
+
+    def __call__(self, index: int) -> bytes:
+        """Return the bytes of image ``index``."""
+        place, row = self._place(index)
+        table = self.tables[place]
         group = int(np.searchsorted(table.starts, row, "right")) - 1
         try:
             with self._lock:

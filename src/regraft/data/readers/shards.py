@@ -79,6 +79,10 @@ class _Reader:
     start: NDArray[np.int64]
     size: NDArray[np.int64]
 
+    def lies_in(self, index: int) -> str:
+        """Return which shard an image lies in."""
+        return self.names[self.shard[index]]
+
     def __call__(self, index: int) -> bytes:
         number, size = int(self.shard[index]), int(self.size[index])
         data = self.files[number].read(int(self.start[index]), size)
