@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pictures import check_reading, classes, facts_of, lay_out
+from regraft.cli.plan import relative
 from regraft.data.dataset import Dataset
 from regraft.data.readers import patience
 from regraft.errors import DataError
@@ -155,6 +156,73 @@ def test_all_who_wait_give_up_together(monkeypatch: pytest.MonkeyPatch) -> None:
         one.join()
     never.set()
     assert [error.headline for error in found] == ["'memory://0' cannot be read."] * 2
+
+
+@pytest.mark.parametrize("kind", ["shards", "parquet", "class folders"])
+def test_refused_in_the_middle_is_no_damaged_image(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset.open(put(packed(tmp_path / "a", kind), tmp_path.name))
+
+    def refuse(*words: Any) -> bytes:
+        raise PermissionError("the key has run out")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", refuse)
+    with pytest.raises(DataError, match="access is refused: the key has run out"):
+        dataset.read(0)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "words"),
+    [
+        ("cat_file", bytes(10**6), "cannot be read in parts"),
+        ("info", {"size": None}, "does not say how long it is"),
+    ],
+)
+def test_files_that_cannot_be_read_in_parts(
+    method: str, given: object, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = put(packed(tmp_path / "a", "shards"), tmp_path.name)
+    disk = type(fsspec.filesystem("memory"))
+    monkeypatch.setattr(disk, method, lambda *words, **options: given)
+    with pytest.raises(DataError, match=words):
+        Dataset.open(f"{place}/{{000..001}}.tar")
+
+
+def test_an_address_stays_what_it_is_in_a_plan(tmp_path: Path) -> None:
+    assert relative("s3://bucket/{0..9}.tar", tmp_path) == "s3://bucket/{0..9}.tar"
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    ("error", "times"), [(PermissionError(), 1), (ConnectionError(), 2), (TimeoutError(), 2)]
+)
+def test_who_refuses_is_asked_once(error: Exception, times: int) -> None:
+    asked = []
+
+    def call() -> None:
+        asked.append(1)
+        raise error
+
+    with pytest.raises(DataError):
+        patience.Line(None).ask(call, "memory://a")
+    assert len(asked) == times
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_status_that_refuses_is_one() -> None:
+    asked = []
+
+    class Refused(Exception):
+        status = 401
+
+    def call() -> None:
+        asked.append(1)
+        raise Refused
+
+    with pytest.raises(DataError, match=r"access is refused \(401\)"):
+        patience.Line(None).ask(call, "memory://a")
+    assert len(asked) == 1
 
 
 def test_a_file_that_is_gone_costs_its_images(tmp_path: Path) -> None:

@@ -147,6 +147,9 @@ def test_the_container_plays_no_part(container: str, tmp_path: Path) -> None:
     folder = Dataset.open(lay_out(tmp_path / "folder", files))
     check_reading(dataset, files)
     assert decided(dataset) == decided(folder)
+    if "folder of tars" in container:  # dealt in turn: every third image of the first shard
+        assert dataset.order is not None
+        assert dataset.order[:2].tolist() == [0, 3]
 
 
 @pytest.mark.parametrize("container", PARTED_CONTAINERS)
@@ -170,6 +173,10 @@ def test_row_groups_are_read_in_parts(
     assert dataset.order is not None
     for i in dataset.order.tolist():
         assert dataset.read(i) == CATS[dataset.items[i].path]
+    parts = dataset.read._parts.values()  # type: ignore[attr-defined]
+    assert len(parts) == 1 or sum(part.nbytes for part in parts) <= held
+    back = Dataset.open(table(tmp_path / "b" / "b.parquet", dict(reversed(CATS.items())), group=9))
+    check_reading(back, CATS)
 
 
 def test_reading_in_order_reads_no_row_group_twice(
@@ -208,6 +215,13 @@ def test_what_is_odd_in_parquet(case: str, tmp_path: Path) -> None:
     assert [path for path, _ in dataset.skipped] == paths
     assert all(words in why for _, why in dataset.skipped)
     check_reading(dataset, CATS)
+
+
+def test_bytes_beside_paths_are_no_images(tmp_path: Path) -> None:
+    lay_out(tmp_path, CATS)
+    rows = {"path": list(CATS), "label": ["x", "y"] * 6, "thumb": [b"?"] * 12}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "t.parquet")
+    check_reading(Dataset.open(tmp_path / "t.parquet"), CATS)
 
 
 def test_paths_that_tell_nothing_apart_are_numbered(tmp_path: Path) -> None:

@@ -114,6 +114,35 @@ def test_an_image_that_cannot_be_used_is_named_with_its_shard(tmp_path: Path) ->
     assert not Dataset.open(tar(tmp_path / "a" / "a.tar", CATS)).lies_in(0)
 
 
+NAMES = ["a.jpg", "b/ü.jpg", "c/" + "n" * 98, "d" * 60 + "/" + "e" * 90 + ".jpg", "f" * 300, "g/"]
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_members_are_those_that_tarfile_finds(form: int, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as target:
+        for n, name in enumerate(NAMES):
+            if len(name) < 200 or form != tarfile.USTAR_FORMAT:
+                info = tarfile.TarInfo(name)
+                info.size, info.uname = 512 * (n % 2) + n, "somebody"
+                info.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+                target.addfile(info, io.BytesIO(bytes(5000)))
+    with tarfile.open(tmp_path / "a.tar") as source, open(tmp_path / "a.tar", "rb") as stream:
+        wanted = [(one.name, one.offset_data, one.size) for one in source if one.isreg()]
+        assert list(tar_members(stream, lambda name, why: None)) == wanted
+
+
+def test_damage_behind_a_long_name_costs_its_member_only(tmp_path: Path) -> None:
+    long = "cat/" + "n" * 150
+    files = {f"{long}.jpg": CATS["cat/000.jpg"], f"{long}.cls": b"cat"} | samples(CATS)
+    shard = tar(tmp_path / "a.tar", files)
+    data = shard.read_bytes()
+    place = data.index(b"././@PaxHeader") if b"@PaxHeader" in data else data.index(b"@LongLink")
+    shard.write_bytes(spoilt(data, place + 1024, place + 1536))
+    dataset = Dataset.open(shard)
+    assert {item.path for item in dataset.items} >= set(CATS)
+    assert any("no header at byte" in why for _, why in dataset.skipped)
+
+
 def test_a_header_for_all_members_is_no_damage(tmp_path: Path) -> None:
     options: Any = {"format": tarfile.PAX_FORMAT, "pax_headers": {"comment": "of an archive"}}
     with tarfile.open(tmp_path / "a.tar", "w", **options) as target:

@@ -81,7 +81,7 @@ class _Reader:
 
     def lies_in(self, index: int) -> str:
         """Return which shard an image lies in."""
-        return self.names[self.shard[index]]
+        return self.names[int(self.shard[index])]
 
     def __call__(self, index: int) -> bytes:
         number, size = int(self.shard[index]), int(self.size[index])
