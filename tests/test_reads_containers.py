@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from pictures import check_reading, classes, facts_of, lay_out, refusal
 from regraft.data.audit import audit, fingerprint
 from regraft.data.dataset import Dataset
+from regraft.data.images import View
 from regraft.data.readers import row_groups
 from regraft.data.splits import split
+from regraft.finetune.data import ImageBuffer
 from shards import every, in_cls, in_json, samples, tar
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -197,6 +201,24 @@ def test_reading_in_order_reads_no_row_group_twice(
     for i in dataset.order.tolist():
         read(i)
     assert started[0] == 6  # row groups of two
+
+
+def test_training_reads_row_groups_in_their_order(tmp_path: Path) -> None:
+    dataset = Dataset.open(tables(tmp_path, CATS))
+    read, asked = dataset.read, list[int]()
+
+    class Counted:
+        near = staticmethod(read.near)  # type: ignore[attr-defined]
+
+        def __call__(self, index: int) -> bytes:
+            asked.append(self.near(index))
+            return read(index)
+
+    held = ImageBuffer(Counted(), [7, 0, 5, 2], View(32, 1.0))
+    assert len(asked) == 4
+    assert max(asked[:2]) < min(asked[2:])  # two threads
+    same = ImageBuffer(lambda index: read(index), [7, 0, 5, 2], View(32, 1.0))
+    assert torch.equal(held.batch(np.arange(4)), same.batch(np.arange(4)))
 
 
 ODD: dict[str, tuple[Callable[[Path], object], list[str], str]] = {

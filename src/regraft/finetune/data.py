@@ -32,8 +32,10 @@ class ImageBuffer:
         self._read, self._items = read, items
         most = min(len(items), held // math.prod(view.shape))
         self._held = np.empty((most, *view.shape), np.uint8)
+        near = getattr(read, "near", None)  # of images in row groups, which are read as a whole
+        rows = range(most) if near is None else sorted(range(most), key=lambda n: near(items[n]))
         with ThreadPoolExecutor(cores()) as pool:
-            for place, square in enumerate(pool.map(self._decode, range(most))):
+            for place, square in zip(rows, pool.map(self._decode, rows), strict=True):
                 self._held[place] = square
 
     def __len__(self) -> int:

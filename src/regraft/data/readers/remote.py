@@ -186,7 +186,10 @@ def _file_system(where: str) -> Any:
     except (ImportError, ValueError) as error:
         raise DataError(
             f"'{where}' cannot be opened.",
-            [f"{error}", "addresses are read through fsspec: s3:// needs s3fs, gs:// gcsfs"],
+            [
+                f"{error}",
+                "fsspec reads addresses: s3:// needs s3fs, gs:// gcsfs, hf:// huggingface-hub",
+            ],
         ) from error
 
 

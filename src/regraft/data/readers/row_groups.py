@@ -126,6 +126,10 @@ class RowGroups:
         place = int(np.searchsorted(self.first, number, "right")) - 1
         return place, number - int(self.first[place])
 
+    def near(self, index: int) -> int:
+        """Return a number that is near those of images which are best read before and after."""
+        return int(self.rows[index])
+
     def lies_in(self, index: int) -> str:
         """Return file and row of an image."""
         place, row = self._place(index)
