@@ -17,6 +17,7 @@ from regraft.report import page as page_of
 from regraft.report import pictures, template, words
 from regraft.report.charts import confusion, curves, plane
 from regraft.report.charts.frame import ticks
+from regraft.report.jinja import breaks, options
 from regraft.results import card
 from regraft.results.result import Result
 from reported import HOSTILE, Reader, data, drawn, made_up, run, whole
@@ -35,7 +36,8 @@ def test_fit_writes_the_page(run: Path, golden: Callable[[str, str], None]) -> N
 def test_the_figures_are_those_of_the_run(run: Path) -> None:
     metrics, text = json.loads((run / "metrics.json").read_text()), Reader(drawn(run)).text
     low, high = metrics["accuracy_interval"]
-    assert f"right for {metrics['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%})" in text
+    assert f"{metrics['accuracy']:.1%} of {metrics['n']} held-out images, none of which" in text
+    assert f"{low:.1%} to {high:.1%} (95% interval)" in text
     assert f"would be right for {metrics['guess']:.1%}" in text
     assert f"{metrics['log_loss']:.3f}" in text
     assert f"calibration error, {metrics['ece']:.1%}" in text
@@ -160,6 +162,17 @@ def test_the_map_has_a_square_for_each_pair_that_occurs(whole: Result) -> None:
     assert confusion.pairs(matrix, ["a", "b", "c"]) == [("c", "a", 3, 3), ("a", "c", 1, 6)]
 
 
+def test_file_names_break_where_they_are_joined() -> None:
+    assert breaks("IMG_2024-<b>.v2.jpeg") == "IMG_<wbr>2024-<wbr>&lt;b&gt;.v2<wbr>.jpeg"
+    assert (breaks(".png"), breaks("a__b"), breaks("")) == (".png", "a__<wbr>b", "")
+
+
+def test_options_do_not_break() -> None:
+    whole = '<span class="option">--class-weights</span>'
+    assert options("<i> --class-weights,") == f"&lt;i&gt; {whole},"
+    assert options("--" + "a" * 200) == "--" + "a" * 200
+
+
 # ---- sentences and charts
 
 
@@ -169,7 +182,7 @@ def test_the_verdict_tells_what_the_accuracy_is_worth(whole: Result) -> None:
         "accuracy_interval": [0.85, 0.95],
         "guess": 0.5,
     }
-    assert "so 80% of its mistakes are gone" in words.against(metrics)
+    assert "so it avoids 80% of the mistakes of guessing" in words.against(metrics)
     assert "no better" in words.against(metrics | {"guess": 0.86})
     assert "not better at all" in words.against(metrics | {"guess": 0.97})
 

@@ -241,6 +241,8 @@ def test_the_epoch_that_was_handed_over_is_marked(whole: Result) -> None:
 
 ARABIC = ["قطة", "كلب", "طائر"]
 ASK = "(s => (s.value = 90, s.dispatchEvent(new Event('input')), document.querySelector('output')"
+SURE = "document.querySelector('#sure').textContent"
+CUT = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
 POINT = "document.querySelector('a.point').dispatchEvent(new Event('pointerover', {bubbles: true}))"
 
 
@@ -256,7 +258,13 @@ def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: P
             assert window.value("document.documentElement.scrollWidth") <= 400
             said = window.value(f"{ASK}.textContent))(document.querySelector('input'))")
             assert said.startswith("0.90: answers ")
+            assert "confidence >= 0.90]" in window.value(SURE)
+        window.size(1400, 900)
         window.open((run / "report.html").as_uri())
+        assert window.value(CUT) == 0
+        least = window.value("Number(document.querySelector('#threshold').dataset.least)")
+        assert window.value("Number(document.querySelector('input').value)") == least > 0
+        assert f"confidence >= {least / 100:.2f}]" in window.value(SURE)
         window.value(POINT)
         assert window.value("document.querySelector('#look img').src").startswith("data:image/")
         assert "labelled" in window.value("document.querySelector('#look').textContent")

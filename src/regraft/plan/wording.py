@@ -153,7 +153,10 @@ def suspects(metrics: Metrics) -> str:
     )
     if expected is None:
         return f"Which of {labels} are wrong cannot be told: the network hardly predicts them."
-    more = f"; about {expected:,.0f} are expected to be" if round(expected) > count else ""
+    left = round(expected)
+    if not count and left:
+        return f"None of {labels} stands out; of so many about {left:,} may still be wrong."
+    more = f"; about {left:,} are expected to be" if left > count else ""
     looks = "looks" if count < 2 else "look"
     return f"{f'{count:,}' if count else 'None'} of {labels} {looks} wrong{more}."
 

@@ -16,6 +16,9 @@ LISTED = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 AIMS = (0.8, 0.9, 0.95, 0.98, 0.99)
 """Accuracies that somebody may want; the first that is above what it gets of all is named."""
 
+USUAL = 0.9
+"""Confidence that the chooser begins with where none is advised."""
+
 FEWEST = 20
 """Answers below which no accuracy of them is named in a sentence."""
 

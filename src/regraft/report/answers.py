@@ -10,7 +10,7 @@ from typing import Any
 from regraft.plan import wording
 from regraft.plan.definition import Plan
 from regraft.report.charts.frame import short
-from regraft.report.words import NAME
+from regraft.report.words import NAME, verdict
 
 Metrics = Mapping[str, Any]
 
@@ -32,12 +32,10 @@ class Answer:
 
 def answers(plan: Plan, metrics: Metrics) -> list[Answer]:
     """Return them in the order in which they are asked."""
-    low, high = metrics["accuracy_interval"]
     accuracy = Answer(
         "How often is it right?",
         f"{metrics['accuracy']:.1%}",
-        f"Of ever so many images like these {metrics['n']:,} it would be {low:.1%} to {high:.1%}, "
-        f"19 times of 20: the 95% interval. Guessing gets {metrics['guess']:.1%}.",
+        verdict(plan, metrics),
         "classes",
     )
     return [accuracy, _weakest(metrics), _labels(metrics), _unknown(metrics), _more(plan, metrics)]

@@ -1,8 +1,13 @@
 """Jinja templates that lie in a room of the house."""
 
+import re
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+_BREAKS = re.compile(r"(?<=[_-])(?=[^_-])|(?<=[^.])(?=\.\w{1,5}$)")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]{1,30}(?![\w-])")
 
 
 @cache
@@ -19,7 +24,19 @@ def templates(room: str) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "breaks": breaks,
+        "options": options,
         "percent": lambda share: f"{share:.1%}",
         "whole": lambda number: f"{number:,}",
     }
     return made
+
+
+def breaks(name: str) -> Markup:
+    """Let a file's name break after ``_`` and ``-`` and before its suffix."""
+    return Markup(_BREAKS.sub("<wbr>", str(escape(name))))
+
+
+def options(sentence: str) -> Markup:
+    """Keep each ``--option`` of a sentence on one line."""
+    return Markup(_OPTION.sub(r'<span class="option">\g<0></span>', str(escape(sentence))))

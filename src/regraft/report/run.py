@@ -51,7 +51,8 @@ class _Sure:
     """What is right of what it is sure of, in the page."""
 
     advice: str
-    least: float
+    start: float
+    """The confidence that is asked for to begin with."""
     chart: Markup
     rows: Sequence[answered.Answered]
     data: str
@@ -106,7 +107,6 @@ def _drawn(
         metrics=metrics,
         classes=result.classes,
         word=_word(result.classes),
-        verdict=words.verdict(plan, metrics),
         answers=answers.answers(plan, metrics),
         cut=words.cut(plan),
         spent=wording.spent(metrics["seconds"]),
@@ -164,7 +164,7 @@ def _drawn(
         left_out=_left_out(result.audit),
         origin=_origin(plan),
         snippets=words.snippets(card, result.folder),
-        commands=words.commands(plan, result.folder, sure.least),
+        commands=words.commands(plan, result.folder, sure.start),
         command=words.start(plan, result.folder),
         time=words.seconds,
         audited=AUDITED // part,
@@ -186,7 +186,7 @@ def _sure(found: Predictions, metrics: Metrics) -> _Sure:
     curve = answered.curve(found, captures)
     return _Sure(
         said,
-        least,
+        least or answered.USUAL,
         Markup(answered_chart.chart(curve)),
         answered.rows(found, captures),
         answered.for_slider(found, curve),

@@ -28,12 +28,12 @@ class Snippet(NamedTuple):
 
 
 def verdict(plan: Plan, metrics: Metrics) -> str:
-    """Accuracy with interval, and what that means against guessing."""
+    """Of what the accuracy is, its interval, and what that means against guessing."""
     low, high = metrics["accuracy_interval"]
-    unlearnt = "" if plan.split == EACH_ONCE else " (it learned from none of them)"
+    unlearnt = "" if plan.split == EACH_ONCE else ", none of which it learned from"
     return (
-        f"On {metrics['n']:,} {plan.judged}{unlearnt} it is right for "
-        f"{metrics['accuracy']:.1%} (95% interval {low:.1%} to {high:.1%}). {against(metrics)}"
+        f"of {metrics['n']:,} {plan.judged}{unlearnt}; of ever so many like them {low:.1%} to "
+        f"{high:.1%} (95% interval). {against(metrics)}"
     )
 
 
@@ -57,7 +57,8 @@ def against(metrics: Metrics) -> str:
     if metrics["accuracy_interval"][0] <= guess:
         worse = "no better" if accuracy > guess else "not better at all"
         return f"{said}: within what chance does to so few images, this is {worse}."
-    return f"{said}, so {1 - (1 - accuracy) / (1 - guess):.0%} of its mistakes are gone."
+    avoided = 1 - (1 - accuracy) / (1 - guess)
+    return f"{said}, so it avoids {avoided:.0%} of the mistakes of guessing."
 
 
 class Commands(NamedTuple):
@@ -77,15 +78,14 @@ class Commands(NamedTuple):
 
 
 def commands(plan: Plan, folder: Path | None, least: float) -> Commands:
-    """Return what to type; ``least``: a confidence that is worth asking for, 0 if there is none."""
+    """Return what to type; ``least``: a confidence that is asked for in Python."""
     run, data = shlex.quote(place(folder)), shlex.quote(images(plan, folder))
     suspects = shlex.quote(f"{place(folder)}/suspects.csv")
-    known = "one.confidence >= " + (f"{least:.2f}" if least else "0.9")
     return Commands(
         predict=f"regraft predict {run} photo.jpg",
         serve=f"regraft serve {run}",
         table=f"regraft predict {run} photo.jpg --csv",
-        sure=f"[one for one in model.predict(images) if {known}]",
+        sure=f"[one for one in model.predict(images) if one.confidence >= {least:.2f}]",
         report=f"regraft report {run} --data {data}",
         heat=f"regraft report {run} --heat-maps",
         add=f"regraft fit {data} --add {suspects} --out ANOTHER",
