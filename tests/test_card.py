@@ -14,9 +14,11 @@ import timm
 from huggingface_hub import ModelCard
 
 from pictures import jpeg
+from regraft import diagram
 from regraft.backbones import Backbone, Weights
 from regraft.metrics import score
 from regraft.networks import build
+from regraft.plan import wording
 from regraft.plan.definition import Plan
 from regraft.results.card import model_card
 from regraft.results.folder import metrics_of
@@ -87,8 +89,39 @@ def test_it_says_what_it_got_and_how_sure_that_is() -> None:
     card = model_card(CASE_1, figures())
     assert "On 5 held-out images it is right for **80.0%** (95% interval 37.6% to 96.4%)" in card
     assert "would be right for 40.0%" in card
-    weakest = "weakest on wasp: of its 2 held-out images it finds 50.0%"
-    assert weakest in card.partition("## Figures")[0], "what it got comes first"
+    weakest = "weakest on wasp (it finds 50% of 2)."
+    assert weakest in card.partition("## Surgery")[0], "what it got comes first"
+
+
+def test_after_the_answers_stands_the_surgery_with_its_picture() -> None:
+    card = model_card(CASE_2, figures())
+    sections = re.findall(r"^## (.*)", card, re.M)
+    assert sections[:3] == ["Surgery", "Figures", "Data"]
+    drawn = re.search(r"^```text\n(.*?)^```$", card.partition("## Figures")[0], re.M | re.S)
+    assert drawn
+    assert drawn[1].rstrip() == "\n".join(
+        line.rstrip() for line in diagram.text(diagram.of_plan(CASE_2)).plain.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "accuracy", "named", "more"),
+    [
+        ([0.86, 0.92, 0.92, 0.92, 0.92], 0.91, [0], ""),
+        ([0.86, 0.901, 0.899, 0.99], 0.91, [0, 1, 2], ""),
+        ([0.86, 0.88, 0.88, 0.88, 0.99], 0.91, [0], ""),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], 0.91, [0, 1, 2], ""),
+        ([0.5, 0.5, 1.0, 0.5, 0.5, 0.5], 0.6, [0, 1, 3], " and 2 more"),
+        ([0.9, 0.9], 0.9, [], ""),
+        ([1.0, 1.0], 1.0, [], ""),
+    ],
+)
+def test_the_weakest_are_those_below_the_accuracy_and_none_at_random(
+    shares: list[float], accuracy: float, named: list[int], more: str
+) -> None:
+    per_class = {str(place): {"n": 50, "recall": share} for place, share in enumerate(shares)}
+    weak, rest = wording.weakest({"accuracy": accuracy, "per_class": per_class})
+    assert ([int(name) for name, _ in weak], rest) == (named, more)
 
 
 def test_it_counts_the_images_of_each_class() -> None:

@@ -199,7 +199,7 @@ SHOWN: dict[str, Callable[[Result], None]] = {
 }
 
 UNSAID = {"case", "reads", "image", "what", "key", "name", "tends", "detect", "edges", "colours"}
-UNSAID |= {"texture", "shapes", "parts", "whole", "features"}
+UNSAID |= {"texture", "shapes", "parts", "whole", "features", "classes"}
 """What a narrow terminal leaves out: what a stage sees, and names of columns that need none."""
 
 

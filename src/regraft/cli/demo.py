@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from rich.text import Text
+
+from regraft.cli.terminal import linked, say
 from regraft.data.samples import groceries, lay_out_digits, lay_out_groceries
 from regraft.errors import DataError, RunError
+from regraft.results.files import PAGE
 
 Regraft = Callable[[Sequence[str]], int]
 """The command line as a function: words -> exit code."""
@@ -23,7 +27,7 @@ UNLIKE = ("digits",)
 
 
 def run_demo(folder: Path, regraft: Regraft) -> None:
-    """Lay out both sets under ``folder`` and run plan, fit and predict on each by ``regraft``.
+    """Lay out both sets under ``folder`` and run fit and predict on each by ``regraft``.
 
     Raises:
         DataError: the packages that bring the images are not installed.
@@ -36,14 +40,15 @@ def run_demo(folder: Path, regraft: Regraft) -> None:
         raise RunError(
             f"The demo cannot be laid out in {folder}: {error}.", ["Name a folder to write to."]
         ) from error
-    for data in sets:
-        plan, run = folder / f"{data.name}-plan.json", folder / f"{data.name}-run"
+    runs = [folder / f"{data.name}-run" for data in sets]
+    for data, run in zip(sets, runs, strict=True):
         example = _one_held_out_folder(data)
         which = ["--backbone", "auto"] if data.name in UNLIKE else []
-        _type(regraft, "plan", str(data), *which, "--out", str(plan))
-        _type(regraft, "fit", "--plan", str(plan), "--out", str(run), "--overwrite")
+        _type(regraft, "fit", str(data), *which, "--out", str(run), "--overwrite")
         _type(regraft, "predict", str(run), *example, "--top", "3")
-    print(f"Have a look around in {folder}: the images, the plans and the runs are there.")
+    sys.stdout.flush()
+    say("", *(Text.assemble(linked(run / PAGE), " shows what it got, and why.") for run in runs))
+    say(f"`{shlex.join(['regraft', 'serve', str(runs[0])])}` classifies photos of yours.")
 
 
 def _check_packages() -> None:

@@ -155,7 +155,6 @@ def _plane(evidence: Evidence) -> RenderableType:
 
 
 def _surgery(plan: Plan) -> RenderableType:
-    scene = diagram.of_plan(plan)
     table = Rows(["", ""], fold=1)
     table.add("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
     dropped = ", ".join([*plan.dropped, "the old head"])
@@ -169,7 +168,7 @@ def _surgery(plan: Plan) -> RenderableType:
         these = ", ".join(names[names.index(training.trainable_from) :])
         start = "from the pretrained weights" if training.init == "pretrained" else "from random"
         table.add("then trained", Text(f"{these}, {start}; handed over where that helps"))
-    return Group(Fitting(lambda wide: diagram.text(scene, wide)), Text(), table)
+    return Group(_drawn(plan), Text(), table)
 
 
 def _expected(plan: Plan) -> RenderableType:
@@ -221,12 +220,13 @@ def show_result(
     """Print what a run got on the images that judge it, and what it did to get it."""
     sections = {
         f"What it got on {metrics['n']:,} {plan.judged}": _scores(plan, metrics),
-        **_unknown(plan, metrics),
         **_labels(metrics),
-        **_how_many(plan, metrics),
-        **_network(plan),
+        **_unknown(plan, metrics),
         plan.title: _done(plan, changes),
+        "Why": _reasons(plan),
         **({"What ran": _ran(plan, metrics)} if plan.ran else {}),
+        **_network(plan),
+        **_how_many(plan, metrics),
         "What it cost": Text(
             "\n".join(filter(None, (cost, _spent(metrics["seconds"]), wording.overrun(metrics))))
         ),
@@ -235,20 +235,24 @@ def show_result(
 
 
 def _done(plan: Plan, changes: Sequence[Change]) -> RenderableType:
-    count = {kind: sum(c.parameters for c in changes if c.kind == kind) for kind in KINDS}
     anew = "random" if plan.unchanged else "trained from random"
     words = {"kept": "trained on", "reinitialised": anew}
-    table = Rows([""] * 3, right=(1,), fold=2)
-    for kind in KINDS:
-        names = ", ".join(c.name for c in changes if c.kind == kind)
-        if not names and kind in ("kept", "reinitialised"):
-            continue
-        word = words.get(kind, kind)
-        names = names or "nothing"
-        table.add(word, f"{count[kind]:,} parameters", names)
-    table.add("reads", "", Text(stages_named(plan.backbone, plan.taps)))
-    said = wording.unchanged(plan)
-    return Group(table, Text(said)) if said else table
+    counts = [
+        f"{count:,} {words.get(kind, kind)}"
+        for kind in KINDS
+        if (count := sum(change.parameters for change in changes if change.kind == kind))
+    ]
+    said = [
+        f"parameters: {'; '.join(counts)}",
+        f"reads {stages_named(plan.backbone, plan.taps)}",
+        wording.unchanged(plan),
+    ]
+    return Group(_drawn(plan), Text(), lines(filter(None, said)))
+
+
+def _drawn(plan: Plan) -> RenderableType:
+    scene = diagram.of_plan(plan)
+    return Fitting(lambda wide: diagram.text(scene, wide))
 
 
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
@@ -257,10 +261,11 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%), against "
         f"{metrics['guess']:.1%} by always naming the commonest class",
     ]
-    named = ", ".join(f"{name} {share}" for name, share in wording.weakest(metrics))
+    weak, more = wording.weakest(metrics)
+    named = ", ".join(f"{name} {share}" for name, share in weak)
     unknown = ", ".join(wording.unjudged(metrics))
     lines += [
-        f"weakest: {named}" if named else "",
+        f"weakest: {named}{more}" if named else "",
         f"{wording.NO_IMAGE}, so nothing known, of: {unknown}" if unknown else "",
         f"balanced accuracy {metrics['balanced_accuracy']:.1%} (every class counts the same); log "
         f"loss {metrics['log_loss']:.3f} and calibration error {metrics['ece']:.1%} (how far "

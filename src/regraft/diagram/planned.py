@@ -51,6 +51,7 @@ def summary_of(plan: Plan) -> str:
         ],
         picture=of_plan(plan),
         lists={"What is done": [step.sentence for step in plan.steps()], "Why": reasons(plan)},
+        unfolded=True,
     )
 
 

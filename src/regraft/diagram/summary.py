@@ -59,6 +59,7 @@ def summary(
     table: Markup | None = None,
     picture: Scene | None = None,
     lists: Mapping[str, Sequence[str]],
+    unfolded: bool = False,
 ) -> str:
     """Return a piece of HTML that needs nothing else.
 
@@ -70,6 +71,7 @@ def summary(
         table: what `rows` made.
         picture: the surgery.
         lists: what can be folded away, by its heading; the last one is open.
+        unfolded: whether all of them are.
     """
     parts = [
         Markup('<p style="font-size:1.25em;font-weight:600;margin:.3em 0">{}</p>').format(title)
@@ -87,7 +89,7 @@ def summary(
     if picture is not None:
         parts.append(Markup('<div style="margin:.8em 0">{}</div>').format(Markup(html(picture))))
     named = [(heading, points) for heading, points in lists.items() if points]
-    parts += [_folded(*one, is_open=one == named[-1]) for one in named]
+    parts += [_folded(*one, is_open=unfolded or one == named[-1]) for one in named]
     frame = '<div class="regraft-summary" style="max-width:1100px;line-height:1.45">{}</div>'
     return str(Markup(frame).format(Markup("").join(parts)))
 

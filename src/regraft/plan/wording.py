@@ -43,15 +43,24 @@ def unjudged(metrics: Metrics) -> list[str]:
     return [name for name, one in metrics["per_class"].items() if not one["n"]]
 
 
-def weakest(metrics: Metrics, most: int = 3) -> list[tuple[str, str]]:
-    """Return the classes that are missed most, each with how many of its images are found."""
-    missed = [
-        (name, float(one["recall"]), one["n"])
-        for name, one in metrics["per_class"].items()
-        if one["n"] and one["recall"] < 1
-    ]
-    worst = sorted(missed, key=lambda entry: entry[1])[:most]
-    return [(name, f"{recall:.0%} of {n:,}") for name, recall, n in worst]
+def weakest(metrics: Metrics, most: int = 3) -> tuple[list[tuple[str, str]], str]:
+    """Return the classes that are missed most, each with how many of its images are found.
+
+    They are found less often than all images are, by whole percents as they are told. Those that
+    are missed as often as one another are named together or not at all; where the worst ones alone
+    are more than ``most``, what is returned beside says how many more there are.
+    """
+    shares: dict[int, list[tuple[str, str]]] = {}
+    for name, one in metrics["per_class"].items():
+        if one["n"] and (share := round(100 * one["recall"])) < round(100 * metrics["accuracy"]):
+            shares.setdefault(share, []).append((name, f"{share}% of {one['n']:,}"))
+    named: list[tuple[str, str]] = []
+    for share in sorted(shares):
+        if named and len(named) + len(shares[share]) > most:
+            break
+        named += shares[share]
+    more = f" and {len(named) - most:,} more" if len(named) > most else ""
+    return named[:most], more
 
 
 def once(plan: Plan) -> str:

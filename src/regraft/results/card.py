@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from regraft import diagram
 from regraft.data.images import View, deep
 from regraft.data.images.view import BORDER
 from regraft.data.splits import EACH_ONCE
@@ -23,9 +24,9 @@ def model_card(plan: Plan, metrics: Metrics) -> str:
     parts = (
         _front_matter(plan, metrics),
         _summary(plan, metrics),
+        _surgery(plan),
         _figures(metrics),
         _data(plan, metrics),
-        _surgery(plan),
         _preprocessing(plan),
         _loading(plan),
         _licence(plan),
@@ -145,6 +146,7 @@ def _surgery(plan: Plan) -> str:
     return (
         f"## Surgery\n\nCase {plan.case} of transfer learning. {_frozen(plan)} Dropped: "
         f"{_listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n"
+        f"```text\n{_drawn(plan)}\n```\n\n"
         f"{reasons}\n\n"
         f"`model.safetensors` holds the kept stages as `trunk.*` and the new layer as "
         f"`head.weight` [{len(plan.evidence.classes)}, {plan.inputs}] and `head.bias`. Its input "
@@ -152,6 +154,12 @@ def _surgery(plan: Plan) -> str:
         "order. Standardisation is folded into the layer: the probabilities are the softmax of its "
         "outputs, one for each of the `classes` of `config.json`, in their order."
     )
+
+
+def _drawn(plan: Plan) -> str:
+    """Return the picture in characters: a card goes where no other file may follow."""
+    lines = diagram.text(diagram.of_plan(plan)).plain.splitlines()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _frozen(plan: Plan) -> str:
@@ -253,14 +261,13 @@ def _limits(plan: Plan, metrics: Metrics) -> str:
 
 
 def _weakest(plan: Plan, metrics: Metrics) -> Iterator[str]:
-    """Which class is found least often, if one is missed at all, and of which nothing is known."""
-    present = {name: one for name, one in metrics["per_class"].items() if one["n"]}
-    worst = min(present, key=lambda name: present[name]["recall"])
-    if present[worst]["recall"] == 1:
+    """Which classes are found least often, and of which nothing is known."""
+    weak, more = wording.weakest(metrics)
+    if metrics["accuracy"] == 1:
         yield f"None of the {metrics['n']:,} {plan.judged} was missed; of more, some will be."
-    else:
-        n, recall = present[worst]["n"], present[worst]["recall"]
-        yield f"It is weakest on {_plain(worst)}: of its {n} {plan.judged} it finds {recall:.1%}."
+    elif weak:
+        named = ", ".join(f"{_plain(name)} (it finds {share})" for name, share in weak)
+        yield f"It is weakest on {named}{more}."
     unknown = [_plain(name) for name in wording.unjudged(metrics)]
     if unknown:
         yield f"How well it finds {_listed(unknown)} is not known: {wording.NO_IMAGE}."

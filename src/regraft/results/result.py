@@ -137,7 +137,7 @@ class Result:
         """Show what it got, the surgery, and why, in a notebook."""
         plan, metrics = self.plan, self.metrics
         low, high = metrics["accuracy_interval"]
-        weakest = wording.weakest(metrics)
+        weakest, more = wording.weakest(metrics)
         return summary(
             Markup("{}: {:,} classes").format(isolated(plan.dataset), len(self.classes)),
             about=f"{about(plan)} RUN: {self.folder or 'none, it is not saved'}.",
@@ -156,7 +156,7 @@ class Result:
                 Figure("calibration error", f"{metrics['ece']:.1%}", "confidence from accuracy"),
             ],
             said=[
-                Markup("Weakest: {}.").format(names(weakest)) if weakest else "",
+                Markup("Weakest: {}{}.").format(names(weakest), more) if weakest else "",
                 wording.suspects(metrics),
                 wording.unknown(plan, metrics),
                 *wording.how_many(plan, metrics),
@@ -168,6 +168,7 @@ class Result:
                 "What was done": [step.sentence for step in plan.steps()],
                 "Why": reasons(plan),
             },
+            unfolded=True,
         )
 
     @property
