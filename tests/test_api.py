@@ -255,6 +255,7 @@ def test_a_notebook_shows_accuracy_and_reasons(run: Path) -> None:
         assert all(one.fact in page.text and one.source in page.text for one in plan.reasons)
         assert all(step.sentence in page.text for step in plan.steps())
         assert len(page.all("svg")) >= 1
+        assert [list(attrs) for attrs in page.all("details")] == [["style", "open"]] * 2
     assert str(run) in page.text
     told = [wording.suspects(metrics), wording.unknown(plan, metrics)]
     told += wording.how_many(plan, metrics)

@@ -362,6 +362,9 @@ def test_the_command_shows_the_cases_and_says_where(
         assert words in said.out
     assert "right" in said.out
     assert f"Written to {tmp_path / 'cmp'}" in said.err
+    assert f"{tmp_path / 'cmp' / 'report.html'} shows it" in said.err
+    command = f"`regraft fit {data} -b small --seed 3 --case N --out RUN`"
+    assert command in said.err
     assert "epoch   1 of 1" in said.err
     assert os.listdir(tmp_path) == ["cmp"]
 

@@ -198,6 +198,19 @@ SHOWN: dict[str, Callable[[Result], None]] = {
     ),
 }
 
+
+def test_what_it_got_comes_first_then_case_picture_and_why_then_the_cost(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = load(home / RUN)
+    SHOWN["fit"](run)
+    said = " ".join(capsys.readouterr().out.split())
+    drawn = " ".join(diagram.text(of_plan(run.plan)).plain.split())
+    order = ("What it got on", run.plan.title, drawn, "Why", run.plan.reasons[0].fact, "What it c")
+    places = [said.index(part) for part in order]
+    assert places == sorted(places)
+
+
 UNSAID = {"case", "reads", "image", "what", "key", "name", "tends", "detect", "edges", "colours"}
 UNSAID |= {"texture", "shapes", "parts", "whole", "features", "classes"}
 """What a narrow terminal leaves out: what a stage sees, and names of columns that need none."""

@@ -8,6 +8,8 @@ import pytest
 import regraft
 from pictures import lay_out
 from regraft import backbones
+from regraft.cli.rank import _options
+from regraft.plan.choices import Choices
 from regraft.plan.evidence import Evidence
 from regraft.rank import _place, race
 from regraft.rank.choice import choose
@@ -188,3 +190,9 @@ def test_rungs_are_skipped_where_they_tell_little(
     images: int, classes: int, expected: list[int]
 ) -> None:
     assert race.rungs(images, classes) == expected
+
+
+def test_what_goes_on_is_asked_for_what_the_ranking_was() -> None:
+    asked = Choices(class_weights="none", seed=4, test_fraction=0.25, budget=9)
+    same = "--backbone b-other --class-weights none --test-fraction 0.25 --seed 4"
+    assert _options("b-other", asked) == same

@@ -17,7 +17,6 @@ import pytest
 from rich.console import Console
 
 import regraft
-from regraft import diagram
 from regraft.cli import tables
 from regraft.errors import UsageError
 from regraft.metrics import score
@@ -146,16 +145,6 @@ def on_drawing(plan: Plan, metrics: dict[str, Any]) -> str:
 
 Page = Callable[[Plan, dict[str, Any]], str]
 EVERY: tuple[Page, ...] = (on_terminal, on_card, on_report, on_drawing)
-
-
-def test_the_terminal_says_what_it_got_then_case_picture_and_why_then_the_cost() -> None:
-    plan = frozen()
-    said = on_terminal(plan, figures())
-    drawn = diagram.text(diagram.of_plan(plan)).plain.splitlines()[0].strip()
-    order = ("What it got", plan.title, drawn, "\nWhy\n", plan.reasons[0].fact, "What it cost")
-    places = [said.index(part) for part in order]
-    assert places == sorted(places)
-
 
 # ---- the table: situation, pages, what must stand there, what must not
 

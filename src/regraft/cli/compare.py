@@ -1,5 +1,6 @@
 """``regraft compare``: all four cases on the same images, side by side."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,12 @@ from rich.text import Text
 
 from regraft.cli.plan import measured_from
 from regraft.cli.rows import Indented, Rows, lines
-from regraft.cli.terminal import print_json, say, show, show_sections, training_bar
+from regraft.cli.terminal import linked, print_json, say, show, show_sections, training_bar
 from regraft.compare import Comparison, Outcome, check, side_by_side
+from regraft.networks.factories import is_factory
 from regraft.plan.choices import Choices
+from regraft.report.sides import of_one
+from regraft.results.files import PAGE
 
 
 def run_compare(
@@ -38,7 +42,13 @@ def run_compare(
     title = f"{found.dataset}: {found.train:,} images to train on, {found.test:,} held out"
     show_sections({title: _table(found)})
     show(Text(found.verdict), "", Indented(lines(_remarks(found), "dim")), "")
-    say(f"Written to {out}. `regraft fit {data} --case N` makes a network of one case.")
+    name = backbone if is_factory(backbone) else found.backbone  # a module's own is no place
+    options = of_one({**found.to_json(), "backbone": name})
+    say(
+        Text.assemble(f"Written to {out}. ", linked(out / PAGE), " shows it with pictures."),
+        f"`regraft fit {shlex.quote(data)} {options} --case N --out RUN` makes a network of one "
+        "case.",
+    )
 
 
 def _table(found: Comparison) -> Rows:

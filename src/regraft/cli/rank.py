@@ -1,13 +1,16 @@
 """``regraft rank``: networks side by side on the same images."""
 
 import math
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
 
 from regraft.cli.rows import Fitting, Indented, Rows, lines
 from regraft.cli.terminal import (
+    linked,
     print_json,
     progress_bar,
     say,
@@ -64,11 +67,20 @@ def run_rank(
         _show(found)
     if out is not None:
         write_whole(out, of_ranking(found), "page")
-        say(f"Written to {out}.")
+        say(Text.assemble("Written to ", linked(out), "."))
     if found.chosen is None:
         raise BackboneError(found.why, ["Allow more, or name a smaller network."])
     if not as_json:
-        say(f"`regraft fit {data} --backbone {found.chosen}` goes on from what was looked at.")
+        command = f"regraft fit {shlex.quote(data)} {_options(found.chosen, choices)}"
+        say(f"`{command} --out RUN` goes on from what was looked at.")
+
+
+def _options(chosen: str, choices: Choices) -> str:
+    """Return what goes on with a network; the budget was the ranking's."""
+    asked = [f"--backbone {chosen}", *replace(choices, budget=None).named()]
+    if choices.test_fraction is not None:
+        asked.append(f"--test-fraction {choices.test_fraction:g}")
+    return " ".join([*asked, f"--seed {choices.seed}"])
 
 
 def _latency(text: str) -> float:

@@ -25,18 +25,27 @@ def render(document: Mapping[str, Any]) -> str:
         )
         for one in document["cases"]
     ]
-    options = document.get("options", ())  # that of an earlier version has none
-    asked = [f"-b {document['backbone']}", *options, f"--seed {document['seed']}"]
-    of_all = ("--quick", "--budget", "--learning-rate")  # the frozen cases have no rate
     return template.render(
         "comparison.html.jinja",
         found=document,
-        again=" ".join(asked),
-        one=" ".join(option for option in asked if not option.startswith(of_all)),
+        again=" ".join(_asked(document)),
+        one=of_one(document),
         chart=Markup(curves.intervals(rows)),
         picture=Markup(_picture(document)),
         time=seconds,
     )
+
+
+def of_one(document: Mapping[str, Any]) -> str:
+    """Return the options of ``fit`` that go with one case: those of the comparison that it has."""
+    of_all = ("--quick", "--budget", "--learning-rate")  # the frozen cases have no rate
+    return " ".join(option for option in _asked(document) if not option.startswith(of_all))
+
+
+def _asked(document: Mapping[str, Any]) -> list[str]:
+    """Return what the comparison was asked for beside its images, as it would be typed."""
+    options = document.get("options", ())  # that of an earlier version has none
+    return [f"-b {document['backbone']}", *options, f"--seed {document['seed']}"]
 
 
 def _picture(document: Mapping[str, Any]) -> str:
