@@ -377,7 +377,7 @@ def test_a_page_shows_them_too(cli: Regraft, data: Path, tmp_path: Path) -> None
     assert "demonstration ← taken" in text
     assert "dropped after" not in text
     assert "no-such was not ranked: There is no network named" in text.replace("&#39;", "'")
-    assert "regraft fit DATA --backbone demonstration --seed 0 --out RUN" in text
+    assert f"regraft fit {data} --backbone demonstration --seed 0 --out RUN" in text
     assert cli("rank", data, "--out", tmp_path / "none" / "page.html").code != 0
 
 

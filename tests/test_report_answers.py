@@ -99,6 +99,12 @@ def test_commands_name_the_places(whole: Result) -> None:
         told.add
         == "regraft fit '/photos/my photos' --add '/photos/a run/suspects.csv' --out ANOTHER"
     )
+    assert told.heat == "regraft report '/photos/a run' --heat-maps"
+    moved = words.commands(plan, Path("/photos/a run"), 0.8, "/else/../new")
+    assert moved.heat == "regraft report '/photos/a run' --heat-maps --data /new"
+    assert moved.add.startswith("regraft fit /new --add ")
+    assert words.start(plan, Path("/photos/a run"), "/new").startswith("regraft fit /new -b ")
+    assert words.start(plan, None, "s3://b/c").startswith("regraft fit s3://b/c -b ")
     assert told.sure.endswith("one.confidence >= 0.80]")
     assert words.start(plan, Path("/photos/a run")).startswith(
         "regraft fit '/photos/my photos' -b "

@@ -1,5 +1,7 @@
 """Where a frozen network looked: what each place adds to a class's score, exactly."""
 
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regraft.features.engines import store
+from regraft.features.engines import carried, store
 from regraft.features.engines.openvino_engine import runtime
 from regraft.report import heat, places
 from regraft.report.pictures import Shot, uri
@@ -55,6 +57,8 @@ def result_of(monkeypatch: pytest.MonkeyPatch, home: Path, taps: tuple[int, ...]
     features, none = np.ones((2, width), np.float16), np.zeros(2, np.int64)
     return SimpleNamespace(
         cache=Path(),
+        folder=None,
+        record=backbone,
         plan=SimpleNamespace(backbone=backbone, taps=taps),
         classes=CLASSES,
         tensors={"head.weight": RANDOM.normal(0, 1, (3, width)).astype(np.float32)},
@@ -104,6 +108,34 @@ def test_a_trunk_that_was_not_converted_here_has_none(
     made = result_of(monkeypatch, tmp_path / "nothing", (0,))
     assert places.opened(made, np.zeros(WIDTHS[0], np.float32), PIXELS) is None
     assert heat.exact(made, [], pytest.fail) == heat.Heat()
+
+
+@pytest.mark.parametrize(("weights", "found"), [("ours", True), ("of another", False)])
+def test_a_run_that_carries_its_trunk_has_places_anywhere(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, weights: str, found: bool
+) -> None:
+    made = result_of(monkeypatch, tmp_path / "nothing", (0,))
+    made.folder, made.record = tmp_path, SimpleNamespace(weights=SimpleNamespace(sha256="ours"))
+    monkeypatch.setattr(carried, "_precision", lambda backbone, wish: "f32")
+    place = tmp_path / carried.FOLDER
+    shutil.copytree(home, place)
+    meta = {"weights": weights, "files": carried._sizes(place)}
+    (place / store.META).write_text(json.dumps(meta))
+    opened = places.opened(made, np.zeros(WIDTHS[0], np.float32), PIXELS)
+    assert (opened is not None) == found
+
+
+def test_all_mistakes_that_are_shown_come_first(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    made = result_of(monkeypatch, home, (0,))
+    monkeypatch.setattr(heat, "look", lambda path, find, view: (PIXELS, ""))
+    right = [Shot(f"{n}.png", "x", "x", 0.4, 0.4, n) for n in range(9)]
+    wrong = [Shot(f"{n}.png", "x", "y", 0.9, 0.1, n) for n in range(9, 24)]
+    shown = heat.exact(made, [*right, *wrong, wrong[0]], pytest.fail).shown
+    assert [one.path for one in shown] == [shot.path for shot in wrong[:12]]
+    shown = heat.exact(made, [*right, wrong[0]], pytest.fail).shown
+    assert [one.path for one in shown] == ["9.png", *(shot.path for shot in right[:5])]
 
 
 def test_the_page_shows_them(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:

@@ -14,7 +14,7 @@ from pictures import lay_out
 from regraft.compare import Comparison, Omitted, Outcome
 from regraft.plan.choices import Choices
 from regraft.plan.events import Epoch
-from regraft.report import heat, of_comparison
+from regraft.report import heat, of_comparison, words
 from regraft.report import page as page_of
 from regraft.results.files import COMPARISON
 from regraft.results.result import Result
@@ -112,6 +112,7 @@ def found() -> Comparison:
         seconds={"shared": 1.0, "total": 9.0},
         classes=7,
         recipe="tuned",
+        data="/of/my photos",
         options=("--budget 600s", "--class-weights none", "--quick"),
     )
 
@@ -129,9 +130,10 @@ def test_a_comparison_has_its_page(found: Comparison, tmp_path: Path) -> None:
         assert f"{one.accuracy:.1%}{low:.1%} to {high:.1%}{one.balanced_accuracy:.1%}" in page.text
     assert "Case 4 is left out: few images." in page.text
     usual = "-b efficientnet-lite0 --class-weights none --seed 3"
-    assert f"regraft fit DATA {usual} --case N --out RUN" in page.text
+    assert f"regraft fit '/of/my photos' {usual} --case N --out RUN" in page.text
     again = usual.replace("lite0", "lite0 --budget 600s").replace("none", "none --quick")
-    assert f"regraft compare DATA {again} --out FOLDER" in page.text
+    folder = words.place(tmp_path / "cmp")
+    assert f"regraft compare '/of/my photos' {again} --out {folder}" in page.text
     assert [a for a in page.all("svg") if a.get("class") == "chart"]
     assert "320 → 7" in page.text or "192 → 7" in page.text
     assert page.outline[1:3] == ["  What each gets", "  What each does to the network"]
@@ -139,7 +141,7 @@ def test_a_comparison_has_its_page(found: Comparison, tmp_path: Path) -> None:
 
 def test_a_comparison_of_an_earlier_version_has_its_page_too(found: Comparison) -> None:
     document = found.to_json()
-    del document["options"], document["recipe"]
+    del document["options"], document["recipe"], document["data"]
     assert (
         "regraft compare DATA -b efficientnet-lite0 --seed 3"
         in Reader(of_comparison(document)).text

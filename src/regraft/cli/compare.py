@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
@@ -12,6 +13,7 @@ from regraft.cli.terminal import linked, print_json, say, show, show_sections, t
 from regraft.compare import Comparison, Outcome, check, side_by_side
 from regraft.networks.factories import is_factory
 from regraft.plan.choices import Choices
+from regraft.plan.data_place import absolute
 from regraft.report.sides import of_one
 from regraft.results.files import PAGE
 
@@ -35,6 +37,7 @@ def run_compare(
     )
     with training_bar() as on_event:
         found = side_by_side(measured, choices, quick=quick, on_event=on_event)
+    found = replace(found, data=absolute(data))
     found.save(out, overwrite=overwrite)
     if as_json:
         print_json(found.to_json())

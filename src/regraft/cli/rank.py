@@ -66,7 +66,7 @@ def run_rank(
     else:
         _show(found)
     if out is not None:
-        write_whole(out, of_ranking(found), "page")
+        write_whole(out, of_ranking(found, data), "page")
         say(Text.assemble("Written to ", linked(out), "."))
     if found.chosen is None:
         raise BackboneError(found.why, ["Allow more, or name a smaller network."])

@@ -29,6 +29,7 @@ from regraft.data.dataset import Dataset
 from regraft.distributed import world_size
 from regraft.errors import UsageError
 from regraft.plan.choices import Choices, ChoiceWords, chosen, spelled_out
+from regraft.plan.data_place import absolute
 from regraft.plan.definition import Plan
 from regraft.plan.events import Note, OnEvent
 from regraft.plan.gain import worth_training
@@ -112,6 +113,8 @@ def compare(
         started=started,
     )
     found = side_by_side(measured, choices, quick=quick, on_event=on_event)
+    if not isinstance(data, Dataset):
+        found = replace(found, data=absolute(os.fspath(data)))
     if out is not None:
         found.save(out, overwrite=overwrite)
     return found

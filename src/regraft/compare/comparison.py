@@ -86,6 +86,8 @@ class Comparison:
     recipe: str
     options: tuple[str, ...]
     """What was asked for beside data, backbone and seed, as it would be typed."""
+    data: str = ""
+    """Where the images are, from anywhere; '' where they have no place."""
 
     def __repr__(self) -> str:
         return " ".join(f"Comparison of {self.dataset}: {self.verdict}".split())
@@ -143,7 +145,7 @@ class Comparison:
         with whole_folder(Path(folder), partial(_objections, overwrite=overwrite)) as place:
             document = self.to_json()
             write_text(place / COMPARISON, json_text(document))
-            write_text(place / PAGE, of_comparison(document))
+            write_text(place / PAGE, of_comparison(document, Path(folder)))
 
 
 def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen: int) -> str:

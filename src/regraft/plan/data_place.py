@@ -1,6 +1,7 @@
 """Where a plan's images are: told relative to the file that the plan is written to."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from regraft.plan.definition import Plan
@@ -14,3 +15,8 @@ def with_data(plan: Plan, data: str) -> Plan:
 def data_from(folder: Path, plan: Plan) -> str:
     """Return where a plan in a folder says its images are: a path, or an address as it stands."""
     return plan.data if "://" in plan.data else str(folder / plan.data)
+
+
+def absolute(data: str) -> str:
+    """Return a path as it is from anywhere; an address as it stands."""
+    return data if "://" in data else os.path.abspath(data)

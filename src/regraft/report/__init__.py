@@ -66,7 +66,7 @@ def report(
         check_page(place)
     if not isinstance(run, Result) and (found := read_json(Path(run) / COMPARISON, [])) is not None:
         _refuse_images(data, heat_maps)
-        write_whole(place, of_comparison(found), "page")
+        write_whole(place, of_comparison(found, Path(run)), "page")
         return place
     if heat_maps:
         _check_heat()
@@ -80,12 +80,18 @@ def report(
             [f"Name them too: regraft report {result.folder or 'RUN'} --heat-maps --data DATA."],
         )
     unasked = False if result.plan.start else None
-    write_whole(place, page(result, card, images, heat_maps=heat_maps or unasked), "page")
+    drawn = page(result, card, images, heat_maps=heat_maps or unasked, data=_named(data))
+    write_whole(place, drawn, "page")
     return place
 
 
 def page(
-    result: Result, card: str, dataset: Dataset | None = None, *, heat_maps: bool | None = None
+    result: Result,
+    card: str,
+    dataset: Dataset | None = None,
+    *,
+    heat_maps: bool | None = None,
+    data: str = "",
 ) -> str:
     """Return the page of a run.
 
@@ -95,24 +101,25 @@ def page(
         dataset: where the held-out images are read for thumbnails; None where it is not at hand.
         heat_maps: show where the network looked; None for where it is quick: of a frozen network
             whose places add up, and where it was trained, for torch is there already.
+        data: where the images are, if not where the plan says, for the commands.
     """
     from regraft.report import run
 
-    return run.render(result, card, dataset, heat_maps=heat_maps)
+    return run.render(result, card, dataset, heat_maps=heat_maps, data=data)
 
 
-def of_comparison(document: Mapping[str, Any]) -> str:
-    """Return the page of a comparison, from what its ``comparison.json`` holds."""
+def of_comparison(document: Mapping[str, Any], folder: Path | None = None) -> str:
+    """Return the page of a comparison, from what its ``comparison.json`` holds, and its folder."""
     from regraft.report import sides
 
-    return sides.render(document)
+    return sides.render(document, folder)
 
 
-def of_ranking(found: Ranking) -> str:
-    """Return the page of a ranking."""
+def of_ranking(found: Ranking, data: str = "") -> str:
+    """Return the page of a ranking; ``data``: where the images are, for the commands."""
     from regraft.report import networks
 
-    return networks.render(found)
+    return networks.render(found, data)
 
 
 def _opened(run: str | os.PathLike[str] | Result, network: object | None) -> tuple[Result, str]:
@@ -140,11 +147,17 @@ def _images(
         tell(f"{run} does not say where its images are; --data DATA shows them on the page.")
         return None
     place = data_from(folder, result.plan)
+    said = place if "://" in place else os.path.normpath(place)
     try:
         return Dataset.open(place, **result.plan.looked_at.columns)
     except DataError:
-        tell(f"The images are not at {place} any more; --data DATA shows them.")
+        tell(f"The images are not at {said} any more; --data DATA shows them.")
         return None
+
+
+def _named(data: str | os.PathLike[str] | Dataset | None) -> str:
+    """Return where images are that are named; '' where they have no place."""
+    return "" if data is None or isinstance(data, Dataset) else os.fspath(data)
 
 
 def _check_heat() -> None:

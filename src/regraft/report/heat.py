@@ -14,6 +14,7 @@ from PIL import Image
 
 from regraft.data.images import in_colour
 from regraft.distributed import one_core
+from regraft.report import pictures
 from regraft.report.landscape import kept_of
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
 from regraft.results.result import Result
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 6
-"""Images that are looked at."""
+"""Images that are looked at; where it is exact, which is quick, as many mistakes as are shown."""
 
 Map = NDArray[np.float32]
 
@@ -55,12 +56,13 @@ def can_be_drawn() -> bool:
 def exact(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
     """Say what each place adds to the score, of a frozen network whose layer reads averages.
 
-    Nothing where it does not, or where its trunk was not converted on this machine.
+    Nothing where it does not, or where neither this machine nor the RUN has its converted trunk.
     """
     from regraft.report import places
 
     kept = kept_of(result)
-    squares = _squares(result, shots, find)
+    mistakes = len({shot.row for shot in shots if not shot.right})
+    squares = _squares(result, shots, find, max(MOST, min(mistakes, pictures.MOST)))
     if kept is None or not squares:
         return Heat()
     usual = np.asarray(kept.features, np.float32).mean(0)
@@ -87,7 +89,7 @@ def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
             problem="captum, which draws them, is not installed. `pip install 'regraft[heat]'` "
             "brings it; then `regraft report RUN --heat-maps` draws them."
         )
-    squares = _squares(result, shots, find)
+    squares = _squares(result, shots, find, MOST)
     if not squares:
         return Heat(problem="none of the images above can be read.")
     try:
@@ -96,18 +98,17 @@ def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
         return Heat(problem=f"{result.plan.backbone.name} cannot be looked into: {error}")
 
 
-def _squares(result: Result, shots: Sequence[Shot], find: Find) -> list[tuple[Shot, Pixels]]:
-    """Half of them mistakes, half unsure ones, where there are as many."""
-    wrong = [shot for shot in shots if not shot.right]
-    right = [shot for shot in shots if shot.right]
-    first = wrong[: max(MOST // 2, MOST - len(right))]
-    different = {shot.row: shot for shot in [*first, *right, *wrong]}
+def _squares(
+    result: Result, shots: Sequence[Shot], find: Find, most: int
+) -> list[tuple[Shot, Pixels]]:
+    """Return those that can be read, with their pixels: mistakes, then what is right."""
+    different = {shot.row: shot for shot in sorted(shots, key=lambda shot: shot.right)}
     found: list[tuple[Shot, Pixels]] = []
     for shot in different.values():
         square, _ = look(shot.path, find, result.plan.backbone.view)
         if square is not None:
             found.append((shot, square))
-        if len(found) == MOST:
+        if len(found) == most:
             break
     return found
 

@@ -7,14 +7,16 @@ from markupsafe import Markup
 from regraft.plan.ranked import Ranking, cells
 from regraft.report import template
 from regraft.report.charts.front import front
+from regraft.report.words import quoted
 
 AUDITED = 100
 """Images left out that are named."""
 
 
-def render(found: Ranking) -> str:
-    """Return the page as text."""
-    return template.render("ranking.html.jinja", **shown(found), AUDITED=AUDITED)
+def render(found: Ranking, data: str = "") -> str:
+    """Return the page as text; ``data``: where the images are."""
+    named = quoted(data)
+    return template.render("ranking.html.jinja", **shown(found), AUDITED=AUDITED, data=named)
 
 
 def shown(found: Ranking | None) -> dict[str, Any]:

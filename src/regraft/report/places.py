@@ -7,13 +7,14 @@ OpenVINO has those maps inside; one inference an image gives them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft.features.engines import store
+from regraft.features.engines import carried, store
 from regraft.features.engines.openvino_engine import runtime
 from regraft.results.result import Result
 
@@ -62,15 +63,15 @@ class MapsInside:
 
 
 def opened(result: Result, usual: Floats, pixels: NDArray[np.uint8]) -> MapsInside | None:
-    """Return the network, ready to be asked; None where it is not exact, or not converted here.
+    """Return the network, ready to be asked; None where it is not exact, or nowhere converted.
 
     Args:
         result: of a frozen network.
         usual: what the layer reads of the mean image ``[P]``.
         pixels: an image ``[S, S, 3]`` by which the maps are found.
     """
-    path = store.home(result.cache, result.plan.backbone) / store.GRAPH
-    if not path.is_file():
+    path = _graph(result)
+    if path is None:
         return None
     ov = runtime()
     core = ov.Core()
@@ -90,6 +91,18 @@ def opened(result: Result, usual: Floats, pixels: NDArray[np.uint8]) -> MapsInsi
     sides = [one.shape[1:] for one in maps if one is not None]
     weight = np.asarray(result.tensors["head.weight"], np.float32)
     return MapsInside(run, found, widths, weight - weight.mean(0), usual, min(sides))
+
+
+def _graph(result: Result) -> Path | None:
+    """Return the converted trunk: what this machine remembers, else what the RUN carries."""
+    path = store.home(result.cache, result.plan.backbone) / store.GRAPH
+    if path.is_file():
+        return path
+    if result.folder is None:
+        return None
+    place = result.folder / carried.FOLDER
+    fits = carried.find(result.record, result.plan.taps, place) is not None
+    return place / store.GRAPH if fits else None
 
 
 def _above(output: Any) -> Iterator[Any]:

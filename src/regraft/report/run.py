@@ -70,20 +70,27 @@ class _Training:
     chosen: str
 
 
-def render(result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None) -> str:
+def render(
+    result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None, data: str = ""
+) -> str:
     """Return the page as text; see `regraft.report.page`.
 
     A page that would be too large is drawn again with less of what there is most of.
     """
     for part in PARTS:
-        text = _drawn(result, card, dataset, heat_maps, part)
+        text = _drawn(result, card, dataset, heat_maps, data, part)
         if template.size(text) < template.LARGEST:
             break
     return text
 
 
 def _drawn(
-    result: Result, card: str, dataset: Dataset | None, heat_maps: bool | None, part: int
+    result: Result,
+    card: str,
+    dataset: Dataset | None,
+    heat_maps: bool | None,
+    data: str,
+    part: int,
 ) -> str:
     plan, metrics, found = result.plan, result.metrics, result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
@@ -164,8 +171,8 @@ def _drawn(
         left_out=_left_out(result.audit),
         origin=_origin(plan),
         snippets=words.snippets(card, result.folder),
-        commands=words.commands(plan, result.folder, sure.start),
-        command=words.start(plan, result.folder),
+        commands=words.commands(plan, result.folder, sure.start, data),
+        command=words.start(plan, result.folder, data),
         time=words.seconds,
         audited=AUDITED // part,
     )

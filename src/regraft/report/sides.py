@@ -1,7 +1,9 @@
 """The page of a comparison."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -11,11 +13,11 @@ from regraft.backbones import Backbone
 from regraft.diagram import Scene
 from regraft.report import template
 from regraft.report.charts import curves
-from regraft.report.words import seconds
+from regraft.report.words import place, quoted, seconds
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """Return the page as text."""
+def render(document: Mapping[str, Any], folder: Path | None = None) -> str:
+    """Return the page as text; ``folder``: where the comparison lies."""
     rows = [
         (
             f"{one['case']}: {one['name']}",
@@ -32,6 +34,8 @@ def render(document: Mapping[str, Any]) -> str:
         one=of_one(document),
         chart=Markup(curves.intervals(rows)),
         picture=Markup(_picture(document)),
+        data=quoted(document.get("data", "")),
+        folder="FOLDER" if folder is None else shlex.quote(place(folder)),
         time=seconds,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from regraft.data.splits import EACH_ONCE
-from regraft.plan.data_place import data_from
+from regraft.plan.data_place import absolute, data_from
 from regraft.plan.definition import Plan
 from regraft.plan.naming import stages_named
 from regraft.report.charts.frame import short
@@ -77,9 +77,18 @@ class Commands(NamedTuple):
     """What uses the labels that somebody corrected."""
 
 
-def commands(plan: Plan, folder: Path | None, least: float) -> Commands:
-    """Return what to type; ``least``: a confidence that is asked for in Python."""
-    run, data = shlex.quote(place(folder)), shlex.quote(images(plan, folder))
+def commands(plan: Plan, folder: Path | None, least: float, where: str = "") -> Commands:
+    """Return what to type.
+
+    Args:
+        plan: says where its images were.
+        folder: the run.
+        least: a confidence that is asked for in Python.
+        where: where its images are, if somebody has said so since.
+    """
+    run, data = shlex.quote(place(folder)), shlex.quote(images(plan, folder, where))
+    told = shlex.quote(images(plan, folder))
+    elsewhere = "" if data == told != "DATA" else f" --data {data}"
     suspects = shlex.quote(f"{place(folder)}/suspects.csv")
     return Commands(
         predict=f"regraft predict {run} photo.jpg",
@@ -87,7 +96,7 @@ def commands(plan: Plan, folder: Path | None, least: float) -> Commands:
         table=f"regraft predict {run} photo.jpg --csv",
         sure=f"[one for one in model.predict(images) if one.confidence >= {least:.2f}]",
         report=f"regraft report {run} --data {data}",
-        heat=f"regraft report {run} --heat-maps",
+        heat=f"regraft report {run} --heat-maps{elsewhere}",
         add=f"regraft fit {data} --add {suspects} --out ANOTHER",
     )
 
@@ -97,15 +106,21 @@ def place(folder: Path | None) -> str:
     return "RUN" if folder is None else os.path.abspath(folder)
 
 
-def images(plan: Plan, folder: Path | None) -> str:
-    """Return where its images are, as far as its plan knows."""
+def images(plan: Plan, folder: Path | None, where: str = "") -> str:
+    """Return where its images are: where somebody says, else as far as its plan knows."""
+    if where:
+        return absolute(where)
     if folder is None or not plan.data:
         return "DATA"
-    place = data_from(folder, plan)
-    return place if "://" in place else os.path.abspath(place)
+    return absolute(data_from(folder, plan))
 
 
-def start(plan: Plan, folder: Path | None = None) -> str:
+def quoted(data: str) -> str:
+    """Return where images are as it is typed, from anywhere; DATA where that is not known."""
+    return shlex.quote(absolute(data)) if data else "DATA"
+
+
+def start(plan: Plan, folder: Path | None = None, where: str = "") -> str:
     """Return the command that makes this run again."""
     name = plan.backbone.name
     named = [re.sub(r"^--add \(.*", "--add FILE", choice) for choice in plan.overrides]
@@ -114,7 +129,7 @@ def start(plan: Plan, folder: Path | None = None) -> str:
         choices.append(f"--test-fraction {plan.test_fraction:g}")
     if plan.mirror and not plan.trainings:
         choices.append("--augment")
-    data, run = shlex.quote(images(plan, folder)), shlex.quote(place(folder))
+    data, run = shlex.quote(images(plan, folder, where)), shlex.quote(place(folder))
     return f"regraft fit {data} {' '.join(choices)} --out {run}"
 
 
