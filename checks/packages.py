@@ -14,7 +14,7 @@ LAYERS = {
     "networks at work": ("networks", "diagram", "features", "finetune"),
     "a run": ("results", "report", "run"),
     "beside and after it": ("look", "compare", "rank", "acquire", "export", "serve"),
-    "for the outside": ("estimator", "__init__", "cli", "__main__"),
+    "for the outside": ("estimator", "ray", "__init__", "cli", "__main__"),
 }
 PACKAGES = [name for layer in LAYERS.values() for name in layer]
 # The imports against the order, each inside a function: a door that opens only when it is used.

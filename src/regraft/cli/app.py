@@ -29,6 +29,7 @@ from regraft.cli.options import (
     NearCopies,
     NearCopiesName,
     Network,
+    On,
     PathColumn,
     Recipe,
     RecipeName,
@@ -83,6 +84,7 @@ def plan(
     label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
+    on: On = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the plan as JSON.")
     ] = None,
@@ -116,6 +118,7 @@ def plan(
         weights=weights,
         augment=augment,
         strict=strict,
+        on=on,
         out=out,
         as_json=as_json,
     )
@@ -171,6 +174,7 @@ def fit(
     label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
+    on: On = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
     ] = False,
@@ -210,6 +214,7 @@ def fit(
         weights=weights,
         augment=augment,
         strict=strict,
+        on=on,
         out=out,
         overwrite=overwrite,
         resume=resume,
@@ -353,9 +358,7 @@ def look(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="DATA",
-            show_default="those of the demo",
-            help="Images as for plan.",
+            metavar="DATA", show_default="those of the demo", help="Images as for plan."
         ),
     ] = None,
     out: Annotated[

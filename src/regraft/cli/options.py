@@ -213,6 +213,15 @@ Augment = Annotated[
         help="Try mirror images too, and keep them where cross-validation says they help.",
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ray[:ADDRESS]",
+        help="Let a Ray cluster look at the images: the one at ADDRESS, else that of RAY_ADDRESS, "
+        "else one of this machine's cores.",
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop if any image has to be left out, and list them.")
 ]

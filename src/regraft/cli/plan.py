@@ -32,12 +32,13 @@ def run_plan(
     weights: Path | None,
     augment: bool,
     strict: bool,
+    on: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Print the plan, and write it to ``out``."""
     measured = measured_from(
-        data, backbone, choices, weights=weights, augment=augment, strict=strict
+        data, backbone, choices, weights=weights, augment=augment, strict=strict, on=on
     )
     plan = proposed(measured, choices).plan
     if out is not None:
@@ -63,6 +64,7 @@ def measured_from(
     wish: str = "",
     budget: float | None = None,
     like: Backbone | None = None,
+    on: str | None = None,
 ) -> Measured:
     """Measure with a progress bar, and say what is left out.
 
@@ -87,6 +89,7 @@ def measured_from(
             wish=wish,
             progress=bounded(budget, report, started),
             started=started,
+            on=on,
         )
     say(*tables.left_out_lines(measured.audit))
     return measured

@@ -63,6 +63,7 @@ def propose(
     augment: bool = False,
     strict: bool = False,
     cache: str | os.PathLike[str] | None = None,
+    on: str | None = None,
     **words: Unpack[ChoiceWords],
 ) -> Plan:
     """Measure the images, decide the case, and change nothing.
@@ -80,6 +81,7 @@ def propose(
         augment: try mirror images too, and keep them where they help.
         strict: let any image that has to be left out be an error.
         cache: the cache folder; the user's where None.
+        on: ``ray``, or ``ray:ADDRESS``: the cluster that looks at the images.
         **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
             `regraft.Choices` explains.
 
@@ -97,7 +99,9 @@ def propose(
     network = network_for(
         dataset, backbone, weights, choices, stages=stages, view=view, strict=strict, cache=cache
     )
-    measured = measure(dataset, network, choices, augment=augment, strict=strict, cache=cache)
+    measured = measure(
+        dataset, network, choices, augment=augment, strict=strict, cache=cache, on=on
+    )
     return proposed(measured, choices).plan
 
 
@@ -174,6 +178,7 @@ def fit(
     resume: bool = False,
     cache: str | os.PathLike[str] | None = None,
     on_event: OnEvent = lambda row: None,
+    on: str | None = None,
     **words: Unpack[ChoiceWords],
 ) -> Result:
     """Propose and apply in one go, looking at the images once.
@@ -195,6 +200,7 @@ def fit(
         resume: go on with a training of ``out`` that was interrupted, from its last checkpoint.
         cache: the cache folder; the user's where None.
         on_event: called with every row of the log as it is made.
+        on: ``ray``, or ``ray:ADDRESS``: the cluster that looks at the images.
         **words: ``case``, ``cut``, ``seed``, ``budget`` (in seconds) and all that
             `regraft.Choices` explains.
 
@@ -222,6 +228,7 @@ def fit(
         cache=cache,
         progress=bounded(choices.budget, started=started),
         started=started,
+        on=on,
     )
     plan, gathered = proposed(measured, choices)
     return carry_out(

@@ -28,7 +28,7 @@ from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
 from regraft.results.tables import Predictions
 from regraft.run.labelled import kept_of
-from regraft.run.measure import Measured, extract_together, part, speed_of
+from regraft.run.measure import Measured, part, speed_of
 from regraft.run.proof import each_held_out, head_on
 from regraft.run.selection import (
     Candidate,
@@ -39,6 +39,7 @@ from regraft.run.selection import (
     select,
     trained,
 )
+from regraft.run.together import extract_together
 
 if TYPE_CHECKING:
     from torch import nn

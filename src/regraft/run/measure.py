@@ -1,5 +1,6 @@
 """Measure: look at every image once, before anything is decided."""
 
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,26 +17,21 @@ from regraft.data.dataset import Dataset
 from regraft.data.images import Facts
 from regraft.data.readers.known import NONE, with_groups
 from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
-from regraft.distributed import (
-    all_gather,
-    all_gather_rows,
-    on_all_ranks,
-    on_rank_zero,
-    rank,
-    world_size,
-)
+from regraft.distributed import all_gather, on_rank_zero, world_size
 from regraft.errors import BackboneError, DataError, UsageError
 from regraft.features import engines, norm_shift
 from regraft.features.cache import Store, cache_folder
-from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine, warn_of_another
+from regraft.features.engine_choice import ANY, Asked, engine_for, warn_of_another
 from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
-from regraft.features.extract import Choose, Extraction, Read, extract
+from regraft.features.extract import Extraction, extract
 from regraft.features.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import TrainingSet, settle
+from regraft.run.on_ray import check_on, look_on_ray
 from regraft.run.pretrained import Pretrained
+from regraft.run.together import look_together
 
 SHIFT_SAMPLE = 64
 """Training images that the channel statistics are measured on."""
@@ -98,18 +94,24 @@ def measure(
     cache: str | os.PathLike[str] | None = None,
     progress: Progress = lambda done, total: None,
     started: float | None = None,
+    on: str | None = None,
 ) -> Measured:
     """Look at every image once: what it is, whether it is used, and its features at every depth.
 
     Several processes share the images, and all get everything. ``wish``: the engine of a plan,
     which is used if it may; another is warned of. One that is chosen by a person has to be used.
-    ``started``: when the run did, where that was before.
+    ``started``: when the run did, where that was before. ``on``: the cluster that looks at them
+    (`regraft.run.on_ray`).
 
     Raises:
         UsageError: there is no such engine, or the chosen one may not be used.
         BackboneError: the network takes other channels than all of the images have.
     """
     candidates(network.backbone, choices)  # a choice that cannot be is told before the work
+    if on:
+        check_on(on)
+        if world_size() > 1:
+            raise UsageError("--on and torchrun share the same work.", ["Leave out one of them."])
     asked = Asked(choices.engine, wish)
     dataset = with_groups(dataset, choices.group_by)
     check_fraction(dataset, choices.test_fraction)
@@ -121,7 +123,9 @@ def measure(
 
         def look(view: View) -> Extraction:
             views = [view, *([replace(view, mirror=True)] if augment else [])]
-            every = look_at if world_size() == 1 else _look_together
+            every = look_at if world_size() == 1 else look_together
+            if on:
+                every = functools.partial(look_on_ray, on=on)
             passes.append(every(dataset, network, views, store, progress, asked))
             return passes[-1][0]
 
@@ -268,77 +272,6 @@ def _check_processes(dataset: Dataset, network: Pretrained, asked: object) -> No
             "The processes were not started with the same images, weights and options.",
             ["Give every machine the same command, and a DATA folder with the same content."],
         )
-
-
-def _look_together(
-    dataset: Dataset,
-    network: Pretrained,
-    views: Sequence[View],
-    store: Store,
-    progress: Progress,
-    asked: Asked = ANY,
-) -> tuple[Extraction, str]:
-    """Return the pass shared by all processes, and the name of the engine that ran it."""
-    record, build, start = network.backbone, network.build, time.perf_counter()
-    engine = same_engine(dataset, record, build, store.folder, asked=asked)
-    choosing = time.perf_counter() - start
-    looked = extract_together(
-        dataset.read,
-        len(dataset),
-        views,
-        sum(record.widths),
-        engine=engine,
-        choose=lambda pixels, _: engine_for(record, build, pixels, store.folder, asked),
-        store=store,
-        space=lambda view, name: engines.space(record, view, name),
-        progress=progress,
-    )
-    return replace(looked, choosing=choosing), engine.name if engine else ""
-
-
-def extract_together(
-    read: Read,
-    count: int,
-    views: Sequence[View],
-    width: int,
-    *,
-    engine: Engine | None,
-    choose: Choose,
-    store: Store | None = None,
-    space: Callable[[View, str], str] = lambda view, engine: "",
-    progress: Progress = lambda done, total: None,
-) -> Extraction:
-    """Run the pass of `regraft.features.extract` by all processes; all get all of it."""
-    own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
-    looked = on_all_ranks(
-        lambda: extract(
-            lambda i: read(own[i]),
-            len(own),
-            views,
-            width,
-            engine=engine,
-            choose=choose,
-            store=store,
-            space=space,
-            progress=lambda done, _: progress(min(done * world, count), count),
-        )
-    )
-    counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
-    parts = all_gather((looked.facts, counts, looked.busy, looked.opening[1]))
-    facts: dict[int, Facts] = {}
-    for place, (some, *_) in enumerate(parts):
-        facts |= zip(range(place, count, world), some, strict=True)
-    computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
-    return Extraction(
-        facts=tuple(facts[i] for i in range(count)),
-        features=tuple(all_gather_rows(rows, count) for rows in looked.features),
-        computed=computed,
-        seconds=time.perf_counter() - start,
-        busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
-        recalled=recalled,
-        squares=squares,
-        opening=(first, sum(seconds for *_, seconds in parts)),
-    )
 
 
 def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:

@@ -1,0 +1,268 @@
+"""The pass over the images on a Ray cluster: each lot of images is a task of it.
+
+Where a lot is looked at, and again where a worker is lost, is Ray's business. A task writes what it
+computes into the cache of its own machine, so that what a killed worker had done is not done again,
+and its rows come back to the driver, which does all the rest. Every worker runs the engine that the
+driver has chosen, so the features are those of one process.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from regraft.backbones import Backbone, View
+from regraft.data.dataset import Dataset
+from regraft.data.images import Facts
+from regraft.errors import RegraftError, RunError, UsageError
+from regraft.features import engines
+from regraft.features.cache import Store, cache_folder
+from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
+from regraft.features.engines import Build, Engine
+from regraft.features.extract import Extraction, Progress, extract, sample
+from regraft.features.mapped import zeros
+from regraft.run.pretrained import Pretrained
+
+LOT: Final = 512
+"""Images of a task: some seconds of work, and two megabytes of rows."""
+
+TRIES: Final = 3
+"""Times that Ray takes up a lot again whose worker was lost."""
+
+_PACKAGES: Final = ("regraft", "numpy", "openvino", "pillow", "timm", "torch")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all tasks of a pass share; it is sent to each machine once."""
+
+    dataset: Dataset
+    record: Backbone
+    build: Build
+    views: tuple[View, ...]
+    engine: str
+    versions: tuple[tuple[str, str], ...]
+
+
+def look_on_ray(
+    dataset: Dataset,
+    network: Pretrained,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
+    *,
+    on: str,
+) -> tuple[Extraction, str]:
+    """Return the pass over the images on a cluster, and the name of the engine that ran it.
+
+    ``on``: ``ray`` for the cluster that ``RAY_ADDRESS`` or the machine names, else one of this
+    machine's cores that lasts as long as the pass; ``ray:ADDRESS`` for that one.
+
+    Raises:
+        UsageError: it is no cluster's name, or Ray is not installed.
+        RunError: the cluster cannot be reached, a worker has other versions, or a lot was lost
+            with its worker :data:`TRIES` times.
+    """
+    record, begun = network.backbone, time.perf_counter()
+    engine = same_engine(dataset, record, network.build, store.folder, asked=asked)
+    choosing, start = time.perf_counter() - begun, time.perf_counter()
+    if engine is None:  # no image can be used, and why is told by looking at them
+        width = sum(record.widths)
+        return extract(dataset.read, len(dataset), views, width, engine=None, choose=_never), ""
+    work = _Work(dataset, record, network.build, tuple(views), engine.name, versions())
+    facts: list[Facts | None] = [None] * len(dataset)
+    rows = [zeros(len(dataset), sum(record.widths), store.folder) for _ in views]
+    counts, busy, opening, done = (
+        [0, 0, 0, 0],
+        dict.fromkeys(("read", "decode", "engine"), 0.0),
+        0.0,
+        0,
+    )
+    with _cluster(on) as ray:
+        for first, part in _parts(ray, work, len(dataset)):
+            last = first + len(part.facts)
+            facts[first:last] = part.facts
+            for whole, some in zip(rows, part.features, strict=True):
+                whole[first:last] = some
+            own = (part.computed, part.recalled, part.squares, part.opening[0])
+            counts = [a + b for a, b in zip(counts, own, strict=True)]
+            busy = {name: seconds + part.busy[name] for name, seconds in busy.items()}
+            opening, done = opening + part.opening[1], done + len(part.facts)
+            progress(done, len(dataset))
+    computed, recalled, squares, first_squares = counts
+    looked = Extraction(
+        facts=tuple(one for one in facts if one is not None),
+        features=tuple(rows),
+        computed=computed,
+        seconds=time.perf_counter() - start,
+        busy=busy,
+        choosing=choosing,
+        recalled=recalled,
+        squares=squares,
+        opening=(first_squares, opening),
+    )
+    return looked, engine.name
+
+
+def check_on(on: str) -> None:
+    """Raise UsageError where it is no cluster's name."""
+    if on != "ray" and not on.startswith("ray:"):
+        raise UsageError(
+            f"--on names what looks at the images, got {on!r}.",
+            ["It is ray, or ray:ADDRESS for the cluster at an address."],
+        )
+
+
+@contextmanager
+def _cluster(on: str) -> Iterator[Any]:
+    """Ray, connected: as the process is already, else to what is named, or to a new cluster."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent that nobody asked for
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "Ray is not installed.", ["Get it with: pip install 'regraft[ray]'."]
+        ) from error
+    if ray.is_initialized():
+        yield ray
+        return
+    address = on.partition(":")[2] or None
+    words = (
+        {"include_dashboard": False}
+        if address is None and not os.environ.get("RAY_ADDRESS")
+        else {}
+    )
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR", **words)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise RunError(
+            f"There is no Ray cluster at {address or 'this machine'}.",
+            [_first_line(error), "Start one with: ray start --head."],
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _never(*_: object) -> Engine:
+    raise AssertionError("an engine is chosen before")
+
+
+def _parts(ray: Any, work: _Work, count: int) -> Iterator[tuple[int, Extraction]]:
+    """Yield the lots as they are done, by their first image; a bounded number is under way."""
+    gpus = 1 if "cuda" in work.engine else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=TRIES, scheduling_strategy="SPREAD")(
+        _look
+    )
+    shared = ray.put(work)
+    starts = iter(range(0, count, LOT))
+    under_way: dict[Any, int] = {}
+    most = 2 * max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    while True:
+        while len(under_way) < most and (first := next(starts, None)) is not None:
+            under_way[task.remote(shared, first, min(first + LOT, count))] = first
+        if not under_way:
+            return
+        [ready], _ = ray.wait(list(under_way), num_returns=1)
+        first = under_way.pop(ready)
+        yield first, _got(ray, ready, first, min(first + LOT, count))
+
+
+def _got(ray: Any, ready: Any, first: int, last: int) -> Extraction:
+    """Return what a task has found, or raise what kept it from that as ours."""
+    try:
+        found: Extraction = ray.get(ready)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RegraftError):
+            raise error.cause from None
+        raise RunError(
+            f"A worker failed at images {first + 1:,} to {last:,}.", [_first_line(error.cause)]
+        ) from error
+    except ray.exceptions.RayError as error:
+        raise RunError(
+            f"Ray lost the worker of images {first + 1:,} to {last:,} {1 + TRIES} times.",
+            [
+                f"Ray says: {_first_line(error)}",
+                "What was done lies in the workers' caches: the same command goes on from there.",
+            ],
+        ) from error
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _look(work: _Work, first: int, last: int) -> Extraction:
+    """Look at one lot, on a worker."""
+    _check_versions(work.versions)
+    folder = cache_folder(None)
+    engine = _engine(work, folder)
+    with Store.open(folder) as store:
+        return extract(
+            lambda i: work.dataset.read(first + i),
+            last - first,
+            work.views,
+            sum(work.record.widths),
+            engine=engine,
+            choose=_never,
+            store=store,
+            space=lambda view, name: engines.space(work.record, view, name),
+        )
+
+
+_ENGINES: dict[tuple[str, str], Engine] = {}  # of this worker: opened once for all its lots
+
+
+def _engine(work: _Work, folder: Path) -> Engine:
+    key = work.record.weights.sha256, work.engine
+    if key not in _ENGINES:
+        _ENGINES[key] = _opened(work, folder)
+    return _ENGINES[key]
+
+
+def _opened(work: _Work, folder: Path) -> Engine:
+    asked = Asked(only=work.engine)
+    known = engines.remembered(work.record, folder, build=work.build, **asked.words)
+    if known:
+        return known[0]
+    pixels, _ = sample(work.dataset.read, len(work.dataset), work.record.view)
+    try:
+        return engine_for(work.record, work.build, pixels, folder, asked)
+    except UsageError as error:
+        raise RunError(
+            f"The worker {platform.node()} cannot run {work.engine}, the driver's engine.",
+            [*error.problems, "Name one that runs everywhere, such as --engine openvino-fp32."],
+        ) from error
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return what has to be the same on every worker for its features to be the driver's."""
+    found = [("Python", ".".join(platform.python_version_tuple()[:2]))]
+    for name in _PACKAGES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, "missing"))
+    return tuple(found)
+
+
+def _check_versions(wanted: tuple[tuple[str, str], ...]) -> None:
+    have = dict(versions())
+    wrong = [
+        f"{name}: {have[name]} there, {other} here" for name, other in wanted if have[name] != other
+    ]
+    if wrong:
+        raise RunError(
+            f"The worker {platform.node()} has other versions than the driver.",
+            [*wrong, "Install the same ones on every machine of the cluster."],
+        )

@@ -1,0 +1,87 @@
+"""The pass over the images by several processes, which all get all of it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from regraft.backbones import View
+from regraft.data.dataset import Dataset
+from regraft.data.images import Facts
+from regraft.distributed import all_gather, all_gather_rows, on_all_ranks, rank, world_size
+from regraft.features import engines
+from regraft.features.cache import Store
+from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
+from regraft.features.engines import Engine
+from regraft.features.extract import Choose, Extraction, Progress, Read, extract, silent
+from regraft.run.pretrained import Pretrained
+
+
+def look_together(
+    dataset: Dataset,
+    network: Pretrained,
+    views: Sequence[View],
+    store: Store,
+    progress: Progress,
+    asked: Asked = ANY,
+) -> tuple[Extraction, str]:
+    """Return the pass shared by all processes, and the name of the engine that ran it."""
+    record, build, start = network.backbone, network.build, time.perf_counter()
+    engine = same_engine(dataset, record, build, store.folder, asked=asked)
+    choosing = time.perf_counter() - start
+    looked = extract_together(
+        dataset.read,
+        len(dataset),
+        views,
+        sum(record.widths),
+        engine=engine,
+        choose=lambda pixels, _: engine_for(record, build, pixels, store.folder, asked),
+        store=store,
+        space=lambda view, name: engines.space(record, view, name),
+        progress=progress,
+    )
+    return replace(looked, choosing=choosing), engine.name if engine else ""
+
+
+def extract_together(
+    read: Read,
+    count: int,
+    views: Sequence[View],
+    width: int,
+    *,
+    engine: Engine | None,
+    choose: Choose,
+    store: Store | None = None,
+    space: Callable[[View, str], str] = lambda view, engine: "",
+    progress: Progress = silent,
+) -> Extraction:
+    """Run the pass of `regraft.features.extract` by all processes; all get all of it."""
+    own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
+    looked = on_all_ranks(
+        lambda: extract(
+            lambda i: read(own[i]),
+            len(own),
+            views,
+            width,
+            engine=engine,
+            choose=choose,
+            store=store,
+            space=space,
+            progress=lambda done, _: progress(min(done * world, count), count),
+        )
+    )
+    counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
+    parts = all_gather((looked.facts, counts, looked.busy, looked.opening[1]))
+    facts: dict[int, Facts] = {}
+    for place, (some, *_) in enumerate(parts):
+        facts |= zip(range(place, count, world), some, strict=True)
+    computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
+    return Extraction(
+        facts=tuple(facts[i] for i in range(count)),
+        features=tuple(all_gather_rows(rows, count) for rows in looked.features),
+        computed=computed,
+        seconds=time.perf_counter() - start,
+        busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
+        recalled=recalled,
+        squares=squares,
+        opening=(first, sum(seconds for *_, seconds in parts)),
+    )
