@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from regraft import __version__
 from regraft.cli.options import (
     DEFAULT,
     AsJson,
@@ -55,8 +56,6 @@ def regraft(
 ) -> None:
     """Transfer learning on images that measures before it cuts."""
     if version:
-        from regraft import __version__
-
         typer.echo(f"regraft {__version__}")
         raise typer.Exit
 
