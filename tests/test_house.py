@@ -34,7 +34,7 @@ FOLDERS = ["src", "tests", "bench", "examples", "docs", "checks", "requirements"
 SITES = {  # what a page or docstring may point at
     *("arxiv.org", "doi.org", "openreview.net", "github.com", "huggingface.co"),
     *("docs.python.org", "pytorch.org", "docs.pytorch.org", "scikit-learn.org", "semver.org"),
-    *("www.apache.org", "creativecommons.org", "www.w3.org", "www.mkdocs.org"),
+    *("www.apache.org", "creativecommons.org", "www.w3.org", "www.mkdocs.org", "docs.ray.io"),
     *("localhost", "127.0.0.1"),
 }
 
