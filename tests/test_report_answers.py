@@ -12,7 +12,7 @@ import pytest
 from browser import CHROMIUM, browser
 from regraft.metrics import score, wilson
 from regraft.plan.definition import Ran
-from regraft.report import answered, answers, mixed, pictures, template, words
+from regraft.report import answered, answers, mixed, pictures, template, thumbnails, words
 from regraft.report import page as page_of
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.curves import TrainingCurve
@@ -274,7 +274,17 @@ def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: P
         window.value(POINT)
         assert window.value("document.querySelector('#look img').src").startswith("data:image/")
         assert "labelled" in window.value("document.querySelector('#look').textContent")
+        window.value(POINT.replace("a.point", "g.point"))
+        assert window.value("document.querySelector('#look img.small').naturalWidth") > 0
+        assert window.value("document.querySelector('#look img.small').width") == thumbnails.SIDE
         assert window.errors == []
+        window("Emulation.setScriptExecutionDisabled", value=True)
+        window.open((run / "report.html").as_uri())
+        assert window.value("document.querySelector('input, output, th button')") is None
+        for shown in (".answers .figure", "[aria-label='Accuracy by confidence'] td", ".cell img"):
+            box = f"document.querySelector({json.dumps(shown)}).getBoundingClientRect()"
+            assert window.value(f"{box}.width * {box}.height") > 0, shown
+        assert "Point at" not in window.value("document.querySelector('#look').textContent")
 
 
 # ---- bad input

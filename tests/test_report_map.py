@@ -1,19 +1,26 @@
 """report.html: the map of a run's images, and the runs that have none."""
 
+import base64
+import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
+from pictures import encode
+from regraft.data.images import View
 from regraft.errors import RunError
-from regraft.report import nearby
+from regraft.report import nearby, thumbnails
 from regraft.report.charts.landscape import Dot, chart
-from regraft.report.landscape import _some, landscape
+from regraft.report.landscape import _some, _wrong, landscape
+from regraft.report.thumbnails import SIDE, Sprite, sprite
 from regraft.results.files import LABELLED_FILE
 from regraft.results.labelled import Labelled, packed, read_labelled
 from regraft.results.result import Result
@@ -86,6 +93,51 @@ def test_of_many_images_all_that_is_marked_is_shown() -> None:
     assert len(set(rows)) == 50
     assert set(range(0, 1000, 100)) <= set(rows)
     assert len(_some([True] * 1000, 50)) == 50
+
+
+def test_small_pictures_are_of_the_images_that_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    greys = {name: 40 * n for n, name in enumerate("abcde", 1)}
+    files = {name: encode(Image.new("L", (90, 60), grey), "PNG") for name, grey in greys.items()}
+    files["c"] = b"no image"
+
+    def find(path: str) -> bytes:
+        if path == "b":
+            raise FileNotFoundError
+        return files[path]
+
+    made = sprite("abcde", find, View(224), 10**6)
+    assert made.cells == {"a": 0, "d": 1, "e": 2}
+    whole = Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2])))
+    assert whole.size == (3 * SIDE, SIDE)
+    assert made.grid == [SIDE, 3]
+    for name, cell in made.cells.items():
+        assert abs(whole.getpixel((cell * SIDE + SIDE // 2, SIDE // 2))[0] - greys[name]) < 9  # type: ignore[index]
+    few = sprite("abcde", find, View(224), len(made.uri) - 1)
+    assert len(few.cells) < 3
+    assert len(few.uri) < len(made.uri)
+    assert sprite("ade", find, View(224), 0) == Sprite()
+    monkeypatch.setattr(thumbnails, "READ", len(files["a"]) + len(files["d"]))
+    assert sprite("ade", find, View(224), 10**6).cells == {"a": 0, "d": 1}
+
+
+def test_every_dot_has_its_picture_those_that_are_marked_first(run: Path, whole: Result) -> None:
+    page = Reader(drawn(run))
+    cells = [a.get("data-cell") for a in page.all("g") if a.get("class") == "point"]
+    assert sorted(map(int, filter(None, cells))) == list(range(len(cells)))
+    assert len(cells) > 0
+    [look] = [a for a in page.all("div") if a.get("id") == "look"]
+    assert (look["data-small"] or "").startswith("data:image/webp;")
+    asked: list[str] = []
+
+    def small(paths: Sequence[str]) -> Sprite:
+        asked.extend(paths)
+        return Sprite()
+
+    landscape(whole, {}, 1, small)
+    assert whole.predictions is not None
+    marked = {one.path for one in whole.suspects} | set(_wrong(whole))
+    assert {name in marked for name in asked[: len(marked & set(asked))]} <= {True}
+    assert len(asked) == len(set(asked)) > len(marked & set(asked))
 
 
 def test_names_in_the_map_are_text() -> None:

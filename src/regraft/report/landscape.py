@@ -1,7 +1,7 @@
 """The map of a run's images: which the page shows, what is marked, and why there may be none."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from regraft.errors import RunError
 from regraft.report import nearby
 from regraft.report.charts.landscape import Dot, chart
+from regraft.report.thumbnails import Sprite
 from regraft.results.labelled import Labelled, read_labelled
 from regraft.results.result import Result
 from regraft.results.tables import written
@@ -29,16 +30,24 @@ class Landscape:
     chance: float = 0.0
     """The same where images lie at random."""
     suspects: int = 0
+    small: Sprite = field(default_factory=Sprite)
+    """Pictures of dots whose photos the page does not show."""
     problem: str = ""
 
 
-def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Landscape:
+def landscape(
+    result: Result,
+    anchors: Mapping[str, str],
+    part: int = 1,
+    small: Callable[[Sequence[str]], Sprite] = lambda paths: Sprite(),
+) -> Landscape:
     """Draw the map of what is kept of the labelled images.
 
     Args:
         result: its features lie in its folder, or in memory where it was just made.
         anchors: where on the page an image is shown, by its path.
         part: the page may have only this part of what it usually has.
+        small: gives small pictures of images by their paths, those that come first at least.
     """
     try:
         kept = kept_of(result)
@@ -56,6 +65,8 @@ def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Land
     wrong = _wrong(result)
     rows = _some([name in suspects or name in wrong for name in names], nearby.MOST // part)
     labels, places = kept.labels[rows], nearby.plane(kept.features[rows])
+    unseen = [names[row] for row in rows.tolist() if names[row] not in anchors]
+    drawn = small(sorted(unseen, key=lambda name: name not in suspects and name not in wrong))
     points = [
         Dot(
             x=float(places[n, 0]),
@@ -65,6 +76,7 @@ def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Land
             taken_for=wrong.get(names[row], ""),
             suspect=suspects.get(names[row], ""),
             anchor=anchors.get(names[row], ""),
+            cell=drawn.cells.get(names[row]),
         )
         for n, row in enumerate(rows.tolist())
     ]
@@ -75,6 +87,7 @@ def landscape(result: Result, anchors: Mapping[str, str], part: int = 1) -> Land
         nearby.agreement(places, labels),
         float((np.bincount(labels) / len(labels)) @ (np.bincount(labels) / len(labels))),
         sum(bool(one.suspect) for one in points),
+        drawn,
     )
 
 

@@ -1,7 +1,7 @@
 """The page of a run."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from regraft.report.heat import Heat, exact, maps
 from regraft.report.landscape import landscape
 from regraft.report.pictures import Album, Find, Shot
 from regraft.report.references import NETWORK
+from regraft.report.thumbnails import Sprite, sprite
 from regraft.results.result import Result
 from regraft.results.tables import Predictions
 
@@ -155,7 +156,7 @@ def _drawn(
         wanting=_wanting(plan.learning_curve)[: CLASSES // part],
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
         answered=sure,
-        landscape=landscape(result, album.anchors, part),
+        landscape=landscape(result, album.anchors, part, _dots(album, dataset, data or plan.data)),
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
         wrong=wrong,
@@ -176,6 +177,13 @@ def _drawn(
         time=words.seconds,
         audited=AUDITED // part,
     )
+
+
+def _dots(album: Album, dataset: Dataset | None, where: str) -> Callable[[Sequence[str]], Sprite]:
+    """Return what draws dots of the map; nothing where images are absent, or are fetched."""
+    if dataset is None or "://" in where:
+        return lambda paths: Sprite()
+    return lambda paths: sprite(paths, album.find, album.view, album.room)
 
 
 def _heat(result: Result, shots: Sequence[Shot], find: Find, asked: bool | None) -> Heat:

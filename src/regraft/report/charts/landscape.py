@@ -21,7 +21,10 @@ GOLDEN = 137.508
 
 @dataclass(frozen=True)
 class Dot:
-    """An image: where it lies, and what is to be said of it. ``anchor``: where it is shown."""
+    """An image: where it lies, and what is to be said of it.
+
+    ``anchor``: where it is shown; ``cell``: else its place among the small pictures.
+    """
 
     x: float
     y: float
@@ -31,6 +34,7 @@ class Dot:
     suspect: str = ""
     """What it looks like, if its label looks wrong."""
     anchor: str = ""
+    cell: int | None = None
 
 
 def chart(points: Sequence[Dot], classes: Sequence[str]) -> str:
@@ -74,7 +78,8 @@ def _point(frame: Frame, one: Dot, classes: Sequence[str]) -> str:
         mark += f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="10"/>'
     if one.anchor:
         return f'<a class="point" href="#{one.anchor}">{inside}{mark}</a>'
-    return f'<g class="point">{inside}{mark}</g>'
+    cell = "" if one.cell is None else f' data-cell="{one.cell}"'
+    return f'<g class="point"{cell}>{inside}{mark}</g>'
 
 
 def _names(frame: Frame, points: Sequence[Dot], classes: Sequence[str]) -> list[str]:
