@@ -26,6 +26,7 @@ from bench_serve import resident
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "serve" / "install.sh"
 PHOTOS = 32
+MOST_MB = 1500  # of the environment; python:3.12-slim comes below it
 
 
 def main() -> None:
@@ -44,6 +45,8 @@ def main() -> None:
         row = {"seconds": time.perf_counter() - start, "mb": size(folder / "env")}
         row |= served(folder, given.run, files)
     print(json.dumps(row, indent=1))
+    assert row["mb"] < MOST_MB, f"larger than {MOST_MB} MB"
+    assert row["same_class"] == row["photos"], "not the classes that the RUN gives"
     given.out.write_text(json.dumps({"machine": machine.describe()} | row, indent=1))
 
 

@@ -119,8 +119,8 @@ def test_many_mistakes_of_a_kind_are_counted(photos: Path) -> None:
 
 
 def test_a_table_whose_paths_lead_nowhere(photos: Path) -> None:
-    (problem,) = refusal(table(photos, "path,label\na.jpg,x\nb.jpg,y\n")).problems
-    assert "none of its 2 paths leads to a file, the first 'a.jpg'" in problem
+    (problem,) = refusal(table(photos, "path,label\nno.jpg,x\nnor.jpg,y\n")).problems
+    assert "none of its 2 paths leads to a file, the first 'no.jpg'" in problem
     assert str(photos) in problem
 
 
@@ -150,9 +150,11 @@ def test_a_parquet_table(photos: Path) -> None:
     assert rows(dataset) == [("img/a.jpg", "4", "val"), ("img/b.jpg", "3", "")]
 
 
-def test_a_parquet_table_of_bytes(photos: Path) -> None:
+def test_a_parquet_table_of_bytes_holds_its_images(photos: Path) -> None:
     path = write_parquet(photos / "t.parquet", {"image": [b"\xff\xd8"], "label": ["x"]})
-    assert "'image' must hold texts or numbers, got bytes" in refusal(path).problems[0]
+    dataset = Dataset.open(path)
+    assert [item.label for item in dataset.items] == ["x"]
+    assert dataset.read(0) == b"\xff\xd8"
 
 
 def test_a_damaged_parquet_table(photos: Path) -> None:
