@@ -11,7 +11,7 @@ BENCH ?= $(sort $(wildcard bench/bench_*.py))
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-portable check format docs site lock bench pretrain clean
+.PHONY: help setup demo test test-portable check check-code check-types check-docs check-site format docs site lock bench pretrain clean
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
@@ -32,12 +32,20 @@ test: $(READY) ## run the tests (ARGS="-k name" for some)
 test-portable: $(READY) ## run the tests with AVX2 alone (ARGS as for test)
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(MAKE) test
 
-check: $(READY) ## format, lint, types, order of the house, docs
+check: check-docs check-types check-code check-site ## format, lint, types, order of the house, docs
+
+check-code: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
+
+check-types: $(READY)
+	$(BIN)/mypy
+
+check-docs: $(READY)
 	$(BIN)/python checks/docs.py
+
+check-site: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 format: $(READY) ## put the code into its format
@@ -47,8 +55,7 @@ format: $(READY) ## put the code into its format
 docs: $(READY) ## write the generated parts of the pages anew
 	$(BIN)/python checks/docs.py --write
 
-site: $(READY) ## the documentation as a site in build/site; a dead link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+site: check-site ## the documentation as a site in build/site; a dead link is an error
 	@echo "Read it: $(BIN)/python -m http.server --bind 127.0.0.1 -d build/site" >&2
 
 bench: $(READY) ## run the benchmarks (BENCH=bench/bench_x.py for one)
