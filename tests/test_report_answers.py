@@ -12,7 +12,17 @@ import pytest
 from browser import CHROMIUM, browser
 from regraft.metrics import score, wilson
 from regraft.plan.definition import Ran
-from regraft.report import answered, answers, mixed, pictures, template, thumbnails, words
+from regraft.plan.ranked import RankedNetwork, Ranking
+from regraft.report import (
+    answered,
+    answers,
+    mixed,
+    of_ranking,
+    pictures,
+    template,
+    thumbnails,
+    words,
+)
 from regraft.report import page as page_of
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.curves import TrainingCurve
@@ -246,6 +256,11 @@ def test_the_epoch_that_was_handed_over_is_marked(whole: Result) -> None:
 # ---- in a browser
 
 ARABIC = ["قطة", "كلب", "طائر"]
+ROWS = tuple(
+    RankedNetwork(f"a_network_{n}.of_a_long_name", 0.9, (0.87, 0.93), 123.4, 350.5, 3, None, 9)
+    for n in range(2)
+)
+RANKING = Ranking((*ROWS, replace(ROWS[0], dropped_at=5000)), None, "", "set", 0, 99_999, 9)
 ASK = "(s => (s.value = 90, s.dispatchEvent(new Event('input')), document.querySelector('output')"
 SURE = "document.querySelector('#sure').textContent"
 CUT = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
@@ -257,6 +272,7 @@ def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: P
     assert whole.predictions is not None
     long = ["a" * 200, *ARABIC, "a long name of several words"]
     (tmp_path / "long.html").write_text(page_of(made_up(whole, long), ""), "utf-8")
+    (tmp_path / "rank.html").write_text(of_ranking(RANKING), "utf-8")
     with browser(tmp_path) as window:
         window.size(400, 900, phone=True)
         for page in (run / "report.html", tmp_path / "long.html"):
@@ -266,8 +282,9 @@ def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: P
             assert said.startswith("0.90: answers ")
             assert "confidence >= 0.90]" in window.value(SURE)
         window.size(1400, 900)
-        window.open((run / "report.html").as_uri())
-        assert window.value(CUT) == 0
+        for page in (tmp_path / "rank.html", run / "report.html"):
+            window.open(page.as_uri())
+            assert window.value(CUT) == 0
         least = window.value("Number(document.querySelector('#threshold').dataset.least)")
         assert window.value("Number(document.querySelector('input').value)") == least > 0
         assert f"confidence >= {least / 100:.2f}]" in window.value(SURE)
