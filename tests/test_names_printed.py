@@ -173,7 +173,7 @@ PATH = f"photos/{'x' * 60}.png"
 
 
 def predicted_table(result: Result) -> None:
-    predicted.show([Prediction(PATH, tuple((name, 0.1) for name in CLASSES), known=False)])
+    predicted.show([[Prediction(PATH, tuple((name, 0.1) for name in CLASSES), known=False)]])
 
 
 def queue(result: Result) -> None:

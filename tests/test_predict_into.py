@@ -1,7 +1,10 @@
 """Predicting many images: lot by lot, into a table, and copied into a folder for each class."""
 
 import csv
+import glob
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,10 @@ import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.cli import predict, predicted, sort_into
-from regraft.cli.sort_into import UNKNOWN, folder_name
-from regraft.errors import RunError
+from regraft.cli.sort_into import UNKNOWN, check_folder, folder_name
+from regraft.errors import RunError, UsageError
 from regraft.results.result import Prediction
+from regraft.whole_file import write_whole
 from scenes import each, scene, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -47,7 +51,10 @@ def test_lots_say_what_all_at_once_do(
     whole = cli("predict", run, new, *words)
     monkeypatch.setattr(predict, "LOT", 2)
     parts = cli("predict", run, new, *words)
-    assert (parts.code, parts.out, parts.err) == (whole.code, whole.out, whole.err)
+    assert (parts.code, parts.err) == (whole.code, whole.err)
+    blank = {" ": ""} if not words else {}  # a table's columns are as wide as what came until then
+    cells = [text.translate(str.maketrans(blank)) for text in (parts.out, whole.out)]
+    assert cells[0] == cells[1]
 
 
 def test_lots_are_one_list(
@@ -83,14 +90,48 @@ def test_rows_come_as_the_lots_do() -> None:
 def test_it_is_told_how_far_it_is(run: Path, new: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "LOT", 2)
     images = [str(path) for path in sorted(new.rglob("*.png"))]
-    told, seen = list[tuple[int, int]](), list[Prediction]()
-    lots = predict._lots(
-        regraft.load(run), images, 1, lambda done, total: told.append((done, total)), None, seen
-    )
+    told, seen = list[tuple[int, int]](), predicted.Tally()
+    bar = nullcontext(lambda done, total: told.append((done, total)))
+    monkeypatch.setattr(predict, "progress_bar", lambda what: bar)
+    lots = list(predict._lots(regraft.load(run), images, 1, None, seen))
     assert [len(lot) for lot in lots] == [2, 2, 1]
-    assert [one.path for one in seen] == images
+    assert [one.path for lot in lots for one in lot] == images
+    assert (seen.classes.total(), len(seen.unread)) == (4, 1)
     assert told[-1] == (5, 5)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_table_comes_as_the_lots_do_in_columns_that_grow(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = list[str]()
+
+    def lots() -> Iterator[list[Prediction]]:
+        for name in ("one.png", "a", "a-long-name.png", "b"):
+            yield [Prediction(name, (("rings", 0.5),))]
+            said.extend(capsys.readouterr().out.splitlines())
+            assert said[-1].startswith(name)
+
+    predicted.show(lots())
+    assert said == [
+        "image    class  confidence",
+        "one.png  rings       50.0%",
+        "a        rings       50.0%",
+        "a-long-name.png  rings       50.0%",
+        "b                rings       50.0%",
+    ]
+
+
+def test_a_file_is_written_piece_by_piece(tmp_path: Path) -> None:
+    def pieces() -> Iterator[str]:
+        yield "a" * 100_000
+        [draft] = tmp_path.iterdir()
+        assert draft.stat().st_size >= 50_000
+        yield "b"
+
+    write_whole(tmp_path / "found.csv", pieces(), "table")
+    assert (tmp_path / "found.csv").read_text("utf-8") == "a" * 100_000 + "b"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("ending", ["csv", "json"])
@@ -162,6 +203,42 @@ def test_no_copies_among_the_photos_which_is_told_before_any_work(
     assert refused.code == code
     assert said in refused.err
     assert sorted(new.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "meant"),
+    [
+        ("deep/**/*.jpg", "deep/sorted", True),
+        ("deep/**", "deep/sorted", True),
+        ("**/*.jpg", "sorted", True),
+        ("./deep/../deep/**/*.jpg", "deep/x/sorted", True),
+        ("d*/**/*.jpg", "deep/sorted", True),
+        ("deep/**/*.jpg", "sorted", False),
+        ("deep/x/**/*.jpg", "deep/sorted", False),
+        ("*.jpg", "sorted", False),
+        ("deep/*.jpg", "deep/sorted", False),
+        ("*/*/*.jpg", "deep/sorted", False),
+        ("*/*/*.jpg", "sorted", True),
+        ("deep/*/*.jpg", "deep", True),
+        ("deep/a.jpg", "deep/sorted", False),
+    ],
+)
+def test_no_copies_where_a_pattern_finds_them(
+    pattern: str, place: str, meant: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, {"deep/a.jpg": b"", "deep/x/a.jpg": b""})
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("deep")
+    folder = Path(place)
+    for word in (pattern, pattern.replace("deep/", "link/")):
+        assert sort_into._meant_with(word, folder.resolve()) is meant
+    if folder.exists():
+        return
+    with pytest.raises(UsageError, match="lies in") if meant else nullcontext():
+        check_folder(folder, [pattern])
+    copies = lay_out(folder / "kind", {"b.jpg": b""})
+    found = {Path(path).resolve() for path in glob.glob(pattern, recursive=True)}
+    assert ((copies / "b.jpg").resolve() in found) is meant
 
 
 def test_what_is_like_no_training_image_lies_apart_and_names_do_not_meet(tmp_path: Path) -> None:

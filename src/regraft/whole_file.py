@@ -2,19 +2,25 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regraft.errors import RunError, UsageError
 
 
-def replace_file(path: Path, data: bytes | str) -> None:
-    """Write bytes, or text as UTF-8 with backslashes for what is none; OSError leaves no draft."""
+def replace_file(path: Path, data: bytes | str | Iterable[str]) -> None:
+    """Write bytes, or text as UTF-8 with backslashes for what is none; OSError leaves no draft.
+
+    Of pieces of text each is written as it comes, and not kept.
+    """
+    pieces = [data] if isinstance(data, bytes | str) else data
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
-            file.write(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+            for piece in pieces:
+                is_text = isinstance(piece, str)
+                file.write(piece.encode("utf-8", "backslashreplace") if is_text else piece)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -23,8 +29,8 @@ def replace_file(path: Path, data: bytes | str) -> None:
             draft.unlink()
 
 
-def write_whole(path: Path, text: str, what: str) -> None:
-    """Replace a file, a ``what``, by a text.
+def write_whole(path: Path, text: str | Iterable[str], what: str) -> None:
+    """Replace a file, a ``what``, by a text or by its pieces as they come.
 
     Raises:
         RunError: it cannot be written there.

@@ -45,31 +45,25 @@ def run_predict(
         form = out.suffix.lower().removeprefix(".")
     if folder is not None:
         check_folder(folder, images)
-    model, found, seen = load(run, network=network), find(images), list[Prediction]()
-    streamed = out is None and form != "table" and sys.stdout.isatty()
-    target = streams.for_tables() if form == "csv" else sys.stdout  # a bar takes its place
-    with (
-        nullcontext(lambda done, total: None)
-        if streamed
-        else progress_bar("classifying") as report,
-        nullcontext() if folder is None else sorting(folder) as sorter,
-    ):
-        lots = _lots(model, found.images, top, report, sorter, seen)
-        texts = predicted.texts(form, lots, min(top, len(model.classes)))
-        if out is not None:
-            write_whole(out, "".join(texts), "table")
+    model, found, seen = load(run, network=network), find(images), predicted.Tally()
+    target = streams.for_tables() if form == "csv" else sys.stdout
+    with nullcontext() if folder is None else sorting(folder) as sorter:
+        lots = _lots(model, found.images, top, sorter, seen)
+        if form == "table":
+            predicted.show(lots)
         else:
-            for text in texts:
-                print(text, end="", file=target, flush=True)
-    if form == "table":
-        predicted.show(seen)
-    unread = [p for p in seen if p.problem]
-    say(*(f"not classified: {p.path}: {p.problem}" for p in unread))
+            texts = predicted.texts(form, lots, min(top, len(model.classes)))
+            if out is not None:
+                write_whole(out, texts, "table")
+            else:
+                for text in texts:
+                    print(text, end="", file=target, flush=True)
+    say(*(f"not classified: {path}: {problem}" for path, problem in seen.unread))
     if found.others:
         say(f"passed over, no images by their names: {', '.join(some(found.others))}")
     if out is not None or folder is not None:
-        say(*predicted.tally(seen), *[f"Written to {place}." for place in (out, folder) if place])
-    if unread and len(unread) == len(seen):
+        say(*seen.said(), *[f"Written to {place}." for place in (out, folder) if place])
+    if seen.unread and not seen.classes:
         raise DataError("None of the images could be read.")
 
 
@@ -77,21 +71,24 @@ def _lots(
     model: Result,
     images: Sequence[str],
     top: int,
-    report: Callable[[int, int], None],
     sorter: Callable[[Prediction], None] | None,
-    seen: list[Prediction],
+    seen: predicted.Tally,
 ) -> Iterator[list[Prediction]]:
-    """Classify the images lot by lot, and sort them; all of it is kept in ``seen``."""
+    """Classify the images lot by lot, and sort them; ``seen`` counts them.
+
+    There is a bar while a lot is classified, and none where it is printed.
+    """
     for start in range(0, len(images), LOT):
-        lot = model.predict(
-            images[start : start + LOT],
-            top,
-            progress=lambda done, _: report(start + done, len(images)),  # noqa: B023
-        )
+        with progress_bar("classifying") as report:
+            lot = model.predict(
+                images[start : start + LOT],
+                top,
+                progress=lambda done, _: report(start + done, len(images)),  # noqa: B023
+            )
         if sorter is not None:
             for prediction in lot:
                 sorter(prediction)
-        seen += lot
+        seen.add(lot)
         yield lot
 
 

@@ -6,6 +6,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from regraft.cli import streams
@@ -19,16 +20,11 @@ ANY_WIDTH = 100_000
 
 
 def texts(form: str, lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
-    """Yield the text of each lot as it comes: one CSV table, or one JSON list; of a table nothing.
+    """Yield the text of each lot as it comes: one CSV table, or one JSON list.
 
     ``top``: classes that are named of each image.
     """
-    yield from {"csv": _csv, "json": _json, "table": _nothing}[form](lots, top)
-
-
-def _nothing(lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
-    """Pass the lots by: the columns of a table are as wide as all of its rows ask for."""
-    yield from ("" for _ in lots)
+    yield from {"csv": _csv, "json": _json}[form](lots, top)
 
 
 def _csv(lots: Iterable[Sequence[Prediction]], top: int) -> Iterator[str]:
@@ -76,22 +72,45 @@ def _as_dict(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def show(predictions: Sequence[Prediction]) -> None:
-    """Print a table."""
-    table = Rows(("image", "class", "confidence", ""), right=(2,), fold=1)
-    for p in predictions:
-        for n, (label, share) in enumerate(p.top):
-            doubted = p.known is False and n == 0
-            row = [p.path if n == 0 else "", label, f"{share:.1%}"]
-            table.add(*row, "like no training image" if doubted else "")
-    show_results(table, piped=ANY_WIDTH)
+def show(lots: Iterable[Sequence[Prediction]]) -> None:
+    """Print a table lot by lot; its columns are as wide as the lots until then ask for."""
+    least: Sequence[int] = ()
+    for lot in lots:
+        table = Rows(("image", "class", "confidence", ""), right=(2,), fold=1, least=least)
+        for p in lot:
+            for n, (label, share) in enumerate(p.top):
+                doubted = p.known is False and n == 0
+                row = [p.path if n == 0 else "", label, f"{share:.1%}"]
+                table.add(*row, "like no training image" if doubted else "")
+        if table.body or not least:
+            show_results(table, piped=ANY_WIDTH)
+            least = table.widths(range(len(table.head)))
 
 
-def tally(predictions: Sequence[Prediction]) -> list[str]:
-    """Return how many images are of each class, in a sentence or two."""
-    count = Counter(p.label for p in predictions if not p.problem)
-    images = "image" if count.total() == 1 else "images"
-    parts = listed([f"{n:,} {label}" for label, n in count.most_common()], 10, " and {:,} more")
-    strange = sum(p.known is False for p in predictions)
-    said = [f"{count.total():,} {images}: {parts}."] if count else []
-    return said + ([f"{strange:,} of them are like no training image."] if strange else [])
+@dataclass
+class Tally:
+    """What is kept of many predictions: how many are of each class, and what was not classified."""
+
+    classes: Counter[str] = field(default_factory=Counter)
+    strange: int = 0
+    """Images like no training image."""
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    """Path and problem of each."""
+
+    def add(self, lot: Iterable[Prediction]) -> None:
+        """Count them."""
+        for one in lot:
+            if one.problem:
+                self.unread.append((one.path, one.problem))
+            else:
+                self.classes[one.label] += 1
+                self.strange += one.known is False
+
+    def said(self) -> list[str]:
+        """Return how many images are of each class, in a sentence or two."""
+        count = self.classes
+        images = "image" if count.total() == 1 else "images"
+        parts = listed([f"{n:,} {label}" for label, n in count.most_common()], 10, " and {:,} more")
+        said = [f"{count.total():,} {images}: {parts}."] if count else []
+        strange = f"{self.strange:,} of them are like no training image."
+        return said + ([strange] if self.strange else [])

@@ -38,6 +38,8 @@ class Rows:
     """Column that is left out first."""
     lead: int = 1
     """How many columns stand in the first line of a paragraph."""
+    least: Sequence[int] = ()
+    """Of a table that goes on: columns that each is wide at least. It has its head already."""
     body: list[tuple[Cells, str]] = field(default_factory=list)
 
     def add(self, *cells: str | Text, style: str = "") -> None:
@@ -56,7 +58,7 @@ class Rows:
 
     def _fitting(self, columns: Sequence[int], gap: int, room: int) -> list[int]:
         """Return the widths of these columns, or none where they do not fit."""
-        widths = [max(map(cell_len, self._texts(column))) for column in columns]
+        widths = self.widths(columns)
         over = sum(widths) + gap * (len(columns) - 1) - room
         if over <= 0:
             return widths
@@ -68,6 +70,11 @@ class Rows:
         widths[place] -= over
         return widths if widths[place] >= least else []
 
+    def widths(self, columns: Iterable[int]) -> list[int]:
+        """Return how wide these columns are where there is room."""
+        natural = [max(map(cell_len, self._texts(column))) for column in columns]
+        return list(map(max, natural, [self.least[c] for c in columns] if self.least else natural))
+
     def _texts(self, column: int) -> Iterator[str]:
         yield self.head[column]
         for cells, _ in self.body:
@@ -75,7 +82,11 @@ class Rows:
 
     def _columns(self, columns: Sequence[int], widths: Sequence[int], gap: int) -> Iterator[Text]:
         """Yield the lines of the table: its head, and of each row as many as its cells take."""
-        head = [([Text(name) for name in self.head], "dim")] if any(self.head) else []
+        head = (
+            [([Text(name) for name in self.head], "dim")]
+            if any(self.head) and not self.least
+            else []
+        )
         for cells, style in [*head, *self.body]:
             parts = [
                 list(broken(_text(cells[column]), width))

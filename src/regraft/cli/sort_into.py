@@ -1,15 +1,19 @@
 """Copies of classified images, in a folder for each class."""
 
+import glob
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from regraft.errors import RunError, UsageError
 from regraft.results.atomic import check_target, whole_folder
 from regraft.results.result import Prediction
 
+ANY = "/"
+"""A part of a path that is not known yet, which no name is."""
 UNKNOWN = "(like no training image)"
 """Folder of what is of none of the classes."""
 
@@ -23,14 +27,38 @@ def check_folder(folder: Path, images: Iterable[str]) -> None:
     """
     check_target(folder, _objections)
     place = Path(os.path.realpath(folder))
-    around = [word for word in images if os.path.isdir(word)]
-    inside = [word for word in around if place.is_relative_to(os.path.realpath(word))]
-    if inside:
-        raise UsageError(
-            f"--sort-into {folder} lies in {inside[0]}, whose images are classified, and with the "
-            "next run the copies would be.",
-            ["Name a folder beside it."],
-        )
+    for word in images:
+        if _meant_with(word, place):
+            raise UsageError(
+                f"--sort-into {folder} lies in {word}, whose images are classified, and with the "
+                "next run the copies would be.",
+                ["Name a folder outside of it."],
+            )
+
+
+def _meant_with(word: str, place: Path) -> bool:
+    """Return whether a folder or pattern means what is put into a folder of a place, too."""
+    if os.path.isdir(word):
+        return place.is_relative_to(os.path.realpath(word))
+    if os.path.lexists(word) or not glob.has_magic(word):
+        return False
+    parts = Path(word).parts
+    fixed = next(n for n, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(os.path.realpath(Path(*parts[:fixed])))
+    return _matches([*root.parts, *parts[fixed:]], [*place.parts, ANY, ANY], len(root.parts))
+
+
+def _matches(pattern: Sequence[str], path: Sequence[str], literal: int) -> bool:
+    """Return whether a path is one that a pattern means; its first parts are no patterns.
+
+    A part of the path that is `ANY`, as class and name of a copy are, is what the pattern wants.
+    """
+    if not pattern or not path:
+        return not path and all(part == "**" for part in pattern)
+    if not literal and pattern[0] == "**":
+        return _matches(pattern[1:], path, 0) or _matches(pattern, path[1:], 0)
+    same = path[0] in (ANY, pattern[0]) or (not literal and fnmatch(path[0], pattern[0]))
+    return same and _matches(pattern[1:], path[1:], max(literal - 1, 0))
 
 
 @contextmanager
