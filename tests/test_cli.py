@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,6 +64,20 @@ def test_help_reads_as_it_did(
     said = cli(*words, "--help")
     assert (said.code, said.err) == (0, "")
     golden(f"help-{'-'.join(words) or 'regraft'}.txt", said.out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_on_a_narrow_terminal_names_every_option_whole(
+    cli: Regraft, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    named = set(re.findall(r"--[a-z][a-z-]+", cli(command, "--help").out))
+    monkeypatch.setenv("COLUMNS", "40")
+    said = cli(command, "--help").out
+    assert named - set(re.findall(r"--[a-z][a-z-]+", said)) == set()
+    assert "…" not in said
+    longer = [line.strip() for line in said.splitlines() if len(line) > 40]
+    assert [line for line in longer if not re.fullmatch(r"(-\w, )?--[a-z-]+ \S+", line)] == []
 
 
 def test_the_page_of_commands_has_them_all() -> None:

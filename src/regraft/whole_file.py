@@ -19,14 +19,17 @@ def replace_file(path: Path, data: bytes | str | Iterable[str]) -> None:
     try:
         with draft.open("wb") as file:
             for piece in pieces:
-                is_text = isinstance(piece, str)
-                file.write(piece.encode("utf-8", "backslashreplace") if is_text else piece)
+                file.write(_coded(piece))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def _coded(piece: bytes | str) -> bytes:
+    return piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece
 
 
 def write_whole(path: Path, text: str | Iterable[str], what: str) -> None:

@@ -4,13 +4,20 @@ Results go to standard output; progress and messages to standard error; ``--json
 document and nothing else. Exit code 0 done, 1 could not, 2 wrong usage, 130 interrupted.
 """
 
+import shutil
 import sys
 from collections.abc import Sequence
+from functools import partialmethod
 from typing import Any
 
 STOPPED = 130
 """Exit code after Ctrl-C: 128 plus the number of SIGINT, as shells have it."""
 
+
+FRAMED = 70
+"""Columns from which help is in frames."""
+BESIDE = 8
+"""Columns of a name that what it is for stands beside; else that is below it."""
 
 LEFT_OUT = ("torch", "torchvision", "timm", "lightning_fabric", "scipy", "sklearn")
 """What regraft needs and a server of a RUN does not: see requirements/serve.in."""
@@ -84,12 +91,26 @@ def _run(arguments: Sequence[str] | None) -> int:
     command = get_command(app)
     _leave_out_types_of_flags(command)
     try:
-        command.main(args=given, prog_name="regraft", obj=main)
+        command.main(args=given, prog_name="regraft", obj=main, **_room(command))
     except SystemExit as leaving:
         if leaving.code == STOPPED:
             raise KeyboardInterrupt from None
         return leaving.code if isinstance(leaving.code, int) else 0
     return 0
+
+
+def _room(app: Any) -> dict[str, Any]:
+    """Let help on a narrow terminal do without frames and columns, which would cut the options."""
+    columns = shutil.get_terminal_size().columns
+    if columns >= FRAMED:
+        return {}
+    usual = app.context_class.formatter_class
+    below = partialmethod(usual.write_dl, col_max=BESIDE)
+    formatter = type("Formatter", (usual,), {"write_dl": below})
+    context = type("Context", (app.context_class,), {"formatter_class": formatter})
+    for command in (app, *app.commands.values()):
+        command.rich_markup_mode, command.context_class = None, context
+    return {"terminal_width": columns}
 
 
 def _leave_out_types_of_flags(app: Any) -> None:

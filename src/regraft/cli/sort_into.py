@@ -40,7 +40,7 @@ def _meant_with(word: str, place: Path) -> bool:
     """Return whether a folder or pattern means what is put into a folder of a place, too."""
     if os.path.isdir(word):
         return place.is_relative_to(os.path.realpath(word))
-    if os.path.lexists(word) or not glob.has_magic(word):
+    if not glob.has_magic(word):
         return False
     parts = Path(word).parts
     fixed = next(n for n, part in enumerate(parts) if glob.has_magic(part))
