@@ -288,6 +288,7 @@ def test_the_page_answers_and_fits_a_phone(run: Path, whole: Result, tmp_path: P
         least = window.value("Number(document.querySelector('#threshold').dataset.least)")
         assert window.value("Number(document.querySelector('input').value)") == least > 0
         assert f"confidence >= {least / 100:.2f}]" in window.value(SURE)
+        assert "Point at a dot" in window.value("document.querySelector('#look').textContent")
         window.value(POINT)
         assert window.value("document.querySelector('#look img').src").startswith("data:image/")
         assert "labelled" in window.value("document.querySelector('#look').textContent")

@@ -15,11 +15,14 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from pictures import encode
+from regraft.data.dataset import Dataset
 from regraft.data.images import View
 from regraft.errors import RunError
 from regraft.report import nearby, thumbnails
 from regraft.report.charts.landscape import Dot, chart
-from regraft.report.landscape import _some, _wrong, landscape
+from regraft.report.landscape import _some, landscape
+from regraft.report.pictures import Album
+from regraft.report.run import _dots
 from regraft.report.thumbnails import SIDE, Sprite, sprite
 from regraft.results.files import LABELLED_FILE
 from regraft.results.labelled import Labelled, packed, read_labelled
@@ -77,7 +80,14 @@ def test_mistakes_and_suspects_are_marked(whole: Result) -> None:
     suspect = {"path": "5.png", "label": "", "suggestion": "b", "belief": 0.1, "rank": 1}
     told = dict(whole.metrics) | {"suspects": {"images": [suspect]}}
     base = replace(whole, labelled=kept, predictions=wrong, metrics=told)
-    found = landscape(base, {"7.png": "photo-1"})
+    asked: list[str] = []
+
+    def small(paths: Sequence[str]) -> Sprite:
+        asked.extend(paths)
+        return Sprite()
+
+    found = landscape(base, {"7.png": "photo-1"}, 1, small)
+    assert (set(asked[:2]), len(asked)) == ({"0.png", "5.png"}, 59)
     titles = re.findall(r"<title>(\d+\.png, [^<]*)</title>", found.chart)
     assert sorted(one for one in titles if "taken" in one or "looks" in one) == [
         f"0.png, labelled {whole.classes[0]}, taken for {whole.classes[1]}",
@@ -120,24 +130,21 @@ def test_small_pictures_are_of_the_images_that_they_name(monkeypatch: pytest.Mon
     assert sprite("ade", find, View(224), 10**6).cells == {"a": 0, "d": 1}
 
 
-def test_every_dot_has_its_picture_those_that_are_marked_first(run: Path, whole: Result) -> None:
+def test_every_dot_has_its_picture(run: Path) -> None:
     page = Reader(drawn(run))
     cells = [a.get("data-cell") for a in page.all("g") if a.get("class") == "point"]
     assert sorted(map(int, filter(None, cells))) == list(range(len(cells)))
     assert len(cells) > 0
     [look] = [a for a in page.all("div") if a.get("id") == "look"]
     assert (look["data-small"] or "").startswith("data:image/webp;")
-    asked: list[str] = []
 
-    def small(paths: Sequence[str]) -> Sprite:
-        asked.extend(paths)
-        return Sprite()
 
-    landscape(whole, {}, 1, small)
-    assert whole.predictions is not None
-    marked = {one.path for one in whole.suspects} | set(_wrong(whole))
-    assert {name in marked for name in asked[: len(marked & set(asked))]} <= {True}
-    assert len(asked) == len(set(asked)) > len(marked & set(asked))
+def test_images_that_are_fetched_have_no_small_pictures() -> None:
+    album, dataset = Album(pytest.fail, View(224)), Dataset("set", (), (), lambda row: b"")
+    assert _dots(album, None, "photos")(["a"]) == Sprite()
+    assert _dots(album, dataset, "s3://photos")(["a"]) == Sprite()
+    with pytest.raises(pytest.fail.Exception):
+        _dots(album, dataset, "photos")(["a"])
 
 
 def test_names_in_the_map_are_text() -> None:

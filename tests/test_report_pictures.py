@@ -1,5 +1,6 @@
 """report.html: the images it shows, and drawing it anew."""
 
+import importlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from reported import Reader, data, drawn, made_up, run, whole
 from scenes import each, scenes
 
 __all__ = ["cli", "data", "own_log", "run", "whole"]  # fixtures
+
+report = importlib.import_module("regraft.report")  # regraft.report is the verb
 
 # ---- the images
 
@@ -106,6 +109,15 @@ def test_without_its_images_it_names_them(cli: Regraft, run: Path) -> None:
     assert page.all("img") == []
     assert "The images are not at hand" in page.text
     assert "test/" in page.text
+
+
+def test_images_that_have_gone_are_named_by_their_place(run: Path, whole: Result) -> None:
+    told: list[str] = []
+    moved = replace(whole, plan=replace(whole.plan, data="../gone"))
+    assert report._images(moved, None, told.append) is None
+    assert told == [
+        f"The images are not at {run.parent / 'gone'} any more; --data DATA shows them."
+    ]
 
 
 def test_heat_maps_show_where_it_looked(cli: Regraft, run: Path, data: Path) -> None:
