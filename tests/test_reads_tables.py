@@ -160,6 +160,17 @@ def test_groups_of_lines_of_json(tmp_path: Path) -> None:
     assert [item.group for item in dataset.items] == ["0", "0", "1", "1", "2", "2"]
 
 
+def test_a_cell_with_a_line_separator_ends_no_row(tmp_path: Path) -> None:
+    line = '{"path": "%d.jpg", "note": "a\u2028b", "label": "x", "scan": "%d"}\n'
+    lines = "".join(line % (n, n // 2) for n in range(6))
+    cells = "".join(f"{n}.jpg,a\u2028\x0bb,x,{n // 2}\n" for n in range(6))
+    lay_out(tmp_path, {"0.jpg": b"0", "t.jsonl": lines.encode(),
+        "t.csv": f"path,note,label,scan\n{cells}".encode()})  # fmt: skip
+    for name in ("t.jsonl", "t.csv"):
+        dataset = with_groups(Dataset.open(tmp_path / name), "scan")
+        assert [item.group for item in dataset.items] == ["0", "0", "1", "1", "2", "2"]
+
+
 NAMED = b"subject,ref,path,label\nx,0.jpg,n,a\ny,1.jpg,n,b\n"
 HERE = {"0.jpg": b"0", "1.jpg": b"1"}
 OF_NAMES: dict[str, tuple[dict[str, bytes], str, list[tuple[str, str, str]]]] = {

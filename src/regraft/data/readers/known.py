@@ -217,7 +217,7 @@ def _column(table: Path, name: str) -> list[str]:
 def _lines(table: Path) -> Iterator[list[str]]:
     """Return the lines of a text table, which was read once before."""
     with open(table, encoding="utf-8-sig", newline="") as file:
-        text = file.read().splitlines(keepends=True)
+        text = list(file)  # splitlines would end them at more, such as U+2028 in a cell
     if table.suffix.lower() in JSON_LINES:
         return _of_records([json.loads(line) for line in text if line.strip()])
     delimiter = max(",;\t", key=(text or [""])[0].count)
