@@ -12,12 +12,12 @@ from regraft.data.readers.archive import open_tar, open_zip
 from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.folder import open_folder
 from regraft.data.readers.hub_sets import is_hub_set, open_hub_set
-from regraft.data.readers.image_tables import TABLES, holds_images, is_table, open_image_tables
+from regraft.data.readers.image_tables import holds_images, is_table, open_image_tables
 from regraft.data.readers.patterns import expanded, is_pattern
 from regraft.data.readers.remote import is_address, open_address
 from regraft.data.readers.shards import CLASSES, TARS, is_tar, open_shard_files
 from regraft.data.readers.table import open_table
-from regraft.data.readers.words import JSON_LINES
+from regraft.data.readers.words import JSON_LINES, PARQUET
 from regraft.errors import DataError
 
 _KINDS: Final = (
@@ -96,7 +96,7 @@ def _open_csv(path: Path, named: NamedColumns) -> Dataset:
 
 _BY_NAME: Final[tuple[tuple[tuple[str, ...], Callable[[Path, NamedColumns], Dataset]], ...]] = (
     ((".csv", ".tsv", *JSON_LINES), _open_csv),
-    (TABLES, _open_parquet),
+    (PARQUET, _open_parquet),
     ((".zip",), open_zip),
     (TARS, open_tar),
 )

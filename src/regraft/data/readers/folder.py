@@ -37,7 +37,8 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     if walk.closed:
         raise DataError(f"'{path}' has folders that cannot be opened.", some(walk.closed))
     names = [readable(file) for file in walk.files]
-    if not any(map(is_image, names)):
+    images, listed = (list(filter(kind, names)) for kind in (is_image, is_metadata))
+    if not images:
         shards, tables = (sorted(filter(kind, walk.files)) for kind in (is_tar, is_table))
         if shards:
             others = sorted({*names} - {*shards})
@@ -46,10 +47,9 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             files = {name: os.path.join(root, name) for name in tables}
             others = sorted({*names} - {*tables})
             return open_image_tables(str(path), files, root=root, others=others, named=named)
-    if any(named) and (listed := [name for name in names if is_metadata(name)]):
-        return open_metadata(path, listed, list(filter(is_image, names)), named)
+    if any(named) and listed:
+        return open_metadata(path, listed, images, named)
     named.refuse(str(path), "a folder of images")
-    listed = [name for name in names if is_metadata(name)]
     try:
         found = arrange(str(path), names, map(readable, walk.folders))
     except DataError:
@@ -57,7 +57,7 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             raise
         found = None
     if found is None or (listed and len({item.label for item in found.items}) < 2):
-        return open_metadata(path, listed, [name for name in names if is_image(name)])
+        return open_metadata(path, listed, images)
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
     name, read = os.path.basename(root), Files(root, paths)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, read_file, some, twins
-from regraft.data.readers.columns import LABELS, PATHS, UNNAMED, NamedColumns, plain
-from regraft.data.readers.image_tables import choice, inside, names_by_number
+from regraft.data.readers.columns import PATHS, UNNAMED, NamedColumns
+from regraft.data.readers.image_tables import choice, inside, label_choice, names_by_number
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
 
@@ -89,9 +89,8 @@ def _columns(part: Any, named: NamedColumns) -> tuple[str, str]:
     features = part.features
     images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
     counted = [name for name, kind in features.items() if getattr(kind, "names", None)]
-    usual = [name for name in features if plain(name) in LABELS and name not in images]
     image = named.path or choice(images, PATHS)
-    label = named.label or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
+    label = named.label or label_choice(list(features), images, counted)
     if image not in features or label not in features:
         lacks = "image" if not image else "label"
         raise DataError(

@@ -5,9 +5,9 @@ names in the schema. Row groups are read when an image of theirs is, and only a 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +22,16 @@ from regraft.data.readers.columns import (
     split_columns,
     splits_by_columns,
 )
+from regraft.data.readers.layout import count_of
 from regraft.data.readers.row_groups import ImageColumns, ImageTable, RowGroups, parquet_file
 from regraft.data.readers.shards import set_name, split_notes, split_of_files, without_ending
+from regraft.data.readers.words import PARQUET
 from regraft.errors import DataError
-
-TABLES: Final = (".parquet", ".pq")
 
 
 def is_table(name: str) -> bool:
     """Return whether a file is called a Parquet table."""
-    return name.lower().endswith(TABLES)
+    return name.lower().endswith(PARQUET)
 
 
 def holds_images(file: Any) -> bool:
@@ -101,8 +101,8 @@ def open_image_tables(
     items = tuple(Item(names[i], labels[i], splits[i]) for i in order)
     schema, places = tables[0].schema, np.asarray(order, np.int64)
     taken = (
-        f"Images out of {_count(len(tables), 'Parquet file')}: the column {schema.image!r}, their "
-        f"labels {schema.label!r}."
+        f"Images out of {count_of(len(tables), 'Parquet file')}: the column {schema.image!r}, "
+        f"their labels {schema.label!r}."
     )
     return Dataset(
         set_name(where),
@@ -163,8 +163,7 @@ def _schema(where: str, name: str, schema: Any, named: NamedColumns) -> ImageCol
     asked = named.find(schema.names)
     image = (asked[0] if asked[0] in images else "") if named.path else choice(images, PATHS)
     counted = [n for n in schema.names if features.get(n, {}).get("_type") == "ClassLabel"]
-    usual = [n for n in schema.names if plain(n) in LABELS and n not in images]
-    label = asked[1] or choice(counted, LABELS) or ("" if counted else choice(usual, LABELS))
+    label = asked[1] or label_choice(schema.names, images, counted)
     if not image or label not in schema.names:
         lacks = "image" if not image else "label"
         there = images if not image else counted or [named.label]
@@ -197,6 +196,13 @@ def choice(names: Sequence[str], usual: Sequence[str]) -> str:
     by_name = {plain(name): name for name in reversed(names)}
     found = next((by_name[name] for name in usual if name in by_name), "")
     return found or (names[0] if len(names) == 1 else "")
+
+
+def label_choice(names: Sequence[str], images: Collection[str], counted: Sequence[str]) -> str:
+    """Return the column of labels: of those with names of classes, else of usual names; or ''."""
+    if counted:
+        return choice(counted, LABELS)
+    return choice([n for n in names if plain(n) in LABELS and n not in images], LABELS)
 
 
 def _check_alike(where: str, tables: Sequence[ImageTable]) -> None:
@@ -266,10 +272,17 @@ def inside(paths: Sequence[Any]) -> list[str]:
     given = [text for text in texts if text]
     if not given or not all(t[0] == "/" or ":" in t.partition("/")[0] for t in given):
         return [text.lstrip("/") for text in texts]
-    first, last = (text.split("/")[:-1] for text in (min(given), max(given)))  # of all others too
-    pairs = zip(first, last, strict=False)
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    shared = len(shared_folders(given))
     return ["/".join(text.split("/")[shared:]) for text in texts]
+
+
+def shared_folders(paths: Sequence[str]) -> list[str]:
+    """Return the folders, from the top, that all paths lie in; none of no paths."""
+    if not paths:
+        return []
+    first, last = (path.split("/")[:-1] for path in (min(paths), max(paths)))  # of all others too
+    pairs = zip(first, last, strict=False)
+    return [name for name, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _unique(tables: Sequence[ImageTable], names: list[str], first: Sequence[int]) -> list[str]:
@@ -293,7 +306,3 @@ def _parted(table: ImageTable, count: int, problems: list[str]) -> tuple[list[st
     splits = splits_by_columns(columns, range(1, count + 1), list(zip(*cells, strict=True)), {})
     problems += [f"{table.name}: {problem}" for problem in splits.problems]
     return list(splits.rows), list(splits.notes)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' * (number != 1)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import Dataset, clean_label, label_name, some
-from regraft.data.readers.words import JSON_LINES
+from regraft.data.readers.words import JSON_LINES, PARQUET
 from regraft.errors import DataError, UsageError
 
 COLUMNS: Final = (
@@ -152,7 +152,7 @@ def _file(path: str) -> str:
 
 def header(table: Path) -> list[str]:
     """Return the names of a table's columns."""
-    if table.suffix.lower() in (".parquet", ".pq"):
+    if table.suffix.lower() in PARQUET:
         from pyarrow import parquet
 
         return list(parquet.read_schema(table).names)
@@ -204,7 +204,7 @@ def _placer(dataset: Dataset, root: str) -> Callable[[str], str]:
 
 def _column(table: Path, name: str) -> list[str]:
     """Return the cells of a column as text, in rows that hold anything."""
-    if table.suffix.lower() in (".parquet", ".pq"):
+    if table.suffix.lower() in PARQUET:
         from pyarrow import parquet
 
         cells = parquet.read_table(table, columns=[name])[name].to_pylist()

@@ -111,7 +111,7 @@ def arrange(where: str, files: Sequence[str], folders: Iterable[str]) -> Arrange
     if not found:
         raise DataError(
             f"'{where}' has no class folders.",
-            [f"it holds {_count(len(loose), 'image')}, the first {loose[0]!r}; {_REMEDY}"],
+            [f"it holds {count_of(len(loose), 'image')}, the first {loose[0]!r}; {_REMEDY}"],
         )
     order = sorted(found, key=files.__getitem__)
     skipped = [(path, f"not an image by its name ({_kind(path)})") for path in others]
@@ -319,5 +319,6 @@ def _kind(path: str) -> str:
     return f".{suffix(path)}" if suffix(path) else "no suffix"
 
 
-def _count(number: int, thing: str) -> str:
+def count_of(number: int, thing: str) -> str:
+    """Return how many of a thing there are, as it is said."""
     return f"{number:,} {thing}{'s' * (number != 1)}"

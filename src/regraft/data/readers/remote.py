@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 
 from regraft.data.dataset import Dataset, some
 from regraft.data.readers.columns import UNNAMED, NamedColumns
-from regraft.data.readers.image_tables import is_table, open_image_tables
+from regraft.data.readers.image_tables import is_table, open_image_tables, shared_folders
 from regraft.data.readers.layout import arrange, is_hidden, is_image
 from regraft.data.readers.patience import Line
 from regraft.data.readers.patterns import expanded, is_pattern
@@ -197,10 +197,10 @@ def _found(line: Line, where: str) -> dict[str, Remote]:
     """Return the files at an address, a pattern of them, or below it, by name."""
     if is_pattern(where):
         paths = [path for one in expanded(where) for path in _globbed(line, one)]
-        root = _shared(paths)
+        root = "/".join(shared_folders(paths))
     elif is_tar(where) or is_table(where):
         paths = [line.disk._strip_protocol(where)]
-        root = _shared(paths)
+        root = "/".join(shared_folders(paths))
     else:
         root = line.disk._strip_protocol(where).rstrip("/")
         paths = sorted(line.ask(lambda: _below(line.disk, root), where))
@@ -224,17 +224,6 @@ def _globbed(line: Line, pattern: str) -> Sequence[str]:
     if not is_pattern(path):
         return [path]
     return sorted(str(found) for found in line.ask(lambda: line.disk.glob(path), pattern))
-
-
-def _shared(paths: Sequence[str]) -> str:
-    """Return the folder that all paths lie in."""
-    first, last = (
-        path.split("/")[:-1] for path in (min(paths, default=""), max(paths, default=""))
-    )
-    same = 0
-    while same < min(len(first), len(last)) and first[same] == last[same]:
-        same += 1
-    return "/".join(first[:same])
 
 
 def _address(disk: Any, path: str) -> str:

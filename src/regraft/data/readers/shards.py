@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from regraft.data.dataset import DAMAGED, Dataset, Item, listed, some, twins
 from regraft.data.readers.columns import UNNAMED, NamedColumns
-from regraft.data.readers.layout import arrange, is_image, suffix
+from regraft.data.readers.layout import arrange, count_of, is_image, suffix
 from regraft.data.readers.samples import TAGS, Samples
 from regraft.data.readers.streams import Source, decompressed
 from regraft.data.readers.tarmembers import tar_members
@@ -188,8 +188,8 @@ def _of_samples(
     items = tuple(Item(names[i], samples.labels[i], of_shard[samples.shard[i]]) for i in order)
     counts = [f"{samples.told[kind]:,} in .{kind}" for kind in TAGS if samples.told[kind]]
     note = (
-        f"Taken as WebDataset samples: {len(items):,} images in {_tars(len(shards))}, their "
-        f"labels {', '.join(counts)}."
+        f"Taken as WebDataset samples: {len(items):,} images in {count_of(len(shards), 'tar')}, "
+        f"their labels {', '.join(counts)}."
     )
     notes = (note, *split_notes(splits), *twins({item.label for item in items}))
     read = _reader(files, samples, order)
@@ -221,13 +221,13 @@ def _class_folders(
         DataError: they lie in none; what there is instead is named.
     """
     fields = [f"{name!r} ({count:,})" for name, count in samples.fields.most_common(20)]
-    deep = 1 + any(called for called, _ in splits.values())
+    deep, tars = 1 + any(called for called, _ in splits.values()), count_of(len(files), "tar")
     if all(name.count("/") < deep for name in samples.names):
         images = f"{len(samples.names):,} images" if samples.names else "no image"
         raise DataError(
             f"'{where}' holds no image with a label.",
             [
-                f"found {images} in {_tars(len(files))}; beside KEY.jpg there must be KEY.cls (a "
+                f"found {images} in {tars}; beside KEY.jpg there must be KEY.cls (a "
                 "number or name), KEY.json with a field label or class, or KEY.txt",
                 *([f"fields of its .json: {', '.join(fields)}; --label-column FIELD names one"]
                   if fields else []),
@@ -236,7 +236,7 @@ def _class_folders(
         )  # fmt: skip
     found = arrange(where, [*samples.names, *samples.others], ())
     skipped = [*samples.skipped, *found.skipped, *((n, "not a shard by its name") for n in others)]
-    note = f"Taken as class folders in {_tars(len(files))}: there are no labels beside the images."
+    note = f"Taken as class folders in {tars}: there are no labels beside the images."
     read = _reader(files, samples, found.places)
     notes = (note, *found.notes)
     return _dataset(where, found.items, skipped, read, notes)
@@ -332,7 +332,3 @@ def set_name(where: str) -> str:
         _NUMBERED.sub("", re.split(r"[{*]", without_ending(name) if is_tar(name) else name)[0])
         or "shards"
     )
-
-
-def _tars(count: int) -> str:
-    return f"{count:,} tar{'s' * (count != 1)}"

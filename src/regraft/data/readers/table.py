@@ -21,7 +21,7 @@ from regraft.data.readers.columns import (
 )
 from regraft.data.readers.layout import is_image
 from regraft.data.readers.streams import Files
-from regraft.data.readers.words import JSON_LINES
+from regraft.data.readers.words import JSON_LINES, PARQUET
 from regraft.errors import DataError
 
 Look = Callable[[Path, Sequence[str]], Columns]
@@ -105,7 +105,7 @@ def _read(path: Path, look: Look = columns_of) -> _Table:
     kind = path.suffix.lower()
     if kind in JSON_LINES:
         return _json_lines(path, look)
-    return _parquet(path, look) if kind in (".parquet", ".pq") else _csv(path, look)
+    return _parquet(path, look) if kind in PARQUET else _csv(path, look)
 
 
 def _for_corrections(path: Path, names: Sequence[str]) -> Columns:

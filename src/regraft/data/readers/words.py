@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 JSON_LINES: Final = (".jsonl", ".ndjson")  # names of tables with one object a line
+PARQUET: Final = (".parquet", ".pq")
 
 _KINDS: Final = {
     **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
