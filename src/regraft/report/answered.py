@@ -43,10 +43,9 @@ class Answered:
 
 def answered(found: Predictions, least: float, captures: float = 1.0) -> Answered:
     """Return what is left at a threshold; ``captures``: independent ones an image, in 0..1."""
-    shares = np.asarray(found.probabilities)
-    sure = shares.max(1) >= least
-    n, right = int(sure.sum()), int((sure & (shares.argmax(1) == found.truth)).sum())
-    return Answered(least, n, right, len(shares), wilson(captures * right, captures * n))
+    sure = found.confidence >= least
+    n, right = int(sure.sum()), int((sure & (found.best == found.truth)).sum())
+    return Answered(least, n, right, len(sure), wilson(captures * right, captures * n))
 
 
 def rows(found: Predictions, captures: float = 1.0) -> list[Answered]:

@@ -106,9 +106,8 @@ def _wrong(result: Result) -> dict[str, str]:
     """Return what held-out images are taken for that are taken for something else."""
     found = result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
-    best = found.probabilities.argmax(1)
-    rows = np.flatnonzero(best != found.truth).tolist()
-    return {written(found.paths[row]): result.classes[best[row]] for row in rows}
+    rows = np.flatnonzero(found.best != found.truth).tolist()
+    return {written(found.paths[row]): result.classes[found.best[row]] for row in rows}
 
 
 def _some(marked: list[bool], most: int) -> NDArray[np.intp]:

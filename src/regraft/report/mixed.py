@@ -68,10 +68,9 @@ def cells(
         part: the page may have only this part of what it usually has.
     """
     rows: dict[tuple[int, int], list[Shot]] = defaultdict(list)
-    best = found.probabilities.argmax(1)
-    order = (-found.probabilities.max(1)).argsort(kind="stable")
+    order = (-found.confidence).argsort(kind="stable")
     for shot, row in zip(shots_of(found, classes, order), order.tolist(), strict=True):
-        rows[int(found.truth[row]), int(best[row])].append(shot)
+        rows[int(found.truth[row]), int(found.best[row])].append(shot)
     of = np.bincount(found.truth, minlength=len(classes)).tolist()
     made = [PhotoCell(t, p, len(shots), of[t]) for (t, p), shots in rows.items()]
     made = [one for one in made if mistakes is None or not one.right]

@@ -75,15 +75,14 @@ def finder(dataset: Dataset | None) -> Find:
 
 def mistakes(found: Predictions, classes: Sequence[str]) -> list[Shot]:
     """Images that are taken for something else, the most confident first."""
-    best = found.probabilities.argmax(1)
-    wrong = np.flatnonzero(best != found.truth)
-    order = np.argsort(-found.probabilities[wrong, best[wrong]], kind="stable")
+    wrong = np.flatnonzero(found.best != found.truth)
+    order = np.argsort(-found.confidence[wrong], kind="stable")
     return shots_of(found, classes, wrong[order][:MOST])
 
 
 def unsure(found: Predictions, classes: Sequence[str]) -> list[Shot]:
     """Images whose likeliest class has the least probability, the least sure first."""
-    order = np.argsort(found.probabilities.max(1), kind="stable")
+    order = np.argsort(found.confidence, kind="stable")
     return shots_of(found, classes, order[:MOST])
 
 

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ class Predictions:
     paths: Sequence[str]
     truth: NDArray[Any]
     probabilities: NDArray[Any]
+
+    @cached_property
+    def best(self) -> NDArray[np.intp]:
+        """The likeliest class of each image, [n]."""
+        return np.asarray(self.probabilities.argmax(1))
+
+    @cached_property
+    def confidence(self) -> NDArray[Any]:
+        """Its probability, [n]."""
+        return np.asarray(self.probabilities.max(1))
 
 
 def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
