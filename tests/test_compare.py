@@ -28,6 +28,7 @@ from regraft.run.draft import draft
 from regraft.run.measure import Measured
 from regraft.run.pretrained import Pretrained
 from regraft.run.selection import Candidate
+from reported import Reader
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -375,7 +376,7 @@ def test_json_is_one_document_and_what_is_written(cli: Regraft, data: Path, tmp_
     said = cli("compare", data, "--out", out, "--quick", "--json")
     assert said.code == 0
     assert said.json == json.loads((out / COMPARISON).read_text("utf-8"))
-    assert f"regraft compare {data} -b" in (out / PAGE).read_text("utf-8")
+    assert f"regraft compare {data} -b" in Reader((out / PAGE).read_text("utf-8")).text
     said = cli("compare", data, "--out", out, "--quick")
     assert (said.code, said.out) == (1, "")
     assert "--overwrite" in said.err

@@ -17,7 +17,7 @@ from regraft.report import page as page_of
 from regraft.report import pictures, template, words
 from regraft.report.charts import confusion, curves, plane
 from regraft.report.charts.frame import ticks
-from regraft.report.jinja import breaks, options
+from regraft.report.jinja import breaks, command, options
 from regraft.results import card
 from regraft.results.result import Result
 from reported import HOSTILE, Reader, data, drawn, made_up, run, whole
@@ -171,6 +171,11 @@ def test_options_do_not_break() -> None:
     whole = '<span class="option">--class-weights</span>'
     assert options("<i> --class-weights,") == f"&lt;i&gt; {whole},"
     assert options("--" + "a" * 200) == "--" + "a" * 200
+
+
+def test_commands_break_between_words() -> None:
+    one, another = (f'<span class="word">{word}</span>' for word in ("&lt;i&gt;", "--csv"))
+    assert command("<i>  --csv\n--csv") == f"{one}  {another}\n{another}"
 
 
 # ---- sentences and charts

@@ -93,7 +93,7 @@ def test_a_page_drawn_anew_is_the_same(cli: Regraft, run: Path, data: Path) -> N
     assert cli("report", run, "--data", data).code == 0
     after = drawn(run)
     (run / "report.html").write_text(before, "utf-8")
-    assert f"regraft fit {data} -b " in after
+    assert f"regraft fit {data} -b " in Reader(after).text
     assert f"{words.place(run)} --heat-maps --data {data}<" in after
     assert after.replace(str(data), "DATA") == before
     assert not [name for name in os.listdir(run) if name.startswith(".")]

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 _BREAKS = re.compile(r"(?<=[_-])(?=[^_-])|(?<=[^.])(?=\.\w{1,5}$)")
+_WORD = re.compile(r"\S+")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]{1,30}(?![\w-])")
 
 
@@ -25,6 +26,7 @@ def templates(room: str) -> Environment:
     )
     made.filters |= {
         "breaks": breaks,
+        "command": command,
         "options": options,
         "percent": lambda share: f"{share:.1%}",
         "whole": lambda number: f"{number:,}",
@@ -35,6 +37,11 @@ def templates(room: str) -> Environment:
 def breaks(name: str) -> Markup:
     """Let a file's name break after ``_`` and ``-`` and before its suffix."""
     return Markup(_BREAKS.sub("<wbr>", str(escape(name))))
+
+
+def command(line: str) -> Markup:
+    """Let a command break at its spaces alone, so that ``--`` stays with the name of an option."""
+    return Markup(_WORD.sub(r'<span class="word">\g<0></span>', str(escape(line))))
 
 
 def options(sentence: str) -> Markup:
