@@ -21,7 +21,7 @@ BLOCK: Final = 2048
 """Images whose products are formed at once."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class FeatureSums:
     """Sums over weighted images of features ``[d]`` less a ``pilot``, and of one-hot targets.
 
@@ -31,8 +31,6 @@ class FeatureSums:
     """
 
     pilot: Floats
-    weight: float
-    """Of all images."""
     of_class: Doubles
     """Weight of each class ``[C]``."""
     first: Doubles
@@ -48,12 +46,38 @@ class FeatureSums:
             raise ValueError("sums about different pilots cannot be added")
         return FeatureSums(
             self.pilot,
-            self.weight + other.weight,
             self.of_class + other.of_class,
             self.first + other.first,
             self.second + other.second,
             self.with_targets + other.with_targets,
         )
+
+    @classmethod
+    def none(cls, pilot: Floats, classes: int) -> "FeatureSums":
+        """Return the sums over no image."""
+        d = len(pilot)
+        return cls(pilot, np.zeros(classes), np.zeros(d), np.zeros((d, d)), np.zeros((d, classes)))
+
+    def take(
+        self, features: NDArray[np.floating], labels: NDArray[np.intp], weights: Floats
+    ) -> None:
+        """Add some images, in place."""
+        from scipy.linalg.blas import dsyrk
+
+        x, w = features.astype(np.float64) - self.pilot, weights.astype(np.float64)
+        targets = np.zeros((len(x), len(self.of_class)))
+        targets[np.arange(len(x)), labels] = w
+        self.of_class += targets.sum(0)
+        self.first += w @ x
+        self.with_targets += x.T @ targets
+        if not (w == 1).all():
+            x *= np.sqrt(w)[:, None]
+        self.second += dsyrk(1.0, x.T, lower=1)  # x.T is in Fortran's order: no copy is made
+
+    @property
+    def weight(self) -> float:
+        """Of all images."""
+        return float(self.of_class.sum())
 
     @property
     def mean(self) -> Doubles:
@@ -101,43 +125,12 @@ def moments(
     Raises:
         ValueError: there is no block.
     """
-    total: _Sums | None = None
+    total: FeatureSums | None = None
     for features, labels, weights in blocks:
         if total is None:
             near = features.astype(np.float32).mean(0) if pilot is None else pilot
-            total = _Sums(near, classes)
+            total = FeatureSums.none(near, classes)
         total.take(features, labels, weights)
     if total is None:
         raise ValueError("no image to fit a head on")
-    return total.moments()
-
-
-class _Sums:
-    """The sums as they grow."""
-
-    def __init__(self, pilot: Floats, classes: int) -> None:
-        width = len(pilot)
-        self.pilot = pilot
-        self.of_class, self.first = np.zeros(classes), np.zeros(width)
-        self.second, self.with_targets = np.zeros((width, width)), np.zeros((width, classes))
-
-    def take(
-        self, features: NDArray[np.floating], labels: NDArray[np.intp], weights: Floats
-    ) -> None:
-        from scipy.linalg.blas import dsyrk
-
-        x, w = features.astype(np.float64) - self.pilot, weights.astype(np.float64)
-        targets = np.zeros((len(x), len(self.of_class)))
-        targets[np.arange(len(x)), labels] = w
-        self.of_class += targets.sum(0)
-        self.first += w @ x
-        self.with_targets += x.T @ targets
-        if not (w == 1).all():
-            x *= np.sqrt(w)[:, None]
-        self.second += dsyrk(1.0, x.T, lower=1)  # x.T is in Fortran's order: no copy is made
-
-    def moments(self) -> FeatureSums:
-        weight = float(self.of_class.sum())
-        return FeatureSums(
-            self.pilot, weight, self.of_class, self.first, self.second, self.with_targets
-        )
+    return total

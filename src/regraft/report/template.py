@@ -3,11 +3,12 @@
 import base64
 import hashlib
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from platform import python_version
 
 from markupsafe import Markup
 
+from regraft.features.engines.store import versions_of
 from regraft.report.jinja import templates
 
 LARGEST = 3_000_000
@@ -51,10 +52,5 @@ def policy() -> str:
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """Of Python and of the packages that matter, where they are installed."""
-    found = [("Python", python_version())]
-    for name in PACKAGES:
-        try:
-            found.append((name, metadata.version(name)))
-        except metadata.PackageNotFoundError:
-            continue
-    return tuple(found)
+    installed = [(name, found) for name, found in versions_of(PACKAGES).items() if found]
+    return (("Python", python_version()), *installed)

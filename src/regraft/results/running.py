@@ -13,7 +13,7 @@ from regraft.plan.definition import Plan
 
 
 class Fitted(Protocol):
-    """What a :class:`regraft.results.result.Result` has that decides what runs it."""
+    """What a `regraft.results.result.Result` has that decides what runs it."""
 
     @property
     def plan(self) -> Plan:
@@ -76,7 +76,7 @@ def found(result: Fitted) -> tuple[Engine, Calibration | None]:
 
 
 def exact(result: Fitted) -> Engine:
-    """Return the same; instead of the reference the engine that :func:`engines.exact` finds."""
+    """Return the same; instead of the reference the engine that `engines.exact` finds."""
     engine, known = found(result)
     if known is not None:
         return engine

@@ -6,14 +6,13 @@ and its rows come back to the driver, which does all the rest. Every worker runs
 driver has chosen, so the features are those of one process.
 """
 
+import logging
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +22,13 @@ from regraft.data.images import Facts
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.features import engines
 from regraft.features.cache import Store, cache_folder
-from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
+from regraft.features.engine_choice import ANY, Asked, same_engine
 from regraft.features.engines import Build, Engine
-from regraft.features.extract import Extraction, Progress, extract, sample
+from regraft.features.engines.store import versions_of
+from regraft.features.extract import Extraction, Progress, extract
 from regraft.features.mapped import zeros
 from regraft.run.pretrained import Pretrained
+from regraft.run.together import summed, tally
 
 LOT: Final = 512
 """Images of a task: some seconds of work, and two megabytes of rows."""
@@ -35,6 +36,7 @@ LOT: Final = 512
 TRIES: Final = 3
 """Times that Ray takes up a lot again whose worker was lost."""
 
+_UNSEEN: Final = Facts("")  # stands where a lot is still to come
 _PACKAGES: Final = ("regraft", "numpy", "openvino", "pillow", "timm", "torch")
 
 
@@ -47,7 +49,7 @@ class _Work:
     build: Build
     views: tuple[View, ...]
     engine: str
-    versions: tuple[tuple[str, str], ...]
+    versions: Mapping[str, str]
 
 
 def look_on_ray(
@@ -77,38 +79,20 @@ def look_on_ray(
         width = sum(record.widths)
         return extract(dataset.read, len(dataset), views, width, engine=None, choose=_never), ""
     work = _Work(dataset, record, network.build, tuple(views), engine.name, versions())
-    facts: list[Facts | None] = [None] * len(dataset)
-    rows = [zeros(len(dataset), sum(record.widths), store.folder) for _ in views]
-    counts, busy, opening, done = (
-        [0, 0, 0, 0],
-        dict.fromkeys(("read", "decode", "engine"), 0.0),
-        0.0,
-        0,
-    )
+    facts: list[Facts] = [_UNSEEN] * len(dataset)
+    rows = tuple(zeros(len(dataset), sum(record.widths), store.folder) for _ in views)
+    parts, done = [], 0
     with _cluster(on) as ray:
         for first, part in _parts(ray, work, len(dataset)):
             last = first + len(part.facts)
             facts[first:last] = part.facts
             for whole, some in zip(rows, part.features, strict=True):
                 whole[first:last] = some
-            own = (part.computed, part.recalled, part.squares, part.opening[0])
-            counts = [a + b for a, b in zip(counts, own, strict=True)]
-            busy = {name: seconds + part.busy[name] for name, seconds in busy.items()}
-            opening, done = opening + part.opening[1], done + len(part.facts)
+            parts.append(tally(part))
+            done += len(part.facts)
             progress(done, len(dataset))
-    computed, recalled, squares, first_squares = counts
-    looked = Extraction(
-        facts=tuple(one for one in facts if one is not None),
-        features=tuple(rows),
-        computed=computed,
-        seconds=time.perf_counter() - start,
-        busy=busy,
-        choosing=choosing,
-        recalled=recalled,
-        squares=squares,
-        opening=(first_squares, opening),
-    )
-    return looked, engine.name
+    seconds = time.perf_counter() - start
+    return replace(summed(parts, facts, rows, seconds), choosing=choosing), engine.name
 
 
 def check_on(on: str) -> None:
@@ -134,13 +118,10 @@ def _cluster(on: str) -> Iterator[Any]:
         yield ray
         return
     address = on.partition(":")[2] or None
-    words = (
-        {"include_dashboard": False}
-        if address is None and not os.environ.get("RAY_ADDRESS")
-        else {}
-    )
+    begins = address is None and not os.environ.get("RAY_ADDRESS")
+    words: dict[str, Any] = {"include_dashboard": False} if begins else {}
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **words)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **words)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RunError(
             f"There is no Ray cluster at {address or 'this machine'}.",
@@ -231,35 +212,33 @@ def _engine(work: _Work, folder: Path) -> Engine:
 
 def _opened(work: _Work, folder: Path) -> Engine:
     asked = Asked(only=work.engine)
-    known = engines.remembered(work.record, folder, build=work.build, **asked.words)
-    if known:
-        return known[0]
-    pixels, _ = sample(work.dataset.read, len(work.dataset), work.record.view)
     try:
-        return engine_for(work.record, work.build, pixels, folder, asked)
+        engine = same_engine(work.dataset, work.record, work.build, folder, asked=asked)
     except UsageError as error:
         raise RunError(
             f"The worker {platform.node()} cannot run {work.engine}, the driver's engine.",
             [*error.problems, "Name one that runs everywhere, such as --engine openvino-fp32."],
         ) from error
+    if engine is None:
+        raise RunError(
+            f"The worker {platform.node()} can read none of the images.",
+            ["They have to be at the same place on every machine of the cluster."],
+        )
+    return engine
 
 
-@cache
-def versions() -> tuple[tuple[str, str], ...]:
+def versions() -> dict[str, str]:
     """Return what has to be the same on every worker for its features to be the driver's."""
-    found = [("Python", ".".join(platform.python_version_tuple()[:2]))]
-    for name in _PACKAGES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            found.append((name, "missing"))
-    return tuple(found)
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": python, **versions_of(_PACKAGES)}
 
 
-def _check_versions(wanted: tuple[tuple[str, str], ...]) -> None:
-    have = dict(versions())
+def _check_versions(wanted: Mapping[str, str]) -> None:
+    have = versions()
     wrong = [
-        f"{name}: {have[name]} there, {other} here" for name, other in wanted if have[name] != other
+        f"{name}: {have[name] or 'missing'} there, {other or 'missing'} here"
+        for name, other in wanted.items()
+        if have[name] != other
     ]
     if wrong:
         raise RunError(

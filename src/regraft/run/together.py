@@ -11,7 +11,7 @@ from regraft.distributed import all_gather, all_gather_rows, on_all_ranks, rank,
 from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
-from regraft.features.engines import Engine
+from regraft.features.engines import Engine, Features
 from regraft.features.extract import Choose, Extraction, Progress, Read, extract, silent
 from regraft.run.pretrained import Pretrained
 
@@ -69,19 +69,37 @@ def extract_together(
             progress=lambda done, _: progress(min(done * world, count), count),
         )
     )
-    counts = (looked.computed, looked.recalled, looked.squares, looked.opening[0])
-    parts = all_gather((looked.facts, counts, looked.busy, looked.opening[1]))
+    parts = all_gather((looked.facts, tally(looked)))
     facts: dict[int, Facts] = {}
-    for place, (some, *_) in enumerate(parts):
+    for place, (some, _) in enumerate(parts):
         facts |= zip(range(place, count, world), some, strict=True)
-    computed, recalled, squares, first = (sum(n) for n in zip(*(p[1] for p in parts), strict=True))
+    return summed(
+        [done for _, done in parts],
+        [facts[i] for i in range(count)],
+        tuple(all_gather_rows(rows, count) for rows in looked.features),
+        time.perf_counter() - start,
+    )
+
+
+def tally(looked: Extraction) -> Extraction:
+    """Return a pass without what it found of each image: how much was done."""
+    return replace(looked, facts=(), features=())
+
+
+def summed(
+    parts: Sequence[Extraction],
+    facts: Sequence[Facts],
+    features: tuple[Features, ...],
+    seconds: float,
+) -> Extraction:
+    """Return one pass of several that parted the images: their work added up."""
     return Extraction(
-        facts=tuple(facts[i] for i in range(count)),
-        features=tuple(all_gather_rows(rows, count) for rows in looked.features),
-        computed=computed,
-        seconds=time.perf_counter() - start,
-        busy={name: sum(busy[name] for _, _, busy, _ in parts) for name in looked.busy},
-        recalled=recalled,
-        squares=squares,
-        opening=(first, sum(seconds for *_, seconds in parts)),
+        facts=tuple(facts),
+        features=features,
+        computed=sum(part.computed for part in parts),
+        seconds=seconds,
+        busy={name: sum(part.busy[name] for part in parts) for name in parts[0].busy},
+        recalled=sum(part.recalled for part in parts),
+        squares=sum(part.squares for part in parts),
+        opening=(sum(part.opening[0] for part in parts), sum(part.opening[1] for part in parts)),
     )

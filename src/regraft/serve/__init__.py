@@ -84,7 +84,7 @@ def serve(
         cors: origins whose pages may ask, like ``https://shop.example``; ``*`` is any.
         access_log: write a line on standard error for every request.
         started: called once, as soon as clients can connect.
-        network: of a RUN folder of a network of your own: that network; see :func:`regraft.load`.
+        network: of a RUN folder of a network of your own: that network; see `regraft.load`.
             Workers need it as ``package.module:factory``.
 
     Raises:

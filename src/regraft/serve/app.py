@@ -82,7 +82,7 @@ def application(
         limits: what is taken at most.
         batching: how images are run together.
         token: what every request but for the page and its health has to bring.
-        cors: origins whose pages may ask (:func:`regraft.serve.origins.checked`).
+        cors: origins whose pages may ask (`regraft.serve.origins.checked`).
         access_log: write a line on standard error for every request.
     """
     limits = limits or Limits()

@@ -12,7 +12,7 @@ from regraft.serve.model import Model
 
 @dataclass(frozen=True)
 class Settings:
-    """What :func:`regraft.serve.serve` is told; ``wait`` in milliseconds."""
+    """What `regraft.serve.serve` is told; ``wait`` in milliseconds."""
 
     token: str | None = None
     batch: int = 32

@@ -32,7 +32,7 @@ def write(trunk: "nn.Module", backbone: Backbone, path: Path) -> None:
 
 
 def find(backbone: Backbone, taps: Sequence[int], path: Path, wish: str = "") -> Graph | None:
-    """Return the engine that runs what :func:`write` wrote, with an output for each of ``taps``.
+    """Return the engine that runs what `write` wrote, with an output for each of ``taps``.
 
     None where it is absent, damaged, or of other weights than the backbone's.
 

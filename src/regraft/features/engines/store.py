@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
@@ -140,9 +140,14 @@ def _learn(path: Path, there: Calibration, made: Calibration) -> None:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Of the libraries that compute features, read without importing them; '' where absent."""
+    """Of the libraries that compute features."""
+    return versions_of(("torch", "timm", "openvino"))
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages, read without importing them; '' where one is absent."""
     found = {}
-    for name in ("torch", "timm", "openvino"):
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
