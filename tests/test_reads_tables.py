@@ -142,6 +142,13 @@ def test_images_with_metadata_beside_them(case: str, tmp_path: Path) -> None:
     check_reading(dataset, files)
 
 
+def test_folders_are_splits_only_where_all_are(tmp_path: Path) -> None:
+    table = b"file_name,label\ntrain/0.jpg,cat\nmore/1.jpg,dog\n"
+    lay_out(tmp_path, {"metadata.csv": table, "train/0.jpg": b"0", "more/1.jpg": b"1"})
+    dataset = Dataset.open(tmp_path, label_column="label")
+    assert rows(dataset) == [("more/1.jpg", "dog", ""), ("train/0.jpg", "cat", "")]
+
+
 def test_an_image_in_no_metadata_is_named(tmp_path: Path) -> None:
     lay_out(tmp_path, {"metadata.csv": ONE, "2.jpg": b"2"} | TWO_IMAGES)
     assert Dataset.open(tmp_path).skipped == (("2.jpg", "no label: it is in no metadata.csv"),)
