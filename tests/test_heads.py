@@ -128,6 +128,14 @@ def test_an_average_is_the_sum_of_its_heads() -> None:
     assert stage_weights(parts) == pytest.approx({0: 0.2, 1: 0.4, 2: 0.4})
 
 
+def test_scores_of_some_rows_are_those_rows_of_all_scores() -> None:
+    features, labels = blobs(40)
+    head = fit(features, WIDTHS, labels, 3, (0, 2), 1.0)
+    rows = np.array([31, 4, 17])
+    scores = head.logits(features[:, columns(WIDTHS, head.taps)])
+    np.testing.assert_allclose(head.logits_of(features, WIDTHS, rows), scores[rows], atol=1e-5)
+
+
 def test_a_channel_that_never_varies_says_nothing() -> None:
     features, labels = blobs(40)
     features[:, 3] = 7

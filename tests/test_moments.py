@@ -62,7 +62,7 @@ def test_they_are_those_of_all_images_at_once(
         x if rows is None else x[rows], y, class_weights(y, CLASSES, weighting)
     )
     most = np.abs(wanted).max()
-    np.testing.assert_allclose(head.weight, wanted, rtol=0, atol=1e-6 * most)
+    np.testing.assert_allclose(head.weight, wanted, rtol=0, atol=1e-7 * most)
     np.testing.assert_allclose(head.bias, bias, rtol=0, atol=1e-6 * np.abs(bias).max())
 
 
