@@ -106,8 +106,14 @@ def test_processes_meet(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
         assert found["together"] == [0, 1]
         assert found["any_rank"] == [True, False]
         assert found["all_reduce_sum"] == 2.0
-        assert found["rows"]
         assert found["aligned"] == [0.0, 0.0, 0.0]
+
+
+def test_features_lie_with_the_first(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
+    first, other = exchanged[1]
+    assert first["rows"] == np.arange(33).reshape(11, 3).tolist()
+    assert other["rows"] is None
+    assert (first["held"], other["held"]) == ([5, 3], [0, 3])
 
 
 def test_an_error_of_one_is_that_of_all(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:

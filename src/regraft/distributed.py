@@ -34,7 +34,7 @@ GRACE = 5.0
 
 _sharers = 1
 
-_BLOCK = 1 << 28  # bytes that go to the other processes at once
+_BLOCK = 1 << 26  # bytes of rows that go to the first process at once
 
 
 def open_fabric(precision: str) -> "Fabric":
@@ -248,24 +248,33 @@ def broadcast_tensors(tensors: "Iterable[Tensor]") -> None:
         distributed.broadcast(tensor, src=0)
 
 
-def all_gather_rows(mine: "NDArray[Any]", count: int) -> "NDArray[Any]":
-    """``[count, width]``, of which this process has the rows ``rank::world_size``."""
-    if world_size() == 1:
-        return mine
+def gather_rows(mine: "NDArray[Any]", whole: "NDArray[Any] | None") -> None:
+    """Put every process's rows into the first one's ``whole`` ``[n, width]``, block by block.
+
+    Process r has the rows ``r::world_size``; ``whole`` is None in all but the first.
+    """
     init_group()
     import numpy as np
     import torch
     from torch import distributed
 
-    rows = np.empty((count, *mine.shape[1:]), mine.dtype)
-    for source in range(world_size()):
-        part = rows[source :: world_size()]
-        sent = np.ascontiguousarray(mine) if source == rank() else np.empty(part.shape, mine.dtype)
-        flat = sent.reshape(-1).view(np.uint8)
-        for start in range(0, len(flat), _BLOCK):
-            distributed.broadcast(torch.from_numpy(flat[start : start + _BLOCK]), src=source)
-        part[:] = sent
-    return rows
+    world, most = world_size(), max(_BLOCK // max(mine[:1].nbytes, 1), 1)
+
+    def blocks(count: int) -> Iterator[slice]:
+        return (slice(start, min(start + most, count)) for start in range(0, count, most))
+
+    if whole is None:
+        for some in blocks(len(mine)):
+            sent = np.ascontiguousarray(mine[some]).reshape(-1).view(np.uint8)
+            distributed.send(torch.from_numpy(sent), dst=0)
+        return
+    whole[::world] = mine
+    for source in range(1, world):
+        part = whole[source::world]
+        for some in blocks(len(part)):
+            got = np.empty(part[some].shape, part.dtype)
+            distributed.recv(torch.from_numpy(got.reshape(-1).view(np.uint8)), src=source)
+            part[some] = got
 
 
 # --- one voice -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from regraft.distributed import rank
 from regraft.errors import RegraftError, RunError
 from regraft.finetune.modes import Mode
 from regraft.plan.recipes import Training, textbook
+from regraft.run.together import extract_together
 from smallnet import SIZE, record, small
 
 IMAGES = 45
@@ -74,9 +75,25 @@ def fail(where: int) -> int:
     return rank()
 
 
+def gathered() -> list[list[float]] | None:
+    """Rows of both that come together in the first, two of them at once."""
+    every = np.arange(33, dtype=np.float16).reshape(11, 3)
+    whole = np.zeros_like(every) if rank() == 0 else None
+    distributed._BLOCK = 12
+    distributed.gather_rows(every[rank() :: 2], whole)
+    return None if whole is None else whole.tolist()
+
+
 def exchange() -> dict[str, Any]:
     """Each of the ways in which processes meet."""
-    whole = np.arange(33, dtype=np.float16).reshape(11, 3)
+    looked = extract_together(
+        lambda i: b"no image",
+        5,
+        [record().view],
+        3,
+        engine=None,
+        choose=lambda pixels, indices: None,  # type: ignore[arg-type, return-value]  # none is good
+    )
     mine = torch.full((3,), float(rank()))
     distributed.broadcast_tensors([mine])
     return {
@@ -85,7 +102,8 @@ def exchange() -> dict[str, Any]:
         "together": distributed.all_gather(rank()),
         "any_rank": [distributed.any_rank(rank() == 1), distributed.any_rank(False)],
         "all_reduce_sum": distributed.all_reduce_sum(rank() + 0.5),
-        "rows": np.array_equal(distributed.all_gather_rows(whole[rank() :: 2], 11), whole),
+        "rows": gathered(),
+        "held": looked.features[0].shape,
         "aligned": mine.tolist(),
         "failed": [
             raised(lambda: distributed.on_rank_zero(lambda: fail(0))),

@@ -177,7 +177,7 @@ def _add_head(work: RunState) -> None:
 def _fit_head(work: RunState) -> None:
     """Fit the new layer on the cached features of the training images."""
     plan, measured = work.plan, work.measured
-    work.head = head_on(plan, measured, measured.split.train, plan.parts)
+    work.head = on_rank_zero(lambda: head_on(plan, measured, measured.split.train, plan.parts))
 
 
 def _train(work: RunState) -> None:
@@ -252,10 +252,11 @@ def _evaluate(work: RunState) -> None:
         work.probabilities = softmax(_logits_of_trained(work))
         return
     if plan.split == EACH_ONCE:
-        work.probabilities = each_held_out(plan, measured)
+        work.probabilities = on_rank_zero(lambda: each_held_out(plan, measured))
         return
-    rows, widths = measured.split.test, plan.backbone.widths
-    work.probabilities = softmax(work.needed_head().logits_of(measured.features, widths, rows))
+    rows, widths, head = measured.split.test, plan.backbone.widths, work.needed_head()
+    shares = on_rank_zero(lambda: softmax(head.logits_of(measured.features, widths, rows)))
+    work.probabilities = shares
 
 
 def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
@@ -287,7 +288,7 @@ def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
     )
     work.speed = speed_of(looked, engine.name, record, measured.cache)
     work.read = looked.features[0]
-    return work.needed_head().logits(work.read)
+    return on_rank_zero(lambda: work.needed_head().logits(looked.features[0]))
 
 
 def _trained_network(work: RunState) -> "Callable[[], nn.Module]":
@@ -358,7 +359,7 @@ def result_of(work: RunState) -> Result:
         cache=measured.cache,
         network=_trained_network(work) if by_training else measured.network.build,
         draw=partial(page, dataset=measured.dataset),
-        labelled=kept_of(plan, measured, work.read),
+        labelled=on_rank_zero(lambda: kept_of(plan, measured, work.read)),
     )
 
 

@@ -72,8 +72,10 @@ def settle(
         return ViewDecision(view, looked, reasons(view, long))
     wide = replace(view, fit="pad")
     other = replace(look(wide), facts=looked.facts)
-    cropped, padded = (_rightness(one, backbone, training, choices) for one in (looked, other))
-    if on_rank_zero(lambda: is_better(padded, cropped)):
+    cropped, padded = on_rank_zero(
+        lambda: [_rightness(one, backbone, training, choices) for one in (looked, other)]
+    )
+    if is_better(padded, cropped):
         view, looked = wide, other
     return ViewDecision(view, looked, reasons(view, long, padded, cropped))
 

@@ -17,7 +17,7 @@ from regraft.data.dataset import Dataset
 from regraft.data.images import Facts
 from regraft.data.readers.known import NONE, with_groups
 from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
-from regraft.distributed import all_gather, on_rank_zero, world_size
+from regraft.distributed import all_gather, is_rank_zero, on_rank_zero, world_size
 from regraft.errors import BackboneError, DataError, UsageError
 from regraft.features import engines, norm_shift
 from regraft.features.cache import Store, cache_folder
@@ -45,7 +45,8 @@ class Measured:
     """Everything that was measured of a data set and a backbone, before anything is decided.
 
     ``labels`` (places in ``classes``), ``features`` ``[n, sum of the backbone's widths]`` and
-    ``mirrored`` (the same of the mirror images) are those of the images that the audit kept.
+    ``mirrored`` (the same of the mirror images) are those of the images that the audit kept. Of
+    several processes the first alone has features; another has none, ``[0, sum of the widths]``.
     """
 
     dataset: Dataset
@@ -98,7 +99,7 @@ def measure(
 ) -> Measured:
     """Look at every image once: what it is, whether it is used, and its features at every depth.
 
-    Several processes share the images, and all get everything. ``wish``: the engine of a plan,
+    Several processes share the images; the first has the features. ``wish``: the engine of a plan,
     which is used if it may; another is warned of. One that is chosen by a person has to be used.
     ``started``: when the run did, where that was before. ``on``: the cluster that looks at them
     (`regraft.run.on_ray`).
@@ -158,6 +159,8 @@ def measure(
         shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store))
         store.prune()
     warn_of_another(network.backbone, folder, wish, passes[0][1])
+    first = is_rank_zero()  # the other processes have no features
+    used_rows = [taken(rows, kept, folder) if first else rows for rows in looked.features]
     return Measured(
         dataset=dataset,
         network=network,
@@ -166,8 +169,8 @@ def measure(
         fingerprint=fingerprint(dataset, used, looked.facts),
         classes=classes,
         labels=labels,
-        features=taken(looked.features[0], kept, folder),
-        mirrored=taken(looked.features[1], kept, folder) if augment else None,
+        features=used_rows[0],
+        mirrored=used_rows[1] if augment else None,
         shift=shift,
         engine=passes[0][1],
         images_per_second=speed_of(*passes[0], network.backbone, folder),

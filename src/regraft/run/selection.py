@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import validation
+from regraft.distributed import on_rank_zero
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, Taps
 from regraft.metrics import share_interval, softmax, squared_error
@@ -102,9 +103,13 @@ class ValidationSet:
 def frozen(setting: ValidationSet) -> Candidate:
     """Return the frozen network, its head fitted without the validation images."""
     start, plan, measured = time.perf_counter(), setting.plan, setting.measured
-    head = setting.head(setting.train, plan.taps)
     rows, widths = setting.rows[setting.val], plan.backbone.widths
-    shares = softmax(head.logits_of(measured.features, widths, rows))
+
+    def judged() -> NDArray[np.floating[Any]]:
+        head = setting.head(setting.train, plan.taps)
+        return softmax(head.logits_of(measured.features, widths, rows))
+
+    shares = on_rank_zero(judged)
     case = frozen_case(plan.backbone, plan.taps)
     return Candidate("frozen", case, plan.taps, shares, time.perf_counter() - start)
 
@@ -128,7 +133,7 @@ def trained(setting: ValidationSet, training: Training) -> Candidate:
         measured.network.build,
         measured.classes,
         training,
-        head=lambda some: setting.head(some, training.taps),
+        head=lambda some: on_rank_zero(lambda: setting.head(some, training.taps)),
         seed=plan.seed,
         folder=setting.folder / name.replace(" ", "-"),
         cache=measured.cache,

@@ -1,4 +1,8 @@
-"""The pass over the images by several processes, which all get all of it."""
+"""The pass over the images by several processes.
+
+All get what was found of each image. The features go to the first alone, which fits all heads;
+another holds those that it has computed, and only until they are sent.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,12 +11,20 @@ from dataclasses import replace
 from regraft.backbones import View
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts
-from regraft.distributed import all_gather, all_gather_rows, on_all_ranks, rank, world_size
+from regraft.distributed import (
+    all_gather,
+    gather_rows,
+    is_rank_zero,
+    on_all_ranks,
+    rank,
+    world_size,
+)
 from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
 from regraft.features.engines import Engine, Features
 from regraft.features.extract import Choose, Extraction, Progress, Read, extract, silent
+from regraft.features.mapped import zeros
 from regraft.run.pretrained import Pretrained
 
 
@@ -54,7 +66,10 @@ def extract_together(
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = silent,
 ) -> Extraction:
-    """Run the pass of `regraft.features.extract` by all processes; all get all of it."""
+    """Run the pass of `regraft.features.extract` by all processes.
+
+    The features are those of all images in the first process, of none ``[0, width]`` in another.
+    """
     own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
     looked = on_all_ranks(
         lambda: extract(
@@ -76,9 +91,19 @@ def extract_together(
     return summed(
         [done for _, done in parts],
         [facts[i] for i in range(count)],
-        tuple(all_gather_rows(rows, count) for rows in looked.features),
+        tuple(_gathered(rows, count, store) for rows in looked.features),
         time.perf_counter() - start,
     )
+
+
+def _gathered(mine: Features, count: int, store: Store | None) -> Features:
+    """Return the rows of all processes in the first, none in another."""
+    if world_size() == 1:
+        return mine
+    folder, width = store.folder if store else None, mine.shape[1]
+    whole = on_all_ranks(lambda: zeros(count, width, folder) if is_rank_zero() else None)
+    gather_rows(mine, whole)
+    return mine[:0].copy() if whole is None else whole
 
 
 def tally(looked: Extraction) -> Extraction:
