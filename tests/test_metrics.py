@@ -14,8 +14,10 @@ from sklearn import metrics
 
 from regraft.metrics import (
     ClassScores,
+    _zeros_of_rising,
     calibration_error,
     fit_temperature,
+    fit_temperatures,
     log_loss,
     score,
     softmax,
@@ -135,6 +137,29 @@ def test_temperature_is_the_best_of_a_grid(seed: int, n: int, count: int, scale:
     assert size / 1000.1 <= found <= size * 1000.1
     best = min(softened_loss(logits, truth, t) for t in size * np.geomspace(0.001, 1000, 400))
     assert softened_loss(logits, truth, found) <= best + 1e-9
+
+
+@pytest.mark.parametrize("together", [1, 60, 10_000])
+def test_temperatures_side_by_side_are_those_of_each_alone(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regraft.metrics.TOGETHER", together)
+    logits, truth = example(0, 12, 3)
+    several = np.stack([logits, 50 * logits, np.ones_like(logits), -logits, logits[::-1]])
+    alone = [fit_temperature(one, truth) for one in several]
+    assert fit_temperatures(several, truth) == pytest.approx(np.array(alone), rel=1e-12)
+    assert len(set(alone)) == 5
+
+
+def test_a_zero_that_is_found_is_not_sought_on() -> None:
+    asked = []
+
+    def rising(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(x)
+        return x - 0.25, np.ones_like(x)  # Newton's first step is on it, and its second stays there
+
+    assert _zeros_of_rising(rising, 0.001, 1000.0, 2).tolist() == [0.25, 0.25]
+    assert len(asked) == 4  # both ends, the middle, and the zero
 
 
 @pytest.mark.parametrize("scale", [0.001, 1.0, 50.0])

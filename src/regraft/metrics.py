@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 BINS = 15  # of the calibration error, as in the paper that made it known
+TOGETHER = 100_000  # logits whose temperatures are sought side by side: some MB
 REACH = 1000.0  # how far the temperature may be from the logits' own size, either way
 
 
@@ -249,48 +250,68 @@ def fit_temperature(logits: ArrayLike, truth: ArrayLike) -> float:
         ValueError: shapes that do not fit each other, no image, logits that are not finite.
 
     """
-    z, y = _checked_shapes(logits, truth)
-    z = z - z.mean(1, keepdims=True)
-    size = float(np.sqrt((z * z).mean()))
-    if size == 0:
-        return 1.0
-    z = z / size
-    target = _softened_mean(z, y)
-
-    def slope(inverse: float) -> tuple[float, float]:
-        p = softmax(z * inverse)
-        mean = (p * z).sum(1)
-        return float(mean.mean() - target), float(((p * z * z).sum(1) - mean**2).mean())
-
-    return size / _zero_of_rising(slope, 1 / REACH, REACH)
+    return float(fit_temperatures(np.asarray(logits)[None], truth)[0])
 
 
-def _softened_mean(z: Floats, y: Ints) -> float:
-    """Mean over the images of the logit expected under the softened target; rows of z sum to 0."""
-    n, count = z.shape
-    e = 1 / (n + 2)
-    true = z[np.arange(n), y]
-    return float(((1 - e) * true - e * true / (count - 1)).mean())
+def fit_temperatures(logits: ArrayLike, truth: ArrayLike) -> Floats:
+    """Return what `fit_temperature` says of each of several logits ``[k, n, C]`` of some images.
 
-
-def _zero_of_rising(f: Callable[[float], tuple[float, float]], low: float, high: float) -> float:
-    """Zero of a rising function given with its derivative; the bound where it has none inside.
-
-    Newton's step where it stays inside the bracket, else its (geometric) middle.
+    Of small sets they are found side by side: that takes about as long as one of them.
     """
-    if f(low)[0] >= 0:
-        return low
-    if f(high)[0] <= 0:
-        return high
-    x = math.sqrt(low * high)
+    each, found = np.asarray(logits), []
+    for start in range(0, len(each), lot := max(1, TOGETHER // max(1, each[:1].size))):
+        some = each[start : start + lot]
+        z, y = _checked_shapes(np.concatenate(some), np.tile(truth, len(some)))
+        found.append(_temperatures(z.reshape(some.shape), y[: some.shape[1]]))
+    return np.concatenate(found)
+
+
+def _temperatures(z: Floats, y: Ints) -> Floats:
+    """Temperatures [k] of logits [k, n, C]."""
+    z = z - z.mean(2, keepdims=True)
+    size = np.sqrt((z * z).mean((1, 2)))
+    z /= np.where(size > 0, size, 1.0)[:, None, None]
+    target = _softened_mean(z, y)
+    below, square = z - z.max(2, keepdims=True), z * z
+
+    def slope(inverse: Floats) -> tuple[Floats, Floats]:
+        p = np.exp(below * inverse[:, None, None])
+        p /= p.sum(2, keepdims=True)
+        mean = (p * z).sum(2)
+        return mean.mean(1) - target, ((p * square).sum(2) - mean**2).mean(1)
+
+    return np.where(size > 0, size / _zeros_of_rising(slope, 1 / REACH, REACH, len(z)), 1.0)
+
+
+def _softened_mean(z: Floats, y: Ints) -> Floats:
+    """Mean over the images of the logit expected under the softened target; rows of z sum to 0."""
+    _, n, count = z.shape
+    e = 1 / (n + 2)
+    true = z[:, np.arange(n), y]
+    return np.asarray(((1 - e) * true - e * true / (count - 1)).mean(1))
+
+
+def _zeros_of_rising(
+    f: Callable[[Floats], tuple[Floats, Floats]], least: float, most: float, count: int
+) -> Floats:
+    """Zeros of ``count`` rising functions given with their derivatives; the bound where none is.
+
+    Newton's step where it stays inside the bracket, else its (geometric) middle. A step too small
+    to matter is the last, wherever it leads: at the zero, rounding decides which side it is on.
+    """
+    low, high = np.full(count, least), np.full(count, most)
+    above, under = f(low)[0] >= 0, f(high)[0] <= 0
+    x = np.where(above, low, np.where(under, high, np.sqrt(low * high)))
+    done = above | under
     for _ in range(100):
-        value, rise = f(x)
-        low, high = (low, x) if value > 0 else (x, high)
-        step = x - value / rise if rise > 0 else math.inf
-        new = step if low < step < high else math.sqrt(low * high)
-        if abs(new - x) <= 1e-9 * x:
+        if done.all():
             break
-        x = new
+        value, rise = f(x)
+        low, high = np.where(value > 0, low, x), np.where(value > 0, x, high)
+        step = x - np.divide(value, rise, out=np.full(count, -np.inf), where=rise > 0)
+        new = np.where((low < step) & (step < high), step, np.sqrt(low * high))
+        done |= np.minimum(np.abs(step - x), np.abs(new - x)) <= 1e-9 * x
+        x = np.where(done, x, new)
     return x
 
 

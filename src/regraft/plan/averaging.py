@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from regraft.heads.average import Part, union
 from regraft.heads.ridge import STRENGTHS, Taps
-from regraft.metrics import fit_temperature, paired, softmax
+from regraft.metrics import fit_temperature, fit_temperatures, paired, softmax
 
 ENOUGH = 500_000
 """Scores that a head's temperature is found by, at most: it is one number."""
@@ -52,13 +52,13 @@ def judged(tried: Sequence[Taps], scores: NDArray[np.float16], labels: NDArray[n
     targets = np.eye(scores.shape[3], dtype=np.float32)[labels]
     some = slice(None, None, max(1, len(labels) * scores.shape[3] // ENOUGH))
     for c, of_candidate in enumerate(scores):
+        heats = fit_temperatures(of_candidate[:, some], labels[some])
         for s, few in enumerate(of_candidate):
             score = few.astype(np.float32)
             loss[c, s] = np.square(score - targets).sum(1)
             right[c, s] = score.argmax(1) == labels
             square[c, s] = score.var(1)
-            heat = fit_temperature(score[some], labels[some])
-            its = softmax(score, heat)[np.arange(len(labels)), labels]
+            its = softmax(score, heats[s])[np.arange(len(labels)), labels]
             surprise[c, s] = -np.log(np.maximum(its, 1e-9))
     return Judged(tried, labels, scores, loss, surprise, right, square)
 
