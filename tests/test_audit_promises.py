@@ -70,7 +70,7 @@ def invented(drawn: list[tuple[str, int, int]]) -> tuple[Dataset, list[Facts]]:
     hashes = random.integers(0, 1 << 63, 30, dtype=np.uint64)
     thumbs = random.integers(0, 256, (30, 256), dtype=np.uint8)
     facts = [
-        Facts(f"{i:064x}", phash=int(hashes[picture]) ^ (1 << i), thumb=thumbs[picture].tobytes())
+        Facts(f"{i:032x}", phash=int(hashes[picture]) ^ (1 << i), thumb=thumbs[picture].tobytes())
         for i, (_, picture, _) in enumerate(drawn)
     ]
     return Dataset("invented", items_of(drawn), (), lambda _: b""), facts

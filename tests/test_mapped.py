@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 import regraft
 from pictures import lay_out
+from regraft import mapped
 from regraft.errors import RunError
-from regraft.features import mapped
-from regraft.features.mapped import taken, zeros
 from regraft.heads import average
+from regraft.mapped import taken, zeros
 from scenes import each, scenes
 
 

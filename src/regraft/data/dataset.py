@@ -16,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.items import Item as Item  # where it was, and is looked for
+from regraft.data.items import Items as Items
 from regraft.errors import DataError
 
 MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not read
@@ -35,19 +37,6 @@ _JOINERS: Final = re.compile(
 SHOWN: Final = 10  # of each kind of problem that an error lists one by one
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image. ``path``: as shown to people, posix, unique. ``split``: '', train, val or test.
-
-    ``group``: what people know to belong together (a patient, part, video), '' where nothing is.
-    """
-
-    path: str
-    label: str
-    split: str = ""
-    group: str = ""
-
-
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images by index, sorted by path.
@@ -58,7 +47,7 @@ class Dataset:
     """
 
     name: str
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     skipped: tuple[tuple[str, str], ...]
     read: Callable[[int], bytes] = field(repr=False)
     pinned: frozenset[str] = frozenset()
@@ -68,24 +57,37 @@ class Dataset:
     order: NDArray[np.int64] | None = None
     """In which order [images] reading them all is cheap; as they come, where None."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", Items.of(self.items))
+
     def __len__(self) -> int:
         """Return how many images there are."""
         return len(self.items)
 
-    @cached_property
+    @property
+    def columns(self) -> Items:
+        """The items, column by column."""
+        return Items.of(self.items)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The label names of all splits, sorted."""
-        return tuple(sorted({item.label for item in self.items}))
+        return self.columns.labels.different
 
     @cached_property
     def held_out(self) -> str:
         """Which of the data's own splits is held out: test, else val, else none ('')."""
-        splits = {item.split for item in self.items}
+        splits = self.columns.splits.different
         return next((split for split in ("test", "val") if split in splits), "")
 
     def holds_out(self, item: Item) -> bool:
         """Return whether an image is in that split."""
         return bool(self.held_out) and item.split == self.held_out
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Which images are in that split, ``[n]``."""
+        return self.columns.splits.are(self.held_out or "none")
 
     def lies_in(self, index: int) -> str:
         """Return the shard that image ``index`` lies in; '' where it is a file of its own."""

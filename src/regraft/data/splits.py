@@ -6,6 +6,7 @@ so) on different sides.
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,23 +56,33 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
         DataError: no class is large enough to hold one out.
     """
     check_fraction(dataset, test_fraction)
-    items = [dataset.items[i] for i in audit.kept]
+    kept, items = np.asarray(audit.kept, np.int64), dataset.columns
     if dataset.held_out:
-        held = np.array([dataset.holds_out(item) for item in items], dtype=bool)
+        held = dataset.held[kept]
         return Split(np.flatnonzero(~held), np.flatnonzero(held), dataset.held_out)
-    labels = np.array([item.label for item in items])
-    names = [item.group or item.path for item in items]
-    order = np.unique(names, return_inverse=True)[1]
+    labels, grouped = items.labels.codes[kept], any(items.groups.different)
+    ranks = _ranks((items.groups[i] or items.paths[i] for i in audit.kept), seed)
+    order = np.arange(len(kept))
+    if grouped or not items.paths.ascend:
+        names = [items.groups[i] or items.paths[i] for i in audit.kept]
+        order = np.unique(names, return_inverse=True)[1]
     fraction = TEST_FRACTION if test_fraction is None else test_fraction
-    pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
-    held = _hold_out(labels, audit.groups, _ranks(names, seed), fraction, order, pinned)
+    pinned = _pinned(dataset, kept)
+    held = _hold_out(labels, audit.groups, ranks, fraction, order, pinned)
     if not held.any():
-        free = _hold_out(labels, audit.groups, _ranks(names, seed), fraction, order)
+        free = _hold_out(labels, audit.groups, ranks, fraction, order)
         raise DataError(
             "There are too few images to hold any out.",
-            [_nothing_to_spare(pinned=bool(free.any()), grouped=any(item.group for item in items))],
+            [_nothing_to_spare(pinned=bool(free.any()), grouped=grouped)],
         )
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
+
+
+def _pinned(dataset: Dataset, kept: Indices) -> NDArray[np.bool_]:
+    """Which of the kept images are never held out."""
+    if not dataset.pinned:
+        return np.zeros(len(kept), bool)
+    return np.array([dataset.items[i].path in dataset.pinned for i in kept.tolist()], bool)
 
 
 def _nothing_to_spare(*, pinned: bool, grouped: bool) -> str:
@@ -91,8 +102,9 @@ def _nothing_to_spare(*, pinned: bool, grouped: bool) -> str:
 
 def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
     """Return a sentence where a share that was drawn has none of some classes."""
-    labels = np.array([dataset.items[i].label for i in audit.kept])
-    never = sorted(set(labels.tolist()) - set(labels[sides.test].tolist()))
+    names = dataset.columns.labels
+    codes = names.codes[np.asarray(audit.kept, np.int64)]
+    never = [names.different[code] for code in np.setdiff1d(codes, codes[sides.test])]
     if not never or sides.origin not in ("held out", EACH_ONCE):
         return []
     return [
@@ -112,13 +124,13 @@ def each_once(
     """
     if held.origin != "held out" or test_fraction is not None or len(held.test) >= FEW:
         return None
-    items = [dataset.items[i] for i in audit.kept]
-    pinned = np.array([item.path in dataset.pinned for item in items], dtype=bool)
-    pairs = {(item.label, group) for item, group in zip(items, audit.groups.tolist(), strict=True)}
+    kept = np.asarray(audit.kept, np.int64)
+    pinned, labels = _pinned(dataset, kept), dataset.columns.labels.codes[kept].tolist()
+    pairs = set(zip(labels, audit.groups.tolist(), strict=True))
     several = Counter(label for label, _ in pairs)
     only = [group for label, group in pairs if several[label] == 1]
     test = np.flatnonzero(~np.isin(audit.groups, [*audit.groups[pinned], *only]))
-    return Split(np.arange(len(items)), test, EACH_ONCE) if len(test) else None
+    return Split(np.arange(len(kept)), test, EACH_ONCE) if len(test) else None
 
 
 def validation(
@@ -153,10 +165,11 @@ def check_fraction(dataset: Dataset, fraction: float | None) -> None:
         )
 
 
-def _ranks(names: list[str], seed: int) -> NDArray[np.uint64]:
+def _ranks(names: Iterable[str], seed: int) -> NDArray[np.uint64]:
     """Return a random-looking number for each name, from the name and the seed alone."""
-    hashes = (hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest() for name in names)
-    return np.frombuffer(b"".join(hashes), dtype=">u8").astype(np.uint64)
+    texts = (f"{seed}\0{name}".encode() for name in names)
+    hashes = (hashlib.blake2b(text, digest_size=8).digest() for text in texts)
+    return np.fromiter((int.from_bytes(found, "big") for found in hashes), np.uint64)
 
 
 def _hold_out(

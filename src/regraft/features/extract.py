@@ -15,12 +15,13 @@ from itertools import islice
 
 import numpy as np
 
-from regraft.data.images import Facts, View, absent, digest, facts_key, inspect
+from regraft.data.images import Facts, FactsTable, View, absent, digest, facts_key, inspect
 from regraft.features import engines
 from regraft.features.cache import Store
+from regraft.features.contents import Contents
 from regraft.features.engines import Engine, Features, Pixels
-from regraft.features.mapped import zeros
 from regraft.features.threads import ahead, in_lots, threads
+from regraft.mapped import zeros
 
 Read = Callable[[int], bytes]
 Choose = Callable[[Pixels, Sequence[int]], Engine]
@@ -52,7 +53,7 @@ class Extraction:
     ``opening`` (squares, seconds) of them in its first call, which opens it.
     """
 
-    facts: tuple[Facts, ...]
+    facts: Sequence[Facts]
     features: tuple[Features, ...]
     computed: int
     seconds: float
@@ -203,13 +204,10 @@ class _Extractor:
     space: Callable[[View, str], str]
     progress: Progress
     waiting: list[tuple[int, View, Pixels]] = field(default_factory=list)
-    facts: dict[int, Facts] = field(default_factory=dict)
-    computed: set[int] = field(default_factory=set)
     recalled: int = 0
     squares: int = 0
     opening: tuple[int, float] = (0, 0.0)
     twins: dict[int, int] = field(default_factory=dict)  # image -> the first of the same content
-    first: dict[str, int] = field(default_factory=dict)
     new_facts: dict[str, str] = field(default_factory=dict)
     new_rows: dict[View, dict[str, Features]] = field(default_factory=dict)
     done: int = 0
@@ -218,10 +216,11 @@ class _Extractor:
 
     def __post_init__(self) -> None:
         self.batch = self.engine.batch if self.engine else 1
-        self.features = {
-            view: zeros(self.count, self.width, self.store.folder if self.store else None)
-            for view in self.views
-        }
+        folder = self.store.folder if self.store else None
+        self.features = {view: zeros(self.count, self.width, folder) for view in self.views}
+        self.facts = FactsTable(self.count, folder)
+        self.first = Contents(self.count)
+        self.computed = np.zeros(self.count, bool)
         self.busy = dict.fromkeys(("read", "decode", "engine"), 0.0)
 
     def read_one(self, index: int) -> _Content:
@@ -248,7 +247,7 @@ class _Extractor:
         """Return whether it was read, and no image before had the same content."""
         if content.problem is not None:
             return False
-        first = self.first.setdefault(content.digest, content.index)
+        first = self.first.place(content.digest, content.index)
         if first != content.index:
             self.twins[content.index] = first
         return first == content.index
@@ -319,8 +318,8 @@ class _Extractor:
         rows = engines.features(self.engine, np.stack([square for _, _, square in squares]))
         for (index, view, _), row in zip(squares, rows, strict=True):
             self.features[view][index] = row
-            self.new_rows.setdefault(view, {})[self.facts[index].digest] = row
-            self.computed.add(index)
+            self.new_rows.setdefault(view, {})[self.facts.digest(index)] = row
+            self.computed[index] = True
         seconds = time.perf_counter() - start
         if not self.squares:
             self.opening = len(squares), seconds
@@ -353,15 +352,13 @@ class _Extractor:
             self.facts[index] = self.facts[first]
             for rows in self.features.values():
                 rows[index] = rows[first]
-        facts = tuple(self.facts[index] for index in range(self.count))
-        computed = len(self.computed)
-        known = [i for i in self.twins.values() if i not in self.computed]
-        self.recalled += sum(not self.facts[i].problem for i in known)
+        known = [i for i in self.twins.values() if not self.computed[i]]
+        self.recalled += sum(i not in self.facts.problems for i in known)
         found = tuple(self.features.values())
         return Extraction(
-            facts,
+            self.facts,
             found,
-            computed,
+            int(self.computed.sum()),
             seconds,
             self.busy,
             choosing,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.backbones import Backbone
-from regraft.data.images import Facts, View, deep
+from regraft.data.images import Facts, FactsTable, View, deep
 from regraft.distributed import on_rank_zero
 from regraft.features.extract import Extraction
 from regraft.metrics import paired
@@ -37,7 +37,7 @@ Right = NDArray[np.bool_]
 class TrainingSet:
     """The training images: which of all they are, their labels (places), and their groups."""
 
-    indices: Sequence[int]
+    indices: Sequence[int] | NDArray[np.intp]
     labels: NDArray[np.intp]
     groups: NDArray[np.int64]
 
@@ -63,11 +63,12 @@ def settle(
     ``look`` makes another pass, with another view; the facts stay those of the first. A view that
     was decided before, that of a plan, is kept.
     """
-    view, facts = backbone.view, [looked.facts[i] for i in training.indices]
-    if choices.view is None and scaled(view, facts) != view:
-        view = scaled(view, facts)
+    view, facts = backbone.view, FactsTable.of(looked.facts)
+    rows = np.asarray(training.indices, np.intp)
+    if choices.view is None and scaled(view, facts, rows) != view:
+        view = scaled(view, facts, rows)
         looked = replace(look(view), facts=looked.facts)
-    long = lengths(facts)
+    long = lengths(facts, rows)
     if choices.view is not None or choices.fit_image != "auto" or not are_long(long):
         return ViewDecision(view, looked, reasons(view, long))
     wide = replace(view, fit="pad")
@@ -97,22 +98,23 @@ def _rightness(
     )
 
 
-def scaled(view: View, facts: Sequence[Facts]) -> View:
-    """Return the view with the scales of the deep pictures among these images."""
-    found = [one for one in facts if one.levels and not one.problem]
-    spans: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    for one in found:
-        spans[one.mode == "F"].append((one.levels[0], one.levels[1]))
+def scaled(view: View, facts: Sequence[Facts], rows: NDArray[np.intp] | None = None) -> View:
+    """Return the view with the scales of the deep pictures among these images, or some of them."""
+    facts = FactsTable.of(facts)
+    rows = np.arange(len(facts)) if rows is None else rows
+    deeps = rows[~np.isnan(facts.levels[rows, 0])]
+    floats = facts.mode_is("F")[deeps]
+    integers, real = (facts.levels[deeps[its]].tolist() for its in (~floats, floats))
     return replace(
         view,
-        integers=deep.scale_of(spans[False], floats=False),
-        floats=deep.scale_of(spans[True], floats=True),
+        integers=deep.scale_of([(low, high) for low, high in integers], floats=False),
+        floats=deep.scale_of([(low, high) for low, high in real], floats=True),
     )
 
 
-def lengths(facts: Sequence[Facts]) -> NDArray[np.float64]:
+def lengths(facts: FactsTable, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return how many times as long as wide each of these images is."""
-    sides = np.array([(one.width, one.height) for one in facts], np.float64)
+    sides = facts.sides[rows].astype(np.float64)
     longer, shorter = sides.max(axis=1), sides.min(axis=1)
     times: NDArray[np.float64] = longer / shorter
     return times

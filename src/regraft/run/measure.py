@@ -14,7 +14,7 @@ from regraft.backbones import Backbone, View
 from regraft.data import images
 from regraft.data.audit import Audit, audit, fingerprint
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import Facts, FactsTable
 from regraft.data.readers.known import NONE, with_groups
 from regraft.data.splits import EACH_ONCE, Split, check_fraction, each_once, split, untested
 from regraft.distributed import all_gather, is_rank_zero, on_rank_zero, world_size
@@ -25,7 +25,7 @@ from regraft.features.engine_choice import ANY, Asked, engine_for, warn_of_anoth
 from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
 from regraft.features.extract import Extraction, extract
-from regraft.features.mapped import taken
+from regraft.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import TrainingSet, settle
@@ -149,10 +149,10 @@ def measure(
             return found, sides, small, time.perf_counter() - start
 
         used, sides, small, audited = on_rank_zero(parted)
-        kept, train = np.asarray(used.kept), [used.kept[i] for i in sides.train]
-        classes = tuple(sorted({dataset.items[i].label for i in used.kept}))
-        place = {name: n for n, name in enumerate(classes)}
-        labels = np.asarray([place[dataset.items[i].label] for i in used.kept], np.intp)
+        kept = np.asarray(used.kept)
+        train, names = kept[sides.train], dataset.columns.labels
+        there, labels = np.unique(names.codes[kept], return_inverse=True)
+        classes = tuple(names.different[code] for code in there)
         training = TrainingSet(train, labels[sides.train], used.groups[sides.train])
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = seeing(network, sight.view), sight.looked
@@ -203,8 +203,9 @@ def speed_of(looked: Extraction, engine: str, backbone: Backbone, folder: Path) 
 
 def check_channels(backbone: Backbone, facts: Sequence[Facts]) -> None:
     """Raise BackboneError where no image can be used, one or more for its channels."""
-    wrong = [one.detail for one in facts if one.problem == "channels"]
-    if wrong and all(one.problem for one in facts):
+    problems = FactsTable.of(facts).problems.values()
+    wrong = [detail for problem, detail in problems if problem == "channels"]
+    if wrong and len(problems) == len(facts):
         raise BackboneError(
             f"{backbone.name} cannot take these images.", [f"{len(wrong):,} of them: {wrong[0]}."]
         )
@@ -305,7 +306,7 @@ def shift_sample(train: Sequence[int] | NDArray[np.intp]) -> list[int]:
 def shift_of(
     dataset: Dataset,
     facts: Sequence[Facts],
-    train: Sequence[int],
+    train: Sequence[int] | NDArray[np.intp],
     network: Pretrained,
     store: Store,
 ) -> tuple[float, ...] | None:

@@ -26,7 +26,7 @@ from regraft.features.engine_choice import ANY, Asked, same_engine
 from regraft.features.engines import Build, Engine
 from regraft.features.engines.store import versions_of
 from regraft.features.extract import Extraction, Progress, extract
-from regraft.features.mapped import zeros
+from regraft.mapped import zeros
 from regraft.run.pretrained import Pretrained
 from regraft.run.together import summed, tally
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from regraft.backbones import View
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import Facts, FactsTable
 from regraft.distributed import (
     all_gather,
     gather_rows,
@@ -24,7 +24,7 @@ from regraft.features.cache import Store
 from regraft.features.engine_choice import ANY, Asked, engine_for, same_engine
 from regraft.features.engines import Engine, Features
 from regraft.features.extract import Choose, Extraction, Progress, Read, extract, silent
-from regraft.features.mapped import zeros
+from regraft.mapped import zeros
 from regraft.run.pretrained import Pretrained
 
 
@@ -85,12 +85,13 @@ def extract_together(
         )
     )
     parts = all_gather((looked.facts, tally(looked)))
-    facts: dict[int, Facts] = {}
+    facts = FactsTable(count, store.folder if store else None)
     for place, (some, _) in enumerate(parts):
-        facts |= zip(range(place, count, world), some, strict=True)
+        for i, one in zip(range(place, count, world), some, strict=True):
+            facts[i] = one
     return summed(
         [done for _, done in parts],
-        [facts[i] for i in range(count)],
+        facts,
         tuple(_gathered(rows, count, store) for rows in looked.features),
         time.perf_counter() - start,
     )
@@ -119,7 +120,7 @@ def summed(
 ) -> Extraction:
     """Return one pass of several that parted the images: their work added up."""
     return Extraction(
-        facts=tuple(facts),
+        facts=facts,
         features=features,
         computed=sum(part.computed for part in parts),
         seconds=seconds,

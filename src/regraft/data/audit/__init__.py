@@ -16,7 +16,7 @@ from regraft.data.audit.pixels import pixel_warnings
 from regraft.data.audit.rules import LEAST, NOT_BY_NAME, LeftOut, NearCopies, apply_rules
 from regraft.data.audit.series import proposed
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import Facts, FactsTable
 
 __all__ = [
     "IMBALANCE",
@@ -74,40 +74,43 @@ def audit(
         DataError: fewer than two classes are left, nothing is left to train on or to test, or
             ``strict`` and anything is left out.
     """
-    found = apply_rules(dataset, facts, near_copies)
+    table = FactsTable.of(facts)
+    found = apply_rules(dataset, table, near_copies)
     check(dataset, found.kept, found.left_out, strict)
-    notes = Counter(note for i in found.kept for note in facts[i].notes)
     return Audit(
-        tuple(found.kept),
+        tuple(found.kept.tolist()),
         found.left_out,
-        dict(sorted(notes.items())),
+        table.notes(found.kept),
         (
             *warnings(dataset, found),
-            *(proposed(dataset, found.kept, facts) if series else ()),
-            *pixel_warnings(dataset, found.kept, facts),
+            *(proposed(dataset, found.kept, table) if series else ()),
+            *pixel_warnings(dataset, found.kept, table),
         ),
         found.groups,
-        np.unique(marks(one.digest for one in facts if one.digest)),
+        np.unique(table.digests[table.read, 0]),
     )
 
 
 def marks(digests: Iterable[str]) -> NDArray[np.uint64]:
-    """Return the starts of files' SHA-256 (in hex) as numbers, 64 bits each, in their order."""
+    """Return the starts of files' digests (in hex) as numbers, 64 bits each, in their order."""
     return np.fromiter((int(digest[:16], 16) for digest in digests), np.uint64)
 
 
 def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
     """Kept images by class and split ('' where the data has none)."""
-    return by_class_and_split(dataset, audit.kept)
+    return by_class_and_split(dataset, np.asarray(audit.kept, np.int64))
 
 
 def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
     """SHA-256 over path, label, split, group and content of every image kept, in any order."""
-    lines = sorted(
-        "\0".join((item.path, item.label, item.split, facts[i].digest, *_if_any(item.group)))
-        for i, item in ((i, dataset.items[i]) for i in audit.kept)
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    table, paths = FactsTable.of(facts), dataset.columns.paths
+    rows = audit.kept if paths.ascend else sorted(audit.kept, key=paths.__getitem__)
+    found = hashlib.sha256()
+    for place, i in enumerate(rows):
+        item = dataset.items[i]
+        parts = item.path, item.label, item.split, table.digest(i), *_if_any(item.group)
+        found.update(("\n" * (place > 0) + "\0".join(parts)).encode())
+    return found.hexdigest()
 
 
 def _if_any(group: str) -> tuple[str, ...]:

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Ruled
+from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Rows, Ruled
 from regraft.data.dataset import Dataset, quoted, some
 from regraft.errors import DataError
 
 IMBALANCE: Final = 3.0  # times the smallest class that the largest may have without a word
 
 
-def check(dataset: Dataset, kept: Sequence[int], left_out: Sequence[LeftOut], strict: bool) -> None:
+def check(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut], strict: bool) -> None:
     """Raise DataError where what is kept cannot be learnt from, or is not all there is."""
     by_class = by_class_and_split(dataset, kept)
     held = dataset.held_out
@@ -37,9 +36,9 @@ def check(dataset: Dataset, kept: Sequence[int], left_out: Sequence[LeftOut], st
 
 def _account(dataset: Dataset, left_out: Sequence[LeftOut]) -> list[str]:
     """Return what was found of each class, and the first images left out for each reason."""
-    there = Counter(item.label for item in dataset.items)
-    label_of = {item.path: item.label for item in dataset.items}
-    lost = Counter(label_of[entry.path] for entry in left_out if entry.path in label_of)
+    there = Counter[str](dataset.columns.labels)
+    gone = {entry.path for entry in left_out}
+    lost = Counter(item.label for item in dataset.items if item.path in gone)
     lines = [
         f"class {label!r}: {_images(count)}, {lost[label]:,} of them left out"
         for label, count in sorted(there.items())
@@ -51,12 +50,16 @@ def _images(count: int) -> str:
     return f"{count:,} image{'s' * (count != 1)}"
 
 
-def by_class_and_split(dataset: Dataset, kept: Iterable[int]) -> dict[str, dict[str, int]]:
+def by_class_and_split(dataset: Dataset, kept: Rows) -> dict[str, dict[str, int]]:
     """Images by class and split, classes in order."""
-    pairs = Counter((dataset.items[i].label, dataset.items[i].split) for i in kept)
+    labels, splits = dataset.columns.labels, dataset.columns.splits
+    pairs = labels.codes[kept].astype(np.int64) * len(splits.different) + splits.codes[kept]
+    counted = np.bincount(pairs)
     by_class: dict[str, dict[str, int]] = {}
-    for (label, split), count in sorted(pairs.items()):
-        by_class.setdefault(label, {})[split] = count
+    for pair in np.flatnonzero(counted).tolist():
+        label, split = divmod(pair, len(splits.different))
+        own = by_class.setdefault(labels.different[label], {})
+        own[splits.different[split]] = int(counted[pair])
     return by_class
 
 
@@ -108,18 +111,19 @@ def _to_the_eye(label: str) -> str:
     return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", label).casefold())
 
 
-def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64]) -> Iterable[str]:
+def _near_copies(dataset: Dataset, kept: Rows, groups: Rows) -> Iterable[str]:
     """Near copies that are kept, and those that have several labels."""
-    members = defaultdict(list)
-    for group, i in zip(groups.tolist(), kept, strict=True):
-        members[group].append(dataset.items[i])
-    several = [items for items in members.values() if len(items) > 1]
+    sizes = np.bincount(groups)
+    among, several = np.flatnonzero(sizes[groups] > 1), int((sizes > 1).sum())
     if several:
         yield (
-            f"{_images(sum(map(len, several)))} nearly copy each other, in {len(several):,} "
-            f"group{'s' * (len(several) != 1)}, each kept on one side of what is drawn."
+            f"{_images(len(among))} nearly copy each other, in {several:,} "
+            f"group{'s' * (several != 1)}, each kept on one side of what is drawn."
         )
-    mixed = [items for items in several if len({item.label for item in items}) > 1]
+    members = defaultdict(list)
+    for group, i in zip(groups[among].tolist(), kept[among].tolist(), strict=True):
+        members[group].append(dataset.items[i])
+    mixed = [items for items in members.values() if len({item.label for item in items}) > 1]
     if mixed:
         first, other = next((a, b) for a in mixed[0] for b in mixed[0] if a.label != b.label)
         yield (
@@ -130,18 +134,19 @@ def _near_copies(dataset: Dataset, kept: Sequence[int], groups: NDArray[np.int64
 
 def _known_groups(dataset: Dataset, found: Ruled) -> Iterable[str]:
     """Yield how many groups people know of, and those that their own split puts on both sides."""
-    sides: dict[str, set[bool]] = defaultdict(set)
-    for i in found.kept:
-        item = dataset.items[i]
-        if item.group:
-            sides[item.group].add(dataset.holds_out(item))
-    if sides:
-        yield f"{len(sides):,} known groups are each kept on one side of what is drawn."
-    both = sorted(name for name, where in sides.items() if len(where) > 1)
+    names, held = dataset.columns.groups, dataset.held[found.kept]
+    own = names.codes[found.kept]
+    if len(names.different) and names.different[0] == "":  # which means that nothing is known
+        own, held = own[own > 0], held[own > 0]
+    known = len(np.unique(own))
+    if known:
+        yield f"{known:,} known groups are each kept on one side of what is drawn."
+    both = np.intersect1d(own[held], own[~held]).tolist()
     if both:
         yield (
             f"The split of the data puts {len(both):,} known groups on both sides, such as "
-            f"{quoted(both[:3])}; it is followed, and the test is easier than new groups would be."
+            f"{quoted([names.different[code] for code in both[:3]])}; it is followed, and the test "
+            "is easier than new groups would be."
         )
 
 
@@ -149,7 +154,9 @@ def _look_alike(dataset: Dataset, found: Ruled) -> Iterable[str]:
     """Classes whose pictures are all nearly the same, as a fixed camera takes them."""
     if not found.crowded:
         return
-    few = np.array([dataset.items[i].label in found.crowded for i in found.kept])
+    labels = dataset.columns.labels
+    crowded = np.array([name in found.crowded for name in labels.different])
+    few = crowded[labels.codes[found.kept]]
     yield (
         f"{int(found.near[few].sum()):,} of the {_images(int(few.sum()))} of "
         f"{quoted(found.crowded)} look like another one as copies do, so only files that are the "

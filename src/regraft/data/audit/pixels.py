@@ -1,14 +1,18 @@
 """What the audit says of the pictures themselves: of those that show nothing, or are deep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+import numpy as np
+
+from regraft.data.audit.rules import Rows
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import FactsTable
 
 
-def pixel_warnings(dataset: Dataset, kept: Sequence[int], facts: Sequence[Facts]) -> Iterable[str]:
+def pixel_warnings(dataset: Dataset, kept: Rows, facts: FactsTable) -> Iterable[str]:
     """Sentences on the images that are kept, in no other order than theirs."""
-    blank = [dataset.items[i].path for i in kept if "blank" in facts[i].notes]
+    paths = dataset.columns.paths
+    blank = [paths[i] for i in kept[facts.noted("blank")[kept]].tolist()]
     if blank:
         many = len(blank) != 1
         yield (
@@ -16,14 +20,14 @@ def pixel_warnings(dataset: Dataset, kept: Sequence[int], facts: Sequence[Facts]
             f"as {' and '.join(blank[:2])}: {'failed captures' if many else 'a failed capture'}? "
             f"{'They are' if many else 'It is'} kept."
         )
-    deep = [i for i in kept if "16-bit" in facts[i].notes]
-    colour = [dataset.items[i].path for i in deep if not facts[i].levels]
+    deep = kept[facts.noted("16-bit")[kept]]
+    colour = [paths[i] for i in deep[np.isnan(facts.levels[deep, 0])].tolist()]
     if colour:
         yield (
             f"Of {len(colour):,} colour image{'s' * (len(colour) != 1)} with 16 bits a channel, "
             f"such as {colour[0]}, the upper 8 bits are read."
         )
-    if deep and len(deep) < len(kept):
+    if 0 < len(deep) < len(kept):
         yield (
             f"{len(deep):,} images have more than 8 bits a pixel and {len(kept) - len(deep):,} "
             "have 8: each is taken by its own depth."

@@ -1,7 +1,7 @@
 """The rules of the audit, one after another: why an image is not used."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.dataset import DAMAGED, EMPTY_CLASS, NO_LABEL, OUTSIDE, REPEATED, TWICE, Dataset
-from regraft.data.images import Facts, alike
+from regraft.data.images import Facts, FactsTable, alike
 from regraft.data.images.likeness import Likeness
+
+Rows = NDArray[np.int64]
 
 NearCopies = Literal["group", "keep", "drop"]
 """Copies of one capture stay on one side of every split, are as others, or only one is kept."""
@@ -46,7 +48,7 @@ class Ruled:
     images that copy held-out ones and are kept all the same.
     """
 
-    kept: list[int]
+    kept: NDArray[np.int64]
     left_out: tuple[LeftOut, ...]
     groups: NDArray[np.int64]
     copies: NDArray[np.int64]
@@ -59,7 +61,7 @@ def apply_rules(
     dataset: Dataset, facts: Sequence[Facts], near_copies: NearCopies = "group"
 ) -> Ruled:
     """Decide which items are kept, why the others are not, and which of the kept go together."""
-    state = _State(dataset, facts)
+    state = _State(dataset, FactsTable.of(facts))
     _leave_out_problems(state)
     _leave_out_copies(state)
     alike = _alike(state)
@@ -73,7 +75,7 @@ def apply_rules(
     _leave_out_small_classes(state)
     kept = state.kept()
     left_out = sorted([*state.left_out.values(), *_skipped(dataset)], key=lambda e: e.path)
-    groups = joined(copies, [item.group for item in state.items])[kept]
+    groups = joined(copies, state.items.groups)[kept]
     return Ruled(
         kept=kept,
         left_out=tuple(left_out),
@@ -87,6 +89,8 @@ def apply_rules(
 
 def joined(copies: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int64]:
     """Group numbers [n] after those of one name (a patient, a video) have become one."""
+    if not any(names):
+        return copies
     parent = np.arange(int(copies.max(initial=-1)) + 1)
 
     def root(number: int) -> int:
@@ -104,37 +108,45 @@ def joined(copies: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int64]
 
 
 class _State:
-    """What has been left out so far."""
+    """What has been left out so far. ``held`` and ``pinned``: which items are, ``[n]``."""
 
-    def __init__(self, dataset: Dataset, facts: Sequence[Facts]) -> None:
-        if len(facts) != len(dataset.items):
-            raise ValueError(f"{len(dataset.items)} items need as many facts, got {len(facts)}")
+    def __init__(self, dataset: Dataset, facts: FactsTable) -> None:
+        self.items = dataset.columns
+        if len(facts) != len(self.items):
+            raise ValueError(f"{len(self.items)} items need as many facts, got {len(facts)}")
         self.dataset = dataset
-        self.items = dataset.items
         self.facts = facts
         self.left_out: dict[int, LeftOut] = {}
-        self.pinned = dataset.pinned
+        self.held = dataset.held
+        self.pinned = np.zeros(len(facts), bool)
+        if dataset.pinned:
+            self.pinned[:] = [path in dataset.pinned for path in self.items.paths]
         self.spared: Counter[str] = Counter()
+        self._kept = np.ones(len(facts), bool)
 
     def leave_out(self, index: int, reason: str, detail: str) -> None:
-        self.left_out[index] = LeftOut(self.items[index].path, reason, detail)
+        self.left_out[index] = LeftOut(self.path(index), reason, detail)
+        self._kept[index] = False
 
-    def kept(self) -> list[int]:
-        return [i for i in range(len(self.items)) if i not in self.left_out]
+    def path(self, index: int) -> str:
+        path: str = self.items.paths[int(index)]
+        return path
 
-    def is_held(self, index: int) -> bool:
-        return self.dataset.holds_out(self.items[index])
+    def kept(self) -> Rows:
+        return np.flatnonzero(self._kept)
 
-    def is_pinned(self, index: int) -> bool:
-        return self.items[index].path in self.pinned
+    def of_class(self, rows: Rows) -> Rows:
+        """How many of these items each class has."""
+        labels = self.items.labels
+        found: Rows = np.bincount(labels.codes[rows], minlength=len(labels.different))
+        return found
 
 
 def _leave_out_problems(state: _State) -> None:
     """Files that are no usable image."""
-    for i, facts in enumerate(state.facts):
-        if facts.problem:
-            shard = state.dataset.lies_in(i)
-            state.leave_out(i, facts.problem, facts.detail + f" (in {shard})" * bool(shard))
+    for i, (problem, detail) in state.facts.problems.items():
+        shard = state.dataset.lies_in(i)
+        state.leave_out(i, problem, detail + f" (in {shard})" * bool(shard))
 
 
 def _leave_out_copies(state: _State) -> None:
@@ -142,35 +154,40 @@ def _leave_out_copies(state: _State) -> None:
 
     None stays where the labels differ.
     """
-    by_digest = defaultdict(list)
-    for i in state.kept():
-        by_digest[state.facts[i].digest].append(i)
-    for same in by_digest.values():
-        if len(same) == 1:
-            continue
-        if len({state.items[i].label for i in same}) > 1:
+    for same in _same_files(state.facts, state.kept()):
+        if len(set(state.items.labels.codes[same].tolist())) > 1:
             _leave_out_contradiction(state, same)
             continue
-        pinned = [i for i in same if state.is_pinned(i)]
-        held = [] if pinned else [i for i in same if state.is_held(i)]
+        pinned = [i for i in same if state.pinned[i]]
+        held = [] if pinned else [i for i in same if state.held[i]]
         stays = (pinned or held or same)[0]
         for i in same:
-            if held and not state.is_held(i):
-                detail = f"the same file as {state.items[stays].path}, which is held out"
+            if held and not state.held[i]:
+                detail = f"the same file as {state.path(stays)}, which is held out"
                 state.leave_out(i, "copy-of-held-out", detail)
             elif i != stays:
-                state.leave_out(i, "exact-copy", f"the same file as {state.items[stays].path}")
+                state.leave_out(i, "exact-copy", f"the same file as {state.path(stays)}")
+
+
+def _same_files(facts: FactsTable, rows: Rows) -> Iterator[list[int]]:
+    """Yield those of some files that have the same bytes, where they are several, ascending."""
+    names = facts.digests[rows]
+    order = np.lexsort((names[:, 1], names[:, 0]))
+    begins = np.append(True, (names[order[1:]] != names[order[:-1]]).any(1))
+    starts = np.append(np.flatnonzero(begins), len(order))
+    for place in np.flatnonzero(np.diff(starts) > 1):
+        yield rows[order[starts[place] : starts[place + 1]]].tolist()
 
 
 def _leave_out_contradiction(state: _State, same: Sequence[int]) -> None:
     """All copies of a file that has several labels."""
+    labels = state.items.labels
     for i in same:
-        label = state.items[i].label
-        other = next(state.items[j] for j in same if state.items[j].label != label)
-        state.leave_out(i, "copy-two-labels", f"the same file as {other.path}, under another label")
+        other = state.path(next(j for j in same if labels[j] != labels[i]))
+        state.leave_out(i, "copy-two-labels", f"the same file as {other}, under another label")
 
 
-def _leave_out_near_copies(state: _State, groups: NDArray[np.int64]) -> None:
+def _leave_out_near_copies(state: _State, groups: Rows) -> None:
     """Training images that nearly copy a held-out one, so that no group is on both sides.
 
     Where a group has a pinned image, which is trained on come what may, its held-out ones go
@@ -179,65 +196,69 @@ def _leave_out_near_copies(state: _State, groups: NDArray[np.int64]) -> None:
     if not state.dataset.held_out:
         return
     kept = state.kept()
-    pinned = {groups[i]: i for i in reversed(kept) if state.is_pinned(i)}
-    tested = [i for i in kept if groups[i] in pinned and state.is_held(i)]
-    path = {i: state.items[pinned[groups[i]]].path for i in tested}
-    for i in tested:
-        detail = f"nearly the same picture as {path[i]}, which was corrected and is trained on"
+    pinned = _first_of_group(groups, kept[state.pinned[kept]])[groups]
+    for i in kept[(pinned[kept] >= 0) & state.held[kept]].tolist():
+        path = state.path(pinned[i])
+        detail = f"nearly the same picture as {path}, which was corrected and is trained on"
         state.leave_out(i, "copy-of-corrected", detail)
     kept = state.kept()
-    held = {groups[i]: i for i in reversed(kept) if state.is_held(i)}
-    copies = [i for i in kept if groups[i] in held and not state.is_held(i)]
-    for i in _without_emptying(state, copies):
-        detail = (
-            f"nearly the same picture as {state.items[held[groups[i]]].path}, which is held out"
-        )
+    held = _first_of_group(groups, kept[state.held[kept]])[groups]
+    copies = kept[(held[kept] >= 0) & ~state.held[kept]]
+    for i in _without_emptying(state, copies).tolist():
+        detail = f"nearly the same picture as {state.path(held[i])}, which is held out"
         state.leave_out(i, "copy-of-held-out", detail)
 
 
-def _without_emptying(state: _State, copies: Sequence[int]) -> list[int]:
+def _first_of_group(groups: Rows, rows: Rows) -> Rows:
+    """Return the first of ``rows`` in each group by its number; -1 where it has none of them."""
+    first = np.full(int(groups.max(initial=-1)) + 1, -1)
+    first[groups[rows[::-1]]] = rows[::-1]
+    return first
+
+
+def _without_emptying(state: _State, copies: Rows) -> Rows:
     """Those of the training images that can go; none of a class that would have too few left."""
-    trained = Counter(state.items[i].label for i in state.kept() if not state.is_held(i))
-    going = Counter(state.items[i].label for i in copies)
-    emptied = {label for label in going if trained[label] - going[label] < LEAST <= trained[label]}
-    state.spared.update({label: going[label] for label in emptied})
-    return [i for i in copies if state.items[i].label not in emptied]
+    kept = state.kept()
+    trained, going = state.of_class(kept[~state.held[kept]]), state.of_class(copies)
+    emptied = (going > 0) & (trained - going < LEAST) & (trained >= LEAST)
+    labels = state.items.labels
+    state.spared.update(
+        {labels.different[code]: int(going[code]) for code in np.flatnonzero(emptied)}
+    )
+    going_on: NDArray[np.bool_] = emptied[labels.codes[copies]]
+    return copies[~going_on]
 
 
-def _leave_out_all_but_one(state: _State, groups: NDArray[np.int64]) -> None:
+def _leave_out_all_but_one(state: _State, groups: Rows) -> None:
     """All near copies of a picture but one: a pinned one stays first, then a held-out one."""
     kept = state.kept()
-    order = sorted(kept, key=lambda i: (not state.is_pinned(i), not state.is_held(i), i))
-    stays = {groups[i]: i for i in reversed(order)}
-    copies = [i for i in kept if stays[groups[i]] != i]
-    trained = _without_emptying(state, [i for i in copies if not state.is_held(i)])
-    for i in sorted([*trained, *(i for i in copies if state.is_held(i))]):
-        path = state.items[stays[groups[i]]].path
-        state.leave_out(i, "near-copy", f"nearly the same picture as {path}")
+    order = kept[np.lexsort((kept, ~state.held[kept], ~state.pinned[kept]))]
+    stays = _first_of_group(groups, order)[groups]
+    copies = kept[stays[kept] != kept]
+    trained = _without_emptying(state, copies[~state.held[copies]])
+    for i in sorted([*trained.tolist(), *copies[state.held[copies]].tolist()]):
+        state.leave_out(i, "near-copy", f"nearly the same picture as {state.path(stays[i])}")
 
 
 def _alike(state: _State) -> Likeness:
     """Return what looks alike among the items; what is left out already is like nothing."""
     kept = state.kept()
-    names = sorted({item.label for item in state.items})
-    place = {name: number for number, name in enumerate(names)}
-    labels = np.array([place[state.items[i].label] for i in kept], np.int64)
-    found = alike([state.facts[i] for i in kept], labels)
+    found = alike(state.facts, state.items.labels.codes[kept].astype(np.int64), kept)
     groups, near = np.arange(len(state.items)), np.zeros(len(state.items), bool)
-    groups[kept], near[kept] = np.asarray(kept, np.int64)[found.groups], found.near
+    groups[kept], near[kept] = kept[found.groups], found.near
     return Likeness(groups, near, found.crowded)
 
 
 def _leave_out_small_classes(state: _State) -> None:
     """Classes with fewer than two images to train on, their held-out images too."""
     kept = state.kept()
-    usable = Counter(state.items[i].label for i in kept if not state.is_held(i))
+    usable = state.of_class(kept[~state.held[kept]])
     where = "to train on" if state.dataset.held_out else "usable"
-    for i in kept:
-        label = state.items[i].label
-        if usable[label] < LEAST:
-            detail = f"class {label!r} has {usable[label]} {where}; a class needs {LEAST}"
-            state.leave_out(i, "class-too-small", detail)
+    for i in kept[usable[state.items.labels.codes[kept]] < LEAST].tolist():
+        label = state.items.labels[i]
+        count = usable[state.items.labels.codes[i]]
+        detail = f"class {label!r} has {count} {where}; a class needs {LEAST}"
+        state.leave_out(i, "class-too-small", detail)
 
 
 def _skipped(dataset: Dataset) -> Iterable[LeftOut]:

@@ -7,8 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.audit.rules import Rows
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import FactsTable
+from regraft.data.images.facts_table import WHOLE
 from regraft.data.readers.known import with_groups
 from regraft.errors import RegraftError
 
@@ -24,31 +26,29 @@ _GAP: Final = 0.05  # correlation by which members of a series must be more alik
 _EACH: Final = 200  # images of a class that are compared
 
 
-def proposed(dataset: Dataset, kept: Sequence[int], facts: Sequence[Facts]) -> Iterator[str]:
+def proposed(dataset: Dataset, kept: Rows, facts: FactsTable) -> Iterator[str]:
     """Yield a sentence where names form series of alike members, with the pattern that parts them.
 
     Not where groups are known already, nor where the images of each class are merely numbered.
     """
-    if any(item.group for item in dataset.items):
+    if any(dataset.columns.groups.different):
         return
-    labels = [dataset.items[i].label for i in kept]
-    thumbs = [facts[i].thumb for i in kept]
+    labels = dataset.columns.labels[kept]
     for pattern in (NAMED, NUMBERED):
         groups = _groups(dataset, kept, pattern)
         series = _series(groups, labels, shared=pattern == NAMED)
-        if series and _alike(groups, labels, thumbs, series):
-            paths = [dataset.items[i].path for i in kept]
-            yield _sentence(paths, groups, series, pattern)
+        if series and _alike(groups, labels, facts, kept, series):
+            yield _sentence(dataset, kept, groups, series, pattern)
             return
 
 
-def _groups(dataset: Dataset, kept: Sequence[int], pattern: str) -> list[str]:
+def _groups(dataset: Dataset, kept: Rows, pattern: str) -> list[str]:
     """Return what ``--group-by pattern`` would give; '' where it finds nothing."""
     try:
-        items = with_groups(dataset, pattern).items
+        groups: list[str] = with_groups(dataset, pattern).columns.groups[kept]
     except RegraftError:  # it finds nothing, or one group only
         return [""] * len(kept)
-    return [items[i].group for i in kept]
+    return groups
 
 
 def _series(groups: Sequence[str], labels: Sequence[str], *, shared: bool) -> dict[str, int]:
@@ -81,15 +81,17 @@ def _series(groups: Sequence[str], labels: Sequence[str], *, shared: bool) -> di
 def _alike(
     groups: Sequence[str],
     labels: Sequence[str],
-    thumbs: Sequence[bytes],
+    facts: FactsTable,
+    kept: Rows,
     series: Mapping[str, int],
 ) -> bool:
     """Return whether members are clearly more alike than others of their class, in most classes."""
     rows: dict[str, list[int]] = defaultdict(list)
     for i, (group, label) in enumerate(zip(groups, labels, strict=True)):
-        if group in series and thumbs[i] and len(rows[label]) < _EACH:
+        if group in series and len(rows[label]) < _EACH and facts.there[kept[i], WHOLE]:
             rows[label].append(i)
-    gaps = [_gap([groups[i] for i in some], [thumbs[i] for i in some]) for some in rows.values()]
+    thumbs = facts.pictures[WHOLE]
+    gaps = [_gap([groups[i] for i in some], thumbs[kept[some]]) for some in rows.values()]
     known = np.array([gap for gap in gaps if gap is not None])
     if not len(known):
         return False
@@ -97,9 +99,9 @@ def _alike(
     return bool(known.mean() > _GAP and known.mean() > 2 * error)
 
 
-def _gap(groups: Sequence[str], thumbs: Sequence[bytes]) -> float | None:
+def _gap(groups: Sequence[str], thumbs: NDArray[np.uint8]) -> float | None:
     """Mean correlation of pictures within series minus that of others; None without either."""
-    grey: NDArray[np.float32] = np.stack([np.frombuffer(t, np.uint8) for t in thumbs]).astype("f4")
+    grey = thumbs.astype(np.float32)
     grey -= grey.mean(1, keepdims=True)
     grey /= np.linalg.norm(grey, axis=1, keepdims=True) + 1e-6
     name = np.unique(groups, return_inverse=True)[1]
@@ -113,10 +115,11 @@ def _gap(groups: Sequence[str], thumbs: Sequence[bytes]) -> float | None:
 
 
 def _sentence(
-    paths: Sequence[str], groups: Sequence[str], series: Mapping[str, int], pattern: str
+    dataset: Dataset, kept: Rows, groups: Sequence[str], series: Mapping[str, int], pattern: str
 ) -> str:
     largest = max(series, key=series.__getitem__)
-    own = sorted(path for path, group in zip(paths, groups, strict=True) if group == largest)
+    rows = kept[[n for n, group in enumerate(groups) if group == largest]]
+    own = sorted(dataset.items[i].path for i in rows.tolist())
     typical = int(np.median(list(series.values())))
     return (
         f"The names form {len(series):,} series of about {typical:,} alike images, such as "

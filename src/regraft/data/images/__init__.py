@@ -6,10 +6,8 @@ raises for bad content: whatever is wrong is told in ``Facts.problem``.
 """
 
 import hashlib
-import json
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,7 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from regraft.data.images import arrays, colours, deep, formats, likeness, miniature
+from regraft.data.images.facts import Facts, absent
+from regraft.data.images.facts_table import HALF, INNER, WHOLE, FactsTable
+from regraft.data.images.thumbnails import SMALLER, Halves
 from regraft.data.images.view import FITS, Pixels, View, in_colour, square, turned
+from regraft.mapped import taken
 
 __all__ = [
     "FITS",
@@ -25,6 +27,7 @@ __all__ = [
     "SMALL",
     "TINY",
     "Facts",
+    "FactsTable",
     "Pixels",
     "View",
     "absent",
@@ -38,66 +41,12 @@ __all__ = [
 MAX_PIXELS: Final = 200_000_000  # more is refused from the header alone, before it is decoded
 TINY: Final = 8  # px; a shorter side below this tells a network nothing
 SMALL: Final = 32  # px; below this an image is usable, but noted
-_BYTES: Final = ("thumb", "inner", "half")  # facts that are bytes
 _LEAST: Final = 64  # px; the hash wants a decoded shorter side of at least this
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What one decode tells of one file.
-
-    ``problem`` is empty for a usable image, else one of ``missing``, ``empty``, ``not-an-image``,
-    ``unreadable``, ``truncated``, ``animated``, ``tiny``, ``bomb``, ``channels`` (not those of the
-    views); ``detail`` says it in words. ``notes`` holds any of ``rotated``, ``grey``, ``palette``,
-    ``alpha``, ``white-on-clear``, ``cmyk``, ``16-bit``, ``small``, ``blank``. Width and height are
-    meant after EXIF rotation; 0 where they are not known. ``levels``: the lowest and
-    highest value of a grey picture of more than 8 bits (`regraft.data.images.deep.limits`),
-    which holds floats where ``mode`` is F.
-    """
-
-    digest: str
-    format: str = ""
-    mode: str = ""
-    width: int = 0
-    height: int = 0
-    problem: str = ""
-    detail: str = ""
-    notes: tuple[str, ...] = ()
-    phash: int = 0
-    thumb: bytes = b""
-    levels: tuple[float, ...] = ()
-    inner_hash: int = 0
-    inner: bytes = b""
-    half_hash: int = 0
-    half: bytes = b""
-
-    def outside(self, view: View) -> str:
-        """Say in words that its values go beyond the scale of a view; '' if they do not."""
-        return deep.outside(self.levels, view, floats=self.mode == "F")
-
-    def to_json(self) -> str:
-        """One compact line of JSON."""
-        coded = {name: b64encode(getattr(self, name)).decode() for name in _BYTES}
-        values = asdict(self) | coded
-        return json.dumps(list(values.values()), separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Facts":
-        """Return the facts that `to_json` wrote."""
-        values = dict(zip((field.name for field in fields(cls)), json.loads(text), strict=True))
-        values |= {name: tuple(values[name]) for name in ("notes", "levels")}
-        values |= {name: b64decode(values[name]) for name in _BYTES}
-        return cls(**values)
 
 
 def digest(data: bytes) -> str:
     """Return the name of a content: BLAKE2b over the file's bytes, 16 bytes, in hex."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def absent(reason: object) -> Facts:
-    """Return the facts of a file that could not be read at all; ``reason`` is the error it gave."""
-    return Facts(digest="", problem="missing", detail=str(reason))
 
 
 def facts_key(views: Sequence[View]) -> str:
@@ -140,31 +89,31 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
     return facts, _squares(picture, box, turn, views)
 
 
-def alike(facts: Sequence[Facts], labels: NDArray[np.int64] | None = None) -> likeness.Likeness:
-    """Which of the pictures with these facts are copies of one capture."""
+def alike(
+    facts: Sequence[Facts],
+    labels: NDArray[np.int64] | None = None,
+    rows: NDArray[np.intp] | None = None,
+) -> likeness.Likeness:
+    """Which of the pictures with these facts, or of those in some ``rows``, copy one capture."""
+    table = FactsTable.of(facts)
+    rows = np.arange(len(table)) if rows is None else rows
+    hashes, there = table.hashes[rows], table.there[rows]
+    whole, inner, half = (taken(each, rows, table.folder) for each in table.pictures)
+    return likeness.likeness(
+        hashes[:, WHOLE],
+        whole,
+        labels,
+        (hashes[:, INNER], inner) if there[:, INNER].all() else None,
+        _halves(Halves(hashes[:, HALF], half, table.sides[rows].min(1)), there[:, HALF]),
+    )
 
-    def joined(parts: list[bytes]) -> NDArray[np.uint8]:
-        return np.frombuffer(b"".join(parts), np.uint8).reshape(len(facts), 256)
 
-    inner = None
-    if all(one.inner for one in facts):
-        hashes = np.array([one.inner_hash for one in facts], np.uint64)
-        inner = (hashes, joined([one.inner for one in facts]))
-    hashes = np.array([one.phash for one in facts], np.uint64)
-    thumbs = joined([one.thumb for one in facts])
-    return likeness.likeness(hashes, thumbs, labels, inner, _halves(facts))
-
-
-def _halves(facts: Sequence[Facts]) -> likeness.Halves | None:
+def _halves(halves: Halves, there: NDArray[np.bool_]) -> Halves | None:
     """Return the small pictures at half their size, if another one is that much smaller."""
-    sides = np.array([min(one.width, one.height) for one in facts], np.int64)
-    largest = max((side for side, one in zip(sides, facts, strict=True) if one.half), default=0)
-    if not len(sides) or sides.min() > likeness.SMALLER * largest:
+    largest = halves.sides[there].max(initial=0)
+    if not len(there) or halves.sides.min() > SMALLER * largest:
         return None
-    blank = bytes(256)
-    thumbs = np.frombuffer(b"".join(one.half or blank for one in facts), np.uint8)
-    hashes = np.array([one.half_hash for one in facts], np.uint64)
-    return likeness.Halves(hashes, thumbs.reshape(len(facts), 256), sides)
+    return halves
 
 
 @dataclass(frozen=True)

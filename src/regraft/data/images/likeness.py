@@ -8,45 +8,31 @@ hash finds candidates fast, the thumbnails confirm them, and what else is about 
 ``docs/benchmarks.md``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.images.thumbnails import CHUNK, CONTRAST, SMALLER, Halves, Near, Thumbnails
+
 BITS: Final = 6  # near copies differ in at most so many of the 64
 LOSS: Final = 0.02  # and 1 - correlation of their thumbnails, their distance, is below this
 APART: Final = 4.0  # and everything else is at least so many times as far away
 LEAST: Final = 3e-4  # distances below this are noise of encoding, and count as this
-BRIGHTNESS: Final = 56.0  # and their mean grey levels (of 255) are at most so far apart
 NEAR: Final = 0.006  # pictures this near that are no copies are alike: they show the same scene
 SHARE: Final = 0.1  # of a class that may be alike; of more than that nothing is called a copy
 FEW: Final = 12  # pictures that a group of copies may have; in a small class, half of it
-SMALLER: Final = 2 / 3  # of the side of a picture that its copy of half the size has at most
-CONTRAST: Final = 2.0  # standard deviation of a thumbnail; plainer ones have nothing to compare
 _BANDS: Final = 5  # pairs that differ in 4 bits agree in one of 5 bands: those are all found
 _REACH: Final = 2000  # neighbours compared within a band, so that masses of blanks stay cheap
-_CHUNK: Final = 16_384  # pairs of thumbnails compared at a time
 _ALL: Final = 4096  # pictures of which all pairs are compared, not only those of like hashes
 _MOST: Final = 32  # near pairs of an image that are looked for: one with more has no copy
 _WORK: Final = 1 << 29  # distances computed at most to find what else is near
+_SIDE: Final = 2048  # pictures that are compared with as many others at a time
 
-Product = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 Inner = tuple[NDArray[np.uint64], NDArray[np.uint8]]
 """Hashes [n] and thumbnails [n, 256] of the middles of pictures."""
-
-
-@dataclass(frozen=True)
-class Halves:
-    """Small pictures at half their size: hashes [n], thumbnails [n, 256], 0 where one is not small.
-
-    ``sides`` [n]: the shorter side of each picture itself, px.
-    """
-
-    hashes: NDArray[np.uint64]
-    thumbs: NDArray[np.uint8]
-    sides: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -90,7 +76,7 @@ def likeness(
     Memory grows with n alone, time with the pairs that share a band of the hash.
     """
     n = len(hashes)
-    pictures = _Pictures.of(thumbs, None if inner is None else inner[1], halves)
+    pictures = Thumbnails.of(thumbs, None if inner is None else inner[1], halves)
     label = np.zeros(n, np.int64) if labels is None else labels
     i, j, distance = _near_pairs(hashes, pictures, inner, halves)
     rows = np.unique(np.concatenate([i, j]))
@@ -132,7 +118,7 @@ def _crowded(near: NDArray[np.bool_], label: NDArray[np.int64]) -> frozenset[int
 
 
 def _near_pairs(
-    hashes: NDArray[np.uint64], pictures: "_Pictures", inner: Inner | None, halves: Halves | None
+    hashes: NDArray[np.uint64], pictures: Thumbnails, inner: Inner | None, halves: Halves | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Pairs i, j whose thumbnails are near, and how far they are from each other.
 
@@ -163,9 +149,9 @@ def _near_pairs(
     return i[once], j[once], distance[once]
 
 
-def _likely(pictures: "_Pictures", worth: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _likely(pictures: Thumbnails, worth: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Pairs [2, m] of pictures of ``worth`` that are near; of each the ``_MOST`` nearest."""
-    size = max(1, (_CHUNK << 8) // max(len(worth), 1))
+    size = max(1, (CHUNK << 8) // max(len(worth), 1))
     for start in range(0, len(worth), size):
         block = pictures.distances(worth[start : start + size], worth[start:])
         for row, far in enumerate(block):
@@ -176,7 +162,7 @@ def _likely(pictures: "_Pictures", worth: NDArray[np.int64]) -> Iterator[NDArray
 
 
 def _neighbours(
-    pictures: "_Pictures",
+    pictures: Thumbnails,
     rows: NDArray[np.int64],
     i: NDArray[np.int64],
     j: NDArray[np.int64],
@@ -186,26 +172,36 @@ def _neighbours(
 
     All pictures are compared, or where those are too many an even part of them beside its pairs.
     """
-    n = len(pictures.unit)
+    n = len(pictures.mean)
     step = max(1, len(rows) * n // _WORK)
     columns = np.arange(0, n, step)
     ends = np.concatenate([i, j])
     order = np.argsort(ends, kind="stable")
     ends, others = ends[order], np.concatenate([j, i])[order]
     away = np.concatenate([distance, distance])[order]
-    size = max(1, (_CHUNK << 8) // max(len(columns), 1))
-    for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        whole = pictures.distances(part, columns)
-        for row, far in zip(part, whole, strict=True):
-            own = slice(*np.searchsorted(ends, [row, row + 1]))
-            known = np.append(others[own], row)
-            far[known[known % step == 0] // step] = np.inf
-            about = np.flatnonzero(far < APART * LOSS)
-            names = np.concatenate([others[own], about * step])
-            spaces = np.concatenate([away[own], far[about]])
-            nearest = np.argsort(spaces, kind="stable")[: _MOST + 1]
-            yield int(row), names[nearest], spaces[nearest]
+    for start in range(0, len(rows), _SIDE):
+        part = rows[start : start + _SIDE]
+        own = slice(*np.searchsorted(ends, [part[0], part[-1] + 1]))
+        row = np.searchsorted(part, ends[own])
+        found = row, others[own], away[own]
+        for first in range(0, len(columns), _SIDE):
+            about = pictures.about(
+                part, columns[first : first + _SIDE], row, others[own], APART * LOSS
+            )
+            found = _nearest(found, about)
+        places = np.searchsorted(found[0], np.arange(len(part) + 1))
+        for name, begin, end in zip(part, places, places[1:], strict=False):
+            yield int(name), found[1][begin:end], found[2][begin:end]
+
+
+def _nearest(found: Near, more: Near) -> Near:
+    """Return the ``_MOST + 1`` nearest of each row, in order; of equals those that came first."""
+    row, names = np.append(found[0], more[0]), np.append(found[1], more[1])
+    away = np.append(found[2], more[2])
+    order = np.lexsort((away, row))
+    row, names, away = row[order], names[order], away[order]
+    kept = np.arange(len(row)) - np.searchsorted(row, row) <= _MOST
+    return row[kept], names[kept], away[kept]
 
 
 def _apart(
@@ -279,99 +275,3 @@ def _across(
         pairs = np.stack([rows[close], columns[place[close]]])
         yield pairs[:, pairs[0] != pairs[1]]
         place = place + 1
-
-
-@dataclass(frozen=True)
-class _Pictures:
-    """Thumbnails made comparable: each [256] with mean 0 and length 1.
-
-    ``inner`` and ``half`` are the middles and the halves likewise, all 0 where one has nothing to
-    compare. ``sides`` as in `Halves`.
-    """
-
-    unit: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    spread: NDArray[np.float32]
-    inner: NDArray[np.float32] | None = None
-    half: NDArray[np.float32] | None = None
-    sides: NDArray[np.int64] | None = None
-
-    @classmethod
-    def of(
-        cls, thumbs: NDArray[np.uint8], inner: NDArray[np.uint8] | None, halves: Halves | None
-    ) -> "_Pictures":
-        return cls(
-            *_comparable(thumbs),
-            None if inner is None else _contrasted(inner),
-            None if halves is None else _contrasted(halves.thumbs),
-            None if halves is None else halves.sides,
-        )
-
-    def distance(
-        self, i: NDArray[np.int64], j: NDArray[np.int64], *, whole: bool = False
-    ) -> NDArray[np.float32]:
-        """1 - correlation of the pairs i, j; infinite where one is much brighter.
-
-        One may also be the middle or the half of the other, unless ``whole``.
-        """
-        away = np.empty(len(i), np.float32)
-        for start in range(0, len(i), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            like = self._like(i[part], j[part], _rowwise, whole=whole)
-            away[part] = 1 - like
-        away[np.abs(self.mean[i] - self.mean[j]) > BRIGHTNESS] = np.inf
-        return away
-
-    def distances(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-        """1 - correlation of each of ``rows`` with each of ``columns``, cropped or not."""
-        like = self._like(rows, columns, _crosswise, whole=False)
-        away: NDArray[np.float32] = np.subtract(1, like, out=like)
-        return away
-
-    def _like(
-        self, a: NDArray[np.int64], b: NDArray[np.int64], times: Product, *, whole: bool
-    ) -> NDArray[np.float32]:
-        """Correlations of pictures ``a`` and ``b``, or of parts of one with the other."""
-        unit, sides = self.unit, self.sides
-        like = times(unit[a], unit[b])
-        if whole:
-            return like
-        if self.inner is not None:
-            np.maximum(like, times(self.inner[a], unit[b]), out=like)
-            np.maximum(like, times(unit[a], self.inner[b]), out=like)
-        if self.half is not None and sides is not None:
-            one, other = sides[a].reshape(-1, *[1] * (like.ndim - 1)), sides[b]
-            smaller, larger = other <= SMALLER * one, one <= SMALLER * other
-            np.maximum(like, times(self.half[a], unit[b]), out=like, where=smaller)
-            np.maximum(like, times(unit[a], self.half[b]), out=like, where=larger)
-        return like
-
-
-def _rowwise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the products of rows with one another."""
-    made: NDArray[np.float32] = np.einsum("nd,nd->n", a, b)
-    return made
-
-
-def _crosswise(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the products of each row of ``a`` with each of ``b``."""
-    made: NDArray[np.float32] = a @ b.T
-    return made
-
-
-def _contrasted(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return comparable thumbnails, those without contrast all 0."""
-    unit, _, spread = _comparable(thumbs)
-    unit[spread < CONTRAST] = 0
-    return unit
-
-
-def _comparable(
-    thumbs: NDArray[np.uint8],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Thumbnails with mean 0 and length 1, their means and their standard deviations."""
-    grey = thumbs.astype(np.float32)
-    mean, spread = grey.mean(1), grey.std(1)
-    grey -= mean[:, None]
-    grey /= np.maximum(spread, 1e-6)[:, None] * np.sqrt(np.float32(grey.shape[1]))
-    return grey, mean, spread

@@ -38,7 +38,7 @@ def with_groups(dataset: Dataset, by: str | None) -> Dataset:
         DataError: the table cannot be read again.
     """
     if by == NONE:
-        return replace(dataset, items=tuple(replace(item, group="") for item in dataset.items))
+        return replace(dataset, items=dataset.columns.in_groups("" for _ in dataset.items))
     names = [] if dataset.table is None else header(dataset.table)
     if by is None:
         return _by_usual_column(dataset, names)
@@ -107,10 +107,9 @@ def _grouped(dataset: Dataset, groups: Sequence[str], what: str) -> Dataset:
     note = (
         f"Groups by {what}: {len(set(groups) - {''}):,}, each held out or trained on whole{rest}."
     )
-    items = zip(dataset.items, groups, strict=True)
     return replace(
         dataset,
-        items=tuple(replace(item, group=group) for item, group in items),
+        items=dataset.columns.in_groups(groups),
         notes=(*(one for one in dataset.notes if one != note), note),
     )
 
@@ -132,15 +131,21 @@ def _matched(dataset: Dataset, pattern: str, names: Sequence[str]) -> list[str]:
             [f"it must be a column, 'folder' or a regular expression, got {error}"],
         ) from error
     whole = "/" in pattern
-    found = [compiled.search(item.path if whole else _file(item.path)) for item in dataset.items]
-    if not any(found):
+    groups: list[str] = []
+    hits, same = 0, dict[str, str]()
+    for path in dataset.columns.paths:
+        hit = compiled.search(path if whole else _file(path))
+        group = "" if hit is None else (hit[1] if compiled.groups else hit[0]) or ""
+        hits += hit is not None
+        groups.append(same.setdefault(group, group))
+    if not hits:
         first = dataset.items[0].path
         have = f"; its columns are {_quoted(names[:20])}" if names else ""
         raise UsageError(
             f"--group-by {pattern} finds nothing.",
             [f"it must match {'paths' if whole else 'file names'} such as {first!r}{have}"],
         )
-    return ["" if hit is None else (hit[1] if compiled.groups else hit[0]) or "" for hit in found]
+    return groups
 
 
 def _file(path: str) -> str:
