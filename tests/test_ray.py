@@ -1,5 +1,6 @@
 """The pass on a Ray cluster gives the RUN of one process, also where a worker is killed."""
 
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import regraft
-from pictures import lay_out
+from command import Regraft, cli, own_log
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, RunError, UsageError
 from regraft.ray import Features
@@ -22,13 +23,22 @@ from regraft.run.measure import measure
 from regraft.run.pretrained import open_network
 from scenes import each, scenes
 
-ray = pytest.importorskip("ray")
+__all__ = ["cli", "own_log"]  # fixtures
+
+ray, pyarrow = pytest.importorskip("ray"), pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose rows are not in the order of their names, so that lots are not either."""
     files = scenes(each(8)) | {"rings/broken.png": b"\x89PNG\r\n\x1a\nno picture"}
-    return lay_out(tmp_path_factory.mktemp("data") / "scenes", files)
+    names = sorted(files, key=lambda name: name[::-1])
+    images = [{"bytes": files[name], "path": name} for name in names]
+    rows = {"image": images, "label": [name.split("/")[0] for name in names]}
+    file = tmp_path_factory.mktemp("data") / "scenes.parquet"
+    parquet.write_table(pyarrow.table(rows), file, row_group_size=7)
+    return file
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +90,10 @@ def test_a_worker_that_is_lost_again_and_again_is_told(
 ) -> None:
     monkeypatch.setattr(on_ray, "TRIES", 0)
     lethal = deadly(Dataset.open(data), 13, tmp_path / "killed")
-    with pytest.raises(RunError, match=r"Ray lost the worker of images 11 to 15 1 times") as said:
+    assert lethal.order is not None
+    first = 5 * (lethal.order.tolist().index(13) // 5)
+    lost = f"Ray lost the worker of images {first + 1} to {first + 5} 1 times"
+    with pytest.raises(RunError, match=lost) as said:
         regraft.propose(lethal, "demonstration", on="ray")
     assert "the same command goes on" in said.value.problems[1]
 
@@ -94,6 +107,53 @@ def test_other_versions_on_a_worker_are_named(
         regraft.propose(data, "demonstration", on="ray")
     assert said.value.problems[0].startswith("Python: 3.")
     assert said.value.problems[0].endswith("there, 2.7 here")
+
+
+def test_what_no_worker_can_read_is_told_and_what_is_under_way_ends(
+    data: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, ended = Dataset.open(data), list[object]()
+
+    def refuse(index: int) -> bytes:
+        if ray.get_runtime_context().get_task_id() is None:  # here, and not on a worker
+            return dataset.read(index)
+        raise DataError("'s3://bucket/0.tar' cannot be read.", ["access is refused (403)"])
+
+    monkeypatch.setattr(ray, "cancel", ended.append)
+    with pytest.raises(DataError, match=r"s3://bucket/0\.tar") as said:
+        regraft.propose(replace(dataset, read=refuse), "demonstration", on="ray")
+    assert list(said.value.problems) == ["access is refused (403)"]
+    assert ended
+
+
+@pytest.mark.parametrize("verb", ["plan", "fit"])
+def test_that_training_stays_here_is_said(
+    verb: str,
+    data: Path,
+    cluster: None,
+    cli: Regraft,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def enough(*_: object, **__: object) -> None:
+        raise RunError("That is enough.")
+
+    monkeypatch.setattr("regraft.finetune.speed_of", lambda *_: 100.0)
+    monkeypatch.setattr("regraft.cli.fit.carry_out", enough)
+    words = [data, "--backbone", "demonstration", "--case", "3", "--out", tmp_path / "out"]
+    sentence = "training runs on the machine with the command"
+    assert sentence in cli(verb, *words, "--on", "ray").err
+    assert sentence not in cli(verb, *words).err
+
+
+def test_what_is_open_here_alone_is_refused(data: Path, cluster: None) -> None:
+    dataset = Dataset.open(data)
+    with open(data, "rb") as stream:
+        bound = replace(dataset, read=lambda i: stream.read(0) or dataset.read(i))
+        with pytest.raises(RunError, match="cannot be sent to the workers") as said:
+            regraft.propose(bound, "demonstration", on="ray")
+    assert "BufferedReader" in said.value.problems[0]
+    assert "compressed tar" in said.value.problems[1]
 
 
 @pytest.mark.parametrize("on", ["spark", "rays", "ray;x"])
@@ -126,7 +186,7 @@ def test_a_pipeline_of_ones_own_has_the_same_features(data: Path) -> None:
         np.testing.assert_array_equal(
             features({"image": [other]})["features"], found["features"][[good]]
         )
-    picture = Image.open(data / dataset.items[good].path)
+    picture = Image.open(io.BytesIO(files[good]))
     for one in (picture, np.asarray(picture)):
         np.testing.assert_array_equal(
             features({"image": [one]})["features"], found["features"][[good]]

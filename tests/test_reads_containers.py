@@ -287,6 +287,12 @@ REFUSED: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "other classes": (lambda place: [table(place / f"{n}.parquet", CATS, names=names)
         for n, names in enumerate((["ant", "cat", "dog"], ["cat", "ant", "dog"]))],
         ["the classes of 0.parquet are ant, cat, dog; those of 1.parquet are cat, ant, dog"]),
+    "labels of another kind": (lambda place: [table(place / f"{n}.parquet", CATS, numbers=False,
+        extra=extra) for n, extra in enumerate(({}, {"label": [0, 1] * 6}))],
+        ["the column 'label' is string in 0.parquet and int64 in 1.parquet"]),
+    "labels in one file": (lambda place: [table(place / "0.parquet", CATS), parquet.write_table(
+        pyarrow.table({"image": pyarrow.array([], IMAGE)}), place / "1.parquet")],
+        ["1.parquet: its columns are image; none is found"]),
     "a number beyond the classes": (
         lambda place: table(place / "0.parquet", CATS, names=["ant", "cat"]),
         ["0.parquet, row 7: label 2 is none of its 2 classes"]),

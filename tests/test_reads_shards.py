@@ -1,6 +1,7 @@
 """What is odd or damaged in shards is named, and costs that."""
 
 import gc
+import gzip
 import io
 import tarfile
 from collections.abc import Callable
@@ -106,6 +107,42 @@ def test_what_is_odd_in_a_shard(case: str, tmp_path: Path) -> None:
     assert {item.label for item in dataset.items} <= {"cat", "dog"}
     found = {path.removeprefix("000.tar/"): why for path, why in dataset.skipped}
     assert words in found.get(path, "")
+
+
+ODD_AND_EVEN = every(CATS, 0, 2), every(CATS, 1, 2)
+
+
+def in_gzip(path: Path, files: dict[str, bytes], cut: int) -> None:
+    """Write a compressed tar without its last bytes."""
+    data = gzip.compress(tar(path, files).read_bytes())
+    path.write_bytes(data[: len(data) - cut])
+
+
+ACROSS: dict[str, tuple[Callable[[Path], object], int, tuple[str, ...], str]] = {
+    "labels in one": (lambda place: tar(place / "1.tar", ODD_AND_EVEN[1]), 6,
+        ("No image in 1.tar has a label.",), "cat/001.jpg: no label"),
+    "another file of labels": (lambda place: tar(place / "1.tar", samples(ODD_AND_EVEN[1],
+        "json", lambda label: b'{"class": "%s"}' % label.encode())), 12, (), ""),
+    "another field": (lambda place: tar(place / "1.tar", samples(ODD_AND_EVEN[1],
+        "json", lambda label: b'{"kind": "%s"}' % label.encode())), 6,
+        ("No image in 1.tar has a label.",), "cat/001.jpg: no label"),
+    "compressed": (lambda place: in_gzip(place / "1.tar.gz", samples(ODD_AND_EVEN[1]), 0),
+        12, (), ""),
+    "compressed and cut short": (lambda place: in_gzip(place / "1.tar.gz",
+        samples(ODD_AND_EVEN[1]), 99), 6, (), "1.tar.gz: damaged in its shard: Compressed file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ACROSS)
+def test_shards_that_differ(case: str, tmp_path: Path) -> None:
+    second, count, notes, words = ACROSS[case]
+    tar(tmp_path / "0.tar", samples(ODD_AND_EVEN[0]))
+    second(tmp_path)
+    dataset = Dataset.open(tmp_path)
+    assert len(dataset) == count
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.notes[1:] == notes
+    assert words in "\n".join(f"{path}: {why}" for path, why in dataset.skipped)
 
 
 def test_an_image_that_cannot_be_used_is_named_with_its_shard(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -248,33 +248,31 @@ def broadcast_tensors(tensors: "Iterable[Tensor]") -> None:
         distributed.broadcast(tensor, src=0)
 
 
-def gather_rows(mine: "NDArray[Any]", whole: "NDArray[Any] | None") -> None:
+def gather_rows(
+    mine: "NDArray[Any]", whole: "NDArray[Any] | None", places: "Sequence[NDArray[Any]]"
+) -> None:
     """Put every process's rows into the first one's ``whole`` ``[n, width]``, block by block.
 
-    Process r has the rows ``r::world_size``; ``whole`` is None in all but the first.
+    ``whole`` is None in all but the first; ``places``: of each process's rows in it.
     """
     init_group()
     import numpy as np
     import torch
     from torch import distributed
 
-    world, most = world_size(), max(_BLOCK // max(mine[:1].nbytes, 1), 1)
-
-    def blocks(count: int) -> Iterator[slice]:
-        return (slice(start, min(start + most, count)) for start in range(0, count, most))
-
+    most = max(_BLOCK // max(mine[:1].nbytes, 1), 1)
     if whole is None:
-        for some in blocks(len(mine)):
-            sent = np.ascontiguousarray(mine[some]).reshape(-1).view(np.uint8)
+        for start in range(0, len(mine), most):
+            sent = np.ascontiguousarray(mine[start : start + most]).reshape(-1).view(np.uint8)
             distributed.send(torch.from_numpy(sent), dst=0)
         return
-    whole[::world] = mine
-    for source in range(1, world):
-        part = whole[source::world]
-        for some in blocks(len(part)):
-            got = np.empty(part[some].shape, part.dtype)
+    whole[places[0]] = mine
+    for source, rows in enumerate(places[1:], 1):
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            got = np.empty((len(some), *whole.shape[1:]), whole.dtype)
             distributed.recv(torch.from_numpy(got.reshape(-1).view(np.uint8)), src=source)
-            part[some] = got
+            whole[some] = got
 
 
 # --- one voice -----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from regraft.distributed import rank
 from regraft.errors import RegraftError, RunError
 from regraft.finetune.modes import Mode
 from regraft.plan.recipes import Training, textbook
-from regraft.run.together import extract_together
+from regraft.run.together import extract_together, shares
 from smallnet import SIZE, record, small
 
 IMAGES = 45
@@ -79,8 +79,9 @@ def gathered() -> list[list[float]] | None:
     """Rows of both that come together in the first, two of them at once."""
     every = np.arange(33, dtype=np.float16).reshape(11, 3)
     whole = np.zeros_like(every) if rank() == 0 else None
+    places = shares(11, 2, np.arange(10, -1, -1))
     distributed._BLOCK = 12
-    distributed.gather_rows(every[rank() :: 2], whole)
+    distributed.gather_rows(every[places[rank()]], whole, places)
     return None if whole is None else whole.tolist()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from regraft.cli import tables
-from regraft.cli.plan import cost, measured_from, relative, training_cost
+from regraft.cli.plan import TRAINS_HERE, cost, measured_from, relative, training_cost
 from regraft.cli.terminal import linked, print_json, results, say, show, training_bar
 from regraft.data.corrections import Corrected, correct
 from regraft.data.dataset import Dataset
@@ -98,7 +98,7 @@ def run_fit(
         check_plan(plan, measured)
     plan = with_data(plan, relative(data, out))
     if plan.trainings and is_rank_zero():  # the others would measure the same at the same time
-        say(*training_cost(measured, plan))
+        say(*training_cost(measured, plan), *([] if on is None else [TRAINS_HERE]))
         if not plan.insists:
             say("`--case frozen` leaves it out, `--budget 5m` bounds it.")
     with training_bar(is_rank_zero()) as on_event:

@@ -219,7 +219,7 @@ On = Annotated[
         "--on",
         metavar="ray[:ADDRESS]",
         help="Let a Ray cluster look at the images: the one at ADDRESS, else that of RAY_ADDRESS, "
-        "else one of this machine's cores.",
+        "else one of this machine's cores. Training stays on this machine.",
     ),
 ]
 Strict = Annotated[

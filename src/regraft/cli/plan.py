@@ -23,6 +23,11 @@ from regraft.run.draft import proposed
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import reopened
 
+TRAINS_HERE = (
+    "The cluster looks at the images; training runs on the machine with the command. For several "
+    "machines start it by torchrun instead."
+)
+
 
 def run_plan(
     data: str,
@@ -49,6 +54,8 @@ def run_plan(
         print_json(dataclasses.asdict(plan))
     else:
         tables.show_plan(results(), plan, measured.audit, cost(measured, plan))
+    if on is not None and plan.trainings:
+        say(TRAINS_HERE)
     if out is not None:
         say(f"Written to {out}. `regraft fit --plan {out} --out run` does it.")
 

@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regraft.backbones import Backbone, View
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts
@@ -82,12 +85,14 @@ def look_on_ray(
     facts: list[Facts] = [_UNSEEN] * len(dataset)
     rows = tuple(zeros(len(dataset), sum(record.widths), store.folder) for _ in views)
     parts, done = [], 0
+    order = np.arange(len(dataset)) if dataset.order is None else np.asarray(dataset.order)
     with _cluster(on) as ray:
-        for first, part in _parts(ray, work, len(dataset)):
-            last = first + len(part.facts)
-            facts[first:last] = part.facts
+        for first, part in _parts(ray, work, order):
+            images = order[first : first + len(part.facts)]
+            for image, found in zip(images.tolist(), part.facts, strict=True):
+                facts[image] = found
             for whole, some in zip(rows, part.features, strict=True):
-                whole[first:last] = some
+                whole[images] = some
             parts.append(tally(part))
             done += len(part.facts)
             progress(done, len(dataset))
@@ -108,6 +113,7 @@ def check_on(on: str) -> None:
 def _cluster(on: str) -> Iterator[Any]:
     """Ray, connected: as the process is already, else to what is named, or to a new cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent that nobody asked for
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the first one ends all, and is told
     try:
         import ray
     except ImportError as error:
@@ -137,24 +143,50 @@ def _never(*_: object) -> Engine:
     raise AssertionError("an engine is chosen before")
 
 
-def _parts(ray: Any, work: _Work, count: int) -> Iterator[tuple[int, Extraction]]:
-    """Yield the lots as they are done, by their first image; a bounded number is under way."""
+def _parts(ray: Any, work: _Work, order: NDArray[np.intp]) -> Iterator[tuple[int, Extraction]]:
+    """Yield the lots as they are done, by their first place; a bounded number is under way.
+
+    ``order``: the images as they are best read, so that a lot lies in one file, or in few.
+    """
     gpus = 1 if "cuda" in work.engine else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=TRIES, scheduling_strategy="SPREAD")(
         _look
     )
-    shared = ray.put(work)
-    starts = iter(range(0, count, LOT))
+    shared = [_sent(ray, work)]  # within a list, so that a task is given no copy of its own
+    starts = iter(range(0, len(order), LOT))
     under_way: dict[Any, int] = {}
     most = 2 * max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    while True:
-        while len(under_way) < most and (first := next(starts, None)) is not None:
-            under_way[task.remote(shared, first, min(first + LOT, count))] = first
-        if not under_way:
-            return
-        [ready], _ = ray.wait(list(under_way), num_returns=1)
-        first = under_way.pop(ready)
-        yield first, _got(ray, ready, first, min(first + LOT, count))
+    try:
+        while True:
+            while len(under_way) < most and (first := next(starts, None)) is not None:
+                under_way[task.remote(shared, order[first : first + LOT])] = first
+            if not under_way:
+                return
+            [ready], _ = ray.wait(list(under_way), num_returns=1)
+            first = under_way.pop(ready)
+            yield first, _got(ray, ready, first, min(first + LOT, len(order)))
+    finally:
+        for left in under_way:
+            ray.cancel(left)
+
+
+def _sent(ray: Any, work: _Work) -> Any:
+    """Put what all tasks share where the workers find it.
+
+    Raises:
+        RunError: it cannot leave this process.
+    """
+    try:
+        return ray.put(work)
+    except Exception as error:  # of many kinds, as what a data set may hold
+        raise RunError(
+            f"{work.dataset.name} cannot be sent to the workers.",
+            [
+                _first_line(error.__cause__ or error),
+                "What is unpacked or open on this machine alone, such as a compressed tar or a "
+                "data set in Python, has to be files, tars, Parquet or a table.",
+            ],
+        ) from error
 
 
 def _got(ray: Any, ready: Any, first: int, last: int) -> Extraction:
@@ -182,15 +214,16 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _look(work: _Work, first: int, last: int) -> Extraction:
+def _look(shared: Sequence[Any], images: NDArray[np.intp]) -> Extraction:
     """Look at one lot, on a worker."""
+    work = _received(shared[0])
     _check_versions(work.versions)
     folder = cache_folder(None)
     engine = _engine(work, folder)
     with Store.open(folder) as store:
         return extract(
-            lambda i: work.dataset.read(first + i),
-            last - first,
+            lambda i: work.dataset.read(int(images[i])),
+            len(images),
             work.views,
             sum(work.record.widths),
             engine=engine,
@@ -198,6 +231,19 @@ def _look(work: _Work, first: int, last: int) -> Extraction:
             store=store,
             space=lambda view, name: engines.space(work.record, view, name),
         )
+
+
+_WORK: dict[str, _Work] = {}  # of this worker: the index of all images is opened once
+
+
+def _received(shared: Any) -> _Work:
+    key = shared.hex()
+    if key not in _WORK:
+        import ray
+
+        _WORK.clear()
+        _WORK[key] = ray.get(shared)
+    return _WORK[key]
 
 
 _ENGINES: dict[tuple[str, str], Engine] = {}  # of this worker: opened once for all its lots

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regraft.backbones import View
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts, FactsTable
@@ -50,6 +53,7 @@ def look_together(
         store=store,
         space=lambda view, name: engines.space(record, view, name),
         progress=progress,
+        order=dataset.order,
     )
     return replace(looked, choosing=choosing), engine.name if engine else ""
 
@@ -65,15 +69,17 @@ def extract_together(
     store: Store | None = None,
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = silent,
+    order: NDArray[np.int64] | None = None,
 ) -> Extraction:
     """Run the pass of `regraft.features.extract` by all processes.
 
     The features are those of all images in the first process, of none ``[0, width]`` in another.
     """
-    own, world, start = range(rank(), count, world_size()), world_size(), time.perf_counter()
+    every, start = shares(count, world_size(), order), time.perf_counter()
+    own, world = every[rank()], world_size()
     looked = on_all_ranks(
         lambda: extract(
-            lambda i: read(own[i]),
+            lambda i: read(int(own[i])),
             len(own),
             views,
             width,
@@ -86,24 +92,36 @@ def extract_together(
     )
     parts = all_gather((looked.facts, tally(looked)))
     facts = FactsTable(count, store.folder if store else None)
-    for place, (some, _) in enumerate(parts):
-        for i, one in zip(range(place, count, world), some, strict=True):
+    for images, (some, _) in zip(every, parts, strict=True):
+        for i, one in zip(images.tolist(), some, strict=True):
             facts[i] = one
     return summed(
         [done for _, done in parts],
         facts,
-        tuple(_gathered(rows, count, store) for rows in looked.features),
+        tuple(_gathered(rows, every, store) for rows in looked.features),
         time.perf_counter() - start,
     )
 
 
-def _gathered(mine: Features, count: int, store: Store | None) -> Features:
+def shares(
+    count: int, world: int, order: NDArray[np.int64] | None = None
+) -> list[NDArray[np.int64]]:
+    """Return the images of each process: every n-th, or where they have an order a piece of it.
+
+    A piece lies in files that no other process has to read.
+    """
+    if order is not None and world > 1:
+        return np.array_split(order, world)
+    return [np.arange(first, count, world) for first in range(world)]
+
+
+def _gathered(mine: Features, every: Sequence[NDArray[np.int64]], store: Store | None) -> Features:
     """Return the rows of all processes in the first, none in another."""
     if world_size() == 1:
         return mine
-    folder, width = store.folder if store else None, mine.shape[1]
+    folder, count, width = store.folder if store else None, sum(map(len, every)), mine.shape[1]
     whole = on_all_ranks(lambda: zeros(count, width, folder) if is_rank_zero() else None)
-    gather_rows(mine, whole)
+    gather_rows(mine, whole, every)
     return mine[:0].copy() if whole is None else whole
 
 

@@ -220,8 +220,19 @@ def _check_alike(where: str, tables: Sequence[ImageTable]) -> None:
                 f"the classes of {one.name} are {listed(one.schema.names, 5)}; those of "
                 f"{other.name} are {listed(other.schema.names, 5)}"
             )
+        elif not one.schema.names and _are_numbers(other) != _are_numbers(one):
+            label = one.schema.label
+            kinds = [f"{t.arrow.field(label).type} in {t.name}" for t in (one, other)]
+            problems.append(f"the column {label!r} is {' and '.join(kinds)}")
     if problems:
         raise DataError(f"'{where}' has files that do not go together.", some(problems))
+
+
+def _are_numbers(table: ImageTable) -> bool:
+    """Return whether labels are numbers, and no texts."""
+    from pyarrow import types
+
+    return bool(types.is_integer(table.arrow.field(table.schema.label).type))
 
 
 # --- rows ----------------------------------------------------------------------------------------

@@ -120,6 +120,10 @@ class RowGroups:
     _open: tuple[int, int, int, Iterator[Any]] | None = None
     """Of a large row group: file, row group, the row that comes next, and what gives it."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made elsewhere: what is open and held stays here."""
+        return RowGroups, (self.tables, self.first, self.rows, self.root)
+
     def _place(self, index: int) -> tuple[int, int]:
         """Return in which file an image lies, and in which row of it."""
         number = int(self.rows[index])

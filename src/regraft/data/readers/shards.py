@@ -191,7 +191,9 @@ def _of_samples(
         f"Taken as WebDataset samples: {len(items):,} images in {count_of(len(shards), 'tar')}, "
         f"their labels {', '.join(counts)}."
     )
-    notes = (note, *split_notes(splits), *twins({item.label for item in items}))
+    bare = sorted({*samples.shard} - {samples.shard[i] for i in labelled})
+    lacking = [f"No image in {listed([shards[n] for n in bare], 10)} has a label."] if bare else []
+    notes = (note, *lacking, *split_notes(splits), *twins({item.label for item in items}))
     read = _reader(files, samples, order)
     return _dataset(where, items, skipped, read, notes)
 
