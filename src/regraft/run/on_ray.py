@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from regraft.backbones import Backbone, View
 from regraft.data.dataset import Dataset
-from regraft.data.images import Facts
+from regraft.data.images import FactsTable
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.features import engines
 from regraft.features.cache import Store, cache_folder
@@ -39,7 +39,6 @@ LOT: Final = 512
 TRIES: Final = 3
 """Times that Ray takes up a lot again whose worker was lost."""
 
-_UNSEEN: Final = Facts("")  # stands where a lot is still to come
 _PACKAGES: Final = ("regraft", "numpy", "openvino", "pillow", "timm", "torch")
 
 
@@ -82,7 +81,7 @@ def look_on_ray(
         width = sum(record.widths)
         return extract(dataset.read, len(dataset), views, width, engine=None, choose=_never), ""
     work = _Work(dataset, record, network.build, tuple(views), engine.name, versions())
-    facts: list[Facts] = [_UNSEEN] * len(dataset)
+    facts = FactsTable(len(dataset), store.folder)
     rows = tuple(zeros(len(dataset), sum(record.widths), store.folder) for _ in views)
     parts, done = [], 0
     order = np.arange(len(dataset)) if dataset.order is None else np.asarray(dataset.order)
