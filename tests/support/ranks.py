@@ -22,7 +22,7 @@ from regraft import distributed, finetune
 from regraft.cli import main as regraft
 from regraft.distributed import rank
 from regraft.errors import RegraftError, RunError
-from regraft.finetune.modes import Mode
+from regraft.features.training_mode import Mode
 from regraft.plan.recipes import Training, textbook
 from regraft.run.together import extract_together, shares
 from smallnet import SIZE, record, small

@@ -22,6 +22,7 @@ from regraft.run.budget import bounded
 from regraft.run.draft import proposed
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import reopened
+from regraft.run.training_speed import training_speed
 
 TRAINS_HERE = (
     "The cluster looks at the images; training runs on the machine with the command. For several "
@@ -151,13 +152,9 @@ def training_cost(measured: Measured, plan: Plan) -> list[str]:
     """Return what training may take at most, at the speed measured on this machine."""
     if not plan.trainings:
         return []
-    from regraft.finetune import speed_of
-
-    network, lines, whole = measured.network, list[str](), 0.0
+    lines, whole = list[str](), 0.0
     for training in plan.trainings:
-        speed = speed_of(
-            network.build, network.backbone, measured.classes, training, measured.cache
-        )
+        speed = training_speed(measured, training)
         shown = images_shown(training, plan.train - plan.validation, plan.validation)
         whole += shown / speed
         start = "pretrained" if training.init == "pretrained" else "random"

@@ -21,6 +21,7 @@ from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured
 from regraft.run.selection import Candidate, beats, frozen, select
+from regraft.run.training_speed import training_speed
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a
@@ -95,13 +96,11 @@ def in_time(plans: Sequence[Plan], measured: Measured, budget: float) -> Plan | 
 
     What is left is parted by the images that each plan shows, and judging is taken off before.
     """
-    from regraft.finetune import speed_of
-
-    plan, network = plans[0], measured.network
+    plan = plans[0]
     [training] = plan.trainings
     if time.perf_counter() - measured.started >= budget:
         return None  # measuring the speed would only take longer
-    speed = speed_of(network.build, network.backbone, measured.classes, training, measured.cache)
+    speed = training_speed(measured, training)
     gone = time.perf_counter() - measured.started
     shown = [images_shown(one.trainings[0], plan.train) for one in plans]
     judging = (plan.test + plan.validation) / (FORWARD * speed)

@@ -22,11 +22,12 @@ from torch import nn
 from regraft.backbones import Backbone
 from regraft.distributed import any_rank, on_rank_zero, open_fabric
 from regraft.errors import DataError
+from regraft.features.training_mode import Mode, kept, place
 from regraft.finetune.activation_cache import ActivationCache
 from regraft.finetune.data import ImageBuffer, Read, room_for_crops
 from regraft.finetune.judge import logits_of
 from regraft.finetune.loop import advance
-from regraft.finetune.modes import Mode, find, kept
+from regraft.finetune.modes import find
 from regraft.finetune.state import TrainContext, TrainSnapshot
 from regraft.heads.ridge import Head, class_weights
 from regraft.metrics import fit_temperature, softmax, squared_error
@@ -297,13 +298,9 @@ def mode_of(
 
     ``network`` builds it as it is trained, if it has to be measured.
     """
-    from regraft.features.engines import store
-
-    kind = f"{training.init}-{training.trainable_from}-{training.batch_norm}-{training.batch}"
-    name = "-".join(filter(None, ["training", kind, training.mode]))
     size, work = backbone.view.shape, backbone.multiply_adds_to[-1]
     return kept(
-        store.home(cache, backbone) / f"{name}.json",
+        place(cache, backbone, training),
         lambda: find(network(), training.batch, size, work, training.mode),
     )
 

@@ -7,42 +7,24 @@ folder beside the converted trunk, beside the checkpoints, so that a run goes on
 the plan of the RUN, so that it can be repeated.
 """
 
-import contextlib
-import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from regraft.data.images.view import Shape
 from regraft.features.engines.torch_engine import has_bfloat16
+from regraft.features.training_mode import Mode
 from regraft.networks.copies import duplicate
 from regraft.networks.surgery import TransferNetwork
 from regraft.plan.recipes import CHANNELS_LAST, MODES
-from regraft.whole_file import replace_file
 
 STEPS, LONG, IMAGES = 10, 1.0, 32
 """Of each mode: timed steps, of which the fastest counts, after one that is not timed; seconds
 after which no other is begun; and the images of each at most (on the CPU). A step of a small
 network is over in milliseconds, and on a busy machine a single one said nothing. With eight images
 float32 looked faster where with 32 bfloat16 was."""
-
-
-@dataclass(frozen=True)
-class Mode:
-    """``precision`` as Lightning Fabric names it; ``images_per_second`` forward and back."""
-
-    precision: str
-    channels_last: bool
-    images_per_second: float
-
-    @property
-    def name(self) -> str:
-        """As a plan names it: one of :data:`regraft.plan.recipes.MODES`."""
-        return self.precision + (CHANNELS_LAST if self.channels_last else "")
 
 
 MARGIN = 3.0
@@ -56,18 +38,6 @@ ROUNDS = 3
 HEAVY = 2e8
 """Multiply-adds an image from which bfloat16 is preferred on a CPU that has it: it was ahead with
 EfficientNet-Lite0 (4e8) and ResNet-18 (2e9) at 224 px, not with the first at 128 px (1e8)."""
-
-
-def kept(path: Path, find: Callable[[], Mode]) -> Mode:
-    """Return the mode that ``path`` holds; where it holds none, the one found is put there."""
-    known = _recall(path)
-    if known is not None:
-        return known
-    found = find()
-    with contextlib.suppress(OSError):  # not kept, it is found anew the next time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, json.dumps(asdict(found)))
-    return found
 
 
 def find(network: TransferNetwork, batch: int, shape: Shape, work: float, only: str = "") -> Mode:
@@ -111,13 +81,6 @@ def _measured(
     precision, channels_last = name.removesuffix(CHANNELS_LAST), name.endswith(CHANNELS_LAST)
     speed = _speed_in_parts(network, precision, channels_last, batch, shape, device)
     return Mode(precision, channels_last, speed)
-
-
-def _recall(path: Path) -> Mode | None:
-    try:
-        return Mode(**json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def no_memory(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from regraft.plan.similarity import similarity_of
 from regraft.plan.subsets import subsets_of
 from regraft.run import mirror
 from regraft.run.measure import Measured
+from regraft.run.training_speed import training_speed
 
 
 class Drafted(NamedTuple):
@@ -170,8 +171,5 @@ def _weighting(measured: Measured, choices: Choices, rows: NDArray[np.intp]) -> 
 
 def _speed(measured: Measured, evidence: Evidence, choices: Choices) -> float:
     """Images/s of training, measured on this machine (and remembered)."""
-    from regraft.finetune import speed_of
-
-    network = measured.network
-    recipes = trainings_of(network.backbone, evidence, choices)
-    return speed_of(network.build, network.backbone, measured.classes, recipes[0], measured.cache)
+    recipes = trainings_of(measured.network.backbone, evidence, choices)
+    return training_speed(measured, recipes[0])

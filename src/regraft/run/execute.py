@@ -40,6 +40,7 @@ from regraft.run.selection import (
     trained,
 )
 from regraft.run.together import extract_together
+from regraft.run.training_speed import training_speed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,10 +98,7 @@ class RunState:
         plan, measured = self.plan, self.measured
         if plan.budget is None:
             return float("inf") if plan.limit is None else plan.limit
-        from regraft.finetune import speed_of
-
-        network, first = measured.network, plan.trainings[0]
-        speed = speed_of(network.build, network.backbone, measured.classes, first, measured.cache)
+        speed = training_speed(measured, plan.trainings[0])
         judging = min(plan.test / speed, 0.2 * plan.budget) + self.choice
         writing = 0.02 * plan.budget
         return plan.budget - judging - writing - (time.perf_counter() - measured.started)
