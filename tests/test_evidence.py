@@ -23,10 +23,10 @@ from regraft.plan.averaging import (
 from regraft.plan.evidence import (
     candidates_of,
     gather,
-    neighbours,
     sample,
     size_of,
 )
+from regraft.plan.neighbours import neighbours
 
 WIDTHS = (8, 8, 8, 8)
 

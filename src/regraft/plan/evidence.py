@@ -5,7 +5,7 @@ does at every depth, which depths to read, and how accurate that should be on im
 Every accuracy here is cross-validated on the training images; the held-out ones are not read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from regraft.heads.average import Part, stage_weights, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
 from regraft.metrics import fit_temperature, paired, share_interval, signal_of
 from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of, nested
+from regraft.plan.neighbours import neighbours
 from regraft.plan.similarity import SIMILAR, similarity_of
 
 LARGE = 0.5
@@ -25,6 +26,9 @@ LARGE = 0.5
 
 SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""
+
+CrossValidate = Callable[..., NDArray[np.float16]]
+"""`regraft.heads.ridge.cross_validate`, or what remembers it."""
 
 SAMPLE = 10_000
 """At most so many images say how much each head counts; they are then fitted on all of them."""
@@ -182,6 +186,7 @@ def gather(
     average: bool = True,
     end: int | None = None,
     rows: NDArray[np.intp] | None = None,
+    scores_of: CrossValidate = cross_validate,
 ) -> Gathered:
     """Measure the training images: features ``[n, sum(widths)]``, labels and groups ``[n]``.
 
@@ -191,12 +196,21 @@ def gather(
     The probes of single depths are always measured, for they are the depth curve;
     ``candidates`` are the taps that heads are averaged of, or where not ``average`` (the textbook)
     those that one is chosen among. ``end``: the depth that the new layer has to end at, where that
-    was asked for.
+    was asked for. ``scores_of``: cross-validates; one that remembers gives the same.
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
     keep, fold, found = _scored(
-        features, widths, labels, len(classes), groups, tried, rows, seed=seed, weighting=weighting
+        features,
+        widths,
+        labels,
+        len(classes),
+        groups,
+        tried,
+        rows,
+        seed=seed,
+        weighting=weighting,
+        scores_of=scores_of,
     )
     y, group = found.labels, groups[keep]
     last = features[keep if rows is None else rows[keep], -widths[-1] :]
@@ -275,12 +289,13 @@ def _scored(
     *,
     seed: int,
     weighting: str,
+    scores_of: CrossValidate = cross_validate,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Judged]:
     """Cross-validate heads on a sample of the images: which these are, their folds, the heads."""
     keep = sample(labels, classes, seed)
     x, y, group = features[keep if rows is None else rows[keep]], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
-    scores = cross_validate(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
+    scores = scores_of(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
     return keep, fold, judged(tried, scores, y)
 
 
@@ -314,23 +329,6 @@ def size_of(counts: NDArray[np.intp]) -> float:
     """
     images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
     return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))
-
-
-def neighbours(
-    x: NDArray[np.float16], labels: NDArray[np.intp], groups: NDArray[np.intp], k: int = 5
-) -> float:
-    """Accuracy of the ``k`` nearest neighbours by cosine, own group left out (2,000 images)."""
-    x, labels, groups = x[:2000].astype(np.float32), labels[:2000], groups[:2000]
-    x = x - x.mean(0)
-    x /= np.linalg.norm(x, axis=1, keepdims=True) + 1e-12
-    near = x @ x.T
-    near[groups[:, None] == groups[None, :]] = -np.inf
-    k = min(k, len(x) - 1)
-    nearest = np.argpartition(-near, k - 1, axis=1)[:, :k]
-    weight = np.exp(np.take_along_axis(near, nearest, 1))
-    votes = np.zeros((len(x), int(labels.max()) + 1), np.float32)
-    np.add.at(votes, (np.arange(len(x))[:, None], labels[nearest]), weight)
-    return float((votes.argmax(1) == labels).mean())
 
 
 def fold_count(groups: NDArray[np.intp]) -> int:

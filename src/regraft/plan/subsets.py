@@ -60,11 +60,8 @@ def subsets_of(
     that was asked of fewer than could be, for there are very many classes, all are asked here.
     ``rows``: those of ``features`` that the labels are of; all where None.
     """
-    keep, classes = gathered.images, len(gathered.evidence.classes)
-    known = len(keep) == min(len(labels), SAMPLE)
-    if not known:  # of very many classes only so many images could be scored by every head
-        order = np.random.default_rng(seed).permutation(len(labels))
-        keep = np.sort(order[:SAMPLE])
+    keep, classes = asked_of(gathered, len(labels), seed), len(gathered.evidence.classes)
+    known = keep is gathered.images
     y, group = labels[keep], groups[keep]
     place = keep if rows is None else rows[keep]
     fold = folds(y, group, fold_count(group), seed)
@@ -91,6 +88,14 @@ def subsets_of(
         images, draws = np.append(images, left_in), np.append(draws, 1)
         wrong = np.column_stack([wrong, gathered.shares.argmax(1) != y])
     return Subsets(images, wrong, draws, y, group)
+
+
+def asked_of(gathered: Gathered, count: int, seed: int) -> Ints:
+    """Return which of so many images are judged: those of the evidence, or more of them."""
+    if len(gathered.images) == min(count, SAMPLE):
+        return gathered.images
+    # of very many classes only so many images could be scored by every head
+    return np.sort(np.random.default_rng(seed).permutation(count)[:SAMPLE])
 
 
 def ranks(labels: Ints, groups: Ints, random: np.random.Generator) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.errors import RunError
+from regraft.features.cache.products import remembering
 from regraft.report import nearby
 from regraft.report.charts.landscape import Dot, chart
 from regraft.report.thumbnails import Sprite
@@ -64,7 +65,8 @@ def landscape(
     suspects = {one.path: one.suggestion for one in result.suspects}
     wrong = _wrong(result)
     rows = _some([name in suspects or name in wrong for name in names], nearby.MOST // part)
-    labels, places = kept.labels[rows], nearby.plane(kept.features[rows])
+    labels = kept.labels[rows]
+    places = remembering(result.cache, nearby.plane)(kept.features[rows])
     unseen = [names[row] for row in rows.tolist() if names[row] not in anchors]
     drawn = small(sorted(unseen, key=lambda name: name not in suspects and name not in wrong))
     points = [

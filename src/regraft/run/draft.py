@@ -1,13 +1,16 @@
 """Draft: what was measured -> the evidence of the training images -> the plan."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
+from regraft.features.cache.products import recalled, remembering
+from regraft.heads.ridge import cross_validate
 from regraft.plan.choices import Choices, candidates, end_of
 from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_of
 from regraft.plan.definition import Plan, Reason
@@ -17,7 +20,7 @@ from regraft.plan.how_many import LearningCurve, learning_curve
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import weighting_of
 from regraft.plan.similarity import similarity_of
-from regraft.plan.subsets import subsets_of
+from regraft.plan.subsets import Subsets, asked_of, subsets_of
 from regraft.run import mirror
 from regraft.run.measure import Measured
 from regraft.run.training_speed import training_speed
@@ -45,18 +48,26 @@ def proposed(measured: Measured, choices: Choices) -> Drafted:
 def _learning_curve(plan: Plan, measured: Measured, gathered: Gathered) -> LearningCurve:
     """Fit the plan's new layer on part of the training images, and say what more would bring."""
     train, evidence = measured.parted(plan.split).split.train, plan.evidence
-    found = subsets_of(
-        gathered,
-        measured.features,
-        plan.backbone.widths,
-        measured.labels[train],
-        measured.audit.groups[train],
-        parts=evidence.probes[evidence.chosen].made_of,
-        seed=plan.seed,
-        weighting=plan.weighting,
-        rows=train,
-    )
-    return learning_curve(evidence, found)
+    widths, parts = plan.backbone.widths, evidence.probes[evidence.chosen].made_of
+    labels, groups = measured.labels[train], measured.audit.groups[train]
+
+    def made() -> Mapping[str, NDArray[Any]]:
+        return subsets_of(
+            gathered,
+            measured.features,
+            widths,
+            labels,
+            groups,
+            parts=parts,
+            seed=plan.seed,
+            weighting=plan.weighting,
+            rows=train,
+        )._asdict()
+
+    some = measured.features[train[asked_of(gathered, len(train), plan.seed)]]
+    inputs = (widths, some, labels, groups, gathered.shares, parts, plan.seed, plan.weighting)
+    known = recalled(measured.cache, "subsets", inputs, made)
+    return learning_curve(evidence, Subsets(**known))
 
 
 def drafted(measured: Measured, choices: Choices, *, trains: bool = True) -> Drafted:
@@ -161,6 +172,7 @@ def gathered_on(
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
         rows=rows if features is None else None,
+        scores_of=remembering(measured.cache, cross_validate),
     )
 
 

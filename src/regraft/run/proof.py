@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
+from regraft.features.cache.products import remembering
 from regraft.heads import ridge
 from regraft.heads.average import Part, fit_average, union
 from regraft.heads.ridge import Head
@@ -84,6 +85,7 @@ def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gat
         weighting=plan.weighting,
         average=plan.evidence.averages,
         end=plan.cut if edited else plan.evidence.end,
+        scores_of=remembering(measured.cache, ridge.cross_validate),
     )
 
 

@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import EACH_ONCE
 from regraft.distributed import on_rank_zero
-from regraft.heads.known import LIMIT, SCORES, Known
+from regraft.features.cache.products import recalled
+from regraft.heads.known import LIMIT, SCORES, Known, known_of
 from regraft.heads.ridge import Head, columns
 from regraft.plan.definition import Plan
-from regraft.plan.unknown import Judgement, TapFeatures, by_probability, judge, sample, turns_of
+from regraft.plan.unknown import (
+    Judgement,
+    Stranger,
+    TapFeatures,
+    by_probability,
+    judge,
+    sample,
+    turns_of,
+)
 from regraft.results.result import Result
 from regraft.results.tables import written
 from regraft.run.added import added
@@ -52,7 +61,7 @@ def _found(
         held, beliefs = sides.test, known.belief(np.zeros((len(logits), 0)), logits)
         return known.tensors(), _told(result, measured, known, None, held, beliefs)
     rows = sides.train[sample(measured.labels[sides.train], plan.seed)]
-    judgement = judged(plan, measured, rows)
+    judgement = _recalled(plan, measured, rows)
     known = judgement.known
     if plan.split == EACH_ONCE:
         held, beliefs = rows, judgement.beliefs
@@ -68,6 +77,27 @@ def _beliefs(
 ) -> NDArray[np.float64]:
     own = measured.features[rows][:, columns(result.plan.backbone.widths, result.plan.taps)]
     return known.belief(own, result.head.logits(own))
+
+
+def _recalled(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
+    """Return what `judged` does, from the cache where it is known."""
+    widths = [plan.backbone.widths[tap] for tap in plan.taps]
+    mirrored = measured.mirrored[rows] if plan.mirror and measured.mirrored is not None else None
+    images = (measured.features[rows], mirrored, measured.labels[rows], measured.audit.groups[rows])
+    how = (plan.recipe, plan.case, plan.parts, plan.weighting, plan.seed, plan.evidence.temperature)
+    inputs = (plan.backbone.widths, plan.taps, len(measured.classes), images, how)
+
+    def make() -> dict[str, NDArray[Any]]:
+        found = judged(plan, measured, rows)
+        strangers = np.array([(c, *one) for c, one in found.left_out.items()]).reshape(-1, 4)
+        return found.known.tensors() | {"beliefs": found.beliefs, "left_out": strangers}
+
+    kept = dict(recalled(measured.cache, "unknown", inputs, make))
+    beliefs, strangers = kept.pop("beliefs"), kept.pop("left_out")
+    known = known_of(kept, widths)
+    assert known is not None, "a judgement has what tells it"
+    left_out = {int(c): Stranger(float(a), float(p), int(n)) for c, a, p, n in strangers}
+    return Judgement(known, beliefs, left_out)
 
 
 def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:

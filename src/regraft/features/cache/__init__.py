@@ -130,6 +130,14 @@ class Store:
         """Remember a float16 vector for each digest, all of them or none."""
         self._put(space, ((digest, row.tobytes()) for digest, row in features.items()))
 
+    def blob(self, space: str, digest: str) -> bytes | None:
+        """Return the bytes known for this digest; None where there are none."""
+        return next((data for _, data in self._get(space, [digest])), None)
+
+    def put_blob(self, space: str, digest: str, data: bytes) -> None:
+        """Remember bytes for a digest."""
+        self._put(space, [(digest, data)])
+
     def _get(self, space: str, digests: Sequence[str]) -> list[tuple[str, bytes]]:
         now = int(self._clock())
 

@@ -42,7 +42,7 @@ def key(backbone: Backbone) -> str:
         "view": view.size if view.shape == square else list(view.shape),
         "weights": backbone.weights.sha256,
     }
-    text = json.dumps([_FORMAT, record, _versions(), _machine()], sort_keys=True)
+    text = json.dumps([_FORMAT, record, _versions(), machine()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -78,7 +78,7 @@ def write_meta(path: Path, backbone: Backbone, calibration: Calibration) -> None
         "calibration": calibration.to_json(),
         "backbone": backbone.to_json(),
         "versions": _versions(),
-        "machine": _machine(),
+        "machine": machine(),
         "files": files,
     }
     (path / META).write_text(json.dumps(meta, indent=2), "utf-8")
@@ -156,7 +156,7 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 @cache
-def _machine() -> str:
+def machine() -> str:
     """Return the processor, with all that it can do, and which NVIDIA devices can be used."""
     lines = []
     with suppress(OSError):

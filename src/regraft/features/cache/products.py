@@ -1,0 +1,108 @@
+"""What was computed from many images at once, kept under the name of all that it was computed from.
+
+The name is a digest of the inputs, of the code that computes, and of what rounds: numbers of NumPy
+and SciPy on this processor. So a plan and the fit after it cross-validate once, and what is found
+again is what would be computed, bit for bit.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.features.cache import Store
+from regraft.features.engines.store import machine, versions_of
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+MOST = 32_000_000
+"""Bytes, at most, of a product that is kept: the cache is there for images first."""
+
+_SOURCE = Path(__file__).resolve().parents[2]
+_CODE = ("heads/*.py", "plan/*.py", "data/splits.py", "report/nearby.py", "metrics.py")
+
+
+def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays that ``make`` gives, from the cache folder where it has given them before.
+
+    Args:
+        folder: the cache folder.
+        kind: a word for what is computed, with which its place in the cache begins.
+        inputs: all that the arrays follow from: numbers, words, arrays, None, and lists, tuples
+            and records of such.
+        make: computes them.
+    """
+    from safetensors.numpy import save
+
+    name, space = _digest(inputs), f"products-{kind}-{_setting()}"
+    with Store.open(folder) as store:
+        known = _read(store.blob(space, name))
+        if known is not None:
+            return known
+        made = {key: np.ascontiguousarray(array) for key, array in make().items()}
+        if sum(array.nbytes for array in made.values()) <= MOST:
+            store.put_blob(space, name, save(made))
+    return made
+
+
+def remembering(folder: Path, function: Callable[..., NDArray[Any]]) -> Callable[..., NDArray[Any]]:
+    """Return a function that gives the array that another does, from the cache where it is known.
+
+    Its arguments are the inputs of `recalled`.
+    """
+
+    def remembered(*given: Any, **named: Any) -> NDArray[Any]:
+        inputs = (given, sorted(named.items()))
+        kind = function.__name__
+        return recalled(folder, kind, inputs, lambda: {"it": function(*given, **named)})["it"]
+
+    return remembered
+
+
+def _read(data: bytes | None) -> Arrays | None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return None if data is None else load(data)
+    except SafetensorError:
+        return None  # cut short; it is made anew
+
+
+@cache
+def _setting() -> str:
+    """Return a name for the code that computes and for what rounds."""
+    found = hashlib.sha256(repr((versions_of(("numpy", "scipy")), machine())).encode())
+    for path in sorted(path for pattern in _CODE for path in _SOURCE.glob(pattern)):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _digest(inputs: object) -> str:
+    found = hashlib.sha256()
+    _add(found, inputs)
+    return found.hexdigest()
+
+
+def _add(found: Any, one: object) -> None:
+    """Add an input to a digest, with its kind and size, so that no two inputs look alike."""
+    if isinstance(one, np.ndarray):
+        found.update(f"array {one.dtype.str} {one.shape};".encode())
+        for start in range(0, len(one), 4096):  # of a mapped file no copy is made
+            found.update(np.ascontiguousarray(one[start : start + 4096]))
+    elif isinstance(one, list | tuple):
+        found.update(f"list {len(one)};".encode())
+        for part in one:
+            _add(found, part)
+    elif dataclasses.is_dataclass(one) and not isinstance(one, type):
+        _add(found, [type(one).__name__, *vars(one).values()])
+    elif one is None or isinstance(one, str | int | float | np.generic):
+        text = repr(one).encode()
+        found.update(f"{type(one).__name__} {len(text)};".encode() + text)
+    else:
+        raise TypeError(f"{type(one).__name__} is no input whose content is known")

@@ -1,0 +1,129 @@
+"""What was computed from many images is found again where nothing that it follows from differs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import regraft
+from pictures import lay_out
+from regraft.features.cache import Store, products
+from regraft.features.cache.products import recalled, remembering
+from scenes import each, scenes
+
+X = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A record among the inputs."""
+
+    one: str = "a"
+    many: Any = (1, 2.0)
+
+
+def twice(tmp_path: Path, first: object, second: object) -> int:
+    """Ask for the same with two inputs; give how often it is computed."""
+    made: list[object] = []
+
+    def make() -> dict[str, Any]:
+        made.append(None)
+        return {"x": X * len(made)}
+
+    found = [recalled(tmp_path, "sum", inputs, make)["x"] for inputs in (first, second)]
+    assert_array_equal(found[1], X * len(made))
+    return len(made)
+
+
+@pytest.mark.parametrize(
+    "same", [X, [X, 1, "a", None, True, 2.5], Word(), Word(many=X), (np.int64(3), ())], ids=str
+)
+def test_the_same_inputs_are_computed_from_once(tmp_path: Path, same: object) -> None:
+    again = same.copy() if isinstance(same, np.ndarray) else same
+    assert twice(tmp_path, same, again) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(X, X + 1e-6, id="a value"),
+        pytest.param(X, X.astype(np.float64), id="a type"),
+        pytest.param(X, X.reshape(4, 3), id="a shape"),
+        pytest.param(X, np.asfortranarray(X.T), id="an order"),
+        pytest.param([X, X[:1]], [X[:1], X], id="which is which"),
+        pytest.param(["a", "b"], ["ab"], id="words that run together"),
+        pytest.param([["a"], "b"], ["a", ["b"]], id="what is in a list"),
+        pytest.param(1, "1", id="a number and its word"),
+        pytest.param(Word(), replace(Word(), many=(1, 2.5)), id="a record's field"),
+        pytest.param(Word(many=X), Word(many=X + 1), id="a record's array"),
+    ],
+)
+def test_other_inputs_are_others(tmp_path: Path, one: object, other: object) -> None:
+    assert twice(tmp_path, one, other) == 2
+
+
+def test_what_cannot_be_told_apart_is_no_input(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="object is no input"):
+        recalled(tmp_path, "sum", [object()], dict)
+
+
+def test_another_code_computes_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "src"
+    (source / "heads").mkdir(parents=True)
+    monkeypatch.setattr(products, "_SOURCE", source)
+    names = []
+    for text in ("x = 1", "x = 2"):
+        (source / "heads" / "a.py").write_text(text)
+        products._setting.cache_clear()
+        names.append(products._setting())
+    products._setting.cache_clear()
+    assert names[0] != names[1]
+
+
+def test_a_product_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Store.put_blob
+    monkeypatch.setattr(Store, "put_blob", lambda s, a, b, data: whole(s, a, b, data[:-3]))
+    assert twice(tmp_path, X, X) == 2
+
+
+def test_a_large_product_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "MOST", X.nbytes - 1)
+    assert twice(tmp_path, X, X) == 2
+
+
+def test_a_function_is_asked_once_for_the_same_words(tmp_path: Path) -> None:
+    asked = []
+
+    def scaled(x: Any, by: float = 1.0) -> Any:
+        asked.append(by)
+        return x * by
+
+    remembered = remembering(tmp_path, scaled)
+    results = [remembered(X, by=2.0), remembered(X, by=2.0), remembered(X, by=3.0)]
+    assert asked == [2.0, 3.0]
+    assert_array_equal(results[1], 2 * X)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [each(12), each(12, "train/") | each(4, "test/")],
+    ids=["each held out once", "a test set"],
+)
+def test_a_second_fit_computes_nothing_of_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]
+) -> None:
+    data = lay_out(tmp_path / "data", scenes(counts, first=700))
+    first = regraft.fit(data, "demonstration", case=1, out=tmp_path / "a")
+    never: Callable[..., Any] = lambda *_, **__: pytest.fail("it is known")  # noqa: E731
+    for place in ("heads.ridge.products", "plan.unknown.tried", "report.nearby._placed"):
+        monkeypatch.setattr(f"regraft.{place}", never)
+    monkeypatch.setattr("regraft.run.draft.subsets_of", never)
+    second = regraft.fit(data, "demonstration", case=1, out=tmp_path / "b")
+    assert second.plan == first.plan
+    assert second.metrics["unknown"] == first.metrics["unknown"]
+    for name, tensor in first.tensors.items():
+        assert_array_equal(second.tensors[name], tensor)
