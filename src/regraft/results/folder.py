@@ -13,7 +13,7 @@
 ``labelled.safetensors``  features of some labelled images, see `regraft.results.labelled`;
                        absent in older runs
 ``trunk/``             what runs the network without torch, see `regraft.features.engines.carried`;
-                       there after `regraft export --to serve`
+                       absent where nothing was converted: `regraft export --to serve` does it
 ``README.md``          the model card
 ``report.html``        what it got, for people; may be drawn anew or be absent
 =====================  ==========================================================================
@@ -127,6 +127,7 @@ def write_run(
     card: str,
     page: str = "",
     labelled: Labelled | None = None,
+    trunk: carried.Remembered | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a run folder, whole or not at all (see `regraft.results.atomic`).
@@ -143,6 +144,7 @@ def write_run(
         card: text of the model card.
         page: text of the report, if there is one.
         labelled: what is kept of its labelled images, if anything is.
+        trunk: the converted network, if it is at hand.
         overwrite: replace a run that is there. What is no run is never replaced.
 
     Raises:
@@ -169,6 +171,8 @@ def write_run(
         write_text(place / "README.md", card)
         if labelled is not None:
             write_bytes(place / LABELLED_FILE, safetensors_bytes(labelled.tensors()))
+        if trunk is not None:
+            trunk.copy(place / carried.FOLDER)
         if page:
             write_text(place / PAGE, page)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from regraft.backbones import Backbone
 from regraft.errors import RunError
 from regraft.features import engines
-from regraft.features.engines import Build, Calibration, Engine, Pixels, carried
+from regraft.features.engines import Build, Calibration, Engine, Pixels, carried, store
 from regraft.plan.definition import Plan
 
 
@@ -73,6 +73,12 @@ def found(result: Fitted) -> tuple[Engine, Calibration | None]:
             ],
         )
     return engines.reference(result.record, plan.taps, build=build), None
+
+
+def home(result: Fitted) -> Path:
+    """Return the folder where this machine remembers the network as it is now."""
+    trained = result.plan.case not in (1, 2)
+    return store.home(result.cache, result.record if trained else result.plan.backbone)
 
 
 def exact(result: Fitted) -> Engine:

@@ -5,9 +5,10 @@ they are. Unlike what is remembered in a cache folder it is of no machine in par
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regraft.backbones import Backbone
 from regraft.features.engines import openvino_engine, store
@@ -21,14 +22,37 @@ FOLDER = "trunk"
 FILES = (store.META, store.WEIGHTS, store.GRAPH)
 
 
+class Remembered(NamedTuple):
+    """A trunk that a cache folder holds in ``home``, and the digest of the RUN's own weights."""
+
+    home: Path
+    weights: str
+
+    def copy(self, path: Path) -> None:
+        """Copy it into the new folder ``path``; where another process drops it just now, nothing.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if store.recall(self.home) is None or not (self.home / store.GRAPH).is_file():
+            return
+        path.mkdir()
+        try:
+            for name in (store.GRAPH, store.WEIGHTS):
+                shutil.copyfile(self.home / name, path / name)
+        except FileNotFoundError:
+            shutil.rmtree(path)
+            return
+        _sign(path, self.weights)
+
+
 def write(trunk: "nn.Module", backbone: Backbone, path: Path) -> None:
     """Convert the trunk of all depths into the folder ``path``.
 
     Whatever the network's own code or the converter raises is raised.
     """
     openvino_engine.convert(trunk, backbone, path / store.GRAPH)
-    meta = {"weights": backbone.weights.sha256, "files": _sizes(path)}
-    (path / store.META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")
+    _sign(path, backbone.weights.sha256)
 
 
 def find(backbone: Backbone, taps: Sequence[int], path: Path, wish: str = "") -> Graph | None:
@@ -54,6 +78,12 @@ def _precision(backbone: Backbone, wish: str) -> str:
     """Return the engine that is wished for, if it runs a graph that has so many stages here."""
     fits = is_graph(wish) and exact_to(wish) < len(backbone.stages)
     return wish if fits and not openvino_engine.objection(wish) else FULL
+
+
+def _sign(path: Path, weights: str) -> None:
+    """Write down of which weights it is, and that it is whole."""
+    meta = {"weights": weights, "files": _sizes(path)}
+    (path / store.META).write_text(json.dumps(meta, indent=1) + "\n", "utf-8")
 
 
 def _sizes(path: Path) -> dict[str, int]:
