@@ -63,14 +63,22 @@ def short(plan: Plan) -> Plan:
 @pytest.fixture(scope="module")
 def trained(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("runs") / "trained"
-    return api.carry_out(short(draft(measured, Choices(case=3))), measured, out=out), out
+    plan = short(draft(measured, Choices(case=3)))
+    return without_trunk(api.carry_out(plan, measured, out=out), out), out
 
 
 @pytest.fixture(scope="module")
 def cut(measured: Measured, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     """A frozen RUN whose later stages are gone."""
     out = tmp_path_factory.mktemp("runs") / "cut"
-    return api.carry_out(draft(measured, Choices(cut="1")), measured, out=out), out
+    plan = draft(measured, Choices(cut="1"))
+    return without_trunk(api.carry_out(plan, measured, out=out), out), out
+
+
+def without_trunk(result: Result, out: Path) -> Result:
+    """The same, in a RUN that carries nothing, as where nothing was converted."""
+    shutil.rmtree(out / carried.FOLDER)
+    return result
 
 
 def recalled(result: Result) -> Calibration:
@@ -276,6 +284,31 @@ def run(made: Exported) -> Path:
 @pytest.fixture
 def files(measured: Measured) -> list[Path]:
     return files_of(measured)
+
+
+@pytest.mark.parametrize("kind", ["trained", "cut"])
+def test_a_run_carries_what_this_machine_has_converted(
+    kind: str, measured: Measured, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    result, _ = request.getfixturevalue(kind)
+    result.save(tmp_path / "run")
+    elsewhere = regraft.load(tmp_path / "run", cache=tmp_path / "cache")
+    assert elsewhere.engine().name == result.metrics["engine"]
+    files = files_of(measured)
+    assert same_within_rounding(elsewhere.predict_proba(files), result.predict_proba(files))
+    replace(result, cache=tmp_path / "cache").save(tmp_path / "bare")  # nothing is known there
+    assert not (tmp_path / "bare" / carried.FOLDER).exists()
+
+
+def test_a_trunk_that_is_dropped_meanwhile_is_not_carried(
+    cut: tuple[Result, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropped(source: Path, target: Path) -> None:
+        raise FileNotFoundError(source)
+
+    monkeypatch.setattr(shutil, "copyfile", dropped)
+    cut[0].save(tmp_path / "run")
+    assert not (tmp_path / "run" / carried.FOLDER).exists()
 
 
 def test_it_answers_without_torch_as_with_it(

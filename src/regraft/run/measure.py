@@ -25,6 +25,7 @@ from regraft.features.engine_choice import ANY, Asked, engine_for, warn_of_anoth
 from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
 from regraft.features.extract import Extraction, extract
+from regraft.features.threads import threads
 from regraft.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
@@ -311,13 +312,14 @@ def shift_of(
     store: Store,
 ) -> tuple[float, ...] | None:
     """Distance of each stage's channel statistics from the source's, on some training images."""
-    picked = shift_sample(train)
+    picked, view = shift_sample(train), network.backbone.view
     name = images.digest("".join(facts[i].digest for i in picked).encode())
-    space = f"{key(network.backbone)}-{network.backbone.view.key}-discs"
+    space = f"{key(network.backbone)}-{view.key}-discs"
     known = store.features(space, [name]).get(name)
     if known is None:
-        pixels = [images.inspect(dataset.read(i), [network.backbone.view])[1] for i in picked]
-        stack = np.stack([made[0] for made in pixels if made is not None])
+        with threads(engines.cores()) as pool:
+            made = pool.map(lambda i: images.inspect(dataset.read(i), [view])[1], picked)
+            stack = np.stack([squares[0] for squares in made if squares is not None])
         trunks = home(store.folder, network.backbone)
         found = norm_shift.look(stack, network.backbone, trunks, network.build)
         known = np.asarray(found or (), np.float16)

@@ -92,7 +92,8 @@ def _phash(grey: Grey) -> int:
     basis, chosen = _frequencies()
     waves = (basis @ grey @ basis.T).ravel()[chosen]
     waves[np.abs(waves) < 1] = 0
-    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
+    low, high = np.partition(waves, (31, 32))[31:33]  # np.median, at a sixth of its time
+    return int.from_bytes(np.packbits(waves > (low + high) / 2).tobytes(), "big")
 
 
 @cache
