@@ -176,7 +176,7 @@ def test_the_cache_is_shown_and_cleared(
     regraft.propose(data)
     shown = cli("cache", "--json").json
     assert shown["folder"] == str(tmp_path / "cache")
-    assert {entry["kind"] for entry in shown["entries"]} == {"images", "trunk"}
+    assert {entry["kind"] for entry in shown["entries"]} == {"images", "products", "trunk"}
     assert shown["bytes"] > 1_000_000
     assert "trunk" in cli("cache").out
     said = cli("cache", "--clear")

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Final
 
 from regraft.data.images import deep
@@ -47,7 +47,7 @@ class Facts:
     def to_json(self) -> str:
         """One compact line of JSON."""
         coded = {name: b64encode(getattr(self, name)).decode() for name in _BYTES}
-        values = asdict(self) | coded
+        values = vars(self) | coded  # not asdict, which copies deep and takes a millisecond
         return json.dumps(list(values.values()), separators=(",", ":"))
 
     @classmethod

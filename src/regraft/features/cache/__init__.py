@@ -32,6 +32,9 @@ __all__ = ["LIMIT", "TRUNKS", "CacheEntry", "Features", "Store", "cache_folder",
 Features = NDArray[np.float16]
 T = TypeVar("T")
 
+PRODUCTS = "products-"
+"""What the names of spaces begin with that hold what was computed from many images at once."""
+
 LIMIT = 10_000_000_000
 """Bytes that the cache folder may hold unless told otherwise."""
 
@@ -61,7 +64,7 @@ def cache_folder(given: str | os.PathLike[str] | None) -> Path:
 class CacheEntry:
     """One line of what the cache holds: the values of a space, or a converted network (a trunk)."""
 
-    kind: str  # 'images' | 'trunk'
+    kind: str  # 'images' | 'products', of many images | 'trunk'
     name: str
     count: int
     bytes: int
@@ -160,7 +163,7 @@ class Store:
     def entries(self) -> list[CacheEntry]:
         """Return what the cache holds, the last used first."""
         none: list[tuple[str, int, int, int]] = []
-        found = [CacheEntry("images", *row) for row in self._guarded(sqlite.spaces, none)]
+        found = [CacheEntry(_kind(row[0]), *row) for row in self._guarded(sqlite.spaces, none)]
         found += [CacheEntry("trunk", t.name, 1, t.bytes, t.used) for t in disk.trunks(self.folder)]
         return sorted(found, key=lambda entry: (-entry.used, entry.name))
 
@@ -244,3 +247,7 @@ class Store:
         self._writable = False
         if reading:
             self.close()
+
+
+def _kind(space: str) -> str:
+    return "products" if space.startswith(PRODUCTS) else "images"

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.features.cache import Store
+from regraft.features.cache import PRODUCTS, Store
 from regraft.features.engines.store import machine, versions_of
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
@@ -39,7 +39,7 @@ def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]
     """
     from safetensors.numpy import save
 
-    name, space = _digest(inputs), f"products-{kind}-{_setting()}"
+    name, space = _digest(inputs), f"{PRODUCTS}{kind}-{_setting()}"
     with Store.open(folder) as store:
         known = _read(store.blob(space, name))
         if known is not None:
