@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.backbones import Backbone
 from regraft.errors import PlanError, UsageError
-from regraft.features import engines, training_mode
+from regraft.features import engines
 from regraft.features.engines import (
     REFERENCE,
     Calibration,
@@ -37,15 +35,12 @@ from regraft.features.engines import (
 from regraft.finetune import modes
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
-from regraft.plan.recipes import textbook
 from regraft.results.result import Result
 from regraft.run import api, measure
 from regraft.run.pretrained import open_network
-from regraft.run.training_speed import training_speed
 from rounding import FLOAT16, same_within_rounding
 from scenes import each, scenes
 from smallnet import never, small
-from smallnet import record as small_record
 
 __all__ = ["cli", "one_thread", "own_log", "pixels", "record"]  # fixtures
 
@@ -386,19 +381,3 @@ def test_a_pass_that_was_interrupted_goes_on_to_the_same(
     error = 0.0 if openvino_engine.is_graph(name) else FLOAT16
     assert same_within_rounding(later.features, whole.features, error)
     assert later.fingerprint == whole.fingerprint
-
-
-def test_a_remembered_speed_of_training_is_read_without_what_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    training = textbook(small_record(), init="pretrained", images=40, weighting="none")
-    path = training_mode.place(tmp_path, small_record(), training)
-    training_mode.kept(path, lambda: training_mode.Mode("32-true", True, 7.0))
-    measured: Any = SimpleNamespace(
-        network=SimpleNamespace(backbone=small_record()), cache=tmp_path
-    )
-    monkeypatch.setitem(sys.modules, "regraft.finetune", None)
-    assert training_speed(measured, training) == 7
-    path.unlink()
-    with pytest.raises(ImportError):
-        training_speed(measured, training)

@@ -28,7 +28,6 @@ from regraft.features.engines import (
     store,
 )
 from regraft.features.engines.preference import FULL, HALF, name_of
-from regraft.networks import build
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.results import running
@@ -39,7 +38,6 @@ from regraft.run.measure import Measured
 from regraft.run.pretrained import open_network
 from rounding import BFLOAT16, same_within_rounding
 from scenes import each, scenes
-from smallnet import record, small
 
 __all__ = ["cli", "own_log"]  # fixtures
 
@@ -193,33 +191,6 @@ def test_a_cut_network_never_stands_for_its_backbone(
         result.exact_engine()
     assert store.recall(store.home(tmp_path / "cache", result.plan.backbone)) is None
     assert recalled(result).candidates
-
-
-def test_weights_that_are_not_those_of_the_network_are_all_named() -> None:
-    backbone, state = record(), build.trunk(small(), record(), (0, 2)).state_dict()
-    named = {f"trunk.{name}": tensor for name, tensor in state.items()}
-    first, second, *_ = state
-    gone = named.pop(f"trunk.{first}")
-    named |= {f"trunk.{second}": gone.new_zeros(1, 9), "trunk.stranger": gone}
-    with pytest.raises(RunError) as caught:
-        build.refilled(backbone, named, (0, 2), small())
-    told = str(caught.value)
-    shape = tuple(state[second].shape)
-    assert f"missing: {first}." in told
-    assert "not of it: stranger." in told
-    assert f"{second} must be of shape {shape}, got (1, 9)." in told
-
-
-def test_a_network_is_refilled_as_far_as_the_run_keeps_it() -> None:
-    backbone, taps = record(), (0, 1)
-    state = build.trunk(small(), backbone, taps).state_dict()
-    named = {f"trunk.{name}": 2 * tensor for name, tensor in state.items()}
-    module = small()
-    made = build.trunk(build.refilled(backbone, named, taps, module), backbone, taps)
-    for name, tensor in made.state_dict().items():
-        assert_array_equal(tensor, 2 * state[name])
-    untouched = build.trunk(module, backbone, taps).state_dict()
-    assert all(np.array_equal(untouched[name], state[name]) for name in state)
 
 
 def test_without_a_cache_folder_the_engine_is_there_all_the_same(

@@ -1,8 +1,10 @@
 """What was computed from many images is found again where nothing that it follows from differs."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,13 @@ from numpy.testing import assert_array_equal
 
 import regraft
 from pictures import lay_out
+from regraft.features import training_mode
 from regraft.features.cache import Store, products
 from regraft.features.cache.products import recalled, remembering
+from regraft.plan.recipes import textbook
+from regraft.run.training_speed import training_speed
 from scenes import each, scenes
+from smallnet import record
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -127,3 +133,17 @@ def test_a_second_fit_computes_nothing_of_it_again(
     assert second.metrics["unknown"] == first.metrics["unknown"]
     for name, tensor in first.tensors.items():
         assert_array_equal(second.tensors[name], tensor)
+
+
+def test_a_remembered_speed_of_training_is_read_without_what_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = textbook(record(), init="pretrained", images=40, weighting="none")
+    path = training_mode.place(tmp_path, record(), training)
+    training_mode.kept(path, lambda: training_mode.Mode("32-true", True, 7.0))
+    measured: Any = SimpleNamespace(network=SimpleNamespace(backbone=record()), cache=tmp_path)
+    monkeypatch.setitem(sys.modules, "regraft.finetune", None)
+    assert training_speed(measured, training) == 7
+    path.unlink()
+    with pytest.raises(ImportError):
+        training_speed(measured, training)

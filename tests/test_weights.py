@@ -4,16 +4,19 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from safetensors.torch import save_file
 from torch import Tensor
 
 from regraft import backbones
 from regraft.backbones import Weights, files
 from regraft.backbones.record import UNNAMED
-from regraft.errors import BackboneError
+from regraft.errors import BackboneError, RunError
 from regraft.networks import build, timm_models, weights
+from smallnet import record, small
 
 
 def test_names_that_are_near_are_named() -> None:
@@ -150,3 +153,30 @@ def test_weights_that_are_not_installed_are_said_so() -> None:
     lost = replace(record, weights=replace(record.weights, origin="file", location="mine.pth"))
     with pytest.raises(BackboneError, match=r"mine\.pth is with --weights FILE"):
         backbones.weights_file(lost)
+
+
+def test_weights_that_are_not_those_of_the_network_are_all_named() -> None:
+    backbone, state = record(), build.trunk(small(), record(), (0, 2)).state_dict()
+    named = {f"trunk.{name}": tensor for name, tensor in state.items()}
+    first, second, *_ = state
+    gone = named.pop(f"trunk.{first}")
+    named |= {f"trunk.{second}": gone.new_zeros(1, 9), "trunk.stranger": gone}
+    with pytest.raises(RunError) as caught:
+        build.refilled(backbone, named, (0, 2), small())
+    told = str(caught.value)
+    shape = tuple(state[second].shape)
+    assert f"missing: {first}." in told
+    assert "not of it: stranger." in told
+    assert f"{second} must be of shape {shape}, got (1, 9)." in told
+
+
+def test_a_network_is_refilled_as_far_as_the_run_keeps_it() -> None:
+    backbone, taps = record(), (0, 1)
+    state = build.trunk(small(), backbone, taps).state_dict()
+    named = {f"trunk.{name}": 2 * tensor for name, tensor in state.items()}
+    module = small()
+    made = build.trunk(build.refilled(backbone, named, taps, module), backbone, taps)
+    for name, tensor in made.state_dict().items():
+        assert_array_equal(tensor, 2 * state[name])
+    untouched = build.trunk(module, backbone, taps).state_dict()
+    assert all(np.array_equal(untouched[name], state[name]) for name in state)
