@@ -84,7 +84,7 @@ def _without(module: str | None) -> Exception:
 def _run(arguments: Sequence[str] | None) -> int:
     from typer.main import get_command
 
-    from regraft.cli import hand_over, which  # noqa: F401  (they add their commands to the app)
+    from regraft.cli import hand_over, networks, which  # noqa: F401  (they add their commands to the app)
     from regraft.cli.app import app
 
     given = None if arguments is None else list(arguments)

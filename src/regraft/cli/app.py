@@ -13,6 +13,7 @@ from regraft.cli.options import (
     BackboneName,
     Budget,
     Case,
+    Check,
     ClassWeights,
     ClassWeightsName,
     ComparedFraction,
@@ -22,14 +23,12 @@ from regraft.cli.options import (
     Fit,
     FitImage,
     GroupBy,
-    Init,
     InitName,
     LabelColumn,
     LearningRate,
     Log,
     NearCopies,
     NearCopiesName,
-    Network,
     On,
     PathColumn,
     Recipe,
@@ -83,6 +82,7 @@ def plan(
     label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
+    check: Check = False,
     on: On = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the plan as JSON.")
@@ -117,6 +117,7 @@ def plan(
         weights=weights,
         augment=augment,
         strict=strict,
+        check=check,
         on=on,
         out=out,
         as_json=as_json,
@@ -173,6 +174,7 @@ def fit(
     label_column: LabelColumn = None,
     augment: Augment = False,
     strict: Strict = False,
+    check: Check = False,
     on: On = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was interrupted.")
@@ -213,6 +215,7 @@ def fit(
         weights=weights,
         augment=augment,
         strict=strict,
+        check=check,
         on=on,
         out=out,
         overwrite=overwrite,
@@ -285,94 +288,6 @@ def compare(
         overwrite=overwrite,
         as_json=as_json,
     )
-
-
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the backbones that are on hand."""
-    from regraft.cli.models import run_models
-
-    run_models(as_json)
-
-
-@app.command()
-def draw(
-    backbone: Network = DEFAULT,
-    case: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=4,
-            show_default="all, one after another",
-            help="Draw this case; 0 is the untouched network.",
-        ),
-    ] = None,
-    cut: Annotated[
-        str | None,
-        typer.Option(
-            metavar="STAGE", show_default="after the first third", help="Case 2: where to cut."
-        ),
-    ] = None,
-    trainable_from: TrainableFrom = None,
-    init: Annotated[
-        Init | None,
-        typer.Option(help="Case 4: draw what training starts from.", show_default=False),
-    ] = None,
-    classes: Annotated[int, typer.Option(min=2, help="Classes of the new layer.")] = 10,
-    weights: WeightsFile = None,
-    lesson: Annotated[
-        bool,
-        typer.Option("--lesson", help="Draw the four cases as the quarters of one picture."),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE.svg",
-            show_default="draw in the terminal",
-            help="Write an SVG.",
-        ),
-    ] = None,
-) -> None:
-    """Draw a network and the surgery of a case, from the image to the classes."""
-    from regraft.cli.draw import run_draw
-
-    run_draw(
-        backbone,
-        weights=weights,
-        case=case,
-        cut=cut,
-        trainable_from=trainable_from,
-        init=None if init is None else init.value,
-        classes=classes,
-        lesson=lesson,
-        out=out,
-    )
-
-
-@app.command()
-def look(
-    backbone: Network = DEFAULT,
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA", show_default="those of the demo", help="Images as for plan."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE.html", help="The page to write.")
-    ] = Path("look.html"),
-    most: Annotated[
-        int, typer.Option(min=20, help="Images to look at; more than these are drawn from.")
-    ] = 400,
-    seed: Annotated[int, typer.Option(help="Of the drawn stimuli and the chosen images.")] = 0,
-    weights: WeightsFile = None,
-) -> None:
-    """Show what each stage sees: kernels, the patches that excite it, what it can tell apart."""
-    from regraft.cli.look import run_look
-
-    run_look(backbone, data, weights=weights, out=out, most=most, seed=seed)
 
 
 @app.command()

@@ -225,6 +225,13 @@ On = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop if any image has to be left out, and list them.")
 ]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Read every file, also those that by size and times are what they were before.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Network = Annotated[
     str,

@@ -38,13 +38,14 @@ def run_plan(
     weights: Path | None,
     augment: bool,
     strict: bool,
+    check: bool,
     on: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Print the plan, and write it to ``out``."""
     measured = measured_from(
-        data, backbone, choices, weights=weights, augment=augment, strict=strict, on=on
+        data, backbone, choices, weights=weights, augment=augment, strict=strict, check=check, on=on
     )
     plan = proposed(measured, choices).plan
     if out is not None:
@@ -69,6 +70,7 @@ def measured_from(
     weights: Path | None,
     augment: bool = False,
     strict: bool,
+    check: bool = False,
     wish: str = "",
     budget: float | None = None,
     like: Backbone | None = None,
@@ -76,11 +78,12 @@ def measured_from(
 ) -> Measured:
     """Measure with a progress bar, and say what is left out.
 
-    ``wish``: the engine of a plan; ``budget``: of the whole run; ``like``: the record of a plan, as
-    which a network of somebody's own is opened again.
+    ``check``: read every file; ``wish``: the engine of a plan; ``budget``: of the whole run;
+    ``like``: the record of a plan, as which a network of somebody's own is opened again.
     """
     show_warnings()
-    started, dataset = time.perf_counter(), Dataset.open(data, **choices.columns)
+    started = time.perf_counter()
+    dataset = Dataset.open(data, **choices.columns, check=check)
     if like is not None and not like.architecture:
         network = reopened(like, backbone)
     else:

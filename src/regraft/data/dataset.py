@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -56,6 +56,8 @@ class Dataset:
     """Where the images are listed, if they are in a table; its other columns may group them."""
     order: NDArray[np.int64] | None = None
     """In which order [images] reading them all is cheap; as they come, where None."""
+    check: bool = False
+    """Whether files are read that look unchanged, too; else their size and times are believed."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", Items.of(self.items))
@@ -94,6 +96,11 @@ class Dataset:
         find = getattr(self.read, "lies_in", None)
         return "" if find is None else str(find(index))
 
+    def stamp(self, index: int) -> str:
+        """Return by what image ``index`` is known as unchanged; '' where it has to be read."""
+        find = None if self.check else getattr(self.read, "stamp", None)
+        return "" if find is None else str(find(index))
+
     @classmethod
     def open(
         cls,
@@ -101,23 +108,26 @@ class Dataset:
         *,
         path_column: str | None = None,
         label_column: str | None = None,
+        check: bool = False,
     ) -> "Dataset":
         """Return the data set of class folders, a table, an archive or shards.
 
         ``source`` may also be a list of tars or of Parquet files with images, a ``Dataset`` or
         ``DatasetDict`` of the library datasets, or a Dataset, which is given as it is. The columns
         are those of a table, of Parquet files or of a .json in shards, where other than usual names
-        have paths (or images) and labels.
+        have paths (or images) and labels. With ``check`` every file is read, also one that by its
+        size and times is what it was when the cache noted its content.
 
         Raises:
             DataError: it is not there, or is none of these; every mistake in it is named.
         """
         if isinstance(source, Dataset):
-            return source
+            return replace(source, check=True) if check and not source.check else source
         from regraft.data.readers import open_source
         from regraft.data.readers.columns import NamedColumns
 
-        return open_source(source, NamedColumns(path_column or "", label_column or ""))
+        found = open_source(source, NamedColumns(path_column or "", label_column or ""))
+        return replace(found, check=check)
 
     @classmethod
     def from_arrays(

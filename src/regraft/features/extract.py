@@ -20,6 +20,7 @@ from regraft.features import engines
 from regraft.features.cache import Store
 from regraft.features.contents import Contents
 from regraft.features.engines import Engine, Features, Pixels
+from regraft.features.names import Names, StampedImage
 from regraft.features.threads import ahead, in_lots, threads
 from regraft.mapped import zeros
 
@@ -93,6 +94,7 @@ def extract(
     progress: Progress = silent,
     workers: int | None = None,
     order: Sequence[int] | None = None,
+    stamp: Callable[[int], str] | None = None,
 ) -> Extraction:
     """Look at every image once.
 
@@ -109,6 +111,7 @@ def extract(
         workers: threads that decode; as many as there are cores unless given.
         order: in which they are read, where another than their own is cheaper; it changes nothing
             of what is found.
+        stamp: by what the content of image i is known as unchanged, '' where it has to be read.
     """
     begun = start = time.perf_counter()
     with threads(_READERS) as readers, threads(workers or engines.cores()) as decoders:
@@ -116,9 +119,11 @@ def extract(
             pixels, indices = _sample(read, count, views[0], decoders)
             engine = choose(pixels, indices) if indices else None
             start = time.perf_counter()
-        work = _Extractor(read, count, tuple(views), width, engine, store, space, progress)
+        names = Names(store, stamp)
+        work = _Extractor(read, count, tuple(views), width, engine, store, space, progress, names)
         try:
-            contents = ahead(readers, work.read_one, range(count) if order is None else order, _LOT)
+            files = names.of(readers, range(count) if order is None else order)
+            contents = ahead(readers, work.read_one, files, _LOT)
             unknown = (new for lot in in_lots(contents, _LOT) for new in work.look_up(lot))
             for found in ahead(decoders, work.decode_one, unknown, 2 * work.batch):
                 work.take(found)
@@ -170,6 +175,8 @@ class _Content:
     data: bytes | None = None
     problem: Facts | None = None
     seconds: float = 0.0
+    stamp: str = ""
+    """By what the file will be known as unchanged, where that is not written down yet."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +210,7 @@ class _Extractor:
     store: Store | None
     space: Callable[[View, str], str]
     progress: Progress
+    names: Names
     waiting: list[tuple[int, View, Pixels]] = field(default_factory=list)
     recalled: int = 0
     squares: int = 0
@@ -223,20 +231,24 @@ class _Extractor:
         self.computed = np.zeros(self.count, bool)
         self.busy = dict.fromkeys(("read", "decode", "engine"), 0.0)
 
-    def read_one(self, index: int) -> _Content:
-        """Read one file and name its content."""
+    def read_one(self, file: StampedImage) -> _Content:
+        """Read one file and name its content, unless that is known."""
+        if file.digest:
+            return _Content(file.image, file.digest)
         start = time.perf_counter()
         try:
-            data = self.read(index)
+            data = self.read(file.image)
         except OSError as error:
-            return _Content(index, problem=_unread(error))
+            return _Content(file.image, problem=_unread(error))
         held = data if len(data) <= _HELD else None
-        return _Content(index, digest(data), held, seconds=time.perf_counter() - start)
+        spent = time.perf_counter() - start
+        return _Content(file.image, digest(data), held, seconds=spent, stamp=file.stamp)
 
     def look_up(self, contents: Sequence[_Content]) -> list[_New]:
         """Take what the cache knows of these; what is left is to be decoded."""
         for content in contents:
             self.busy["read"] += content.seconds
+            self.names.note(content.stamp, content.digest)
             if content.problem is not None:
                 self.facts[content.index] = content.problem
         new = self._ask_store([content for content in contents if self._is_first(content)])
@@ -332,6 +344,7 @@ class _Extractor:
             for view, name in self._spaces().items():
                 self.store.put_features(name, self.new_rows.get(view, {}))
             self.store.put_facts(facts_key(self.views[:1]), self.new_facts)
+        self.names.write_down()
         self.new_rows, self.new_facts = {}, {}
         self.written = time.monotonic()
 
@@ -354,18 +367,9 @@ class _Extractor:
                 rows[index] = rows[first]
         known = [i for i in self.twins.values() if not self.computed[i]]
         self.recalled += sum(i not in self.facts.problems for i in known)
-        found = tuple(self.features.values())
-        return Extraction(
-            self.facts,
-            found,
-            int(self.computed.sum()),
-            seconds,
-            self.busy,
-            choosing,
-            self.recalled,
-            self.squares,
-            self.opening,
-        )
+        found, computed = tuple(self.features.values()), int(self.computed.sum())
+        counted = choosing, self.recalled, self.squares, self.opening
+        return Extraction(self.facts, found, computed, seconds, self.busy, *counted)
 
 
 def _decode(data: bytes, new: _New, first: View) -> tuple[Facts, dict[View, Pixels]]:

@@ -18,6 +18,13 @@ Case = int | Literal["frozen"]
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
+class ColumnWords(TypedDict):
+    """The columns of a table that have other than usual names."""
+
+    path_column: str | None
+    label_column: str | None
+
+
 class ChoiceWords(TypedDict, total=False):
     """The choices as keywords; `Choices` says what each means."""
 
@@ -89,7 +96,7 @@ class Choices:
     label_column: str | None = None
 
     @property
-    def columns(self) -> dict[str, str | None]:
+    def columns(self) -> ColumnWords:
         """The columns that are named, as `regraft.Dataset.open` takes them."""
         return {"path_column": self.path_column, "label_column": self.label_column}
 

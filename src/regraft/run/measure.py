@@ -253,6 +253,7 @@ def look_at(
         store=store,
         space=lambda view, engine: engines.space(record, view, engine),
         progress=progress,
+        stamp=dataset.stamp,
         order=None if dataset.order is None else dataset.order.tolist(),
     )
     return looked, chosen[0].name if chosen else ""

@@ -9,8 +9,10 @@ import gzip
 import lzma
 import os
 import shutil
+import stat
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from regraft.data.dataset import read_file
 from regraft.errors import DataError
 
 MAX_RATIO: Final = 100  # a compressed tar that grows by more is a bomb: photos hardly compress
+TICK: Final = 2_000_000_000  # ns; the coarsest clock of a file system, that of FAT
 FREE_RATIO: Final = 64 << 20  # bytes that may come out whatever the ratio
 
 
@@ -94,6 +97,22 @@ class Files:
     def __call__(self, index: int) -> bytes:
         """Return the bytes of file ``index``."""
         return read_file(os.path.join(self.root, self.paths[index]))
+
+    def stamp(self, index: int) -> str:
+        """Return by what file ``index`` is known as unchanged; '' where nothing tells.
+
+        Its place on the disk, its size and its times. That of its last change of any kind (ctime)
+        cannot be set, so a time that was put back hides nothing. A file that was changed so lately
+        that it could be changed again within the same tick of the clock is not known by it.
+        """
+        try:
+            found = os.stat(os.path.join(self.root, self.paths[index]))
+        except (OSError, ValueError):  # told when it is read
+            return ""
+        times = found.st_mtime_ns, found.st_ctime_ns
+        if not stat.S_ISREG(found.st_mode) or time.time_ns() - max(times) < TICK:
+            return ""
+        return " ".join(map(str, (found.st_dev, found.st_ino, found.st_size, *times)))
 
 
 def decompressed(path: Path) -> OnDisk | Unpacked:
