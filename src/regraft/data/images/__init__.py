@@ -239,7 +239,7 @@ def _squares(
     made: dict[View, Pixels] = {}
     squares = []
     for view in views:
-        plain = replace(view, mirror=False)
+        plain = replace(view, mirror=False) if view.mirror else view
         if plain not in made:
             lying = plain.lying if turn >= 5 else plain  # the picture is turned after it is cut
             made[plain] = turned(picture.seen_by(lying, box), turn)

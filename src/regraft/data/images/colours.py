@@ -17,6 +17,8 @@ def plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         return on_ground(image)
     if mode in ("1", "L"):
         return image.convert("L"), ("grey",)
+    if mode == "RGB":
+        return image, ()
     return image.convert("RGB"), {"P": ("palette",), "CMYK": ("cmyk",)}.get(mode, ())
 
 
@@ -51,7 +53,7 @@ def is_blank(image: Image.Image, grey: np.ndarray[tuple[int, int], np.dtype[np.f
 
     ``grey``: its miniature.
     """
-    if np.ptp(grey) > _ONE_COLOUR:
+    if grey.max() - grey.min() > _ONE_COLOUR:
         return False
     small = image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return int(np.ptp(np.asarray(small), axis=(0, 1)).max()) <= _ONE_COLOUR

@@ -4,7 +4,7 @@ A 64-bit perceptual hash and a 16 x 16 grey thumbnail: of the whole, of its midd
 copy that lost a little at each edge), and of a small picture at half its size.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -41,16 +41,16 @@ def describe(grey: Grey, width: int, height: int) -> Fingerprint:
     """
     part = _middle()
     middle = part @ grey @ part.T
-    look = Fingerprint(_phash(grey), _thumb(grey), _phash(middle), _thumb(middle))
+    look = _phash(grey), _thumb(grey), _phash(middle), _thumb(middle)
     if min(width, height) // 2 >= SIDE:
-        return look
+        return Fingerprint(*look)
     half = _halved(height) @ grey @ _halved(width).T
-    return replace(look, half_hash=_phash(half), half=_thumb(half))
+    return Fingerprint(*look, _phash(half), _thumb(half))
 
 
 def _thumb(grey: Grey) -> bytes:
-    thumb = grey.reshape(16, 2, 16, 2).mean((1, 3))
-    levels: NDArray[np.uint8] = thumb.round().clip(0, 255).astype(np.uint8)
+    thumb = np.rint(grey.reshape(16, 2, 16, 2).sum((1, 3)) / 4)
+    levels: NDArray[np.uint8] = np.minimum(np.maximum(thumb, 0), 255).astype(np.uint8)
     return levels.tobytes()
 
 

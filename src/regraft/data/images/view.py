@@ -141,7 +141,9 @@ def square(image: Image.Image, box: tuple[float, float], view: View) -> Pixels:
     (left, right), (top, bottom) = seen(box, view)
     columns, rows = filled(box, view)
     filtered = FILTERS[view.interpolation]
-    small = image.resize((columns, rows), filtered, (left, top, right, bottom)).convert("RGB")
+    small = image.resize((columns, rows), filtered, (left, top, right, bottom))
+    if small.mode != "RGB":
+        small = small.convert("RGB")
     if view.fit == "pad":
         whole = Image.new("RGB", (width, height), BORDER)
         whole.paste(small, ((width - columns) // 2, (height - rows) // 2))

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.data.dataset import DAMAGED, Dataset, Item, listed, some, twins
+from regraft.data.dataset import DAMAGED, Dataset, Item, Items, listed, some, twins
 from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.layout import arrange, count_of, is_image, suffix
 from regraft.data.readers.samples import TAGS, Samples
@@ -185,7 +185,7 @@ def _of_samples(
         names = [f"{own[s]}/{n[cut[s] :]}" for n, s in zip(names, samples.shard, strict=True)]
     order = sorted(labelled, key=names.__getitem__)
     of_shard = [splits[name][1] for name in shards]
-    items = tuple(Item(names[i], samples.labels[i], of_shard[samples.shard[i]]) for i in order)
+    items = Items.of(Item(names[i], samples.labels[i], of_shard[samples.shard[i]]) for i in order)
     counts = [f"{samples.told[kind]:,} in .{kind}" for kind in TAGS if samples.told[kind]]
     note = (
         f"Taken as WebDataset samples: {len(items):,} images in {count_of(len(shards), 'tar')}, "
@@ -193,14 +193,14 @@ def _of_samples(
     )
     bare = sorted({*samples.shard} - {samples.shard[i] for i in labelled})
     lacking = [f"No image in {listed([shards[n] for n in bare], 10)} has a label."] if bare else []
-    notes = (note, *lacking, *split_notes(splits), *twins({item.label for item in items}))
+    notes = (note, *lacking, *split_notes(splits), *twins(items.labels.different))
     read = _reader(files, samples, order)
     return _dataset(where, items, skipped, read, notes)
 
 
 def _dataset(
     where: str,
-    items: tuple[Item, ...],
+    items: Sequence[Item],
     skipped: list[tuple[str, str]],
     read: _Reader,
     notes: tuple[str, ...],

@@ -86,13 +86,16 @@ def put(db: sqlite3.Connection, space: str, rows: Sequence[tuple[str, bytes]], n
     with _transaction(db):
         db.execute("INSERT OR IGNORE INTO space (name) VALUES (?)", (space,))
         (number,) = db.execute("SELECT id FROM space WHERE name = ?", (space,)).fetchone()
-        for digest, data in rows:
-            (entry,) = db.execute(
-                "INSERT INTO entry (space, digest, used, bytes) VALUES (?, ?, ?, ?) ON CONFLICT "
-                "DO UPDATE SET used = excluded.used, bytes = excluded.bytes RETURNING id",
-                (number, bytes.fromhex(digest), now, len(data)),
-            ).fetchone()
-            db.execute("INSERT OR REPLACE INTO content VALUES (?, ?)", (entry, data))
+        named = [(bytes.fromhex(digest), data) for digest, data in rows]
+        db.executemany(
+            "INSERT INTO entry (space, digest, used, bytes) VALUES (?, ?, ?, ?) ON CONFLICT "
+            "DO UPDATE SET used = excluded.used, bytes = excluded.bytes",
+            ((number, name, now, len(data)) for name, data in named),
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO content SELECT id, ? FROM entry WHERE space = ? AND digest = ?",
+            ((data, number, name) for name, data in named),
+        )
 
 
 def note_use(db: sqlite3.Connection, entries: Sequence[int], now: int) -> None:
