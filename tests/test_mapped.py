@@ -13,7 +13,7 @@ from pictures import lay_out
 from regraft import mapped
 from regraft.errors import RunError
 from regraft.heads import average
-from regraft.mapped import taken, zeros
+from regraft.mapped import beneath, taken, zeros
 from scenes import each, scenes
 
 
@@ -36,6 +36,9 @@ def test_many_are_mapped_from_a_file_without_a_name(
     assert isinstance(some, np.memmap)
     assert some.tolist() == [[7] * 4, [1] * 4, [3] * 4]
     assert taken(rows, np.arange(10), folder) is rows
+    both = beneath([rows, rows + 10], picked, folder)
+    assert isinstance(both, np.memmap)
+    assert both[:, 0].tolist() == [7, 1, 3, 17, 11, 13]
 
 
 def test_a_disk_without_room_is_told_before_the_work(

@@ -1,5 +1,6 @@
 """Heads from sums over blocks are those of all images at once, to rounding."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,3 +98,15 @@ def test_the_sums_of_two_machines_are_those_of_both() -> None:
         whole + other
     with pytest.raises(ValueError, match="no image"):
         moments(iter(()), CLASSES)
+
+
+def test_of_depths_that_lie_apart_no_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(average, "IN_MEMORY", 0)
+    x, widths, rows = np.zeros((40_000, 96), np.float16), (32, 32, 32), np.arange(10)
+    x[::2] = 1
+    tracemalloc.start()
+    head = fit_average(x, widths, rows % 2, 2, [Part((0, 2), 1.0, 1.0, 1.0)], rows=rows)
+    head.logits_of(x, widths, rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 8

@@ -7,6 +7,7 @@ file has no name and is gone with the process, however that ends.
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -64,7 +65,18 @@ def taken(values: NDArray[Number], rows: NDArray[np.intp], folder: Path | None) 
     """Return some rows, ``[len(rows), ...]``; ``values`` themselves where that is all of it."""
     if len(rows) == len(values) and (rows == np.arange(len(rows))).all():
         return values
-    found = blank((len(rows), *values.shape[1:]), values.dtype.type, folder, "rows")
-    for start in range(0, len(rows), _BLOCK):
-        found[start : start + _BLOCK] = values[rows[start : start + _BLOCK]]
+    return beneath([values], rows, folder)
+
+
+def beneath(
+    parts: Sequence[NDArray[Number]], rows: NDArray[np.intp], folder: Path | None
+) -> NDArray[Number]:
+    """Return the same rows of several, one after the other, ``[len(parts) * len(rows), ...]``."""
+    shape = (len(parts) * len(rows), *parts[0].shape[1:])
+    found = blank(shape, parts[0].dtype.type, folder, "rows")
+    for place, part in enumerate(parts):
+        for start in range(0, len(rows), _BLOCK):
+            some = rows[start : start + _BLOCK]
+            begin = place * len(rows) + start
+            found[begin : begin + len(some)] = part[some]
     return found

@@ -126,12 +126,12 @@ def _streamed(
     """Fit the same without a copy of the features, from their sums."""
     taps = union(parts)
     own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
-    read = of_taps(features, widths, taps)
 
     def blocks() -> Iterator[tuple[NDArray[np.floating], NDArray[np.intp], Floats]]:
         for start in range(0, len(labels), BLOCK):
             some = slice(start, start + BLOCK)
-            yield read[some if rows is None else rows[some]], labels[some], weights[some]
+            block = features[some if rows is None else rows[some]]
+            yield of_taps(block, widths, taps), labels[some], weights[some]
 
     return averaged_of(moments(blocks(), classes), own, taps, parts)
 

@@ -59,10 +59,10 @@ class Head:
 
         Block by block, so that of many images no copy is made.
         """
-        read = of_taps(features, widths, self.taps)
         logits = np.empty((len(rows), len(self.bias)), np.float32)
         for start in range(0, len(rows), 4096):
-            logits[start : start + 4096] = self.logits(read[rows[start : start + 4096]])
+            block = features[rows[start : start + 4096]]
+            logits[start : start + 4096] = self.logits(of_taps(block, widths, self.taps))
         return logits
 
     def scaled(self, temperature: float) -> "Head":

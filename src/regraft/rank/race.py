@@ -23,6 +23,7 @@ from regraft.features.cache import Store
 from regraft.features.engine_choice import Asked
 from regraft.features.engines import Engine
 from regraft.heads.ridge import Taps
+from regraft.mapped import taken
 from regraft.plan.choices import Choices
 from regraft.plan.decide import case_of
 from regraft.plan.events import Note, OnEvent
@@ -225,7 +226,7 @@ def _whole(race: Race, entry: Entry, out: Callable[[Measured], None]) -> Finding
     _check_finite(measured.features)
     rows = training(measured)
     out(measured)
-    return _found(race, entry, measured, rows, measured.features[rows])
+    return _found(race, entry, measured, rows, taken(measured.features, rows, measured.cache))
 
 
 def _sampled(race: Race, entry: Entry, first: Measured, some: NDArray[np.intp]) -> Findings:

@@ -19,6 +19,7 @@ from regraft.heads import ridge
 from regraft.heads.average import Part, fit_average, union
 from regraft.heads.ridge import Head
 from regraft.heads.sgd import fit_textbook
+from regraft.mapped import beneath
 from regraft.metrics import softmax
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Gathered, gather
@@ -93,7 +94,8 @@ def head_on(plan: Plan, measured: Measured, rows: NDArray[np.intp], parts: Seque
     """Return the new layer, fitted on some images' cached features as the recipe says."""
     x, y = measured.features, measured.labels[rows]
     if plan.mirror and measured.mirrored is not None:
-        x, y = np.concatenate([x[rows], measured.mirrored[rows]]), np.concatenate([y, y])
+        x = beneath([x, measured.mirrored], rows, measured.cache)
+        y = np.concatenate([y, y])
         rows = np.arange(len(y))
     widths, classes, weighting = plan.backbone.widths, len(measured.classes), plan.weighting
     if plan.recipe == "textbook":
