@@ -246,6 +246,8 @@ def test_an_image_alone_and_among_others_is_the_same(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("regraft.heads.known.scores_of", counted)
     together = known.belief(features, logits)
     assert seen == [1] * 90
+    assert_allclose(known.belief(features, logits, at_once=True), together, atol=0.02)
+    assert seen[90:] == [90]
     alone = [known.belief(features[n : n + 1], logits[n : n + 1])[0] for n in range(90)]
     assert_array_equal(together, alone)
 

@@ -14,6 +14,7 @@ from regraft import mapped
 from regraft.errors import RunError
 from regraft.heads import average
 from regraft.mapped import beneath, taken, zeros
+from regraft.run import unknown
 from scenes import each, scenes
 
 
@@ -64,12 +65,16 @@ def test_a_large_set_gives_what_a_small_one_does(
     inside = regraft.fit(data, "demonstration", case=1)
     monkeypatch.setattr(mapped, "HELD", 0)
     monkeypatch.setattr(average, "IN_MEMORY", 0)
+    monkeypatch.setattr(unknown, "MANY", 0)
     outside = regraft.fit(data, "demonstration", case=1)
     assert outside.plan == inside.plan
     ours, theirs = (one.tensors["head.weight"] for one in (inside, outside))
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4 * np.abs(ours).max())
     ours, theirs = (shares(one) for one in (inside, outside))
     np.testing.assert_allclose(theirs, ours, atol=1e-3)
+    ours, theirs = (one.metrics["unknown"] for one in (inside, outside))
+    assert theirs["least"] == ours["least"]
+    assert {**theirs, "seconds": 0} == {**ours, "seconds": 0}
 
 
 def shares(result: regraft.Result) -> NDArray[np.floating]:

@@ -6,6 +6,7 @@ An object is made when one is asked for; what is asked of all of them is a colum
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class Texts(Sequence[str]):
     @property
     def ascend(self) -> bool:
         """Whether each comes after the one before it."""
-        return all(self[i] < self[i + 1] for i in range(len(self) - 1))
+        return all(before < after for before, after in pairwise(self))
 
 
 class Categorical(Sequence[str]):

@@ -77,7 +77,8 @@ class Space:
         """Return the mean cosine ``[n]`` of features ``[n, P]`` to the nearest exemplars."""
         near = directions(x, self.widths) @ self.exemplars.T
         count = min(NEAREST, near.shape[1])
-        found: Floats = np.sort(near, axis=1)[:, near.shape[1] - count :].mean(1)
+        near.partition(near.shape[1] - count, axis=1)
+        found: Floats = np.sort(near[:, near.shape[1] - count :], axis=1).mean(1)
         return found
 
     def mahalanobis(self, x: Floats) -> Floats:
@@ -205,15 +206,19 @@ class Known:
     own: NDArray[np.float64]
     """[n], the sums of own images, held out, in rising order."""
 
-    def belief(self, features: NDArray[np.floating[Any]], logits: Floats) -> NDArray[np.float64]:
+    def belief(
+        self, features: NDArray[np.floating[Any]], logits: Floats, *, at_once: bool = False
+    ) -> NDArray[np.float64]:
         """Belief in each image ``[n]``, of features ``[n, P]`` and the head's logits ``[n, C]``.
 
         The share of own images, this one counted, that are no better known: a conformal p-value
         (Vovk, Gammerman and Shafer, *Algorithmic Learning in a Random World*, 2005). One image
-        after the other: a product of matrices rounds otherwise for another number of rows.
+        after the other: a product of matrices rounds otherwise for another number of rows. All
+        ``at_once`` is several times as fast, and a belief may be another by a rank or two.
         """
+        lots = [(features, logits)] if at_once else _one_by_one(features, logits)
         with _libraries().limit(limits=1, user_api="blas"):
-            scores = [scores_of(self.space, *one) for one in _one_by_one(features, logits)]
+            scores = [scores_of(self.space, *one) for one in lots]
         found = np.concatenate([np.empty((0, len(SCORES))), *scores])
         return ranked(combined(found, self.scaling), self.own)
 
