@@ -1,5 +1,6 @@
 """What every test runs under: no network, a cache of its own, the same terminal everywhere."""
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -29,6 +30,11 @@ settings.load_profile("regraft")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let golden files be written anew after a change on purpose; read them afterwards."""
     parser.addoption("--golden", action="store_true", help="write the golden files anew")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what all tests share out of the garbage collector's rounds: it is never let go."""
+    gc.freeze()
 
 
 @pytest.fixture
