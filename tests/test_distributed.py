@@ -9,6 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +34,6 @@ __all__ = ["cli", "own_log"]  # fixtures
 
 START = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-
-
-def in_two(*words: object, cache: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run something by torchrun in two processes."""
-    own = {"REGRAFT_CACHE": str(cache)} if cache else {}
-    return subprocess.run(
-        [*START, *map(str, words)],
-        env=os.environ | ONE_THREAD | own,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -76,30 +67,88 @@ def kept(cache: Path) -> dict[tuple[str, bytes], bytes]:
 # ---- what is exchanged, and the training
 
 
-@pytest.fixture(scope="module")
-def exchanged(
-    place: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[dict[str, Any]]]:
-    """What ranks.py left; its command is a fit that one process has done before."""
-    folder = tmp_path_factory.mktemp("ranks")
-    words = ["fit", place / "data", *network(place), "--case", "1"]
-    words += ["--engine", "openvino-f32", "--out"]
-    one, two = folder / "one", folder / "two"
+def here(words: Sequence[object], cache: Path) -> None:
+    """Do a command in this process."""
     log = logging.getLogger("regraft")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("handlers", "propagate"):  # as own_log does, which begins later
             patch.setattr(log, name, getattr(log, name))
-        patch.setenv("REGRAFT_CACHE", str(one))
-        assert main([str(word) for word in [*words, one / "run"]]) == 0
+        patch.setenv("REGRAFT_CACHE", str(cache))
+        assert main([str(word) for word in words]) == 0
+
+
+def short_plan(place: Path, epochs: int, **said: object) -> Path:
+    """A plan to fine-tune for so many epochs, at one rate."""
+    path = place / f"short-{epochs}{''.join(said)}.json"
+    words = [*network(place), "--case", "3", "--learning-rate", "0.001", "--out", path]
+    here(["plan", place / "data", *words], place / "cache")
+    plan = json.loads(path.read_text("utf-8")) | said
+    plan["trainings"][0] |= {"epochs": epochs, "refit": False, "patience": epochs}
+    path.write_text(json.dumps(plan), "utf-8")
+    return path
+
+
+def tuned(plan: Path, place: Path, out: Path) -> list[object]:
+    return ["fit", "--plan", plan, *network(place)[2:], "--json", "--out", out]
+
+
+@dataclass(frozen=True)
+class Together:
+    """What two processes left behind."""
+
+    folder: Path
+    code: int
+    err: str
+
+    @cached_property
+    def found(self) -> list[dict[str, Any]]:
+        """What ranks.py found in each."""
+        files = [self.folder / f"{rank}.json" for rank in (0, 1)]
+        return [json.loads(file.read_text("utf-8")) for file in files]
+
+    def printed(self, name: str) -> tuple[str, str]:
+        """What both printed of a command: output and errors."""
+        out, err = ([f"{name}-{rank}.{end}" for rank in (0, 1)] for end in ("out", "err"))
+        texts = [
+            "".join((self.folder / file).read_text("utf-8") for file in its) for its in (out, err)
+        ]
+        return texts[0], texts[1]
+
+
+@pytest.fixture(scope="module")
+def exchanged(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Together:
+    """What ranks.py left, in two processes that torchrun has started.
+
+    Its commands: a fit that one process has done before, a fine-tuning, and a mistake.
+    """
+    folder = tmp_path_factory.mktemp("ranks")
+    words = ["fit", place / "data", *network(place), "--case", "1"]
+    words += ["--engine", "openvino-f32", "--out"]
+    one, two, mine = folder / "one", folder / "two", folder / "mine"
+    here([*words, one / "run"], one)
     shutil.copytree(one / "trunks", two / "trunks")
-    done = in_two(ranks.__file__, folder, *words, two / "run", cache=two)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("Written to") == done.stdout.count("Case 1") == 1
-    return folder, [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in (0, 1)]
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    plan = short_plan(place, 2, budget=900.0)
+    asked: dict[str, tuple[Path, list[object]]] = {
+        "frozen": (two, [*words, two / "run"]),
+        "tuned": (folder / "cache", tuned(plan, place, folder / "tuned")),
+        "last": (two, ["fit", place / "data", *network(place), "--out", mine]),
+    }
+    (folder / "commands.json").write_text(json.dumps(asked, default=str), "utf-8")
+    done = subprocess.run(
+        [*START, ranks.__file__, str(folder)],
+        env=os.environ | ONE_THREAD,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (folder / "1.json").exists(), done.stderr
+    return Together(folder, done.returncode, done.stderr)
 
 
-def test_processes_meet(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
-    _, both = exchanged
+def test_processes_meet(exchanged: Together) -> None:
+    both = exchanged.found
     assert [found["each"] for found in both] == [0, 1]
     for found in both:
         assert found["on_rank_zero"] == 0
@@ -109,23 +158,23 @@ def test_processes_meet(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
         assert found["aligned"] == [0.0, 0.0, 0.0]
 
 
-def test_features_lie_with_the_first(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
-    first, other = exchanged[1]
+def test_features_lie_with_the_first(exchanged: Together) -> None:
+    first, other = exchanged.found
     assert first["rows"] == np.arange(33).reshape(11, 3).tolist()
     assert other["rows"] is None
     assert (first["held"], other["held"]) == ([5, 3], [0, 3])
 
 
-def test_an_error_of_one_is_that_of_all(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
-    for found in exchanged[1]:
+def test_an_error_of_one_is_that_of_all(exchanged: Together) -> None:
+    for found in exchanged.found:
         assert found["failed"] == [["RunError", f"process {n} cannot", "It is so."] for n in (0, 1)]
 
 
 def test_two_train_as_one(
-    exchanged: tuple[Path, list[dict[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exchanged: Together, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gradient is that of the whole step, though one share has an image more."""
-    folder, both = exchanged
+    folder, both = exchanged.folder, exchanged.found
     monkeypatch.setattr("regraft.finetune.mode_of", None)  # ranks.train replaces it
     alone = ranks.train(ranks.recipe(), tmp_path)
     first, second = (load_file(folder / f"plain-{rank}.safetensors") for rank in (0, 1))
@@ -137,14 +186,14 @@ def test_two_train_as_one(
 
 
 def test_what_is_kept_is_the_same_everywhere(
-    exchanged: tuple[Path, list[dict[str, Any]]],
+    exchanged: Together,
 ) -> None:
-    first, second = (load_file(exchanged[0] / f"whole-{rank}.safetensors") for rank in (0, 1))
+    first, second = (load_file(exchanged.folder / f"whole-{rank}.safetensors") for rank in (0, 1))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_processes_stop_together(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
-    for found in exchanged[1]:
+def test_processes_stop_together(exchanged: Together) -> None:
+    for found in exchanged.found:
         assert found["out of time"] == "out of time"
         assert "no longer a number" in found["diverged"]
 
@@ -152,55 +201,41 @@ def test_processes_stop_together(exchanged: tuple[Path, list[dict[str, Any]]]) -
 # ---- the command line
 
 
-def test_two_fit_as_one(exchanged: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_two_fit_as_one(exchanged: Together) -> None:
     """A frozen network: the same features bit for bit by an engine that runs each image alone."""
-    folder, both = exchanged
-    assert [found["code"] for found in both] == [0, 0]
-    one, two = folder / "one", folder / "two"
+    assert [found["codes"]["frozen"] for found in exchanged.found] == [0, 0]
+    one, two = exchanged.folder / "one", exchanged.folder / "two"
     assert len(kept(one)) > 90  # facts and features of 48 pictures
     assert kept(one) == kept(two)
     for name in ("plan.json", "model.safetensors", "predictions.csv"):
         assert (one / "run" / name).read_bytes() == (two / "run" / name).read_bytes()
+    out, err = exchanged.printed("frozen")
+    assert err.count("Written to") == out.count("Case 1") == 1
 
 
-def short_plan(cli: Regraft, place: Path, epochs: int) -> Path:
-    """A plan to fine-tune for so many epochs, at one rate."""
-    path = place / f"short-{epochs}.json"
-    words = [*network(place), "--case", "3", "--learning-rate", "0.001", "--out", path]
-    assert cli("plan", place / "data", *words).code == 0
-    plan = json.loads(path.read_text("utf-8"))
-    plan["trainings"][0] |= {"epochs": epochs, "refit": False, "patience": epochs}
-    path.write_text(json.dumps(plan), "utf-8")
-    return path
-
-
-def test_two_fine_tune_as_one(cli: Regraft, place: Path, tmp_path: Path) -> None:
-    plan = short_plan(cli, place, 2)
-    words = ["fit", "--plan", plan, *network(place)[2:], "--json", "--out"]
-    alone = cli(*words, tmp_path / "one")
+def test_two_fine_tune_as_one(
+    cli: Regraft, place: Path, exchanged: Together, tmp_path: Path
+) -> None:
+    folder = exchanged.folder
+    alone = cli(*tuned(short_plan(place, 2), place, tmp_path / "one"))
     assert alone.code == 0, alone.err
-    timed = json.loads(plan.read_text("utf-8")) | {"budget": 900.0}
-    plan.write_text(json.dumps(timed), "utf-8")
-    done = in_two("-m", "regraft", *words, tmp_path / "two", cache=tmp_path / "cache")
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "cache" / "trunks").iterdir())) == 2  # the backbone, what it became
-    found = json.loads(done.stdout)  # one document: the other process printed none
+    out, err = exchanged.printed("tuned")
+    assert [found["codes"]["tuned"] for found in exchanged.found] == [0, 0], err
+    assert len(list((folder / "cache" / "trunks").iterdir())) == 2  # backbone, what it became
+    found = json.loads(out)  # one document: the other process printed none
     assert found["n"] == alone.json["n"]
     assert abs(found["accuracy"] - alone.json["accuracy"]) <= 2 / found["n"]
-    assert done.stderr.count("epoch   1 of 2") == 1
-    lines = (tmp_path / "two" / "predictions.csv").read_text("utf-8").splitlines()
+    assert err.count("epoch   1 of 2") == 1
+    lines = (folder / "tuned" / "predictions.csv").read_text("utf-8").splitlines()
     assert len(lines) == len(set(lines)) == found["n"] + 1
-    assert not (tmp_path / "two.unfinished").exists()
+    assert not (folder / "tuned.unfinished").exists()
 
 
-def test_a_mistake_is_told_once(place: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "notes.txt").write_text("mine")
-    words = ["fit", place / "data", *network(place), "--out", tmp_path / "run"]
-    done = in_two("-m", "regraft", *words)
-    assert done.returncode == 1
-    assert done.stderr.count("regraft: ") == 1
-    assert "regraft: process 1" not in done.stderr
+def test_a_mistake_is_told_once(exchanged: Together) -> None:
+    assert exchanged.code == 1
+    assert exchanged.err.count("regraft: ") == 1
+    assert "notes.txt" in exchanged.err
+    assert "regraft: process 1" not in exchanged.err
 
 
 def workers(agent: int) -> list[int]:
@@ -210,9 +245,9 @@ def workers(agent: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_one_that_dies_ends_the_run(cli: Regraft, place: Path, tmp_path: Path) -> None:
-    plan, out = short_plan(cli, place, 400), tmp_path / "run"
-    words = ["-m", "regraft", "fit", "--plan", plan, *network(place)[2:], "--out", out]
+def test_one_that_dies_ends_the_run(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["-m", "regraft", *tuned(short_plan(place, 400), place, out)]
     with subprocess.Popen(
         [*START, *map(str, words)],
         env=os.environ | ONE_THREAD,

@@ -1,11 +1,14 @@
 """What each of several processes does in a test: run by torchrun, it writes what it found.
 
-``torchrun tests/support/ranks.py FOLDER WORDS`` leaves ``FOLDER/RANK.json`` and the weights it
-trained; the words are a command of regraft's, done last: starting processes takes longer than what
-they do.
+``torchrun tests/support/ranks.py FOLDER`` leaves ``FOLDER/RANK.json`` and the weights it trained.
+``FOLDER/commands.json`` has commands of regraft's, which are done then, one after the other, for to
+start processes takes longer than what they do: ``{NAME: [CACHE, WORDS]}``. What each prints is in
+``FOLDER/NAME-RANK.out`` and ``.err``; but ``last`` prints, and they end with its code.
 """
 
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -113,7 +116,21 @@ def exchange() -> dict[str, Any]:
     }
 
 
-def main(folder: Path, words: list[str]) -> None:
+def done(folder: Path, name: str, cache: str, words: list[str]) -> int:
+    """Do a command as ``regraft`` does it, keep what it prints, and give its code."""
+    os.environ["REGRAFT_CACHE"] = cache
+    place = folder / f"{name}-{rank()}"
+    with (
+        place.with_suffix(".out").open("w") as out,
+        place.with_suffix(".err").open("w") as err,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        return regraft(words)
+
+
+def main(folder: Path) -> int:
+    mode, block = finetune.mode_of, distributed._BLOCK
     found = exchange()
     plain = train(recipe(), folder / "plain")
     save_file(dict(plain.state), folder / f"plain-{rank()}.safetensors")
@@ -124,10 +141,14 @@ def main(folder: Path, words: list[str]) -> None:
     late = time.monotonic() + (1e6 if rank() == 0 else -1.0)
     found["out of time"] = train(recipe(), folder / "late", late).problem
     found["diverged"] = train(replace(recipe(), rates=(1e30,)), folder / "wild").problem
-    found["code"] = regraft(words)
+    finetune.mode_of, distributed._BLOCK = mode, block
+    asked = json.loads((folder / "commands.json").read_text("utf-8"))
+    cache, last = asked.pop("last")
+    found["codes"] = {name: done(folder, name, *each) for name, each in asked.items()}
     (folder / f"{rank()}.json").write_text(json.dumps(found), "utf-8")
+    os.environ["REGRAFT_CACHE"] = cache
+    return regraft(last)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
-    distributed.shutdown(0)
+    distributed.shutdown(main(Path(sys.argv[1])))
