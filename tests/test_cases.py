@@ -144,13 +144,13 @@ def test_from_scratch_can_be_forced(little: Measured) -> None:
 
 
 def test_the_frozen_network_is_handed_over_where_training_does_not_beat_it(
-    measured: Measured,
+    little: Measured,
 ) -> None:
-    plan = short(draft(measured, Choices(case=3, seed=3)))
-    result = api.perform(replace(plan, insists=False), measured)
+    plan = short(draft(little, Choices(case=3, seed=3)))
+    result = api.perform(replace(plan, insists=False), little)
     assert "no dearer candidate is better" in result.plan.why
     assert result.plan.case == 1
-    frozen = api.perform(draft(measured, Choices(case=1, seed=3)), measured)
+    frozen = api.perform(draft(little, Choices(case=1, seed=3)), little)
     for name, tensor in frozen.tensors.items():
         assert_array_equal(result.tensors[name], tensor)
 

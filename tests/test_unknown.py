@@ -170,10 +170,11 @@ def test_a_set_of_which_each_is_held_out_once_is_judged_by_folds(tmp_path: Path)
 
 
 def test_of_a_trained_network_its_validation_images_say_it(data: Path) -> None:
-    result = regraft.fit(data, "demonstration", case=3, learning_rate=0.01, budget=30)
-    found = result.metrics["unknown"]
-    trained = any(ran.handed_over and ran.epochs is not None for ran in result.plan.ran)
-    assert trained == (set(found["weights"]) == {"probability"})
+    plan = regraft.propose(data, "demonstration", case=3, learning_rate=0.01)
+    brief = [replace(one, epochs=1, refit=False, fitted=False) for one in plan.trainings]
+    result = regraft.apply(replace(plan, trainings=tuple(brief)), data)
+    assert [ran.name for ran in result.plan.ran if ran.handed_over] == ["fine-tuned"]
+    assert set(result.metrics["unknown"]["weights"]) == {"probability"}
     assert result.predict(own_of(data)[0])[0].known is not None
 
 
