@@ -24,7 +24,10 @@ MOST = 32_000_000
 """Bytes, at most, of a product that is kept: the cache is there for images first."""
 
 _SOURCE = Path(__file__).resolve().parents[2]
-_CODE = ("heads/*.py", "plan/*.py", "data/splits.py", "report/nearby.py", "metrics.py")
+_CODE = (
+    *("heads/*.py", "plan/*.py", "data/splits.py", "metrics.py"),
+    *("run/proof.py", "run/unknown.py", "report/nearby.py"),
+)
 
 
 def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]) -> Arrays:
