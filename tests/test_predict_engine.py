@@ -274,10 +274,10 @@ def test_a_run_carries_what_this_machine_has_converted(
 def test_a_trunk_that_is_dropped_meanwhile_is_not_carried(
     cut: tuple[Result, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dropped(source: Path, target: Path) -> None:
-        raise FileNotFoundError(source)
+    def dropped(*_: object) -> None:
+        raise FileNotFoundError
 
-    monkeypatch.setattr(shutil, "copyfile", dropped)
+    monkeypatch.setattr(shutil, "copyfileobj", dropped)
     cut[0].save(tmp_path / "run")
     assert not (tmp_path / "run" / carried.FOLDER).exists()
 

@@ -5,6 +5,7 @@ they are. Unlike what is remembered in a cache folder it is of no machine in par
 """
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,10 @@ class Remembered(NamedTuple):
         path.mkdir()
         try:
             for name in (store.GRAPH, store.WEIGHTS):
-                shutil.copyfile(self.home / name, path / name)
+                with open(self.home / name, "rb") as there, open(path / name, "xb") as here:
+                    shutil.copyfileobj(there, here, 1 << 20)
+                    here.flush()
+                    os.fsync(here.fileno())
         except FileNotFoundError:
             shutil.rmtree(path)
             return
