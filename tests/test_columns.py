@@ -12,6 +12,7 @@ from regraft.data.images import Facts, FactsTable, likeness
 from regraft.data.images.thumbnails import Halves
 from regraft.data.items import Item, Items
 from regraft.features.contents import Contents
+from regraft.report.pictures import finder
 
 PLAIN = Facts("0f" * 16, "PNG", "RGB", 40, 30, phash=2**64 - 1, thumb=bytes(range(256)))
 FACTS = (
@@ -93,3 +94,10 @@ def test_what_is_compared_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatc
     parts = likeness.likeness(*given, inner, halves)
     np.testing.assert_array_equal(parts.groups, whole.groups)
     np.testing.assert_array_equal(parts.near, whole.near)
+
+
+def test_an_image_is_found_by_its_path_in_a_set_of_any_order() -> None:
+    find = finder(Dataset("", ITEMS, (), lambda index: bytes([index])))
+    assert [find(item.path) for item in ITEMS] == [b"\0", b"\1", b"\2"]
+    with pytest.raises(FileNotFoundError, match="not in"):
+        find("b/2.jpg")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from regraft.report.pictures import Album, Shot, shots_of
-from regraft.results.tables import Predictions
+from regraft.results.tables import Predictions, written
 
 SHOTS = 72
 """Photos of cells that are shown."""
@@ -67,12 +67,11 @@ def cells(
         mistakes: only so many, and none on the diagonal; None for all.
         part: the page may have only this part of what it usually has.
     """
-    rows: dict[tuple[int, int], list[Shot]] = defaultdict(list)
-    order = (-found.confidence).argsort(kind="stable")
-    for shot, row in zip(shots_of(found, classes, order), order.tolist(), strict=True):
-        rows[int(found.truth[row]), int(found.best[row])].append(shot)
+    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row in (-found.confidence).argsort(kind="stable").tolist():
+        rows[int(found.truth[row]), int(found.best[row])].append(row)
     of = np.bincount(found.truth, minlength=len(classes)).tolist()
-    made = [PhotoCell(t, p, len(shots), of[t]) for (t, p), shots in rows.items()]
+    made = [PhotoCell(t, p, len(inside), of[t]) for (t, p), inside in rows.items()]
     made = [one for one in made if mistakes is None or not one.right]
     made = sorted(made, key=lambda one: _place(one, classes))
     made = made[: CELLS // part if mistakes is None else mistakes]
@@ -85,13 +84,13 @@ def cells(
         (place, rows[made[place].truth, made[place].prediction][turn]) for turn, place in turns
     ]
     taken = taken[: SHOTS // part]
-    shown = album.show([shot for _, shot in taken])
+    shown = album.show(shots_of(found, classes, np.array([row for _, row in taken], np.intp)))
     seen: dict[int, list[Shot]] = defaultdict(list)
     for (place, _), shot in zip(taken, shown, strict=True):
         if shot.uri:
             seen[place].append(shot)
     return [
-        _filled(one, seen[place], rows[one.truth, one.prediction], NAMED // part)
+        _filled(one, seen[place], rows[one.truth, one.prediction], found.paths, NAMED // part)
         for place, one in enumerate(made)
     ]
 
@@ -102,7 +101,10 @@ def _place(cell: PhotoCell, classes: Sequence[str]) -> tuple[bool, int, float, s
     return cell.right, -cell.n, -cell.n / cell.of, *names
 
 
-def _filled(cell: PhotoCell, shots: Sequence[Shot], every: Sequence[Shot], most: int) -> PhotoCell:
-    there = {shot.path for shot in shots}
-    names = [shot.path for shot in every if shot.path not in there]
-    return replace(cell, shots=shots, paths=names[:most], more=max(len(names) - most, 0))
+def _filled(
+    cell: PhotoCell, shots: Sequence[Shot], rows: Sequence[int], paths: Sequence[str], most: int
+) -> PhotoCell:
+    there = {shot.row for shot in shots}
+    rest = [row for row in rows if row not in there]
+    names = [written(paths[row]) for row in rest[:most]]
+    return replace(cell, shots=shots, paths=names, more=max(len(rest) - most, 0))

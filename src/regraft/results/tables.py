@@ -1,7 +1,7 @@
 """The tables of a run as they are written, and read back for its page and for an export."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -44,20 +44,29 @@ class Predictions:
         return np.asarray(self.probabilities.max(1))
 
 
-def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> list[list[str]]:
-    """Return the rows of ``predictions.csv``; nine digits give a float32 back exactly."""
+def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> Iterator[list[str]]:
+    """Return the rows of ``predictions.csv``, made as they are written.
+
+    Nine digits give a float32 back exactly.
+
+    Raises:
+        ValueError: the predictions do not fit each other; before the first row.
+    """
     p, n = predictions.probabilities, len(predictions.paths)
     if p.shape != (n, len(classes)) or predictions.truth.shape != (n,):
         raise ValueError(
             f"predictions must fit {n} paths and {len(classes)} classes, got {p.shape}"
         )
-    rows = [[*PREDICTIONS, *(f"p_{name}" for name in classes)]]
     best = p.argmax(1)
-    for path, t, b, row in zip(predictions.paths, predictions.truth, best, p, strict=True):
-        correct = "true" if t == b else "false"
-        figures = [f"{value:.9g}" for value in (row[b], *row)]
-        rows.append([path, classes[t], classes[b], correct, *figures])
-    return rows
+
+    def rows() -> Iterator[list[str]]:
+        yield [*PREDICTIONS, *(f"p_{name}" for name in classes)]
+        for path, t, b, row in zip(predictions.paths, predictions.truth, best, p, strict=True):
+            correct = "true" if t == b else "false"
+            figures = [f"{value:.9g}" for value in (row[b], *row)]
+            yield [path, classes[t], classes[b], correct, *figures]
+
+    return rows()
 
 
 def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:

@@ -37,14 +37,20 @@ def _found(result: Result, measured: Measured, gathered: Gathered | None) -> dic
         gathered = gathered or gathered_from(plan, measured, sides.train)
         rows = np.concatenate([rows, sides.train[gathered.images]])
         shares = np.concatenate([shares, gathered.shares])
-    items = [measured.dataset.items[measured.audit.kept[row]] for row in rows]
-    open_ = [n for n, item in enumerate(items) if item.path not in measured.dataset.pinned]
-    labels = measured.labels[rows[open_]]
-    judged = label_errors(shares[open_], labels)
-    suggestions = shares[open_].argmax(1)
+    paths, kept, pinned = (
+        measured.dataset.columns.paths,
+        measured.audit.kept,
+        measured.dataset.pinned,
+    )
+    if pinned:
+        open_ = np.array([paths[kept[row]] not in pinned for row in rows], bool)
+        rows, shares = rows[open_], shares[open_]
+    labels = measured.labels[rows]
+    judged = label_errors(shares, labels)
+    suggestions = shares.argmax(1)
     images = [
         Suspect(
-            path=written(items[open_[n]].path),
+            path=written(paths[kept[rows[n]]]),
             label=measured.classes[labels[n]],
             suggestion=measured.classes[suggestions[n]],
             belief=float(judged.belief[n]),
@@ -55,7 +61,7 @@ def _found(result: Result, measured: Measured, gathered: Gathered | None) -> dic
     return {
         "count": len(images),
         "expected": judged.expected,
-        "judged": len(open_),
+        "judged": len(rows),
         "of": len(np.union1d(sides.train, sides.test)),
         "images": [asdict(image) for image in images],
     }
