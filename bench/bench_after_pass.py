@@ -21,7 +21,7 @@ import machine
 import regraft
 from bench_shards import resident
 from regraft import backbones
-from regraft.data.dataset import Dataset, Item
+from regraft.data.dataset import Dataset, Item, Items
 from regraft.data.images import FactsTable
 from regraft.data.images.facts_table import INNER, WHOLE
 from regraft.features.extract import Extraction
@@ -49,9 +49,8 @@ def main() -> None:
 
         measure.look_at = lambda *_, **__: (made_up(count, Path(place)), "made-up")
         measure.shift_of = lambda *_, **__: None
-        items = tuple(Item(f"{i:08}.jpg", str(i % CLASSES)) for i in range(count))
+        items = Items.of(Item(f"{i:08}.jpg", str(i % CLASSES)) for i in range(count))
         dataset, start = Dataset("made-up", items, (), unread), time.perf_counter()
-        del items
         result = regraft.fit(dataset, "demonstration", case=1)
         result.save(Path(place) / "run")
         done.set()
