@@ -34,7 +34,7 @@ def test_facts_come_out_as_they_went_in(tmp_path: Path, monkeypatch: pytest.Monk
     table = FactsTable(len(FACTS), tmp_path)
     assert isinstance(table.pictures[0], np.memmap)
     for index, one in enumerate(FACTS):
-        table[index] = PLAIN
+        table[index] = FACTS[2] if index % 2 else PLAIN
         table[index] = one
     assert tuple(table) == FACTS == table[:]
     assert table == FACTS
