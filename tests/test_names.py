@@ -4,7 +4,6 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +57,9 @@ def short_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "TICK", 50_000_000)
 
 
-def looked(data: Path, tmp_path: Path, *, check: bool = False) -> tuple[Extraction, list[str]]:
+def looked(
+    data: Path, tmp_path: Path, *, check: bool = False, view: View = VIEW
+) -> tuple[Extraction, list[str]]:
     """What a pass finds, and which files it read."""
     dataset, read = Dataset.open(data, check=check), list[str]()
 
@@ -70,12 +71,14 @@ def looked(data: Path, tmp_path: Path, *, check: bool = False) -> tuple[Extracti
         found = extract(
             noted,
             len(dataset),
-            [VIEW],
+            [view],
             3,
             engine=Counting(),
             choose=lambda pixels, indices: pytest.fail("there is an engine"),
             store=store,
+            space=lambda view, engine: view.key,
             stamp=dataset.stamp,
+            check=dataset.check,
         )
     return found, sorted(set(read))
 
@@ -119,6 +122,7 @@ def _linked(path: Path) -> None:
         pytest.param(_same_size, id="of the same size"),
         pytest.param(_time_put_back, id="its time put back"),
         pytest.param(_exchanged, id="another file in its place"),
+        pytest.param(_linked, id="a link in its place"),
         pytest.param(Path.unlink, id="gone"),
     ],
 )
@@ -132,12 +136,42 @@ def test_a_file_that_changed_is_read(change: Change, data: Path, tmp_path: Path)
     assert read == (["a/0.png"] if (data / "a" / "0.png").exists() else [])
 
 
-def test_a_link_stands_for_what_it_leads_to(data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drive that says of no file that it changed."""
+    monkeypatch.setattr(streams.Files, "stamp", lambda files, i: files.paths[i])
+
+
+def test_what_a_check_reads_is_known_from_then_on(data: Path, tmp_path: Path, unseen: None) -> None:
+    before = looked(data, tmp_path)[0].facts[0].digest
+    _same_size(data / "a" / "0.png")
+    digests = [
+        looked(data, tmp_path, check=check)[0].facts[0].digest for check in (False, True, False)
+    ]
+    assert digests[0] == before != digests[1] == digests[2]
+
+
+def test_what_is_not_what_it_is_known_as_is_told_with_the_remedy(
+    data: Path, tmp_path: Path, unseen: None
+) -> None:
     looked(data, tmp_path)
-    _linked(data / "a" / "0.png")
-    found, read = looked(data, tmp_path)
-    assert read == []
-    assert found.facts[0].digest == found.facts[5].digest
+    _same_size(data / "a" / "0.png")
+    facts = looked(data, tmp_path, view=View(9, 1.0))[0].facts
+    assert facts[0].problem == "unreadable"
+    assert "--check" in facts[0].detail
+    assert not any(one.problem for one in facts[1:])
+
+
+def test_files_that_look_the_same_are_told_apart_by_their_paths(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a drive numbers them anew each time it is connected."""
+    one = os.stat(data / "a" / "0.png")
+    monkeypatch.setattr(os, "stat", lambda *_, **__: one)
+    files = streams.Files(str(data), ("a/0.png", "a/1.png"))
+    assert files.stamp(0) != files.stamp(1)
+    monkeypatch.chdir(data)
+    assert streams.Files("", ("a/0.png",)).stamp(0) == files.stamp(0) != ""
 
 
 def test_what_was_just_written_is_not_trusted(
@@ -167,9 +201,9 @@ def test_what_is_no_file_has_no_stamp(tmp_path: Path) -> None:
 
 def test_a_data_set_is_told_to_read_all(data: Path) -> None:
     whole = Dataset.open(data)
-    assert whole.stamp(0) != ""
-    assert Dataset.open(whole, check=True).stamp(0) == ""
-    assert replace(whole, check=True).stamp(0) == ""
+    assert not whole.check
+    assert Dataset.open(whole, check=True).check
+    assert Dataset.open(data, check=True).check
 
 
 def test_the_commands_read_all_where_asked(

@@ -98,7 +98,7 @@ class Dataset:
 
     def stamp(self, index: int) -> str:
         """Return by what image ``index`` is known as unchanged; '' where it has to be read."""
-        find = None if self.check else getattr(self.read, "stamp", None)
+        find = getattr(self.read, "stamp", None)
         return "" if find is None else str(find(index))
 
     @classmethod

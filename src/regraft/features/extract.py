@@ -95,6 +95,7 @@ def extract(
     workers: int | None = None,
     order: Sequence[int] | None = None,
     stamp: Callable[[int], str] | None = None,
+    check: bool = False,
 ) -> Extraction:
     """Look at every image once.
 
@@ -112,6 +113,7 @@ def extract(
         order: in which they are read, where another than their own is cheaper; it changes nothing
             of what is found.
         stamp: by what the content of image i is known as unchanged, '' where it has to be read.
+        check: read also what is known as unchanged.
     """
     begun = start = time.perf_counter()
     with threads(_READERS) as readers, threads(workers or engines.cores()) as decoders:
@@ -119,7 +121,7 @@ def extract(
             pixels, indices = _sample(read, count, views[0], decoders)
             engine = choose(pixels, indices) if indices else None
             start = time.perf_counter()
-        names = Names(store, stamp)
+        names = Names(store, stamp, check)
         work = _Extractor(read, count, tuple(views), width, engine, store, space, progress, names)
         try:
             files = names.of(readers, range(count) if order is None else order)
@@ -300,7 +302,7 @@ class _Extractor:
         try:
             data = self.read(new.content.index) if new.content.data is None else new.content.data
             if new.content.data is None and digest(data) != new.content.digest:
-                raise OSError("it changed while it was being read")
+                raise OSError("it changed since it was named; --check reads every file anew")
             facts, squares = _decode(data, new, self.views[0])
         except OSError as error:
             facts, squares = _unread(error), {}

@@ -1,7 +1,8 @@
 """What files contain, known by how they look from outside: the second pass reads none of them.
 
-A *stamp* tells a file's place on the disk, its size and times (`regraft.data.readers.streams`).
-The cache maps it to the digest of the content that was read under it, as git's index does.
+A *stamp* tells a file's path, its place on the disk, its size and times
+(`regraft.data.readers.streams`). The cache maps it to the digest of the content that was read under
+it, as git's index does.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,10 +28,14 @@ class StampedImage(NamedTuple):
 
 @dataclass
 class Names:
-    """The names of one pass. ``stamp`` gives that of image i, '' where it has to be read."""
+    """The names of one pass. ``stamp`` gives that of image i, '' where it has to be read.
+
+    With ``check`` all are read, and what is remembered of them is put right.
+    """
 
     store: Store | None
     stamp: Callable[[int], str] | None
+    check: bool = False
     new: dict[str, str] = field(default_factory=dict)
 
     def of(self, readers: ThreadPoolExecutor, order: Iterable[int]) -> Iterator[StampedImage]:
@@ -39,7 +44,8 @@ class Names:
             yield from map(StampedImage, order)
             return
         for lot in in_lots(ahead(readers, self._stamped, order, _LOT), _LOT):
-            known = self.store.facts(_SPACE, [image.stamp for image in lot if image.stamp])
+            asked = [image.stamp for image in lot if image.stamp and not self.check]
+            known = self.store.facts(_SPACE, asked)
             yield from (image._replace(digest=known.get(image.stamp, "")) for image in lot)
 
     def _stamped(self, index: int) -> StampedImage:

@@ -254,6 +254,7 @@ def look_at(
         space=lambda view, engine: engines.space(record, view, engine),
         progress=progress,
         stamp=dataset.stamp,
+        check=dataset.check,
         order=None if dataset.order is None else dataset.order.tolist(),
     )
     return looked, chosen[0].name if chosen else ""

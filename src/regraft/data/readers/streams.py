@@ -101,18 +101,22 @@ class Files:
     def stamp(self, index: int) -> str:
         """Return by what file ``index`` is known as unchanged; '' where nothing tells.
 
-        Its place on the disk, its size and its times. That of its last change of any kind (ctime)
-        cannot be set, so a time that was put back hides nothing. A file that was changed so lately
-        that it could be changed again within the same tick of the clock is not known by it.
+        Its path, its place on the disk, its size and its times. That of its last change of any kind
+        (ctime) cannot be set, so a time that was put back hides nothing where there is one (Windows
+        has that of creation instead). Some drives number files in the order they are asked for,
+        anew each time they are connected: only the path says which is which. A file that was
+        changed so lately that it could be changed again within the same tick of the clock is not
+        known by it.
         """
+        path = os.path.abspath(os.path.join(self.root, self.paths[index]))
         try:
-            found = os.stat(os.path.join(self.root, self.paths[index]))
+            found = os.stat(path)
         except (OSError, ValueError):  # told when it is read
             return ""
         times = found.st_mtime_ns, found.st_ctime_ns
         if not stat.S_ISREG(found.st_mode) or time.time_ns() - max(times) < TICK:
             return ""
-        return " ".join(map(str, (found.st_dev, found.st_ino, found.st_size, *times)))
+        return " ".join(map(str, (found.st_dev, found.st_ino, found.st_size, *times, path)))
 
 
 def decompressed(path: Path) -> OnDisk | Unpacked:
