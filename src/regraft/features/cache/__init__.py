@@ -7,7 +7,8 @@ in here ever goes out of date; what was not used for longest goes first when the
 large.
 
 A cache may never stop a run. Whatever goes wrong with the folder (read-only, full, damaged) is
-said once as a warning, and the store goes on as if it remembered nothing.
+said once as a warning, however often the folder is opened, and the store goes on as if it
+remembered nothing.
 """
 
 import logging
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -243,10 +245,15 @@ class Store:
         """Say once that the cache cannot be used, and use it no more."""
         if self._writable:
             verb = "used" if reading else "written"
-            log.warning("The cache in %s cannot be %s (%s).", self.folder, verb, error)
+            _warn_once(f"The cache in {self.folder} cannot be {verb} ({error}).")
         self._writable = False
         if reading:
             self.close()
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def _kind(space: str) -> str:
