@@ -16,6 +16,7 @@ from pictures import lay_out
 from regraft.features import training_mode
 from regraft.features.cache import Store, products
 from regraft.features.cache.products import recalled, remembering
+from regraft.features.engines.store import versions_of
 from regraft.plan.recipes import textbook
 from regraft.run.training_speed import training_speed
 from scenes import each, scenes
@@ -88,6 +89,22 @@ def test_another_code_computes_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         names.append(products._setting())
     products._setting.cache_clear()
     assert names[0] != names[1]
+
+
+def test_another_torch_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fits the textbook's layer."""
+    usual = products._setting()
+    monkeypatch.setattr(
+        products,
+        "versions_of",
+        lambda names: {
+            name: "0" if name == "torch" else versions_of([name])[name] for name in names
+        },
+    )
+    products._setting.cache_clear()
+    other = products._setting()
+    products._setting.cache_clear()
+    assert other != usual
 
 
 def test_a_product_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """What was computed from many images at once, kept under the name of all that it was computed from.
 
-The name is a digest of the inputs, of the code that computes, and of what rounds: numbers of NumPy
-and SciPy on this processor. So a plan and the fit after it cross-validate once, and what is found
-again is what would be computed, bit for bit.
+The name is a digest of the inputs, of the code that computes, and of what rounds: NumPy, SciPy and
+torch (of the textbook's layer) on this processor. So a plan and the fit after it cross-validate
+once, and what is found again is what would be computed, bit for bit.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 MOST = 32_000_000
 """Bytes, at most, of a product that is kept: the cache is there for images first."""
 
+_ROUNDING = ("numpy", "scipy", "torch")
 _SOURCE = Path(__file__).resolve().parents[2]
 _CODE = (
     *("heads/*.py", "plan/*.py", "data/splits.py", "metrics.py"),
@@ -80,7 +81,7 @@ def _read(data: bytes | None) -> Arrays | None:
 @cache
 def _setting() -> str:
     """Return a name for the code that computes and for what rounds."""
-    found = hashlib.sha256(repr((versions_of(("numpy", "scipy")), machine())).encode())
+    found = hashlib.sha256(repr((versions_of(_ROUNDING), machine())).encode())
     for path in sorted(path for pattern in _CODE for path in _SOURCE.glob(pattern)):
         found.update(path.read_bytes())
     return found.hexdigest()[:16]
