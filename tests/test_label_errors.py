@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
+from regraft.cli.fit import to_correct
 from regraft.data.corrections import correct
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError, RunError
@@ -304,6 +305,13 @@ def test_the_terminal_says_what_looks_wrong_and_how_it_is_corrected(
     assert "None of the 84 labels judged (86 in all) looks wrong." in said.out
     assert "suspects.csv" not in said.err
     assert not table(tmp_path / "better")
+
+
+def test_the_columns_that_were_named_are_named_again(run: Path) -> None:
+    result = regraft.load(run)
+    plan = replace(result.plan, label_column="kind of animal")
+    lines = to_correct(replace(result, plan=plan), run, "rows.csv")
+    assert "`regraft fit rows.csv --label-column 'kind of animal' --add " in lines[1]
 
 
 def test_a_table_that_a_person_wrote_into_is_not_replaced(

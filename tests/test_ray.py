@@ -60,15 +60,27 @@ def cluster() -> Iterator[None]:
 
 
 def deadly(dataset: Dataset, image: int, once: Path) -> Dataset:
-    """The data set, and whoever is the first to read an image of it is killed."""
+    """The data set, and whoever is the first to read an image of it is killed.
 
-    def read(index: int) -> bytes:  # within a function, so that it goes to workers by value
-        if index == image and not once.exists():
-            once.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return dataset.read(index)
+    Beside ``once`` stands which processes have opened it, line by line.
+    """
 
-    return replace(dataset, read=read)
+    class Reader:  # within a function, so that it goes to workers by value
+        def __getstate__(self) -> str:
+            return "sent"
+
+        def __setstate__(self, state: str) -> None:
+            with open(once.with_name("opened"), "a", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
+
+        def __call__(self, index: int) -> bytes:
+            here = ray.get_runtime_context().get_task_id() is None  # and not on a worker
+            if index == image and not here and not once.exists():
+                once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return dataset.read(index)
+
+    return replace(dataset, read=Reader())
 
 
 def test_a_killed_worker_costs_a_lot_and_the_run_is_that_of_one_process(
@@ -79,6 +91,8 @@ def test_a_killed_worker_costs_a_lot_and_the_run_is_that_of_one_process(
     lethal = deadly(Dataset.open(data), 13, once)
     together = regraft.fit(lethal, "demonstration", seed=3, on="ray")
     assert once.exists()
+    opened = (tmp_path / "opened").read_text("ascii").split()
+    assert len(opened) == len(set(opened)), "once by each worker, not for each of ten lots"
     assert together.plan == alone.plan
     for name, tensor in alone.tensors.items():
         np.testing.assert_array_equal(together.tensors[name], tensor, name)
@@ -89,11 +103,12 @@ def test_a_worker_that_is_lost_again_and_again_is_told(
     data: Path, tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_ray, "TRIES", 0)
-    lethal = deadly(Dataset.open(data), 13, tmp_path / "killed")
-    assert lethal.order is not None
-    first = 5 * (lethal.order.tolist().index(13) // 5)
-    lost = f"Ray lost the worker of images {first + 1} to {first + 5} 1 times"
-    with pytest.raises(RunError, match=lost) as said:
+    dataset = Dataset.open(data)
+    assert dataset.order is not None
+    image = int(dataset.order[0])
+    assert image >= 5
+    lethal = deadly(dataset, image, tmp_path / "killed")
+    with pytest.raises(RunError, match="Ray lost the worker of images 1 to 5 1 times") as said:
         regraft.propose(lethal, "demonstration", on="ray")
     assert "the same command goes on" in said.value.problems[1]
 

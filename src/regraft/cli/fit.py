@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.text import Text
@@ -126,7 +127,7 @@ def run_fit(
     tables.show_result(results(), result.plan, metrics, result.changes, cost(measured, result.plan))
     if corrected is not None:
         show(_before_and_after(corrected, _share(before, plan), measured, result))
-    say(*_to_correct(result, out, data))
+    say(*to_correct(result, out, data))
     page = linked(out / PAGE)
     say(
         f"Written to {out}. `regraft serve {out}` puts it on a page.",
@@ -134,15 +135,17 @@ def run_fit(
     )
 
 
-def _to_correct(result: Result, out: Path, data: str) -> list[str]:
+def to_correct(result: Result, out: Path, data: str) -> list[str]:
     """Say how the labels that look wrong are corrected, where some do."""
     if not result.suspects:
         return []
-    table = out / SUSPECTS_FILE
+    table, plan = out / SUSPECTS_FILE, result.plan
+    columns = {"--path-column": plan.path_column, "--label-column": plan.label_column}
+    named = [f" {name} {quote(column)}" for name, column in columns.items() if column]
     return [
         f"{table} lists the labels that look wrong: write the right one into its column "
         f"{CORRECTION} (the label that it has, where that is right).",
-        f"`regraft fit {data} --add {table} --out ANOTHER` uses what you wrote.",
+        f"`regraft fit {data}{''.join(named)} --add {table} --out ANOTHER` uses what you wrote.",
     ]
 
 

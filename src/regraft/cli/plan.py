@@ -9,6 +9,7 @@ from regraft.backbones import Backbone
 from regraft.cli import tables
 from regraft.cli.terminal import print_json, progress_bar, results, say, show_warnings
 from regraft.data.dataset import Dataset
+from regraft.data.readers.patterns import is_address
 from regraft.distributed import is_rank_zero
 from regraft.errors import RunError
 from regraft.plan import serialize, wording
@@ -184,7 +185,7 @@ def duration(seconds: float) -> str:
 
 def relative(data: str, folder: Path) -> str:
     """Where the images are, seen from the folder a plan is written to; '' if that has no path."""
-    if "://" in data:
+    if is_address(data):
         return data
     try:
         return Path(os.path.relpath(data, folder)).as_posix()

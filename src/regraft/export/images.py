@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from regraft.backbones import View
 from regraft.data.dataset import Dataset, some
 from regraft.data.images import Pixels, colours, deep, formats, inspect
-from regraft.data.readers.patterns import is_pattern
+from regraft.data.readers.patterns import is_address, is_pattern
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.data_place import data_from
@@ -88,7 +88,7 @@ def picture(data: bytes, view: View) -> Pixels:
 def _home(run: Path, plan: Plan) -> str:
     """Where the plan says that the images are."""
     place = data_from(run, plan)
-    several = "://" in place or is_pattern(place)
+    several = is_address(place) or is_pattern(place)
     if not plan.data or not (several or Path(place).exists()):
         found = f"'{plan.data}', which is not there" if plan.data else "nothing"
         raise DataError(

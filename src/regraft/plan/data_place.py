@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from regraft.data.readers.patterns import is_address
 from regraft.plan.definition import Plan
 
 
@@ -14,9 +15,9 @@ def with_data(plan: Plan, data: str) -> Plan:
 
 def data_from(folder: Path, plan: Plan) -> str:
     """Return where a plan in a folder says its images are: a path, or an address as it stands."""
-    return plan.data if "://" in plan.data else str(folder / plan.data)
+    return plan.data if is_address(plan.data) else str(folder / plan.data)
 
 
 def absolute(data: str) -> str:
     """Return a path as it is from anywhere; an address as it stands."""
-    return data if "://" in data else os.path.abspath(data)
+    return data if is_address(data) else os.path.abspath(data)

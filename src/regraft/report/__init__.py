@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.dataset import Dataset
+from regraft.data.readers.patterns import is_address
 from regraft.errors import DataError, UsageError
 from regraft.plan.data_place import data_from
 from regraft.plan.ranked import Ranking
@@ -147,7 +148,7 @@ def _images(
         tell(f"{run} does not say where its images are; --data DATA shows them on the page.")
         return None
     place = data_from(folder, result.plan)
-    said = place if "://" in place else os.path.normpath(place)
+    said = place if is_address(place) else os.path.normpath(place)
     try:
         return Dataset.open(place, **result.plan.looked_at.columns)
     except DataError:

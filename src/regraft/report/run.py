@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from regraft import diagram
 from regraft.data.dataset import Dataset
+from regraft.data.readers.patterns import is_address
 from regraft.data.splits import EACH_ONCE
 from regraft.plan import wording
 from regraft.plan.decide import alternative
@@ -181,7 +182,7 @@ def _drawn(
 
 def _dots(album: Album, dataset: Dataset | None, where: str) -> Callable[[Sequence[str]], Sprite]:
     """Return what draws dots of the map; nothing where images are absent, or are fetched."""
-    if dataset is None or "://" in where:
+    if dataset is None or is_address(where):
         return lambda paths: Sprite()
     return lambda paths: sprite(paths, album.find, album.view, album.room)
 

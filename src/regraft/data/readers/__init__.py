@@ -13,8 +13,8 @@ from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.folder import open_folder
 from regraft.data.readers.hub_sets import is_hub_set, open_hub_set
 from regraft.data.readers.image_tables import holds_images, is_table, open_image_tables
-from regraft.data.readers.patterns import expanded, is_pattern
-from regraft.data.readers.remote import is_address, open_address
+from regraft.data.readers.patterns import expanded, is_address, is_pattern
+from regraft.data.readers.remote import open_address
 from regraft.data.readers.shards import CLASSES, TARS, is_tar, open_shard_files
 from regraft.data.readers.table import open_table
 from regraft.data.readers.words import JSON_LINES, PARQUET

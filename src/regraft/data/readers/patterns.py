@@ -1,4 +1,4 @@
-"""Names of many files in one text: ``{000..099}``, ``{train,val}``, ``*``."""
+"""What a text stands for: a path, an address, or many: ``{000..099}``, ``{train,val}``, ``*``."""
 
 import glob
 import itertools
@@ -12,6 +12,12 @@ from regraft.errors import DataError
 MOST: Final = 1_000_000  # names that one pattern may stand for
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def is_address(source: object) -> bool:
+    """Return whether this is an address, with a scheme, and not a path."""
+    scheme, mark, _ = str(source).partition("://")
+    return bool(mark) and scheme.replace("+", "").replace("-", "").isalnum() and len(scheme) > 1
 
 
 def is_pattern(text: str) -> bool:

@@ -16,17 +16,11 @@ from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.image_tables import is_table, open_image_tables, shared_folders
 from regraft.data.readers.layout import arrange, is_hidden, is_image
 from regraft.data.readers.patience import Line
-from regraft.data.readers.patterns import expanded, is_pattern
+from regraft.data.readers.patterns import expanded, is_address, is_pattern
 from regraft.data.readers.shards import CLASSES, is_tar, open_shards, set_name
 from regraft.errors import DataError
 
 _BLOCK: Final = 1 << 22  # bytes that are asked for at once while a file is gone through
-
-
-def is_address(source: object) -> bool:
-    """Return whether this is an address, with a scheme, and not a path."""
-    scheme, mark, _ = str(source).partition("://")
-    return bool(mark) and scheme.replace("+", "").replace("-", "").isalnum() and len(scheme) > 1
 
 
 def open_address(where: str, named: NamedColumns = UNNAMED) -> Dataset:
@@ -228,7 +222,7 @@ def _globbed(line: Line, pattern: str) -> Sequence[str]:
 
 def _address(disk: Any, path: str) -> str:
     """Return a path as an address."""
-    return path if "://" in path else f"{_scheme(disk)}://{path.lstrip('/')}"
+    return path if is_address(path) else f"{_scheme(disk)}://{path.lstrip('/')}"
 
 
 def _scheme(disk: Any) -> str:
