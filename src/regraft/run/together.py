@@ -54,6 +54,7 @@ def look_together(
         space=lambda view, name: engines.space(record, view, name),
         progress=progress,
         order=dataset.order,
+        stamp=dataset.stamp,
     )
     return replace(looked, choosing=choosing), engine.name if engine else ""
 
@@ -70,6 +71,7 @@ def extract_together(
     space: Callable[[View, str], str] = lambda view, engine: "",
     progress: Progress = silent,
     order: NDArray[np.int64] | None = None,
+    stamp: Callable[[int], str] = lambda index: "",
 ) -> Extraction:
     """Run the pass of `regraft.features.extract` by all processes.
 
@@ -88,6 +90,7 @@ def extract_together(
             store=store,
             space=space,
             progress=lambda done, _: progress(min(done * world, count), count),
+            stamp=lambda i: stamp(int(own[i])),
         )
     )
     parts = all_gather((looked.facts, tally(looked)))
