@@ -5,6 +5,8 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +17,10 @@ from pictures import encode, lay_out, photo
 from regraft import Dataset
 from regraft.backbones import View
 from regraft.data.readers import streams
+from regraft.features import engines
 from regraft.features.cache import Store
-from regraft.features.extract import Extraction, extract
+from regraft.features.extract import Extraction, extract, silent
+from regraft.run import on_ray, together
 from scenes import each, scenes
 
 __all__ = ["cli", "own_log"]  # fixtures
@@ -206,21 +210,50 @@ def test_a_data_set_is_told_to_read_all(data: Path) -> None:
     assert Dataset.open(data, check=True).check
 
 
-def test_the_commands_read_all_where_asked(
-    cli: Regraft, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = lay_out(tmp_path / "data", scenes(each(4), first=900))
-    aged(data)
-    read = list[str]()
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are read."""
+    paths = list[str]()
 
     def noted(path: str) -> bytes:
-        read.append(path)
+        paths.append(path)
         return Path(path).read_bytes()
 
     monkeypatch.setattr(streams, "read_file", noted)
+    return paths
+
+
+def test_the_commands_read_all_where_asked(cli: Regraft, tmp_path: Path, read: list[str]) -> None:
+    data = lay_out(tmp_path / "data", scenes(each(4), first=900))
+    aged(data)
     counts = []
     for words in ((), (), ("--check",)):
         read.clear()
         cli("plan", data, "-b", "demonstration", "--case", 1, *words)
         counts.append(len(set(read)))
     assert counts == [12, 0, 12]
+
+
+@pytest.mark.parametrize("on", ["processes", "Ray"])
+def test_several_that_share_the_images_read_all_where_asked(
+    on: str, data: Path, tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record: Any = SimpleNamespace(widths=(3,))
+    monkeypatch.setattr(engines, "space", lambda *_: "mean")
+    counts = []
+    for check in (False, False, True):
+        read.clear()
+        dataset = Dataset.open(data, check=check)
+        if on == "Ray":
+            work = SimpleNamespace(dataset=dataset, record=record, views=[VIEW], versions={})
+            named = {"_received": work, "_engine": Counting(), "cache_folder": tmp_path / "cache"}
+            for name, value in named.items():
+                monkeypatch.setattr(on_ray, name, lambda *_, value=value: value)
+            on_ray._look([None], np.arange(6))
+        else:
+            network: Any = SimpleNamespace(backbone=record, build=None)
+            monkeypatch.setattr(together, "same_engine", lambda *_, **__: Counting())
+            with Store.open(tmp_path / "cache") as store:
+                together.look_together(dataset, network, [VIEW], store, silent)
+        counts.append(len(read))
+    assert counts == [6, 0, 6]

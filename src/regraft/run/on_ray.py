@@ -230,6 +230,7 @@ def _look(shared: Sequence[Any], images: NDArray[np.intp]) -> Extraction:
             store=store,
             space=lambda view, name: engines.space(work.record, view, name),
             stamp=lambda i: work.dataset.stamp(int(images[i])),
+            check=work.dataset.check,
         )
 
 

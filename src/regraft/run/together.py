@@ -55,6 +55,7 @@ def look_together(
         progress=progress,
         order=dataset.order,
         stamp=dataset.stamp,
+        check=dataset.check,
     )
     return replace(looked, choosing=choosing), engine.name if engine else ""
 
@@ -72,6 +73,7 @@ def extract_together(
     progress: Progress = silent,
     order: NDArray[np.int64] | None = None,
     stamp: Callable[[int], str] = lambda index: "",
+    check: bool = False,
 ) -> Extraction:
     """Run the pass of `regraft.features.extract` by all processes.
 
@@ -91,6 +93,7 @@ def extract_together(
             space=space,
             progress=lambda done, _: progress(min(done * world, count), count),
             stamp=lambda i: stamp(int(own[i])),
+            check=check,
         )
     )
     parts = all_gather((looked.facts, tally(looked)))
