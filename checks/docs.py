@@ -17,7 +17,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ours = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted(HOME.glob("docs/**/*.md"))]
     found = options.pages or ours
     problems = []
-    if not options.pages:
-        problems = pictures(write=options.write) + families.problems(write=options.write)
     with tempfile.TemporaryDirectory() as cache, surroundings(Path(cache)), processes() as pool:
+        tables = None if options.pages else pool.submit(families.problems, write=options.write)
+        if tables and options.write:
+            wait([tables])  # they are written into pages
         each = pool.map(functools.partial(check, write=options.write), found)
+        if tables:
+            problems = pictures(write=options.write) + tables.result()
         for page, its in zip(found, each, strict=True):
             problems += [f"{page}: {problem}" for problem in its]
     for problem in problems:
