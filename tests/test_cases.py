@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import regraft
 from command import Regraft, cli, own_log
 from pictures import lay_out
+from regraft.features.engines import carried
 from regraft.networks import build
 from regraft.networks.surgery import restore
 from regraft.plan import serialize
@@ -85,7 +86,13 @@ def test_case_3_trains_what_the_plan_says(tuned: Path, measured: Measured) -> No
 
 
 def test_the_run_is_whole_and_what_it_needed_is_gone(tuned: Path) -> None:
-    assert {path.name for path in tuned.iterdir()} == {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE}
+    assert {path.name for path in tuned.iterdir()} == {
+        *FILES,
+        SUSPECTS_FILE,
+        LABELLED_FILE,
+        PAGE,
+        carried.FOLDER,
+    }
     assert [path.name for path in tuned.parent.iterdir() if "run" in path.name] == ["run-3"]
     with (tuned / "log.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["step"] == "train"]

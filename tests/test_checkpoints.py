@@ -16,7 +16,9 @@ from regraft.errors import RunError
 from regraft.finetune import Trained, checkpoint, loop
 from regraft.finetune.checkpoint import Checkpoint
 from regraft.plan.recipes import Training
-from smallrace import race, recipe, same, untimed
+from smallrace import race, recipe, rows_alone, same, untimed
+
+__all__ = ["rows_alone"]  # a fixture
 
 
 class Killed(Exception):

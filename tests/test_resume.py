@@ -9,6 +9,7 @@ import pytest
 from pictures import in_memory
 from regraft import Result, finetune
 from regraft.errors import RunError
+from regraft.features.engines import carried
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
@@ -21,7 +22,9 @@ from regraft.run.measure import Measured
 from regraft.run.pretrained import Pretrained
 from scenes import KINDS, scene
 from smallnet import SIZE, record, small
-from smallrace import same_state, untimed
+from smallrace import rows_alone, same_state, untimed
+
+__all__ = ["rows_alone"]  # a fixture
 
 CHOICES = Choices(case=3, seed=3)
 
@@ -100,7 +103,13 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert done.plan == whole.plan
     assert sorted(map(str, untimed(done.log))) == sorted(map(str, untimed(whole.log)))
     assert not place.exists()
-    assert {path.name for path in out.iterdir()} == {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE}
+    assert {path.name for path in out.iterdir()} == {
+        *FILES,
+        SUSPECTS_FILE,
+        LABELLED_FILE,
+        PAGE,
+        carried.FOLDER,
+    }
 
 
 def test_a_run_that_goes_on_trains_as_it_began(
