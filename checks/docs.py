@@ -67,6 +67,7 @@ def surroundings(cache: Path) -> Iterator[None]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb", PATH=path)
     os.environ.update(REGRAFT_CACHE=str(cache), HF_HUB_OFFLINE="1")
+    os.environ.update(OMP_NUM_THREADS="1")  # a page a core: more threads get in the way
     try:
         yield
     finally:
