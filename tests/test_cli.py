@@ -18,6 +18,7 @@ from pictures import lay_out
 from regraft import backbones
 from regraft.backbones import Weights
 from regraft.cli.plan import whose
+from regraft.features.engines import carried
 from regraft.plan import serialize
 from regraft.results.files import FILES, LABELLED_FILE, METRICS, PAGE, SUSPECTS_FILE
 from regraft.run import measure
@@ -203,7 +204,7 @@ def test_fit_makes_a_run_and_says_where(cli: Regraft, data: Path, tmp_path: Path
     assert last.startswith(f"{run / PAGE} shows it")
     assert f"`regraft predict {run} IMAGES...`" in last
     assert sorted(os.listdir(tmp_path / "deep" / "run")) == sorted(
-        [*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE]
+        [*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE, carried.FOLDER]
     )
     assert os.listdir(tmp_path / "deep") == ["run"]
 
@@ -276,11 +277,12 @@ def test_all_mistakes_in_a_plan_are_named(
 
 @pytest.mark.usefixtures("no_work")
 def test_an_earlier_run_is_kept(cli: Regraft, fitted: Path, data: Path) -> None:
-    before = {path: path.read_bytes() for path in fitted.iterdir()}
+    before = {path: path.read_bytes() for path in fitted.rglob("*") if path.is_file()}
     said = cli("fit", data, "--out", fitted)
     assert (said.code, said.out) == (1, "")
     assert "--overwrite" in said.err
-    assert {path: path.read_bytes() for path in fitted.iterdir()} == before
+    after = {path: path.read_bytes() for path in fitted.rglob("*") if path.is_file()}
+    assert after == before
 
 
 def test_overwrite_replaces_a_run_and_nothing_else(

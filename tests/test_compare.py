@@ -13,7 +13,6 @@ import regraft
 import smallnet
 from command import Regraft, cli, own_log
 from pictures import lay_out
-from regraft import finetune
 from regraft.compare import Comparison, Outcome, cases, check, compare, side_by_side
 from regraft.compare.comparison import verdict
 from regraft.errors import RunError, UsageError
@@ -203,7 +202,7 @@ def test_the_time_that_is_left_is_parted(
     measured: Measured, aims: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans, _ = cases.trained_plans(measured, CHOICES, aims, quick=False)
-    monkeypatch.setattr(finetune, "speed_of", lambda *_: 1000.0)
+    monkeypatch.setattr(cases, "training_speed", lambda *_: 1000.0)
     monkeypatch.setattr("regraft.compare.cases.time.perf_counter", lambda: measured.started + 2)
     first, second = (
         cases.in_time(some, measured, budget=3.0) for some in (plans, plans[1:])

@@ -23,6 +23,7 @@ from regraft.data.images import inspect
 from regraft.errors import DataError, RunError, UsageError
 from regraft.export import TARGETS, Exported, export, images, parity, to_onnx
 from regraft.export.classifier import square
+from regraft.features.engines import carried
 from regraft.features.engines.openvino_engine import runtime
 from regraft.heads.known import LIMIT
 from regraft.networks import build
@@ -87,8 +88,10 @@ def normalised(run: Path, data: Path, count: int = 5) -> tuple[NDArray[np.float3
 
 
 def own(run: Path, files: list[bytes], cache: Path) -> NDArray[Any]:
-    """What the RUN gives in float32: an empty cache knows no other engine."""
-    return load(run, cache).predict_proba(files)
+    """What the RUN gives in float32: neither it nor an empty cache has another engine."""
+    bare = cache.with_name("bare")
+    shutil.copytree(run, bare, ignore=lambda *_: [carried.FOLDER], dirs_exist_ok=True)
+    return load(bare, cache).predict_proba(files)
 
 
 @pytest.fixture(scope="module")

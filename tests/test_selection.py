@@ -23,7 +23,7 @@ from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.events import Epoch, EpochProgress, Event, Note
 from regraft.plan.gain import Gain
-from regraft.run import api, measure
+from regraft.run import api, execute, measure
 from regraft.run.draft import draft
 from regraft.run.execute import RunState
 from regraft.run.measure import Measured
@@ -362,7 +362,7 @@ def test_a_budget_leaves_time_to_judge_the_held_out_images(
     assert RunState(plan, measured, tmp_path).setting.deadline == float("inf")
     unasked = RunState(replace(plan, limit=600.0), measured, tmp_path).setting
     assert unasked.deadline - time.monotonic() == pytest.approx(600, abs=19)
-    monkeypatch.setattr(finetune, "speed_of", lambda *given: plan.test / seconds)
+    monkeypatch.setattr(execute, "training_speed", lambda *given: plan.test / seconds)
     work = RunState(replace(plan, budget=1000.0), measured, tmp_path)
     gone = time.perf_counter() - measured.started
     left = work.setting.deadline - time.monotonic()
