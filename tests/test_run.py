@@ -23,7 +23,6 @@ from pictures import jpeg, lay_out
 from regraft.data import images
 from regraft.errors import DataError, PlanError, RunError, UsageError
 from regraft.features.cache import TRUNKS, cache_folder
-from regraft.features.engines import carried
 from regraft.networks.surgery import restore
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
@@ -89,7 +88,7 @@ def unmarked(plan: Plan) -> Plan:
 
 
 def test_a_run_is_whole(data: Path, fitted: Path) -> None:
-    written = {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE, carried.FOLDER}
+    written = {*FILES, SUSPECTS_FILE, LABELLED_FILE, PAGE, "trunk"}
     assert {path.name for path in fitted.iterdir()} == written
     assert sorted(path.name for path in fitted.parent.iterdir()) == ["run", "scenes"]
     metrics = json.loads((fitted / "metrics.json").read_text())
