@@ -15,6 +15,7 @@ from huggingface_hub import HfApi, constants
 
 from regraft.errors import RunError, UsageError
 from regraft.export.to_hub import push
+from regraft.features.engines import carried
 from regraft.results.files import FILES
 from regraft.results.folder import read_run
 from test_export import cut, data
@@ -107,9 +108,11 @@ def api(hub: Hub) -> HfApi:
 def test_a_run_is_pushed_whole_and_loads_again(hub: Hub, cut: Path, tmp_path: Path) -> None:
     pushed = push(cut, "ada/bees", private=True, api=api(hub))
     assert pushed.url.endswith("/ada/bees")
-    assert set(pushed.files) == set(hub.files) == set(FILES)
+    carries = {f"trunk/{name}" for name in carried.FILES}
+    assert set(pushed.files) == set(hub.files) == {*FILES, *carries}
     assert hub.private
     assert hub.tokens == {"Bearer hf_secret"}
+    (tmp_path / "trunk").mkdir()
     for name, content in hub.files.items():
         (tmp_path / name).write_bytes(content)
     assert read_run(tmp_path).tensors.keys() == read_run(cut).tensors.keys()

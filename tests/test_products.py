@@ -1,7 +1,7 @@
 """What was computed from many images is found again where nothing that it follows from differs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,11 +13,19 @@ from numpy.testing import assert_array_equal
 
 import regraft
 from pictures import lay_out
+from regraft import Dataset
 from regraft.features import training_mode
 from regraft.features.cache import Store, products
 from regraft.features.cache.products import recalled, remembering
 from regraft.features.engines.store import versions_of
+from regraft.plan.choices import Choices
+from regraft.plan.definition import Plan
+from regraft.plan.evidence import Gathered
 from regraft.plan.recipes import textbook
+from regraft.run import draft, unknown
+from regraft.run.draft import drafted
+from regraft.run.measure import Measured, measure
+from regraft.run.pretrained import open_network
 from regraft.run.training_speed import training_speed
 from scenes import each, scenes
 from smallnet import record
@@ -164,3 +172,97 @@ def test_a_remembered_speed_of_training_is_read_without_what_trains(
     path.unlink()
     with pytest.raises(ImportError):
         training_speed(measured, training)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measured, Plan, Gathered]:
+    data = lay_out(tmp_path_factory.mktemp("planned") / "data", scenes(each(12), first=800))
+    found = measure(Dataset.open(data), open_network("demonstration"), Choices(), augment=True)
+    plan, gathered = drafted(found, Choices(case="frozen"))
+    return found.parted(plan.split), plan, gathered
+
+
+def other(measured: Measured, **columns: Any) -> Measured:
+    """The same images with one value of a column changed."""
+    for name, column in columns.items():
+        changed = column.copy()
+        changed[0] = changed[0] + 1
+        columns[name] = changed
+    return replace(measured, **columns)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda m, p: (m, replace(p, seed=p.seed + 1)), id="seed"),
+        pytest.param(lambda m, p: (m, replace(p, weighting="balanced")), id="weighting"),
+        pytest.param(lambda m, p: (other(m, features=m.features), p), id="features"),
+        pytest.param(lambda m, p: (other(m, labels=m.labels), p), id="labels"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["unknown", "subsets"])
+def test_a_plan_is_not_answered_with_what_another_gave(
+    kind: str,
+    change: Callable[[Measured, Plan], tuple[Measured, Plan]],
+    planned: tuple[Measured, Plan, Gathered],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured, plan, gathered = planned
+    assert inputs_of(kind, measured, plan, gathered, monkeypatch) != inputs_of(
+        kind, *change(measured, plan), gathered, monkeypatch
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda p: replace(p, recipe="textbook"), id="recipe"),
+        pytest.param(lambda p: replace(p, strength=7.0), id="strength"),
+        pytest.param(lambda p: replace(p, mirror=not p.mirror), id="mirror images"),
+        pytest.param(
+            lambda p: replace(p, evidence=replace(p.evidence, temperature=9.0)), id="temperature"
+        ),
+    ],
+)
+def test_what_tells_strangers_follows_from_the_head(
+    change: Callable[[Plan], Plan],
+    planned: tuple[Measured, Plan, Gathered],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured, plan, gathered = planned
+    assert inputs_of("unknown", measured, plan, gathered, monkeypatch) != inputs_of(
+        "unknown", measured, change(plan), gathered, monkeypatch
+    )
+
+
+def inputs_of(
+    kind: str,
+    measured: Measured,
+    plan: Plan,
+    gathered: Gathered,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """The name of what is asked for."""
+    asked: list[str] = []
+
+    class Asked(Exception):
+        """Enough is known."""
+
+    def noted(folder: Path, kind: str, inputs: object, make: object) -> None:
+        asked.append(products._digest(inputs))
+        raise Asked
+
+    monkeypatch.setattr(unknown, "recalled", noted)
+    monkeypatch.setattr(draft, "recalled", noted)
+    ask: Mapping[str, Callable[[], object]] = {
+        "unknown": lambda: unknown._recalled(plan, measured, measured.split.train),
+        "subsets": lambda: draft._learning_curve(plan, measured, gathered),
+    }
+    with pytest.raises(Asked):
+        ask[kind]()
+    return asked[0]
+
+
+def test_all_code_that_computes_is_in_the_name() -> None:
+    for pattern in products._CODE:
+        assert list(products._SOURCE.glob(pattern)), f"{pattern} is no file any more"

@@ -12,11 +12,13 @@ from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError, first_line
 from regraft.export.about import require
+from regraft.features.engines import carried
 from regraft.results.files import FILES, json_text
 from regraft.results.folder import read_run
 
 SENT = FILES
-"""All that a RUN needs to be loaded again; a report, with its pictures, stays here."""
+"""All that a RUN needs to be loaded again; a report, with its pictures, stays here. What it carries
+to predict without torch goes with it."""
 
 NAMING = ("predictions.csv", "audit.csv")
 """Tables with a row for each image file: only the names of their columns are sent."""
@@ -93,7 +95,11 @@ def _stage(run: Path, folder: Path) -> tuple[str, ...]:
             metrics[part][listed] = []
     (folder / "metrics.json").write_text(json_text(metrics), "utf-8")
     read_run(folder)
-    return SENT
+    carries = [f"{carried.FOLDER}/{name}" for name in carried.FILES]
+    if not all((run / name).is_file() for name in carries):
+        return SENT
+    shutil.copytree(run / carried.FOLDER, folder / carried.FOLDER)
+    return (*SENT, *carries)
 
 
 def _check_token(api: Any) -> None:

@@ -21,7 +21,7 @@ from regraft.data.readers.pictures import bytes_of, several
 from regraft.diagram.planned import about, of_plan, reasons
 from regraft.diagram.summary import Figure, isolated, names, summary
 from regraft.errors import RunError
-from regraft.features.engines import Engine, carried
+from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import Known, is_known, known_of
 from regraft.heads.ridge import Head
@@ -239,7 +239,7 @@ class Result:
             card=card,
             page=self.draw(replace(self, folder=Path(folder)), card) if self.draw else "",
             labelled=self.labelled,
-            trunk=carried.Remembered(running.home(self), self.record.weights.sha256),
+            trunk=running.carried_of(self),
             overwrite=overwrite,
         )
 

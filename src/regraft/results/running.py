@@ -75,10 +75,14 @@ def found(result: Fitted) -> tuple[Engine, Calibration | None]:
     return engines.reference(result.record, plan.taps, build=build), None
 
 
-def home(result: Fitted) -> Path:
-    """Return the folder where this machine remembers the network as it is now."""
-    trained = result.plan.case not in (1, 2)
-    return store.home(result.cache, result.record if trained else result.plan.backbone)
+def carried_of(result: Fitted) -> carried.Remembered:
+    """Return where this machine remembers the network, as far as the RUN keeps it."""
+    plan, record = result.plan, result.record
+    if plan.case not in (1, 2):
+        return carried.Remembered(store.home(result.cache, record), record.weights.sha256)
+    cut = plan.cut if plan.cut < len(plan.backbone.stages) - 1 else None
+    home = store.home(result.cache, plan.backbone)
+    return carried.Remembered(home, record.weights.sha256, cut)
 
 
 def exact(result: Fitted) -> Engine:

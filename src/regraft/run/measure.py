@@ -285,7 +285,22 @@ def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
     """Return some of the kept images as a data set of their own."""
     whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
     items = tuple(whole.items[i] for i in picked)
-    return Dataset(whole.name, items, (), lambda i: whole.read(picked[i]))
+    return Dataset(whole.name, items, (), _Picked(whole, picked))
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """Reads some images of a data set."""
+
+    whole: Dataset
+    rows: Sequence[int]
+
+    def __call__(self, index: int) -> bytes:
+        return self.whole.read(self.rows[index])
+
+    def stamp(self, index: int) -> str:
+        """Return by what an image is known as unchanged."""
+        return self.whole.stamp(self.rows[index])
 
 
 def mirrored(measured: Measured, rows: NDArray[np.intp]) -> NDArray[np.float16]:

@@ -24,10 +24,14 @@ FILES = (store.META, store.WEIGHTS, store.GRAPH)
 
 
 class Remembered(NamedTuple):
-    """A trunk that a cache folder holds in ``home``, and the digest of the RUN's own weights."""
+    """A trunk that a cache folder holds in ``home``, and the digest of the RUN's own weights.
+
+    ``cut``: the deepest depth that the RUN keeps of it; all where None.
+    """
 
     home: Path
     weights: str
+    cut: int | None = None
 
     def copy(self, path: Path) -> None:
         """Copy it into the new folder ``path``; where another process drops it just now, nothing.
@@ -39,14 +43,17 @@ class Remembered(NamedTuple):
             return
         path.mkdir()
         try:
-            for name in (store.GRAPH, store.WEIGHTS):
-                with open(self.home / name, "rb") as there, open(path / name, "xb") as here:
-                    shutil.copyfileobj(there, here, 1 << 20)
-                    here.flush()
-                    os.fsync(here.fileno())
+            if self.cut is not None:
+                openvino_engine.shorten(self.home / store.GRAPH, self.cut, path / store.GRAPH)
+            else:
+                for name in (store.GRAPH, store.WEIGHTS):
+                    shutil.copyfile(self.home / name, path / name)
         except FileNotFoundError:
             shutil.rmtree(path)
             return
+        for name in (store.GRAPH, store.WEIGHTS):
+            with open(path / name, "rb+") as file:
+                os.fsync(file.fileno())
         _sign(path, self.weights)
 
 

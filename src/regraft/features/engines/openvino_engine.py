@@ -134,6 +134,20 @@ def convert(trunk: "nn.Module", backbone: "Backbone", path: Path) -> None:
     ov.save_model(model, path, compress_to_fp16=False)
 
 
+def shorten(path: Path, deepest: int, target: Path) -> None:
+    """Write a converted trunk as far as a depth to ``target`` (.xml) and its weights beside it.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
+    ov = runtime()
+    if not path.is_file() or not path.with_suffix(".bin").is_file():
+        raise FileNotFoundError(path)
+    model = ov.Core().read_model(path)
+    kept = [model.output(_output(depth)).get_node() for depth in range(deepest + 1)]
+    ov.save_model(ov.Model(kept, model.get_parameters()), target, compress_to_fp16=False)
+
+
 def _simplify(model: Any) -> None:
     """Fold what is constant now that the shape is fixed (paddings above all) into the layers.
 
