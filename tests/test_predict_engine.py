@@ -14,6 +14,7 @@ from numpy.testing import assert_array_equal
 
 import regraft
 from bare import asked
+from calibrated import converted
 from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft.errors import RunError
@@ -84,12 +85,6 @@ def recalled(result: Result) -> Calibration:
     known = store.recall(store.home(result.cache, result.record))
     assert known is not None
     return known
-
-
-def converted(known: Calibration) -> bool:
-    """Whether OpenVINO in float32 was measured and may be used."""
-    [full] = [one for one in known.candidates if one.name == openvino_engine.FULL]
-    return not full.refused and full.images_per_second > 0
 
 
 def files_of(measured: Measured) -> list[Path]:

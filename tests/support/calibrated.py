@@ -9,7 +9,7 @@ import torch
 import smallnet
 from regraft.backbones import Backbone
 from regraft.features import engines
-from regraft.features.engines import Pixels
+from regraft.features.engines import Calibration, Pixels, openvino_engine
 from smallnet import small
 
 
@@ -38,3 +38,9 @@ def home(record: Backbone, pixels: Pixels, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("cache")
     engines.choose(record, pixels, folder, build=small)
     return folder
+
+
+def converted(known: Calibration) -> bool:
+    """Whether OpenVINO in float32 was measured and may be used."""
+    [full] = [one for one in known.candidates if one.name == openvino_engine.FULL]
+    return not full.refused and full.images_per_second > 0
