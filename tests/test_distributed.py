@@ -26,6 +26,7 @@ from command import Regraft, cli, own_log
 from pictures import lay_out
 from regraft import distributed
 from regraft.cli import main
+from regraft.data.readers import streams
 from regraft.errors import UsageError
 from regraft.plan.recipes import check_training
 from scenes import each, scenes
@@ -74,6 +75,7 @@ def here(words: Sequence[object], cache: Path) -> None:
         for name in ("handlers", "propagate"):  # as own_log does, which begins later
             patch.setattr(log, name, getattr(log, name))
         patch.setenv("REGRAFT_CACHE", str(cache))
+        patch.setattr(streams, "TICK", 0)  # pictures are not new any more when others have started
         assert main([str(word) for word in words]) == 0
 
 
