@@ -25,6 +25,7 @@ from regraft.cli.options import (
     GroupBy,
     InitName,
     LabelColumn,
+    LabelsName,
     LearningRate,
     Log,
     NearCopies,
@@ -35,6 +36,7 @@ from regraft.cli.options import (
     RecipeName,
     Seed,
     Strict,
+    TargetName,
     TestFraction,
     TrainableFrom,
     WeightsFile,
@@ -80,6 +82,8 @@ def plan(
     fit_image: FitImage = Fit.auto,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
+    labels: LabelsName = None,
+    target: TargetName = None,
     augment: Augment = False,
     strict: Strict = False,
     check: Check = False,
@@ -109,6 +113,8 @@ def plan(
         fit_image=fit_image,
         path_column=path_column,
         label_column=label_column,
+        labels=labels,
+        target=target,
     )
     run_plan(
         data,
@@ -172,6 +178,8 @@ def fit(
     fit_image: FitImage = Fit.auto,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
+    labels: LabelsName = None,
+    target: TargetName = None,
     augment: Augment = False,
     strict: Strict = False,
     check: Check = False,
@@ -205,6 +213,8 @@ def fit(
         fit_image=fit_image,
         path_column=path_column,
         label_column=label_column,
+        labels=labels,
+        target=target,
     )
     run_fit(
         data,
@@ -257,6 +267,8 @@ def compare(
     fit_image: FitImage = Fit.auto,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
+    labels: LabelsName = None,
+    target: TargetName = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -276,6 +288,8 @@ def compare(
         fit_image=fit_image,
         path_column=path_column,
         label_column=label_column,
+        labels=labels,
+        target=target,
     )
     run_compare(
         data,

@@ -60,6 +60,19 @@ class Fit(enum.StrEnum):
     squash = "squash"
 
 
+class Labels(enum.StrEnum):
+    """How many labels an image has."""
+
+    one = "one"
+    several = "several"
+
+
+class Estimated(enum.StrEnum):
+    """What is estimated, where it is no label."""
+
+    number = "number"
+
+
 class Log(enum.StrEnum):
     """What else the course of training is logged for; log.csv is always written."""
 
@@ -190,6 +203,23 @@ LabelColumn = Annotated[
         show_default="a usual name",
     ),
 ]
+LabelsName = Annotated[
+    Labels | None,
+    typer.Option(
+        "--labels",
+        help="Whether an image has 'one' label or 'several' (a|b|c, lists, a column of 0 and 1 for "
+        "each, the same photo in several class folders).",
+        show_default="as the data has them",
+    ),
+]
+TargetName = Annotated[
+    Estimated | None,
+    typer.Option(
+        "--target",
+        help="Take the labels for numbers to estimate (an age, an angle), not for classes.",
+        show_default=False,
+    ),
+]
 NearCopiesName = Annotated[
     NearCopies,
     typer.Option(
@@ -271,6 +301,8 @@ def choices_of(
     fit_image: Fit,
     path_column: str | None = None,
     label_column: str | None = None,
+    labels: Labels | None = None,
+    target: Estimated | None = None,
 ) -> "Choices":
     """Return what was typed as one record."""
     from regraft.cli.terminal import seconds_of
@@ -293,4 +325,6 @@ def choices_of(
         fit_image=fit_image.value,
         path_column=path_column,
         label_column=label_column,
+        labels=None if labels is None else labels.value,
+        target=None if target is None else target.value,
     )

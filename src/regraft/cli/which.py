@@ -17,6 +17,7 @@ from regraft.cli.options import (
     FitImage,
     GroupBy,
     LabelColumn,
+    LabelsName,
     NearCopies,
     NearCopiesName,
     PathColumn,
@@ -24,6 +25,7 @@ from regraft.cli.options import (
     RecipeName,
     Seed,
     Strict,
+    TargetName,
     TestFraction,
     choices_of,
 )
@@ -71,6 +73,8 @@ def rank(
     fit_image: FitImage = Fit.auto,
     path_column: PathColumn = None,
     label_column: LabelColumn = None,
+    labels: LabelsName = None,
+    target: TargetName = None,
     strict: Strict = False,
     out: Annotated[
         Path | None,
@@ -96,6 +100,8 @@ def rank(
         fit_image=fit_image,
         path_column=path_column,
         label_column=label_column,
+        labels=labels,
+        target=target,
     )
     run_rank(
         data,

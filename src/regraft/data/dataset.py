@@ -1,4 +1,4 @@
-"""A Dataset: named images, each with one label, perhaps already split.
+"""A Dataset: named images, each with a label, several or a number, perhaps already split.
 
 It holds an index and a way to read the bytes of one image; pixels are read when they are needed.
 """
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from regraft.data.items import Item as Item  # where it was, and is looked for
 from regraft.data.items import Items as Items
+from regraft.data.kinds import NUMBER, ONE, SEPARATOR, SEVERAL, Kind, asked_for
 from regraft.errors import DataError
 
 MAX_BYTES: Final = 1 << 30  # a file larger than this is no photo, and is not read
@@ -58,6 +59,11 @@ class Dataset:
     """In which order [images] reading them all is cheap; as they come, where None."""
     check: bool = False
     """Whether files are read that look unchanged, too; else their size and times are believed."""
+    kind: Kind = ONE
+    """What ``Item.label`` holds: ``one`` label, ``several``, sorted, with ``|`` between them ('':
+    none of them), or a ``number``."""
+    quantity: str = ""
+    """What the number is called, where it is one; '' where that is not known."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", Items.of(self.items))
@@ -73,8 +79,12 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The label names of all splits, sorted."""
-        return self.columns.labels.different
+        """The label names of all splits, sorted; of numbers, what they are called."""
+        texts = self.columns.labels.different
+        if self.kind == SEVERAL:
+            names = {name for text in texts for name in text.split(SEPARATOR)}
+            return tuple(sorted(names - {""}))
+        return (self.quantity or "value",) if self.kind == NUMBER else texts
 
     @cached_property
     def held_out(self) -> str:
@@ -108,6 +118,8 @@ class Dataset:
         *,
         path_column: str | None = None,
         label_column: str | None = None,
+        labels: str | None = None,
+        target: str | None = None,
         check: bool = False,
     ) -> "Dataset":
         """Return the data set of class folders, a table, an archive or shards.
@@ -115,18 +127,21 @@ class Dataset:
         ``source`` may also be a list of tars or of Parquet files with images, a ``Dataset`` or
         ``DatasetDict`` of the library datasets, or a Dataset, which is given as it is. The columns
         are those of a table, of Parquet files or of a .json in shards, where other than usual names
-        have paths (or images) and labels. With ``check`` every file is read, also one that by its
-        size and times is what it was when the cache noted its content.
+        have paths (or images) and labels. ``labels``: ``one`` an image, or ``several``; ``target``:
+        ``number``; without either the data tells. With ``check`` every file is read, also one that
+        by its size and times is what it was when the cache noted its content.
 
         Raises:
             DataError: it is not there, or is none of these; every mistake in it is named.
+            UsageError: ``labels`` and ``target`` contradict each other, or say something else.
         """
+        kind = asked_for(labels, target)
         if isinstance(source, Dataset):
             return replace(source, check=True) if check and not source.check else source
         from regraft.data.readers import open_source
         from regraft.data.readers.columns import NamedColumns
 
-        found = open_source(source, NamedColumns(path_column or "", label_column or ""))
+        found = open_source(source, NamedColumns(path_column or "", label_column or "", kind))
         return replace(found, check=check)
 
     @classmethod

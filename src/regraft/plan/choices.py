@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 from regraft.backbones import Backbone, View
 from regraft.data.audit import NearCopies
 from regraft.data.images import FITS
+from regraft.data.kinds import kind_problems
 from regraft.errors import UsageError
 from regraft.heads.ridge import Taps
 from regraft.plan.evidence import candidates_of
@@ -19,10 +20,12 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class ColumnWords(TypedDict):
-    """The columns of a table that have other than usual names."""
+    """The columns of a table that have other than usual names, and what the labels are."""
 
     path_column: str | None
     label_column: str | None
+    labels: str | None
+    target: str | None
 
 
 class ChoiceWords(TypedDict, total=False):
@@ -44,6 +47,8 @@ class ChoiceWords(TypedDict, total=False):
     near_copies: NearCopies
     path_column: str | None
     label_column: str | None
+    labels: str | None
+    target: str | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Choices:
         path_column: the table's column with the paths (of Parquet with images: the images), where
             it has no usual name.
         label_column: the column, or in shards the field of the .json, with the labels.
+        labels: ``one`` an image, or ``several``, instead of what the data tells.
+        target: ``number``: the labels are numbers, to be estimated.
     """
 
     case: Case | None = None
@@ -94,11 +101,18 @@ class Choices:
     near_copies: NearCopies = "group"
     path_column: str | None = None
     label_column: str | None = None
+    labels: str | None = None
+    target: str | None = None
 
     @property
     def columns(self) -> ColumnWords:
-        """The columns that are named, as `regraft.Dataset.open` takes them."""
-        return {"path_column": self.path_column, "label_column": self.label_column}
+        """What is said of the columns and labels, as `regraft.Dataset.open` takes it."""
+        return {
+            "path_column": self.path_column,
+            "label_column": self.label_column,
+            "labels": self.labels,
+            "target": self.target,
+        }
 
     def named(self) -> tuple[str, ...]:
         """Return the choices that differ from the defaults, as they would be typed."""
@@ -117,6 +131,8 @@ class Choices:
             "--fit-image": None if self.fit_image == "auto" else self.fit_image,
             "--path-column": self.path_column,
             "--label-column": self.label_column,
+            "--labels": self.labels,
+            "--target": self.target,
         }
         return tuple(f"{flag} {value}" for flag, value in spelled.items() if value is not None)
 
@@ -193,7 +209,7 @@ def end_of(backbone: Backbone, choices: Choices) -> int | None:
 
 def check_choices(backbone: Backbone, choices: Choices) -> None:
     """Raise UsageError for choices that cannot be, or that exclude each other; all are named."""
-    problems = []
+    problems = kind_problems(choices.labels, choices.target)
     if choices.case not in (None, 1, 2, 3, 4, "frozen"):
         problems.append(f"--case must be 1, 2, 3, 4 or frozen, got {choices.case}.")
     if choices.learning_rate is not None and not 0 < choices.learning_rate <= 1:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from regraft.data.audit.messages import IMBALANCE, by_class_and_split, check, warnings
 from regraft.data.audit.pixels import pixel_warnings
-from regraft.data.audit.rules import LEAST, NOT_BY_NAME, LeftOut, NearCopies, apply_rules
+from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, NearCopies, apply_rules
 from regraft.data.audit.series import proposed
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts, FactsTable
+from regraft.data.targets import LEAST
 
 __all__ = [
     "IMBALANCE",

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from regraft.data.dataset import DAMAGED, EMPTY_CLASS, NO_LABEL, OUTSIDE, REPEATED, TWICE, Dataset
 from regraft.data.images import Facts, FactsTable, alike
 from regraft.data.images.likeness import Likeness
+from regraft.data.targets import LEAST
 
 Rows = NDArray[np.int64]
 
 NearCopies = Literal["group", "keep", "drop"]
 """Copies of one capture stay on one side of every split, are as others, or only one is kept."""
 
-LEAST: Final = 2  # images that a class needs to be learnt and checked
 NOT_BY_NAME: Final = "not-an-image-file"  # never an error, not even under strict
 _SKIPPED: Final = {
     OUTSIDE: "no-class",

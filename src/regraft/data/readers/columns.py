@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from regraft.data.dataset import few, some
+from regraft.data.kinds import Kind
 from regraft.data.readers.known import COLUMNS as GROUPS
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
@@ -75,21 +76,32 @@ class _Told:
 
 
 class NamedColumns(NamedTuple):
-    """The columns that a person names for paths and labels; '' where they are found by name."""
+    """The columns that a person names for paths and labels; '' where they are found by name.
+
+    ``kind``: what a person says that the labels are; None where the data tells.
+    """
 
     path: str = ""
     label: str = ""
+    kind: Kind | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether a column is named."""
+        return bool(self.path or self.label)
 
     def find(self, names: Sequence[str]) -> tuple[str, str]:
         """Return the columns among these that are called so, letter by letter or nearly."""
         by_name = {plain(name): name for name in reversed(names)}
-        image, label = (n if n in names else by_name.get(plain(n), "") if n else "" for n in self)
+        image, label = (
+            n if n in names else by_name.get(plain(n), "") if n else "" for n in self[:2]
+        )
         return image, label
 
     def refuse(self, where: str, what: str) -> None:
         """Raise DataError where a column is named of what has none."""
-        if any(self):
-            named = [f"{f} {n!r}" for f, n in zip(FLAGS, self, strict=True) if n]
+        if self.any:
+            named = [f"{f} {n!r}" for f, n in zip(FLAGS, self[:2], strict=True) if n]
             headline = f"'{where}' is {what}, without columns of that kind."
             raise DataError(headline, [f"got {n}" for n in named])
 
@@ -108,7 +120,7 @@ def columns_of(path: Path, names: Sequence[str], named: NamedColumns = UNNAMED) 
     asked = named.find(names)
     image, label = (
         found if name else next((by_name[usual] for usual in wanted if usual in by_name), "")
-        for wanted, name, found in zip((PATHS, LABELS), named, asked, strict=True)
+        for wanted, name, found in zip((PATHS, LABELS), named[:2], asked, strict=True)
     )
     missing = [
         f"there is no column {asked_for!r} for the {what}"

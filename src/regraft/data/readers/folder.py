@@ -47,7 +47,7 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             files = {name: os.path.join(root, name) for name in tables}
             others = sorted({*names} - {*tables})
             return open_image_tables(str(path), files, root=root, others=others, named=named)
-    if any(named) and listed:
+    if named.any and listed:
         return open_metadata(path, listed, images, named)
     named.refuse(str(path), "a folder of images")
     try:
