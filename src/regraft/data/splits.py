@@ -5,7 +5,6 @@ so) on different sides.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from regraft.data.audit import Audit
 from regraft.data.dataset import Dataset, quoted
+from regraft.data.kinds import NUMBER, ONE, SEVERAL, Kind
+from regraft.data.targets import Memberships, learnable, only_groups, strata, take_back
 from regraft.errors import DataError, UsageError
 
 Indices = NDArray[np.int64]
@@ -47,9 +48,10 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
 
     Where there is a test split, val joins the training side. A share is ``test_fraction`` (0.2
     where None) of each class: at least one image where the class has three, and always so that
-    two are left to train. Groups are drawn whatever their size. Who is chosen depends on names
-    alone: images that are added later move few of the others. What the data pins is never held out,
-    nor is anything of its group.
+    two are left to train. Several labels, and numbers, are shared out by the parts that
+    `regraft.data.targets.strata` gives; each label keeps two images, too. Groups are drawn
+    whatever their size. Who is chosen depends on names alone: images that are added later move few
+    of the others. What the data pins is never held out, nor is anything of its group.
 
     Raises:
         UsageError: a fraction outside 0..1, or one for data that has a split of its own.
@@ -60,7 +62,7 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     if dataset.held_out:
         held = dataset.held[kept]
         return Split(np.flatnonzero(~held), np.flatnonzero(held), dataset.held_out)
-    labels, grouped = items.labels.codes[kept], any(items.groups.different)
+    labels, grouped = strata(dataset, kept), any(items.groups.different)
     ranks = _ranks((items.groups[i] or items.paths[i] for i in audit.kept), seed)
     order = np.arange(len(kept))
     if grouped or not items.paths.ascend:
@@ -69,11 +71,13 @@ def split(dataset: Dataset, audit: Audit, *, test_fraction: float | None, seed: 
     fraction = TEST_FRACTION if test_fraction is None else test_fraction
     pinned = _pinned(dataset, kept)
     held = _hold_out(labels, audit.groups, ranks, fraction, order, pinned)
+    if dataset.kind == SEVERAL:
+        take_back(held, dataset, kept, audit.groups, ranks)
     if not held.any():
         free = _hold_out(labels, audit.groups, ranks, fraction, order)
         raise DataError(
             "There are too few images to hold any out.",
-            [_nothing_to_spare(pinned=bool(free.any()), grouped=grouped)],
+            [_nothing_to_spare(dataset.kind, pinned=bool(free.any()), grouped=grouped)],
         )
     return Split(np.flatnonzero(~held), np.flatnonzero(held), "held out")
 
@@ -85,31 +89,37 @@ def _pinned(dataset: Dataset, kept: Indices) -> NDArray[np.bool_]:
     return np.array([dataset.items[i].path in dataset.pinned for i in kept.tolist()], bool)
 
 
-def _nothing_to_spare(*, pinned: bool, grouped: bool) -> str:
+_NONE: Final = {ONE: "no class", SEVERAL: "no label", NUMBER: "no range of the numbers"}
+
+
+def _nothing_to_spare(kind: Kind, *, pinned: bool, grouped: bool) -> str:
     """Why no image can be held out: what is ``pinned`` stands in the way, or known groups do."""
+    none = _NONE[kind]
     if pinned:
         return (
-            "what was corrected is trained on, with all that goes with it, and no class has "
+            f"what was corrected is trained on, with all that goes with it, and {none} has "
             "another image to spare; add images beside those, or bring a test split"
         )
     if grouped:
         return (
-            "no class has three images in groups of which one can be spared; add groups, hold "
+            f"{none} has three images in groups of which one can be spared; add groups, hold "
             "images out one by one (--group-by none), or bring a test split"
         )
-    return "no class has three different pictures; add some, or bring a test split"
+    return f"{none} has three different pictures; add some, or bring a test split"
 
 
 def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
-    """Return a sentence where a share that was drawn has none of some classes."""
-    names = dataset.columns.labels
-    codes = names.codes[np.asarray(audit.kept, np.int64)]
-    never = [names.different[code] for code in np.setdiff1d(codes, codes[sides.test])]
+    """Return a sentence where a share that was drawn has none of some classes or labels."""
+    if dataset.kind == NUMBER:
+        return []
+    has, kept = Memberships.of(dataset), np.asarray(audit.kept, np.int64)
+    lacks = learnable(dataset, kept)[0] & (has.counts(kept[sides.test]) == 0)
+    never, what = [has.names[n] for n in np.flatnonzero(lacks)], _NONE[dataset.kind].split()[1]
     if not never or sides.origin not in ("held out", EACH_ONCE):
         return []
     return [
         f"No image of {quoted(never)} is held out: that takes three images in groups of which one "
-        "can be spared. How well such a class is recognised is not measured."
+        f"can be spared. How well such a {what} is recognised is not measured."
     ]
 
 
@@ -119,16 +129,14 @@ def each_once(
     """Every image held out once, where the other choice, ``held``, has only :data:`FEW` of them.
 
     Not where the data brings a split of its own, or a person named a fraction. What the data pins,
-    and near copies of it, are trained on in every turn, and so is the only group of a class: held
-    out, it would leave none of the class to learn from.
+    and near copies of it, are trained on in every turn, and so is the only group of a class or
+    label: held out, it would leave none of it to learn from.
     """
     if held.origin != "held out" or test_fraction is not None or len(held.test) >= FEW:
         return None
     kept = np.asarray(audit.kept, np.int64)
-    pinned, labels = _pinned(dataset, kept), dataset.columns.labels.codes[kept].tolist()
-    pairs = set(zip(labels, audit.groups.tolist(), strict=True))
-    several = Counter(label for label, _ in pairs)
-    only = [group for label, group in pairs if several[label] == 1]
+    pinned = _pinned(dataset, kept)
+    only = [] if dataset.kind == NUMBER else only_groups(dataset, kept, audit.groups)
     test = np.flatnonzero(~np.isin(audit.groups, [*audit.groups[pinned], *only]))
     return Split(np.arange(len(kept)), test, EACH_ONCE) if len(test) else None
 

@@ -1,5 +1,6 @@
 """What is learnt of images: which labels each has, or its number; and what splits keep even."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -110,12 +111,15 @@ def _numbers(dataset: Dataset, rows: Rows) -> NDArray[np.float32]:
 
 
 def learnable(dataset: Dataset, kept: Rows) -> tuple[NDArray[np.bool_], list[str]]:
-    """Return which labels of a set with several can be learnt, [K], and sentences on the others.
+    """Return which labels can be learnt, [K], and sentences on the others.
 
-    Those cannot that fewer than two of the images to train on have, or all of them.
+    Of several an image, those cannot that fewer than two of the images to train on have, or all of
+    them. Of one an image the audit has left out the images of those that cannot.
     """
     has, train = Memberships.of(dataset), kept[~dataset.held[kept]]
     there, trained = has.counts(kept) > 0, has.counts(train)
+    if dataset.kind != SEVERAL:
+        return there, []
     few = there & (trained < LEAST)
     every = there & ~few & (trained == len(train))
     said = [
@@ -156,10 +160,14 @@ def strata(dataset: Dataset, kept: Sequence[int] | Rows) -> Rows:
         return dataset.columns.labels.codes[rows].astype(np.int64)
     if dataset.kind == NUMBER:
         return _deciles(_numbers(dataset, rows))
-    use = learnable(dataset, rows)[0]
+    return _rarest(*_learnt(dataset, rows), len(rows), len(dataset.classes))
+
+
+def _learnt(dataset: Dataset, rows: Rows) -> tuple[Rows, Rows]:
+    """Return positions in ``rows`` and the label there, of the labels that can be learnt."""
     which, label = Memberships.of(dataset).pairs(rows)
-    learnt = use[label]
-    return _rarest(which[learnt], label[learnt], len(rows), len(use))
+    learnt = learnable(dataset, rows)[0][label]
+    return which[learnt], label[learnt]
 
 
 def _rarest(which: Rows, label: Rows, n: int, labels: int) -> Rows:
@@ -183,3 +191,33 @@ def _deciles(numbers: NDArray[np.float32]) -> Rows:
     edges = np.sort(numbers)[[len(numbers) * part // parts for part in range(1, parts)]]
     found = np.searchsorted(edges, numbers, side="right")
     return np.unique(found, return_inverse=True)[1]
+
+
+# --- what is left to train on --------------------------------------------------------------------
+
+
+def only_groups(dataset: Dataset, kept: Rows, groups: Rows) -> list[int]:
+    """Return the groups without which a class, or a label that can be learnt, would have none."""
+    which, label = _learnt(dataset, kept)
+    pairs = set(zip(label.tolist(), groups[which].tolist(), strict=True))
+    several = Counter(label for label, _ in pairs)
+    return [group for label, group in pairs if several[label] == 1]
+
+
+def take_back(
+    held: NDArray[np.bool_], dataset: Dataset, kept: Rows, groups: Rows, ranks: NDArray[np.uint64]
+) -> None:
+    """Take out of ``held`` [n] the groups that labels need which have fewer than two images left.
+
+    An image stands for its rarest label when it is drawn, and its others may be as rare. Those of
+    the highest ``ranks`` [n] go first, one of each label at a time.
+    """
+    which, label = _learnt(dataset, kept)
+    while True:
+        left = np.bincount(label[~held[which]], minlength=len(dataset.classes))
+        wanted = np.flatnonzero(held[which] & (left[label] < LEAST))
+        if not len(wanted):
+            return
+        order = wanted[np.lexsort((ranks[which[wanted]], label[wanted]))]
+        last = order[np.flatnonzero(np.diff(label[order], append=-1))]
+        held[np.isin(groups, groups[which[last]])] = False

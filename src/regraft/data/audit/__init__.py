@@ -17,6 +17,7 @@ from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, NearCopies, apply_rul
 from regraft.data.audit.series import proposed
 from regraft.data.dataset import Dataset
 from regraft.data.images import Facts, FactsTable
+from regraft.data.kinds import ONE
 from regraft.data.targets import LEAST
 
 __all__ = [
@@ -69,11 +70,12 @@ def audit(
 
     Left out are files with a problem, exact copies but the first, pictures under two labels, what
     copies a held-out image (exactly or nearly) on the training side, and classes with fewer than
-    two images to train on. ``series``: whether series in the names are proposed as groups.
+    two images to train on. Of several labels an image, those that cannot be learnt are named, and
+    the images stay. ``series``: whether series in the names are proposed as groups.
 
     Raises:
-        DataError: fewer than two classes are left, nothing is left to train on or to test, or
-            ``strict`` and anything is left out.
+        DataError: fewer than two classes are left, or no label of several, or one number alone;
+            nothing is left to train on or to test, or ``strict`` and anything is left out.
     """
     table = FactsTable.of(facts)
     found = apply_rules(dataset, table, near_copies)
@@ -103,10 +105,13 @@ def counts(dataset: Dataset, audit: Audit) -> dict[str, dict[str, int]]:
 
 
 def fingerprint(dataset: Dataset, audit: Audit, facts: Sequence[Facts]) -> str:
-    """SHA-256 over path, label, split, group and content of every image kept, in any order."""
+    """SHA-256 over path, label, split, group and content of every image kept, in any order.
+
+    Of a set with several labels, or numbers, its kind comes first.
+    """
     table, paths = FactsTable.of(facts), dataset.columns.paths
     rows = audit.kept if paths.ascend else sorted(audit.kept, key=paths.__getitem__)
-    found = hashlib.sha256()
+    found = hashlib.sha256(b"" if dataset.kind == ONE else f"{dataset.kind}\n".encode())
     for place, i in enumerate(rows):
         item = dataset.items[i]
         parts = item.path, item.label, item.split, table.digest(i), *_if_any(item.group)

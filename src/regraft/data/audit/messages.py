@@ -10,6 +10,8 @@ import numpy as np
 
 from regraft.data.audit.rules import NOT_BY_NAME, LeftOut, Rows, Ruled
 from regraft.data.dataset import Dataset, quoted, some
+from regraft.data.kinds import NUMBER, ONE, SEVERAL
+from regraft.data.targets import Memberships, learnable
 from regraft.errors import DataError
 
 IMBALANCE: Final = 3.0  # times the smallest class that the largest may have without a word
@@ -17,13 +19,9 @@ IMBALANCE: Final = 3.0  # times the smallest class that the largest may have wit
 
 def check(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut], strict: bool) -> None:
     """Raise DataError where what is kept cannot be learnt from, or is not all there is."""
-    by_class = by_class_and_split(dataset, kept)
+    _CHECKS[dataset.kind](dataset, kept, left_out)
     held = dataset.held_out
-    if len(by_class) < 2:
-        found = "no usable class" if not by_class else f"one usable class, {next(iter(by_class))!r}"
-        problems = [f"there must be at least 2, found {found}", *_account(dataset, left_out)]
-        raise DataError(f"'{dataset.name}' has too few classes to tell apart.", problems)
-    if held and not any(held in splits for splits in by_class.values()):
+    if held and not dataset.held[kept].any():
         problems = [f"every {held} image was left out", *_account(dataset, left_out)]
         raise DataError(f"'{dataset.name}' has no image left to test on.", problems)
     lost = [entry for entry in left_out if entry.reason != NOT_BY_NAME]
@@ -34,8 +32,49 @@ def check(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut], strict: boo
         )
 
 
+def _check_classes(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut]) -> None:
+    """Raise DataError where there is no telling apart."""
+    by_class = by_class_and_split(dataset, kept)
+    if len(by_class) < 2:
+        found = "no usable class" if not by_class else f"one usable class, {next(iter(by_class))!r}"
+        problems = [f"there must be at least 2, found {found}", *_account(dataset, left_out)]
+        raise DataError(f"'{dataset.name}' has too few classes to tell apart.", problems)
+
+
+def _check_labels(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut]) -> None:
+    """Raise DataError where none of several labels can be learnt."""
+    use, why = learnable(dataset, kept)
+    if not use.any():
+        none = f"there must be at least one label, and {_all_of(kept)} none"
+        problems = [*(why or [none]), *_account(dataset, left_out)]
+        raise DataError(f"'{dataset.name}' has no label that can be learnt.", problems)
+
+
+def _check_numbers(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut]) -> None:
+    """Raise DataError where there are no two different numbers to train on."""
+    train = kept[~dataset.held[kept]]
+    different = sorted({*dataset.columns.labels[train]})
+    if len(different) < 2:
+        found = f"{_all_of(train)} {different[0]}" if different else "there is no image to train on"
+        problems = [f"there must be at least 2 different ones, and {found}"]
+        problems += _account(dataset, left_out)
+        raise DataError(f"The number of '{dataset.name}' is always the same.", problems)
+
+
+def _all_of(rows: Rows) -> str:
+    if not len(rows):
+        return "there is no image left that has"
+    return "the only image has" if len(rows) == 1 else f"all {len(rows):,} images have"
+
+
+_CHECKS: Final = {ONE: _check_classes, SEVERAL: _check_labels, NUMBER: _check_numbers}
+
+
 def _account(dataset: Dataset, left_out: Sequence[LeftOut]) -> list[str]:
     """Return what was found of each class, and the first images left out for each reason."""
+    gone_for = some([f"{e.path}: {e.reason}: {e.detail}" for e in left_out])
+    if dataset.kind != ONE:
+        return gone_for
     there = Counter[str](dataset.columns.labels)
     gone = {entry.path for entry in left_out}
     lost = Counter(item.label for item in dataset.items if item.path in gone)
@@ -43,7 +82,7 @@ def _account(dataset: Dataset, left_out: Sequence[LeftOut]) -> list[str]:
         f"class {label!r}: {_images(count)}, {lost[label]:,} of them left out"
         for label, count in sorted(there.items())
     ]
-    return [*some(lines), *some([f"{e.path}: {e.reason}: {e.detail}" for e in left_out])]
+    return [*some(lines), *gone_for]
 
 
 def _images(count: int) -> str:
@@ -51,14 +90,15 @@ def _images(count: int) -> str:
 
 
 def by_class_and_split(dataset: Dataset, kept: Rows) -> dict[str, dict[str, int]]:
-    """Images by class and split, classes in order."""
-    labels, splits = dataset.columns.labels, dataset.columns.splits
-    pairs = labels.codes[kept].astype(np.int64) * len(splits.different) + splits.codes[kept]
+    """Images by class and split, classes in order; an image of several labels counts for each."""
+    has, splits = Memberships.of(dataset), dataset.columns.splits
+    which, label = has.pairs(kept)
+    pairs = label * len(splits.different) + splits.codes[kept[which]]
     counted = np.bincount(pairs)
     by_class: dict[str, dict[str, int]] = {}
     for pair in np.flatnonzero(counted).tolist():
-        label, split = divmod(pair, len(splits.different))
-        own = by_class.setdefault(labels.different[label], {})
+        name, split = divmod(pair, len(splits.different))
+        own = by_class.setdefault(has.names[name], {})
         own[splits.different[split]] = int(counted[pair])
     return by_class
 
@@ -71,15 +111,12 @@ def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
     gone = sorted(set(dataset.classes) - set(by_class))
     if gone:
         yield f"No usable images of {quoted(gone)}: {_is(gone)} not learnt."
-    sizes = {label: sum(splits.values()) for label, splits in by_class.items()}
-    small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
-    if sizes[large] >= IMBALANCE * sizes[small]:
-        yield (
-            f"The classes are uneven: {large!r} has {sizes[large]:,} images, "
-            f"{sizes[large] / sizes[small]:.1f} times as many as {small!r} ({sizes[small]:,})."
-        )
-    yield from _missing_from_splits(by_class)
-    yield from _alike_names(by_class)
+    yield from learnable(dataset, kept)[1]
+    if dataset.kind == ONE:
+        yield from _uneven(by_class)
+    if dataset.kind != NUMBER:
+        yield from _missing_from_splits(by_class)
+        yield from _alike_names(by_class)
     yield from _near_copies(dataset, kept, found.copies)
     yield from _known_groups(dataset, found)
     yield from _look_alike(dataset, found)
@@ -92,6 +129,17 @@ def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[
         missing = [label for label, splits in by_class.items() if split not in splits]
         if missing:
             yield f"The {split} images have none of {quoted(missing)}."
+
+
+def _uneven(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
+    """Yield the classes that are the most uneven, where they are."""
+    sizes = {label: sum(splits.values()) for label, splits in by_class.items()}
+    small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if sizes[large] >= IMBALANCE * sizes[small]:
+        yield (
+            f"The classes are uneven: {large!r} has {sizes[large]:,} images, "
+            f"{sizes[large] / sizes[small]:.1f} times as many as {small!r} ({sizes[small]:,})."
+        )
 
 
 def _alike_names(by_class: Iterable[str]) -> Iterable[str]:
@@ -124,7 +172,7 @@ def _near_copies(dataset: Dataset, kept: Rows, groups: Rows) -> Iterable[str]:
     for group, i in zip(groups[among].tolist(), kept[among].tolist(), strict=True):
         members[group].append(dataset.items[i])
     mixed = [items for items in members.values() if len({item.label for item in items}) > 1]
-    if mixed:
+    if mixed and dataset.kind != NUMBER:
         first, other = next((a, b) for a in mixed[0] for b in mixed[0] if a.label != b.label)
         yield (
             f"In {len(mixed):,} of them the labels differ, such as {first.path} ({first.label}) "
@@ -155,7 +203,8 @@ def _look_alike(dataset: Dataset, found: Ruled) -> Iterable[str]:
     if not found.crowded:
         return
     labels = dataset.columns.labels
-    crowded = np.array([name in found.crowded for name in labels.different])
+    one = dataset.kind == ONE
+    crowded = np.array([not one or name in found.crowded for name in labels.different])
     few = crowded[labels.codes[found.kept]]
     yield (
         f"{int(found.near[few].sum()):,} of the {_images(int(few.sum()))} of "

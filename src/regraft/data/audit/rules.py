@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from regraft.data.dataset import DAMAGED, EMPTY_CLASS, NO_LABEL, OUTSIDE, REPEATED, TWICE, Dataset
 from regraft.data.images import Facts, FactsTable, alike
 from regraft.data.images.likeness import Likeness
-from regraft.data.targets import LEAST
+from regraft.data.kinds import NUMBER, ONE
+from regraft.data.targets import LEAST, Memberships
 
 Rows = NDArray[np.int64]
 
@@ -44,7 +45,8 @@ class Ruled:
 
     ``kept``: indices of items. ``groups`` of the kept: near copies, and what people know to belong
     together; ``copies``: near copies alone. ``near``: pictures that are as near as copies and are
-    none; ``crowded``: classes of which too many are like that. ``spared``: by class, training
+    none; ``crowded``: classes of which too many are like that, or the set's name where its images
+    are in none. ``spared``: by class, training
     images that copy held-out ones and are kept all the same.
     """
 
@@ -82,7 +84,7 @@ def apply_rules(
         groups=np.unique(groups, return_inverse=True)[1],
         copies=np.unique(copies[kept], return_inverse=True)[1],
         near=alike.near[kept],
-        crowded=tuple(dataset.classes[number] for number in sorted(alike.crowded)),
+        crowded=tuple(_classes(dataset)[number] for number in sorted(alike.crowded)),
         spared=dict(state.spared),
     )
 
@@ -112,6 +114,7 @@ class _State:
 
     def __init__(self, dataset: Dataset, facts: FactsTable) -> None:
         self.items = dataset.columns
+        self.has = Memberships.of(dataset)
         if len(facts) != len(self.items):
             raise ValueError(f"{len(self.items)} items need as many facts, got {len(facts)}")
         self.dataset = dataset
@@ -136,10 +139,8 @@ class _State:
         return np.flatnonzero(self._kept)
 
     def of_class(self, rows: Rows) -> Rows:
-        """How many of these items each class has."""
-        labels = self.items.labels
-        found: Rows = np.bincount(labels.codes[rows], minlength=len(labels.different))
-        return found
+        """How many of these items each class, or label, has."""
+        return self.has.counts(rows)
 
 
 def _leave_out_problems(state: _State) -> None:
@@ -182,9 +183,10 @@ def _same_files(facts: FactsTable, rows: Rows) -> Iterator[list[int]]:
 def _leave_out_contradiction(state: _State, same: Sequence[int]) -> None:
     """All copies of a file that has several labels."""
     labels = state.items.labels
+    what = "with another number" if state.dataset.kind == NUMBER else "under another label"
     for i in same:
         other = state.path(next(j for j in same if labels[j] != labels[i]))
-        state.leave_out(i, "copy-two-labels", f"the same file as {other}, under another label")
+        state.leave_out(i, "copy-two-labels", f"the same file as {other}, {what}")
 
 
 def _leave_out_near_copies(state: _State, groups: Rows) -> None:
@@ -221,12 +223,10 @@ def _without_emptying(state: _State, copies: Rows) -> Rows:
     kept = state.kept()
     trained, going = state.of_class(kept[~state.held[kept]]), state.of_class(copies)
     emptied = (going > 0) & (trained - going < LEAST) & (trained >= LEAST)
-    labels = state.items.labels
     state.spared.update(
-        {labels.different[code]: int(going[code]) for code in np.flatnonzero(emptied)}
+        {state.has.names[code]: int(going[code]) for code in np.flatnonzero(emptied)}
     )
-    going_on: NDArray[np.bool_] = emptied[labels.codes[copies]]
-    return copies[~going_on]
+    return copies[~state.has.having(emptied, copies)]
 
 
 def _leave_out_all_but_one(state: _State, groups: Rows) -> None:
@@ -243,14 +243,26 @@ def _leave_out_all_but_one(state: _State, groups: Rows) -> None:
 def _alike(state: _State) -> Likeness:
     """Return what looks alike among the items; what is left out already is like nothing."""
     kept = state.kept()
-    found = alike(state.facts, state.items.labels.codes[kept].astype(np.int64), kept)
+    one = state.dataset.kind == ONE  # else an image is in no class that would be crowded
+    labels = state.items.labels.codes[kept].astype(np.int64) if one else np.zeros_like(kept)
+    found = alike(state.facts, labels, kept)
     groups, near = np.arange(len(state.items)), np.zeros(len(state.items), bool)
     groups[kept], near[kept] = kept[found.groups], found.near
     return Likeness(groups, near, found.crowded)
 
 
+def _classes(dataset: Dataset) -> tuple[str, ...]:
+    """Return what images are called alike in: their classes, or the whole set."""
+    return dataset.classes if dataset.kind == ONE else (dataset.name,)
+
+
 def _leave_out_small_classes(state: _State) -> None:
-    """Classes with fewer than two images to train on, their held-out images too."""
+    """Classes with fewer than two images to train on, their held-out images too.
+
+    Of several labels those are not learnt (`regraft.data.targets.learnable`); the images stay.
+    """
+    if state.dataset.kind != ONE:
+        return
     kept = state.kept()
     usable = state.of_class(kept[~state.held[kept]])
     where = "to train on" if state.dataset.held_out else "usable"

@@ -11,6 +11,7 @@ from regraft.data.audit.rules import Rows
 from regraft.data.dataset import Dataset
 from regraft.data.images import FactsTable
 from regraft.data.images.facts_table import WHOLE
+from regraft.data.kinds import ONE
 from regraft.data.readers.known import with_groups
 from regraft.errors import RegraftError
 
@@ -33,7 +34,7 @@ def proposed(dataset: Dataset, kept: Rows, facts: FactsTable) -> Iterator[str]:
     """
     if any(dataset.columns.groups.different):
         return
-    labels = dataset.columns.labels[kept]
+    labels = dataset.columns.labels[kept] if dataset.kind == ONE else [""] * len(kept)
     for pattern in (NAMED, NUMBERED):
         groups = _groups(dataset, kept, pattern)
         series = _series(groups, labels, shared=pattern == NAMED)

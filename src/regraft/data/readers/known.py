@@ -4,12 +4,13 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import Dataset, clean_label, label_name, some
+from regraft.data.kinds import ONE, SEPARATOR, SEVERAL
 from regraft.data.readers.words import JSON_LINES, PARQUET
 from regraft.errors import DataError, UsageError
 
@@ -46,7 +47,7 @@ def with_groups(dataset: Dataset, by: str | None) -> Dataset:
     if column:
         return _put(dataset, _cells(dataset, column), f"the column {column!r}", by)
     if by == FOLDER:
-        return _put(dataset, [_folder(item.path, item.label) for item in dataset.items], by, by)
+        return _put(dataset, _folders(dataset), by, by)
     return _put(dataset, _matched(dataset, by, names), f"{by!r} in the names", by)
 
 
@@ -77,8 +78,10 @@ def _by_usual_column(dataset: Dataset, names: Sequence[str]) -> Dataset:
 def _parts_classes(dataset: Dataset, groups: Sequence[str]) -> bool:
     """Return whether every class has two groups or more.
 
-    An image without one is a group of its own.
+    An image without one is a group of its own. Several labels, and numbers, are no classes.
     """
+    if dataset.kind != ONE:
+        return True
     inside: dict[str, set[str]] = {}
     for item, group in zip(dataset.items, groups, strict=True):
         inside.setdefault(item.label, set()).add(group or item.path)
@@ -114,10 +117,17 @@ def _grouped(dataset: Dataset, groups: Sequence[str], what: str) -> Dataset:
     )
 
 
-def _folder(path: str, label: str) -> str:
+def _folders(dataset: Dataset) -> list[str]:
+    """Return for each image the folders between its class folder and it."""
+    if dataset.kind == SEVERAL:
+        return [_folder(item.path, item.label.split(SEPARATOR)) for item in dataset.items]
+    return [_folder(item.path, [item.label]) for item in dataset.items]
+
+
+def _folder(path: str, labels: Collection[str]) -> str:
     """Return the folders between the class folder and the image; '' where there are none."""
     above = path.split("/")[:-1]
-    places = [n for n, name in enumerate(above) if clean_label(name) == label]
+    places = [n for n, name in enumerate(above) if clean_label(name) in labels]
     return "/".join(above[places[-1] + 1 :] if places else above[-1:])
 
 
