@@ -40,7 +40,7 @@ def figures() -> dict[str, Any]:
     p = np.eye(3)[[0, 0, 1, 2, 0]] * 0.7 + 0.1
     seconds = dict.fromkeys(("audit", "probe", "fit", "evaluate", "total"), 1.0)
     return metrics_of(
-        score(p, truth, CLASSES),
+        score(p, truth, CLASSES).to_json(),
         case=1,
         taps=(3,),
         proof="held out",

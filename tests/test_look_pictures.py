@@ -12,24 +12,24 @@ from regraft.backbones import Backbone, View
 from regraft.data.dataset import Dataset
 from regraft.errors import DataError
 from regraft.look import kernels, probes, sample
-from regraft.look.stimuli import ANGLES, ORIENTATION, SHAPE, SHAPES, Task, edges, figure, shape
+from regraft.look.stimuli import ANGLES, ORIENTATION, SHAPE, SHAPES, DrawnTask, edges, figure, shape
 from regraft.networks import build
 
 TASKS = (ORIENTATION, SHAPE)
 VIEW = View(32, 1.0)
 
 
-def drawn(task: Task, count: int, size: int = 32, seed: int = 0) -> NDArray[np.uint8]:
+def drawn(task: DrawnTask, count: int, size: int = 32, seed: int = 0) -> NDArray[np.uint8]:
     return np.stack([task.draw(number, size, seed) for number in range(count)])
 
 
-def accuracy(rows: NDArray[np.float32], task: Task) -> probes.Curve:
+def accuracy(rows: NDArray[np.float32], task: DrawnTask) -> probes.Curve:
     labels = np.array([task.label(n) for n in range(len(rows))])
     return probes.probe(rows, [rows.shape[1]], labels, np.arange(len(rows)), 0)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_a_picture_depends_on_its_number_and_the_seed_alone(task: Task) -> None:
+def test_a_picture_depends_on_its_number_and_the_seed_alone(task: DrawnTask) -> None:
     pictures = drawn(task, 16)
     assert pictures.dtype == np.uint8
     assert pictures.shape == (16, 32, 32, 3)
@@ -40,7 +40,7 @@ def test_a_picture_depends_on_its_number_and_the_seed_alone(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_nothing_but_the_wanted_thing_goes_with_the_class(task: Task) -> None:
+def test_nothing_but_the_wanted_thing_goes_with_the_class(task: DrawnTask) -> None:
     """Mean, spread, extremes and quarters of the colours leave a head at chance."""
     pictures = drawn(task, 800).astype(np.float32)
     flat = pictures.reshape(800, -1, 3)

@@ -30,7 +30,7 @@ def parts(accuracy: float = 0.5) -> dict[str, Any]:
     truth = np.array([0, 2])
     seconds = dict.fromkeys(("audit", "probe", "fit", "evaluate", "total"), 1.0)
     metrics = metrics_of(
-        score(p, truth, CLASSES), case=1, taps=[7], proof="held out", seconds=seconds,
+        score(p, truth, CLASSES).to_json(), case=1, taps=[7], proof="held out", seconds=seconds,
         engine="torch", images_per_second=90.0,
     )  # fmt: skip
     tensors = {

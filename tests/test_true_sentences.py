@@ -86,7 +86,7 @@ def figures(right: int = 4, **more: Any) -> dict[str, Any]:
     said = [label if i < right else (label + 1) % 3 for i, label in enumerate(truth)]
     seconds = {"audit": 1.0, "probe": 2.0, "fit": 3.0, "evaluate": 4.0, "total": 11.0}
     found = metrics_of(
-        score(np.eye(3)[said] * 0.7 + 0.1, truth, CLASSES),
+        score(np.eye(3)[said] * 0.7 + 0.1, truth, CLASSES).to_json(),
         proof="held out",
         case=1,
         taps=(LAST,),

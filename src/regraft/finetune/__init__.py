@@ -30,7 +30,6 @@ from regraft.finetune.loop import advance
 from regraft.finetune.modes import find
 from regraft.finetune.state import TrainContext, TrainSnapshot
 from regraft.heads.ridge import Head, class_weights
-from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks import trunk_state
 from regraft.networks.build import normalised
 from regraft.networks.changes import Change
@@ -38,9 +37,12 @@ from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork, operate
 from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, images_shown, rung_of
+from regraft.tasks import OutputScale, Task, task_of
 
 __all__ = ["Images", "Read", "Trained", "predict", "speed_of", "train"]
 
+
+ONE = task_of("one")
 
 MODE = "mode.json"
 """Beside the checkpoints: how this run trains, so that it goes on as it began."""
@@ -56,17 +58,18 @@ class Images:
 
     read: Read
     items: Sequence[int]
-    labels: NDArray[np.intp]
+    labels: NDArray[Any]
     train: NDArray[np.intp]
     val: NDArray[np.intp]
+    task: Task = ONE
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """What a race gave.
 
-    ``shares``: calibrated probabilities ``[n, C]`` of the validation images, by the winner before
-    it was trained on them. ``state``: the network's tensors by name, temperature folded in.
+    ``shares``: calibrated answers ``[n, C]`` for the validation images, by the winner before
+    it was trained on them. ``state``: the network's tensors by name, calibration folded in.
     ``epochs``: after how many it was best; 0 where no epoch was better than the start.
     ``shown``: images that went forward and back. ``problem``: why it did not end as planned.
     """
@@ -148,6 +151,7 @@ def train(
         judged=ImageBuffer(images.read, [images.items[i] for i in images.val], backbone.view),
         truth=images.labels[images.val],
         weights=_class_weights(images.labels[images.train], len(classes), training),
+        task=images.task,
         seed=seed,
         folder=folder,
         deadline=deadline,
@@ -160,7 +164,8 @@ def train(
     network.load_state_dict(best.best)
     logits = logits_of(fabric, network.to(fabric.device), job.judged, backbone)
     logits[~np.isfinite(logits).all(1)] = 0  # a network that gives no numbers tells nothing
-    temperature = on_rank_zero(lambda: fit_temperature(logits, job.truth))
+    calibration = on_rank_zero(lambda: images.task.calibration(logits, job.truth))
+    shares = images.task.shares(calibration(logits))
     final = best
     # where no epoch was better than the start, what is fitted to all images is the head alone
     if training.refit and (best.best_epoch or training.fitted) and not best.problem:
@@ -172,9 +177,9 @@ def train(
     return Trained(
         rate=best.rate,
         epochs=best.best_epoch,
-        loss=squared_error(softmax(logits, temperature), job.truth),
-        shares=softmax(logits, temperature),
-        state=_calibrated(best if final.problem else final, temperature),
+        loss=float(images.task.losses(shares, job.truth).mean()),
+        shares=shares,
+        state=_calibrated(best if final.problem else final, calibration),
         changes=tuple(changes),
         rows=tuple(row for one in everyone for row in one.rows),
         shown=sum(one.shown for one in everyone),
@@ -305,7 +310,9 @@ def mode_of(
     )
 
 
-def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -> torch.Tensor:
+def _class_weights(labels: NDArray[Any], classes: int, training: Training) -> torch.Tensor:
+    if labels.ndim == 2:
+        return torch.ones(classes)
     how = "balanced" if training.weighting == "balanced" else "none"
     of_image = class_weights(labels, classes, how)
     weights = np.ones(classes, np.float32)
@@ -313,12 +320,13 @@ def _class_weights(labels: NDArray[np.intp], classes: int, training: Training) -
     return torch.from_numpy(weights)
 
 
-def _calibrated(candidate: TrainSnapshot, temperature: float) -> dict[str, NDArray[Any]]:
-    """Return the best state as arrays, its logits divided by the temperature."""
+def _calibrated(candidate: TrainSnapshot, calibration: OutputScale) -> dict[str, NDArray[Any]]:
+    """Return the best state as arrays, its outputs calibrated."""
     state = {name: tensor.numpy() for name, tensor in candidate.best.items()}
-    for name in ("head.weight", "head.bias"):
-        state[name] = (state[name] / np.float32(temperature)).astype(np.float32)
-    return state
+    head = Head((), state["head.weight"], state["head.bias"]).adjusted(
+        calibration.slopes.tolist(), calibration.offsets.tolist()
+    )
+    return state | {"head.weight": head.weight, "head.bias": head.bias}
 
 
 def predict(

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from regraft.distributed import all_reduce_sum, any_rank, broadcast_tensors, on_rank_zero
 from regraft.errors import RunError
 from regraft.finetune.data import Augment, batches
 from regraft.finetune.judge import logits_of
+from regraft.finetune.losses import LOSSES
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
 from regraft.finetune.state import (
@@ -30,7 +30,6 @@ from regraft.finetune.state import (
     restored,
     seeded,
 )
-from regraft.metrics import fit_temperature, softmax, squared_error
 from regraft.networks.build import normalised
 from regraft.plan.events import Epoch, EpochProgress, Note
 from regraft.plan.recipes import steps_of
@@ -240,12 +239,8 @@ def _gradients(
         part = slice(start, start + size)
         with job.fabric.no_backward_sync(candidate.wrapped, enabled=start != parts[-1]):
             logits = candidate.wrapped(*inputs(part))
-            each = cross_entropy(
-                logits.float(),
-                truth[part],
-                weight=job.weights.to(truth.device),
-                label_smoothing=job.training.smoothing,
-                reduction="none",
+            each = LOSSES[job.task.kind](
+                logits.float(), truth[part], job.weights.to(truth.device), job.training.smoothing
             )
             loss = each.sum() * job.fabric.world_size / whole
             job.fabric.backward(loss)
@@ -268,23 +263,22 @@ def _judge(job: TrainContext, candidate: TrainState) -> tuple[float, float]:
     logits = logits_of(job.fabric, candidate.used, job.judged, job.backbone)
     if not np.isfinite(logits).all():
         raise Diverged
-    accuracy = float((logits.argmax(1) == job.truth).mean())
-    loss = on_rank_zero(
-        lambda: _calibrated_loss(logits, job.truth)
-    )  # all decide by the same number
+    accuracy = job.task.merit(logits, job.truth)
+    loss = on_rank_zero(lambda: _calibrated_loss(job, logits))  # all decide by the same number
     if loss < candidate.loss:
         candidate.loss, candidate.accuracy, candidate.best_epoch = loss, accuracy, candidate.epoch
         candidate.best = copied(candidate.used.state_dict())
     return loss, accuracy
 
 
-def _calibrated_loss(logits: NDArray[np.float32], truth: NDArray[np.intp]) -> float:
-    """Return the loss at the best temperature, which every candidate is given in the end.
+def _calibrated_loss(job: TrainContext, logits: NDArray[np.float32]) -> float:
+    """Return the loss as it is calibrated best, which every candidate is in the end.
 
     Without it the start, whose head is calibrated, would be favoured over networks trained on
     smoothed labels, whose confidence is too low.
     """
-    return squared_error(softmax(logits, fit_temperature(logits, truth)), truth)
+    shares = job.task.shares(job.task.calibration(logits, job.truth)(logits))
+    return float(job.task.losses(shares, job.truth).mean())
 
 
 def _rolled_back(job: TrainContext, candidate: TrainState, images: int) -> TrainState:

@@ -24,6 +24,7 @@ from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork
 from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, steps_of
+from regraft.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,15 @@ class TrainContext:
     """Stage of each parameter of the trunk."""
     squares: ImageBuffer
     """The training images, those for validation included, with room for crops."""
-    labels: NDArray[np.intp]
-    """Their classes."""
+    labels: NDArray[Any]
+    """Their classes ``[n]``, or targets ``[n, K]``."""
     judged: ImageBuffer
     """The validation images as the network is to see them."""
-    truth: NDArray[np.intp]
+    truth: NDArray[Any]
     weights: Tensor
     """Of each class in the loss."""
+    task: Task
+    """What is asked of an image: it decides the loss, and by what the network is judged."""
     seed: int
     folder: Path
     deadline: float

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def stage_weights(parts: Sequence[Part]) -> dict[int, float]:
 def fit_average(
     features: NDArray[np.float16],
     widths: Sequence[int],
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     parts: Sequence[Part],
     weighting: str = "none",
@@ -77,7 +78,7 @@ def fit_average(
     Args:
         features: pooled after every stage, side by side, ``[n, sum(widths)]``.
         widths: of every depth.
-        labels: places of the classes, of the rows that are fitted on.
+        labels: of the rows that are fitted on: places of the classes, or targets ``[n, C]``.
         classes: how many there are.
         parts: what is averaged.
         weighting: of the images, as `regraft.heads.ridge.class_weights` takes it.
@@ -117,7 +118,7 @@ def fit_average(
 def _streamed(
     features: NDArray[np.float16],
     widths: Sequence[int],
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     parts: Sequence[Part],
     weighting: str,
@@ -127,7 +128,7 @@ def _streamed(
     taps = union(parts)
     own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
 
-    def blocks() -> Iterator[tuple[NDArray[np.floating], NDArray[np.intp], Floats]]:
+    def blocks() -> Iterator[tuple[NDArray[np.floating], NDArray[Any], Floats]]:
         for start in range(0, len(labels), BLOCK):
             some = slice(start, start + BLOCK)
             block = features[some if rows is None else rows[some]]

@@ -8,12 +8,12 @@ choice of stages is a part of them, every penalty one more factorisation.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.heads.ridge import Floats, scale_of
+from regraft.heads.ridge import Floats, scale_of, targets_of
 
 Doubles: TypeAlias = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ BLOCK: Final = 2048
 
 @dataclass(eq=False)
 class FeatureSums:
-    """Sums over weighted images of features ``[d]`` less a ``pilot``, and of one-hot targets.
+    """Sums over weighted images of features ``[d]`` less a ``pilot``, and of targets.
 
     Near a pilot (the mean of the first block) the sums are small beside their differences from it,
     and nothing is lost to rounding when the mean is taken out (Chan, Golub and LeVeque, *Algorithms
@@ -31,14 +31,16 @@ class FeatureSums:
     """
 
     pilot: Floats
-    of_class: Doubles
-    """Weight of each class ``[C]``."""
+    of_targets: Doubles
+    """Sum of the targets ``[C]``: of one-hot ones the weight of each class."""
     first: Doubles
     """Sum of the channels ``[d]``."""
     second: Doubles
     """Sum of the channels' products ``[d, d]``; the lower triangle counts."""
     with_targets: Doubles
-    """Sum of the channels over each class ``[d, C]``."""
+    """Sum of the channels times the targets ``[d, C]``."""
+    weight: float = 0.0
+    """Of all images."""
 
     def __add__(self, other: "FeatureSums") -> "FeatureSums":
         """Return the sums over the images of both, which have the same pilot."""
@@ -46,10 +48,11 @@ class FeatureSums:
             raise ValueError("sums about different pilots cannot be added")
         return FeatureSums(
             self.pilot,
-            self.of_class + other.of_class,
+            self.of_targets + other.of_targets,
             self.first + other.first,
             self.second + other.second,
             self.with_targets + other.with_targets,
+            self.weight + other.weight,
         )
 
     @classmethod
@@ -58,26 +61,19 @@ class FeatureSums:
         d = len(pilot)
         return cls(pilot, np.zeros(classes), np.zeros(d), np.zeros((d, d)), np.zeros((d, classes)))
 
-    def take(
-        self, features: NDArray[np.floating], labels: NDArray[np.intp], weights: Floats
-    ) -> None:
+    def take(self, features: NDArray[np.floating], labels: NDArray[Any], weights: Floats) -> None:
         """Add some images, in place."""
         from scipy.linalg.blas import dsyrk
 
         x, w = features.astype(np.float64) - self.pilot, weights.astype(np.float64)
-        targets = np.zeros((len(x), len(self.of_class)))
-        targets[np.arange(len(x)), labels] = w
-        self.of_class += targets.sum(0)
+        targets = w[:, None] * targets_of(labels, len(self.of_targets)).astype(np.float64)
+        self.weight += float(w.sum())
+        self.of_targets += targets.sum(0)
         self.first += w @ x
         self.with_targets += x.T @ targets
         if not (w == 1).all():
             x *= np.sqrt(w)[:, None]
         self.second += dsyrk(1.0, x.T, lower=1)  # x.T is in Fortran's order: no copy is made
-
-    @property
-    def weight(self) -> float:
-        """Of all images."""
-        return float(self.of_class.sum())
 
     @property
     def mean(self) -> Doubles:
@@ -95,7 +91,7 @@ class FeatureSums:
         scale = scale_of(self.variance, widths)
         off = self.first / np.sqrt(self.weight)
         gram = (self.second - np.outer(off, off)) * np.outer(scale, scale)
-        share = self.of_class / self.weight
+        share = self.of_targets / self.weight
         right = (self.with_targets - np.outer(self.first, share)) * scale[:, None]
         return Standardised(self.mean, scale, gram, right, share)
 
@@ -109,15 +105,15 @@ class Standardised:
     gram: Doubles
     right: Doubles
     bias: Doubles
-    """Share of each class."""
+    """Mean of each target: of one-hot ones the share of each class."""
 
 
 def moments(
-    blocks: Iterator[tuple[NDArray[np.floating], NDArray[np.intp], Floats]],
+    blocks: Iterator[tuple[NDArray[np.floating], NDArray[Any], Floats]],
     classes: int,
     pilot: Floats | None = None,
 ) -> FeatureSums:
-    """Add up blocks of features ``[b, d]``, labels ``[b]`` and weights ``[b]``.
+    """Add up blocks of features ``[b, d]``, labels ``[b]`` (or targets) and weights ``[b]``.
 
     ``pilot``: values near the means of the channels ``[d]``, the same for sums that are to be
     added; the mean of the first block where None.

@@ -1,9 +1,9 @@
 """Fit linear heads on frozen features.
 
 A head is one fully connected layer: ridge regression from standardised features to one-hot
-targets, which is fitted in closed form. On ten to fifty images a class it is as accurate as
-multinomial logistic regression, or better (``docs/benchmarks.md``), and every strength of the
-penalty comes from one product of the features with themselves.
+targets (or to several labels, or a number), which is fitted in closed form. On ten to fifty images
+a class it is as accurate as multinomial logistic regression, or better (``docs/benchmarks.md``),
+and every strength of the penalty comes from one product of the features with themselves.
 
 Features are pooled after every stage and lie side by side: ``features`` is ``[n, sum(widths)]``
 and *depth* ``d`` owns ``widths[d]`` columns. A head reads one depth or several (its *taps*).
@@ -73,6 +73,11 @@ class Head:
         factor = np.float32(1.0 / temperature)
         return Head(self.taps, self.weight * factor, self.bias * factor)
 
+    def adjusted(self, slopes: Sequence[float], offsets: Sequence[float]) -> "Head":
+        """Return the head whose logits ``s`` are ``slope * s + offset``, each output by its own."""
+        slope, offset = np.asarray(slopes, np.float32), np.asarray(offsets, np.float32)
+        return Head(self.taps, self.weight * slope[:, None], self.bias * slope + offset)
+
 
 def columns(widths: Sequence[int], taps: Taps) -> NDArray[np.intp]:
     """Return the columns of ``features`` that the taps own, in the order of the taps."""
@@ -80,11 +85,22 @@ def columns(widths: Sequence[int], taps: Taps) -> NDArray[np.intp]:
     return np.concatenate([np.arange(starts[d], starts[d + 1]) for d in taps])
 
 
-def class_weights(labels: NDArray[np.intp], classes: int, how: str) -> Floats:
-    """Return the weight of each image, mean 1. ``balanced``: every class weighs the same in all."""
-    counts = np.bincount(labels, minlength=classes)
-    if how == "none":
+def targets_of(labels: NDArray[Any], classes: int) -> Floats:
+    """Return what a head is fitted to, ``[n, C]``: one-hot labels, or targets as they are.
+
+    ``labels``: places of the classes ``[n]``, or targets ``[n, C]`` (several labels, numbers).
+    """
+    return labels if labels.ndim == 2 else np.eye(classes, dtype=np.float32)[labels]
+
+
+def class_weights(labels: NDArray[Any], classes: int, how: str) -> Floats:
+    """Return the weight of each image, mean 1. ``balanced``: every class weighs the same in all.
+
+    Targets ``[n, C]`` are of no class, and weigh the same.
+    """
+    if how == "none" or labels.ndim == 2:
         return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, minlength=classes)
     weights = 1.0 / np.maximum(counts, 1)[labels]
     even: Floats = (weights / weights.mean()).astype(np.float32)
     return even
@@ -93,7 +109,7 @@ def class_weights(labels: NDArray[np.intp], classes: int, how: str) -> Floats:
 def cross_validate(
     features: NDArray[np.float16],
     widths: Sequence[int],
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     folds: NDArray[np.intp],
     candidates: Sequence[Taps],
@@ -190,7 +206,7 @@ def one_core_each() -> Iterator[ThreadPoolExecutor]:
 def fit(
     features: NDArray[np.float16],
     widths: Sequence[int],
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     taps: Taps,
     strength: float,
@@ -233,20 +249,20 @@ def spread(strengths: Sequence[float], taps: Taps) -> list[float]:
 
 def solve(
     z: Floats,
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     weights: Floats,
     strengths: Sequence[float],
     gram: Floats | None = None,
 ) -> list[tuple[Floats, Floats]]:
-    """Ridge regression to one-hot targets with a free intercept, for every strength.
+    """Ridge regression to the targets with a free intercept, for every strength.
 
     ``z`` ``[n, width]`` is standardised. Minimises ``sum_i w_i |y_i - W z_i - b|^2 + strength
     |W|^2`` (Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning*, 3.4.1) through
     whichever of ``z z'`` and ``z' z`` is smaller (``gram``, where it is known already; its lower
     triangle is read). Returns ``(weight [width, classes], bias [classes])`` for each strength.
     """
-    targets = np.eye(classes, dtype=np.float32)[labels]
+    targets = targets_of(labels, classes)
     bias = (weights / weights.sum()) @ targets
     root = np.sqrt(weights)[:, None]
     x, y = weighted(z, weights), (targets - bias) * root

@@ -22,7 +22,7 @@ from regraft.look.passes import Draw
 from regraft.look.patches import Channel
 from regraft.look.probes import Curve, probe
 from regraft.look.sample import Progress, Sample
-from regraft.look.stimuli import ORIENTATION, SHAPE, Task
+from regraft.look.stimuli import ORIENTATION, SHAPE, DrawnTask
 from regraft.look.words import ProbedTask
 from regraft.networks import build
 
@@ -152,7 +152,7 @@ def _closer(
     return fields.look_closer(trunk, backbone.stages[depth], found, places)
 
 
-def _drawing(task: Task, backbone: Backbone, seed: int) -> Draw:
+def _drawing(task: DrawnTask, backbone: Backbone, seed: int) -> Draw:
     view = backbone.view
     return lambda number: seen(task.draw(number, view.longest, seed), view)
 

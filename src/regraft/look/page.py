@@ -10,7 +10,7 @@ from regraft.look.examination import Look, Sight
 from regraft.look.maps import MOST
 from regraft.look.patches import CHANNELS, PATCHES
 from regraft.look.pictures import Shown, patches, pixels, whole
-from regraft.look.stimuli import ORIENTATION, SHAPE, Task
+from regraft.look.stimuli import ORIENTATION, SHAPE, DrawnTask
 from regraft.look.words import ProbedTask, percent, spread
 from regraft.report.jinja import templates
 
@@ -125,7 +125,7 @@ def _examples(look: Look) -> list[tuple[str, list[Shown]]]:
     view, sample = look.backbone.view, look.sample
     size = view.longest
 
-    def drawn(task: Task) -> list[Shown]:
+    def drawn(task: DrawnTask) -> list[Shown]:
         count = len(task.classes)
         return [
             whole(seen(task.draw(n, size, look.seed), view), task.classes[n]) for n in range(count)

@@ -28,7 +28,7 @@ _FINE = 4  # outlines are drawn so many times as large, and averaged
 
 
 @dataclass(frozen=True)
-class Task:
+class DrawnTask:
     """A kind of drawn pictures. ``draw(number, size, seed)`` gives one ``[size, size, 3]``."""
 
     name: str
@@ -228,5 +228,5 @@ SHAPES: dict[str, tuple[Outline, ...]] = {
 
 _REACH = max(float(np.hypot(*outlines[0].T).max()) for outlines in SHAPES.values())
 
-ORIENTATION = Task("orientation", tuple(f"{angle:g}°" for angle in ANGLES), edges)
-SHAPE = Task("shape", tuple(SHAPES), shape)
+ORIENTATION = DrawnTask("orientation", tuple(f"{angle:g}°" for angle in ANGLES), edges)
+SHAPE = DrawnTask("shape", tuple(SHAPES), shape)

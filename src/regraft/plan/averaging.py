@@ -42,6 +42,7 @@ class Judged:
     surprise: NDArray[np.float32]
     right: NDArray[np.bool_]
     square: NDArray[np.float32]
+    strengths: Sequence[float] = STRENGTHS
 
 
 def judged(tried: Sequence[Taps], scores: NDArray[np.float16], labels: NDArray[np.intp]) -> Judged:
@@ -84,7 +85,7 @@ def averaged(
     return tuple(
         Part(
             found.tried[c],
-            STRENGTHS[best[row]],
+            found.strengths[best[row]],
             float(share[row]),
             1.0 if alone else float(found.square[c, best[row], images].mean()) ** 0.5 or 1.0,
         )
@@ -107,7 +108,7 @@ def logits_of(
     """Return what the average says of some images, ``[n, C]``, by folds that did not see them."""
     total: NDArray[np.float32] | None = None
     for part in parts:
-        c, s = found.tried.index(part.taps), STRENGTHS.index(part.strength)
+        c, s = found.tried.index(part.taps), found.strengths.index(part.strength)
         one = found.scores[c, s, images].astype(np.float32) * np.float32(part.weight / part.scale)
         total = one if total is None else total + one
     assert total is not None, "an average has at least one part"
@@ -199,7 +200,7 @@ def chosen_alone(
 ) -> tuple[Part, ...]:
     """Return the one head that the textbook reads."""
     c, s = choose(found.loss[:, :, images], found.tried, allowed)
-    return (Part(found.tried[c], STRENGTHS[s], 1.0, 1.0),)
+    return (Part(found.tried[c], found.strengths[s], 1.0, 1.0),)
 
 
 def choose(

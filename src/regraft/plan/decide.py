@@ -91,7 +91,9 @@ def decide(
         group_by=choices.group_by or "",
         near_copies=choices.near_copies,
         among=tuple(among),
-        gain=gain_of(evidence) if choices.recipe == "tuned" else None,
+        gain=None
+        if choices.recipe == "textbook" or evidence.answer is not None
+        else gain_of(evidence),
         limit=limit if choices.budget is None and trainings else None,
         path_column=choices.path_column or "",
         label_column=choices.label_column or "",

@@ -21,6 +21,8 @@ from regraft.plan.how_many import LearningCurve
 from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
+from regraft.plan.records import Alternative as Alternative
+from regraft.plan.records import Ran as Ran
 
 VERSION = 2
 """Of the plan's JSON. A reader refuses any other."""
@@ -39,38 +41,6 @@ class Reason:
     source: str
     once: int = 0
     """Images that decided how pictures are seen, once for all; cross-validation does not again."""
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Something else that could be done, with its cross-validated accuracy."""
-
-    name: str
-    case: int
-    taps: Taps
-    accuracy: float
-    interval: tuple[float, float]
-    parameters: int
-    """Of the network that would be kept, the new layer included."""
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A candidate that was fitted or trained, and what it scored on the validation images."""
-
-    name: str
-    case: int
-    accuracy: float
-    interval: tuple[float, float]
-    loss: float
-    """Mean squared error of the probabilities."""
-    shown: int
-    """Images that went forward and back through the network; 0 for a frozen one."""
-    note: str
-    """Which rate and epoch won, or why it did not end as planned."""
-    handed_over: bool
-    epochs: int | None = None
-    """After how many epochs of training it was best, 0 where that is its start; none if frozen."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +135,18 @@ class Plan:
             view=self.backbone.view,
             path_column=self.path_column or None,
             label_column=self.label_column or None,
+            labels="several"
+            if self.kind == "several"
+            else None
+            if self.kind == "number"
+            else "one",
+            target="number" if self.kind == "number" else None,
         )
+
+    @property
+    def kind(self) -> str:
+        """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
+        return "one" if self.evidence.answer is None else self.evidence.answer.kind
 
     @property
     def parts(self) -> tuple[Part, ...]:

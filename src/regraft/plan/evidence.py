@@ -20,6 +20,7 @@ from regraft.metrics import fit_temperature, paired, share_interval, signal_of
 from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of, nested
 from regraft.plan.neighbours import neighbours
 from regraft.plan.similarity import SIMILAR, similarity_of
+from regraft.tasks.answer import AnswerRule
 
 LARGE = 0.5
 """From this `Evidence.size` on a set counts as large (about 4,500 images)."""
@@ -95,24 +96,26 @@ class Evidence:
     whole_temperature: float = 1.0
     """Of a head that reads that."""
     signal: float | None = None
-    """Standard errors by which the mean recall of the classes lies above that of guesses that know
-    nothing of the image; None where it was not measured."""
+    """Standard errors by which the mean recall (else the measure) lies above that of guesses that
+    know nothing of the image; None where it was not measured."""
     averages: bool = False
-    """Whether heads are averaged; else one is chosen, as the textbook does, and did every plan
-    once."""
+    """Whether heads are averaged; else one is chosen, as by the textbook and all older plans."""
     end: int | None = None
     """Depth that the kept network was asked to end at; none where that is free."""
     tail: float = 0.0
     """Share of the heads that read the last stage, or where it is cut off, what is."""
     cut: int | None = None
-    """Index into ``probes`` of what is read where the last stage is cut off; none where it is
-    asked to stay."""
+    """Index into ``probes`` of what is read where the last stage goes; none where it must stay."""
+    answer: AnswerRule | None = None
+    """Of several labels or a number; ``accuracy`` is then the measure of that task."""
 
     def temperature_of(self, taps: Taps) -> float:
         """Return the temperature of a head on some depths."""
-        if self.whole is not None and self.probes[self.whole].taps == taps:
-            return self.whole_temperature
-        return self.temperature
+        return self.whole_temperature if self.is_whole(taps) else self.temperature
+
+    def is_whole(self, taps: Taps) -> bool:
+        """Return whether a head on some depths is what is read where the whole network is kept."""
+        return self.whole is not None and self.probes[self.whole].taps == taps
 
     def parts_of(self, taps: Taps, strength: float) -> tuple[Part, ...]:
         """Return the heads that make the new layer on some depths.
@@ -303,9 +306,9 @@ def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) 
     """Return the taps that heads are averaged of, or one is chosen among; simplest first.
 
     One depth is simpler than several, and a later one (less is thrown away) than an earlier one.
-    Several are the upper half, the middle half, all of the depths and all but the last; of single
-    depths and such windows the best cross-validated one lay, over thirteen sets, above the best
-    single depth. With a ``cut`` that depth is the deepest in all of them.
+    Several are the upper half, the middle half, all of the depths and all but the last: over
+    thirteen sets the best of all of them lay above the best single depth. With a ``cut`` that depth
+    is the deepest in all of them.
     """
     if cut is None:
         single: list[Taps] = [(depth,) for depth in reversed(range(depths))]

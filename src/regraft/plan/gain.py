@@ -117,8 +117,12 @@ def gain_of(evidence: Evidence) -> Gain:
 def worth_training(evidence: Evidence, budget: float | None = None) -> bool:
     """Return whether training the network may win enough for its time.
 
-    Not where the frozen network tells nothing: then the labels are the likeliest fault.
+    Not where the frozen network tells nothing: then the labels are the likeliest fault. What it
+    wins was measured of one label an image only: of several labels and of numbers it is tried where
+    a person has said how much time there is, and validation images decide.
     """
+    if evidence.answer is not None:
+        return budget is not None and evidence.learnt and evidence.headroom > WORTH_A_BUDGET
     return evidence.learnt and pays(gain_of(evidence), budget)
 
 

@@ -87,8 +87,7 @@ def contradictions(plan: Plan) -> Iterator[str]:
         yield f"split: a network that is trained is judged on held out images, got {EACH_ONCE}."
     if plan.test_fraction is not None and not 0 < plan.test_fraction < 1:
         yield f"test_fraction: must lie between 0 and 1, got {plan.test_fraction}."
-    if len(plan.evidence.classes) < 2:
-        yield f"evidence.classes: must name at least two, got {list(plan.evidence.classes)}."
+    yield from _answer(plan)
     if not 0 <= plan.evidence.chosen < len(plan.evidence.probes):
         yield (
             f"evidence.chosen: must lie in 0..{len(plan.evidence.probes) - 1}, "
@@ -103,6 +102,26 @@ def contradictions(plan: Plan) -> Iterator[str]:
         yield from _learning_curve(plan.learning_curve)
     if not plan.evidence.temperature > 0:
         yield f"evidence.temperature: must be above 0, got {plan.evidence.temperature}."
+
+
+def _answer(plan: Plan) -> Iterator[str]:
+    """Yield what is wrong in the classes, and in how outputs become answers."""
+    classes, answer = plan.evidence.classes, plan.evidence.answer
+    if answer is None:
+        if len(classes) < 2:
+            yield f"evidence.classes: must name at least two, got {list(classes)}."
+        return
+    if answer.kind not in ("several", "number"):
+        yield f"evidence.answer.kind: must be several or number, got {answer.kind!r}."
+    if not classes or (answer.kind == "number" and len(classes) > 1):
+        yield f"evidence.classes: must name the {answer.kind}, got {list(classes)}."
+    needed = {"slopes": 1, "offsets": 1, "thresholds": answer.kind == "several"}
+    for field, wanted in needed.items():
+        if wanted and len(getattr(answer, field)) != len(classes):
+            found = len(getattr(answer, field))
+            yield f"evidence.answer.{field}: must be {len(classes)}, one a class, got {found}."
+    if not answer.spread > 0:
+        yield f"evidence.answer.spread: must be above 0, got {answer.spread}."
 
 
 def _evidence(plan: Plan) -> Iterator[str]:

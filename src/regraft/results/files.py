@@ -47,11 +47,26 @@ PAGE = "report.html"
 COMPARISON = "comparison.json"
 """What a comparison has instead of all these, beside its page."""
 
-METRICS = (
-    *("accuracy", "accuracy_interval", "balanced_accuracy", "log_loss", "ece", "n", "guess"),
-    *("case", "taps", "seconds", "engine", "images_per_second", "per_class", "confusion"),
-)
-"""Keys that ``metrics.json`` has at least."""
+_ALWAYS = ("n", "guess", "case", "taps", "seconds", "engine", "images_per_second")
+
+MEASURES = {
+    "one": (
+        *("accuracy", "accuracy_interval", "balanced_accuracy", "log_loss", "ece"),
+        *("per_class", "confusion"),
+    ),
+    "several": (
+        *("mean_average_precision", "mean_average_precision_interval", "f1", "micro_f1"),
+        *("exact", "log_loss", "ece", "per_label"),
+    ),
+    "number": (
+        *("r2", "r2_interval", "mean_absolute_error", "median_absolute_error"),
+        *("root_mean_squared_error", "half_width", "covered"),
+    ),
+}
+"""Keys that ``metrics.json`` has at least, beside these, by what is asked of an image."""
+
+METRICS = (*MEASURES["one"], *_ALWAYS)
+"""All of those of one label an image."""
 
 SECONDS = ("audit", "probe", "fit", "evaluate", "total")
 """Keys of its ``seconds``."""
@@ -68,20 +83,44 @@ def config_problems(config: Mapping[str, Any], tensors: Tensors | None) -> list[
         return [f"format must be {FORMAT!r}, is {config.get('format')!r}"]
     if config.get("version") != VERSION:
         return [f"version must be {VERSION}, is {config.get('version')!r}: of another regraft"]
-    problems, classes = [], config.get("classes")
-    if not _are_names(classes):
-        problems.append(f"classes must be two or more different names, is {classes!r:.80}")
+    problems, classes, kind = [], config.get("classes"), kind_of(config)
+    if kind not in MEASURES:
+        problems.append(f"kind must be {', '.join(MEASURES)}, is {kind!r:.80}")
+    if not _are_names(classes, least := 2 if kind == "one" else 1):
+        wanted = {1: "different names", 2: "two or more different names"}[least]
+        problems.append(f"classes must be {wanted}, is {classes!r:.80}")
         classes = None
+    elif kind == "several" and not _are_shares(config.get("thresholds"), len(classes or ())):
+        problems.append("thresholds must be a number from 0 to 1 for each of the classes")
+    elif kind == "number" and not _is_width(config.get("half_width")):
+        problems.append(f"half_width must be a number from 0 on, is {config.get('half_width')!r}")
     if tensors is not None:
         problems += _shape_problems(config.get("tensors"), shapes(tensors))
         problems += _head_problems(classes, tensors)
     return problems
 
 
-def _are_names(classes: object) -> bool:
+def kind_of(config: Mapping[str, Any]) -> str:
+    """Return what is asked of an image: ``one``, ``several`` or ``number``; older RUNs say none."""
+    return str(config.get("kind", "one"))
+
+
+def _are_names(classes: object, least: int) -> bool:
     if not isinstance(classes, list | tuple) or not all(isinstance(name, str) for name in classes):
         return False
-    return len(set(classes)) == len(classes) >= 2
+    return len(set(classes)) == len(classes) >= least
+
+
+def _are_shares(values: object, count: int) -> bool:
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == count
+        and all(isinstance(one, int | float) and 0 <= one <= 1 for one in values)
+    )
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value < float("inf")
 
 
 def shapes(tensors: Tensors) -> dict[str, list[int]]:
@@ -126,9 +165,9 @@ def weights_problems(config: Mapping[str, Any], path: Path) -> list[str]:
     ]
 
 
-def metrics_problems(metrics: Mapping[str, Any]) -> list[str]:
+def metrics_problems(metrics: Mapping[str, Any], kind: str = "one") -> list[str]:
     """Name the figures that are missing."""
-    missing = [name for name in METRICS if name not in metrics]
+    missing = [name for name in (*MEASURES.get(kind, ()), *_ALWAYS) if name not in metrics]
     seconds = metrics.get("seconds")
     if isinstance(seconds, Mapping):
         missing += [f"seconds.{name}" for name in SECONDS if name not in seconds]

@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 from regraft.data.dataset import listed
 from regraft.errors import RunError
 from regraft.features.engines import carried
-from regraft.metrics import Scores
 from regraft.results.atomic import check_target, restore, steady, whole_folder
 from regraft.results.files import (
     DIGEST,
@@ -48,6 +47,7 @@ from regraft.results.files import (
     config_problems,
     csv_bytes,
     json_text,
+    kind_of,
     metrics_problems,
     read_json,
     read_tensors,
@@ -84,7 +84,7 @@ class RunFiles:
 
 
 def metrics_of(
-    scores: Scores,
+    scores: Mapping[str, Any],
     *,
     case: int,
     taps: Sequence[int],
@@ -94,7 +94,7 @@ def metrics_of(
     images_per_second: float,
 ) -> dict[str, Any]:
     """Return what ``metrics.json`` holds."""
-    return scores.to_json() | {
+    return dict(scores) | {
         "case": case,
         "taps": list(taps),
         "proof": proof,
@@ -156,7 +156,7 @@ def write_run(
     config = dict(config) | {"format": FORMAT, "version": VERSION, "tensors": shapes(tensors)}
     config[DIGEST] = hashlib.sha256(weights).hexdigest()
     json.loads(plan)
-    if problems := [*config_problems(config, tensors), *metrics_problems(metrics)]:
+    if problems := [*config_problems(config, tensors), *metrics_problems(metrics, kind_of(config))]:
         raise ValueError("; ".join(problems))
     table = prediction_rows(predictions, config["classes"])
     with whole_folder(folder, partial(_objections, overwrite=overwrite)) as place:
@@ -199,7 +199,8 @@ def _read(folder: Path) -> RunFiles:
     if config is not None:
         problems += [f"config.json: {problem}" for problem in config_problems(config, tensors)]
     if metrics is not None:
-        problems += [f"metrics.json: {problem}" for problem in metrics_problems(metrics)]
+        kind = kind_of(config or {})
+        problems += [f"metrics.json: {problem}" for problem in metrics_problems(metrics, kind)]
     if config is not None and tensors is not None and not problems:
         problems += weights_problems(config, folder / "model.safetensors")
     if plan is None or config is None or metrics is None or tensors is None or problems:

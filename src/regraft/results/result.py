@@ -25,7 +25,6 @@ from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import Known, is_known, known_of
 from regraft.heads.ridge import Head
-from regraft.metrics import softmax
 from regraft.networks.changes import Change
 from regraft.plan import serialize, wording
 from regraft.plan.definition import Plan
@@ -37,6 +36,7 @@ from regraft.results.card import model_card
 from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
 from regraft.results.labelled import Labelled
+from regraft.results.prediction import Prediction as Prediction  # where it was, and is looked for
 from regraft.results.tables import (
     Predictions,
     read_audit,
@@ -44,6 +44,7 @@ from regraft.results.tables import (
     read_predictions,
     suspects_of,
 )
+from regraft.tasks import task_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,34 +58,6 @@ what runs it fastest: about what the reference does in the time that this takes.
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """A path, a file's bytes, a PIL image, or pixels of 0..255, or floats of 0..1, ``[height, width]``
 or with channels last or first (`regraft.data.readers.pictures`)."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What one image is. ``top``: (class, share) of the likeliest, most likely first.
-
-    ``problem`` says why there is none; it is empty otherwise.
-    """
-
-    path: str
-    top: tuple[tuple[str, float], ...] = ()
-    problem: str = ""
-    known: bool | None = None
-    """Whether the image is like the training images at all; None where the RUN, an older one,
-    cannot tell, or the image could not be read."""
-    belief: float | None = None
-    """In 0..1: of the training images, judged by what had not seen them, the share that is no
-    better known than this one. ``known`` where it is above 0.05, as it is for 95 % of them."""
-
-    @property
-    def label(self) -> str:
-        """The likeliest class; empty where the image could not be read."""
-        return self.top[0][0] if self.top else ""
-
-    @property
-    def confidence(self) -> float:
-        """Its calibrated share of probability, in 0..1; 0 where the image could not be read."""
-        return self.top[0][1] if self.top else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +145,17 @@ class Result:
         )
 
     @property
+    def kind(self) -> str:
+        """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
+        return self.plan.kind
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Of several labels: from which probability on each is given; else none."""
+        answer = self.plan.evidence.answer
+        return () if answer is None else answer.thresholds
+
+    @property
     def suspects(self) -> tuple[Suspect, ...]:
         """Images whose labels look wrong, the least believed first.
 
@@ -195,6 +179,9 @@ class Result:
     ) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
+        Of several labels a prediction has those that are given (and the ``top`` likeliest), of a
+        number its value and interval.
+
         Lists of lists of numbers are taken as an array of that shape is, see
         `regraft.data.readers.pictures.several`.
         What cannot be read is named in its prediction's ``problem``; the rest are classified. On a
@@ -212,9 +199,12 @@ class Result:
         ]
 
     def predict_proba(self, images: Picture | Sequence[Picture]) -> NDArray[np.floating[Any]]:
-        """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read."""
+        """Calibrated probabilities ``[n, classes]``; a row of nan where an image cannot be read.
+
+        Of several labels each is one by itself; of a number it is the number.
+        """
         found = self.look(several(images))
-        shares = softmax(self.head.logits(found.features[0]))
+        shares = task_of(self.kind).shares(self.head.logits(found.features[0]))
         shares[[bool(facts.problem) for facts in found.facts]] = np.nan
         return shares
 
@@ -248,12 +238,18 @@ class Result:
         changed = [
             {"kind": c.kind, "name": c.name, "parameters": c.parameters} for c in self.changes
         ]
-        found = {
+        found: dict[str, Any] = {
             "classes": list(self.classes),
             "backbone": self.plan.backbone.to_json(),
             "taps": list(self.plan.taps),
             "surgery": changed,
         }
+        if answer := self.plan.evidence.answer:
+            found["kind"] = answer.kind
+            if answer.kind == "several":
+                found["thresholds"] = list(answer.thresholds)
+            else:
+                found["half_width"] = answer.half_width
         if not self.plan.backbone.architecture:
             found[ECHO] = echo(self.network(), self.plan, self.tensors).tolist()
         return found
@@ -309,14 +305,21 @@ class Result:
         beliefs = (
             self.known.belief(features, logits).tolist() if self.known else [None] * len(logits)
         )
-        return softmax(logits), beliefs
+        return task_of(self.kind).shares(logits), beliefs
 
     def _prediction(
         self, name: str, shares: NDArray[np.floating[Any]], belief: float | None, top: int
     ) -> Prediction:
-        best = np.argsort(-shares, kind="stable")[:top]
-        named = tuple((self.classes[k], float(shares[k])) for k in best)
-        return Prediction(name, named, known=is_known(belief), belief=belief)
+        answer = self.plan.evidence.answer
+        if answer is not None and answer.kind == "number":
+            value, half = float(shares[0]), answer.half_width
+            return Prediction(name, value=value, interval=(value - half, value + half))
+        order = np.argsort(-shares, kind="stable")
+        named = tuple((self.classes[k], float(shares[k])) for k in order[:top])
+        if answer is None:
+            return Prediction(name, named, known=is_known(belief), belief=belief)
+        given = [k for k in order if shares[k] >= answer.thresholds[k]]
+        return Prediction(name, named, labels=tuple(self.classes[k] for k in given))
 
 
 def folder_of(run: str | os.PathLike[str] | Result) -> Path:
@@ -354,7 +357,12 @@ def with_tables(result: Result, folder: Path) -> Result:
     """
     return replace(
         result,
-        predictions=read_predictions(folder / "predictions.csv", result.classes),
+        predictions=read_predictions(
+            folder / "predictions.csv",
+            result.classes,
+            kind=result.kind,
+            thresholds=result.thresholds,
+        ),
         log=read_log(folder / "log.csv"),
         audit=read_audit(folder / "audit.csv"),
     )

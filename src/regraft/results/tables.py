@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.kinds import SEPARATOR
 from regraft.data.readers.table import CORRECTION
 from regraft.errors import RunError
 from regraft.plan.events import Epoch, LogRow, Note, StepDone
@@ -17,6 +18,12 @@ from regraft.plan.label_errors import Suspect
 
 PREDICTIONS = ("path", "truth", "prediction", "correct", "confidence")
 """The first columns of ``predictions.csv``; the probabilities follow, one of each class."""
+
+SEVERAL = ("path", "truth", "prediction", "wrong")
+"""Of several labels, with the same after them."""
+
+NUMBER = ("path", "truth", "prediction", "error")
+"""All columns, of a number."""
 
 AUDIT = ("path", "reason", "detail")
 """The columns of ``audit.csv``."""
@@ -27,11 +34,18 @@ SUSPECTS = ("path", "label", "suggestion", "belief", "rank", CORRECTION)
 
 @dataclass(frozen=True)
 class Predictions:
-    """Held-out images as they are shown to people: n paths, truth int [n], probabilities [n, C]."""
+    """Held-out images as they are shown to people: n paths, truth int [n], probabilities [n, C].
+
+    Of several labels ``truth`` is bool ``[n, C]``; of a number it and ``probabilities`` are numbers
+    ``[n]`` in its unit.
+    """
 
     paths: Sequence[str]
     truth: NDArray[Any]
     probabilities: NDArray[Any]
+    kind: str = "one"
+    thresholds: Sequence[float] = ()
+    """Of several labels: from which probability on each is given."""
 
     @cached_property
     def best(self) -> NDArray[np.intp]:
@@ -52,11 +66,16 @@ def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> Iterato
     Raises:
         ValueError: the predictions do not fit each other; before the first row.
     """
+    if predictions.kind == "number":
+        return _number_rows(predictions)
     p, n = predictions.probabilities, len(predictions.paths)
-    if p.shape != (n, len(classes)) or predictions.truth.shape != (n,):
+    several = predictions.kind == "several"
+    if p.shape != (n, len(classes)) or predictions.truth.shape != (p.shape if several else (n,)):
         raise ValueError(
             f"predictions must fit {n} paths and {len(classes)} classes, got {p.shape}"
         )
+    if several:
+        return _several_rows(predictions, classes)
     best = p.argmax(1)
 
     def rows() -> Iterator[list[str]]:
@@ -67,6 +86,27 @@ def prediction_rows(predictions: Predictions, classes: Sequence[str]) -> Iterato
             yield [path, classes[t], classes[b], correct, *figures]
 
     return rows()
+
+
+def _several_rows(predictions: Predictions, classes: Sequence[str]) -> Iterator[list[str]]:
+    """Labels are joined by a bar, as they are read; ``wrong``: how many are too many or missing."""
+    given = predictions.probabilities >= np.asarray(predictions.thresholds)
+    yield [*SEVERAL, *(f"p_{name}" for name in classes)]
+    for path, t, g, row in zip(
+        predictions.paths, predictions.truth, given, predictions.probabilities, strict=True
+    ):
+        names = [SEPARATOR.join(classes[k] for k in np.flatnonzero(one).tolist()) for one in (t, g)]
+        yield [path, *names, str(int((t != g).sum())), *(f"{value:.9g}" for value in row)]
+
+
+def _number_rows(predictions: Predictions) -> Iterator[list[str]]:
+    """Seventeen digits give a float64 back exactly."""
+    told, truth = predictions.probabilities, predictions.truth
+    if told.shape != truth.shape or told.shape != (len(predictions.paths),):
+        raise ValueError(f"numbers must fit {len(predictions.paths)} paths, got {told.shape}")
+    yield list(NUMBER)
+    for path, t, p in zip(predictions.paths, truth, told, strict=True):
+        yield [path, f"{t:.17g}", f"{p:.17g}", f"{p - t:.9g}"]
 
 
 def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
@@ -91,20 +131,38 @@ def written(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def read_predictions(path: Path, classes: Sequence[str], least: int = 1) -> Predictions:
-    """Read ``predictions.csv`` of a run of these classes.
+def read_predictions(
+    path: Path,
+    classes: Sequence[str],
+    least: int = 1,
+    *,
+    kind: str = "one",
+    thresholds: Sequence[float] = (),
+) -> Predictions:
+    """Read ``predictions.csv`` of a run of these classes, labels (at their thresholds) or number.
 
     Raises:
         RunError: it is damaged, is of other classes, or has fewer than ``least`` images.
     """
     place = {written(name): n for n, name in enumerate(classes)}
     [head, *rows] = _rows(path) or [[]]
-    wanted = [*PREDICTIONS, *(f"p_{name}" for name in place)]
+    first = {"one": PREDICTIONS, "several": SEVERAL, "number": NUMBER}[kind]
+    wanted = [*first, *(f"p_{name}" for name in place if kind != "number")]
     try:
         if head != wanted or len(rows) < least:
             raise ValueError(f"must have the columns {', '.join(wanted[:6])}, ... and an image")
+        paths = [row[0] for row in rows]
+        if kind == "number":
+            truth, told = (np.array([float(row[k]) for row in rows]) for k in (1, 2))
+            return Predictions(paths, truth, told, kind)
+        if kind == "several":
+            shares = np.array([[float(share) for share in row[4:]] for row in rows])
+            there = np.zeros((len(rows), len(classes)), bool)
+            for n, row in enumerate(rows):
+                there[n, [place[name] for name in row[1].split(SEPARATOR) if name]] = True
+            return Predictions(paths, there, shares.reshape(there.shape), kind, tuple(thresholds))
         return Predictions(
-            [row[0] for row in rows],
+            paths,
             np.array([place[row[1]] for row in rows], np.intp),
             np.array([[float(share) for share in row[5:]] for row in rows]).reshape(
                 len(rows), len(classes)

@@ -333,7 +333,8 @@ def carry_out(
                 log(row)
 
             result = _performed(plan, measured, place, both)
-    result = with_suspects(result, measured, gathered)
+    if plan.evidence.answer is None:
+        result = with_suspects(result, measured, gathered)
     if out is not None:
         on_rank_zero(lambda: _save(result, Path(out), overwrite=overwrite))
         return replace(result, folder=Path(out))
@@ -359,6 +360,8 @@ def perform(
 def _performed(plan: Plan, measured: Measured, place: Path | None, on_event: OnEvent) -> Result:
     """Walk the plan's steps, and find out what tells images like these from others."""
     result, work = _walked(plan, measured, place, on_event)
+    if plan.evidence.answer is not None:
+        return result
     trained = work.best is not None and work.best.trained is not None
     return with_unknown(result, measured, work.best.shares if work.best and trained else None)
 

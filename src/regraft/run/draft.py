@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import EACH_ONCE, validation
 from regraft.distributed import on_rank_zero
-from regraft.features.cache.products import recalled, remembering
-from regraft.heads.ridge import cross_validate
+from regraft.features.cache.products import recalled
 from regraft.plan.choices import Choices, candidates, end_of
 from regraft.plan.decide import case_of, decide, limit_of, mirrored, trainings_of
 from regraft.plan.definition import Plan, Reason
-from regraft.plan.evidence import Evidence, Gathered, gather
+from regraft.plan.evidence import Evidence, Gathered
 from regraft.plan.gain import asked, expected_gain, pays
 from regraft.plan.how_many import LearningCurve, learning_curve
 from regraft.plan.ranked import Ranking
@@ -22,6 +21,7 @@ from regraft.plan.recipes import weighting_of
 from regraft.plan.similarity import similarity_of
 from regraft.plan.subsets import Subsets, asked_of, subsets_of
 from regraft.run import mirror
+from regraft.run.evidence import evidence_of
 from regraft.run.measure import Measured
 from regraft.run.training_speed import training_speed
 
@@ -41,6 +41,8 @@ def draft(measured: Measured, choices: Choices, *, trains: bool = True) -> Plan:
 def proposed(measured: Measured, choices: Choices) -> Drafted:
     """Return what `drafted` does, and in the plan what more images would bring."""
     plan, gathered = drafted(measured, choices)
+    if plan.evidence.answer is not None:  # the law of the curve is that of an accuracy
+        return Drafted(plan, gathered)
     found = on_rank_zero(lambda: _learning_curve(plan, measured, gathered))
     return Drafted(replace(plan, learning_curve=found), gathered)
 
@@ -114,7 +116,7 @@ def _may_train(measured: Measured, choices: Choices) -> bool:
 def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
     """Return the plan that follows from the images on the training side."""
     backbone, train = measured.network.backbone, measured.split.train
-    labels = measured.labels[train]
+    even = measured.even[train]
     weighting = _weighting(measured, choices, train)
     gathered = gathered_on(measured, choices, train)
     evidence = gathered.evidence
@@ -133,7 +135,7 @@ def _planned(measured: Measured, choices: Choices, *, trains: bool) -> Drafted:
         train=len(train),
         test=len(measured.split.test),
         left_out=len(measured.audit.left_out),
-        validation=len(validation(labels, groups, choices.seed)[1]) if trains else 0,
+        validation=len(validation(even, groups, choices.seed)[1]) if trains else 0,
         speed=_speed(measured, evidence, choices) if trains and limit_of(choices) else None,
         among=candidates(backbone, choices),
     )
@@ -159,24 +161,23 @@ def gathered_on(
     ``features`` ``[len(rows), sum(widths)]``: of these alone, where others than the measured ones.
     """
     backbone = measured.network.backbone
-    return gather(
+    return evidence_of(
+        measured,
+        rows,
         measured.features if features is None else features,
-        backbone.widths,
-        measured.labels[rows],
-        measured.classes,
-        measured.audit.groups[rows],
         candidates=candidates(backbone, choices),
         seed=choices.seed,
         shift=measured.shift,
         weighting=_weighting(measured, choices, rows),
         average=choices.recipe == "tuned",
         end=end_of(backbone, choices),
-        rows=rows if features is None else None,
-        scores_of=remembering(measured.cache, cross_validate),
+        picked=features is not None,
     )
 
 
 def _weighting(measured: Measured, choices: Choices, rows: NDArray[np.intp]) -> str:
+    if measured.labels.ndim == 2:
+        return "none"
     counts = np.bincount(measured.labels[rows], minlength=len(measured.classes))
     return weighting_of([int(count) for count in counts], choices.class_weights)
 

@@ -17,7 +17,6 @@ from regraft.distributed import on_rank_zero
 from regraft.features.engine_choice import Asked, same_engine
 from regraft.features.engines import reference, store
 from regraft.heads.ridge import Head
-from regraft.metrics import score, softmax
 from regraft.networks import trunk_state
 from regraft.networks.changes import Change, Kind
 from regraft.networks.trunk_state import TrunkState
@@ -26,10 +25,10 @@ from regraft.plan.events import EpochProgress, Event, LogRow, Note, OnEvent, Ste
 from regraft.report import page
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
-from regraft.results.tables import Predictions
 from regraft.run.labelled import kept_of
 from regraft.run.measure import Measured, part, speed_of
-from regraft.run.proof import each_held_out, head_on
+from regraft.run.proof import calibrated, each_held_out, head_on
+from regraft.run.scoring import in_units, predictions_of, scored, unit_head
 from regraft.run.selection import (
     Candidate,
     ValidationSet,
@@ -240,21 +239,21 @@ def _as_it_ended(change: Change, plan: Plan) -> Change:
 def _calibrate(work: RunState) -> None:
     """Divide the logits by the temperature that validation found; a trained network has its own."""
     if not work.hands_over_trained:
-        work.head = work.needed_head().scaled(work.plan.evidence.temperature)
+        work.head = calibrated(work.plan, work.needed_head(), work.plan.evidence)
 
 
 def _evaluate(work: RunState) -> None:
     """Read the held-out images, for the first and only time."""
     plan, measured = work.plan, work.measured
     if work.hands_over_trained:
-        work.probabilities = softmax(_logits_of_trained(work))
+        work.probabilities = measured.task.shares(_logits_of_trained(work))
         return
     if plan.split == EACH_ONCE:
         work.probabilities = on_rank_zero(lambda: each_held_out(plan, measured))
         return
     rows, widths, head = measured.split.test, plan.backbone.widths, work.needed_head()
-    shares = on_rank_zero(lambda: softmax(head.logits_of(measured.features, widths, rows)))
-    work.probabilities = shares
+    logits = on_rank_zero(lambda: head.logits_of(measured.features, widths, rows))
+    work.probabilities = measured.task.shares(logits)
 
 
 def _logits_of_trained(work: RunState) -> NDArray[np.float32]:
@@ -330,10 +329,11 @@ def result_of(work: RunState) -> Result:
     """Return the result of a run whose steps are all done."""
     plan, measured, head = work.plan, work.measured, work.needed_head()
     assert work.probabilities is not None, "a plan ends with the held-out images"
-    truth = measured.labels[measured.split.test]
-    paths = [measured.dataset.items[measured.audit.kept[i]].path for i in measured.split.test]
-    groups = measured.audit.groups[measured.split.test]
-    scores = score(work.probabilities, truth, measured.classes, groups)
+    test = measured.split.test
+    paths = [measured.dataset.items[measured.audit.kept[i]].path for i in test]
+    told, head = in_units(measured, work.probabilities), unit_head(measured, head)
+    truth = in_units(measured, measured.labels[test])
+    scores = scored(plan, measured.classes, told, truth, measured.audit.groups[test])
     by_training = work.hands_over_trained
     tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}
     return Result(
@@ -351,13 +351,15 @@ def result_of(work: RunState) -> Result:
         | _facts(work),
         tensors=tensors,
         changes=tuple(work.changes),
-        predictions=Predictions(paths, truth, work.probabilities),
+        predictions=predictions_of(plan, paths, truth, told),
         log=tuple(work.log),
         audit=tuple((left.path, left.reason, left.detail) for left in measured.audit.left_out),
         cache=measured.cache,
         network=_trained_network(work) if by_training else measured.network.build,
         draw=partial(page, dataset=measured.dataset),
-        labelled=on_rank_zero(lambda: kept_of(plan, measured, work.read)),
+        labelled=None  # what reads them is for one label an image
+        if plan.kind != "one"
+        else on_rank_zero(lambda: kept_of(plan, measured, work.read)),
     )
 
 

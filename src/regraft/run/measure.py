@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,11 @@ from regraft.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
 from regraft.run.fit_image import TrainingSet, settle
+from regraft.run.labels import LabelValues
 from regraft.run.on_ray import check_on, look_on_ray
 from regraft.run.pretrained import Pretrained
 from regraft.run.together import look_together
+from regraft.tasks import Task, task_of
 
 SHIFT_SAMPLE = 64
 """Training images that the channel statistics are measured on."""
@@ -45,9 +48,10 @@ Progress = Callable[[int, int], None]
 class Measured:
     """Everything that was measured of a data set and a backbone, before anything is decided.
 
-    ``labels`` (places in ``classes``), ``features`` ``[n, sum of the backbone's widths]`` and
-    ``mirrored`` (the same of the mirror images) are those of the images that the audit kept. Of
-    several processes the first alone has features; another has none, ``[0, sum of the widths]``.
+    ``labels`` (places in ``classes``; of several labels and numbers targets ``[n, K]``),
+    ``features`` ``[n, sum of the backbone's widths]`` and ``mirrored`` (the same of the mirror
+    images) are those of the images that the audit kept. Of several processes the first alone has
+    features; another has none, ``[0, sum of the widths]``.
     """
 
     dataset: Dataset
@@ -56,7 +60,7 @@ class Measured:
     split: Split
     fingerprint: str
     classes: tuple[str, ...]
-    labels: NDArray[np.intp]
+    labels: NDArray[Any]
     features: NDArray[np.float16]
     mirrored: NDArray[np.float16] | None
     shift: tuple[float, ...] | None
@@ -74,6 +78,20 @@ class Measured:
     """Every image held out once: how a small set without a test of its own is judged."""
     recalled: int = 0
     """Images whose features the cache knew."""
+    strata: NDArray[np.intp] | None = None
+    """What splits and folds keep even ``[n]``, where that is not the labels; see `even`."""
+    units: tuple[float, float] = (0.0, 1.0)
+    """Mean and standard deviation of a number over the training images: ``labels`` are in these."""
+
+    @property
+    def task(self) -> Task:
+        """What is asked of an image."""
+        return task_of(self.dataset.kind)
+
+    @property
+    def even(self) -> NDArray[np.intp]:
+        """What splits and folds keep even, ``[n]``: the labels, or strata of them."""
+        return self.labels if self.strata is None else self.strata
 
     def parted(self, origin: str) -> "Measured":
         """Return the same with the sides that a plan speaks of.
@@ -151,10 +169,8 @@ def measure(
 
         used, sides, small, audited = on_rank_zero(parted)
         kept = np.asarray(used.kept)
-        train, names = kept[sides.train], dataset.columns.labels
-        there, labels = np.unique(names.codes[kept], return_inverse=True)
-        classes = tuple(names.different[code] for code in there)
-        training = TrainingSet(train, labels[sides.train], used.groups[sides.train])
+        train, labels = kept[sides.train], LabelValues.of(dataset, kept, sides.train)
+        training = TrainingSet(train, labels.even[sides.train], used.groups[sides.train])
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = seeing(network, sight.view), sight.looked
         shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store))
@@ -168,8 +184,8 @@ def measure(
         audit=used,
         split=sides,
         fingerprint=fingerprint(dataset, used, looked.facts),
-        classes=classes,
-        labels=labels,
+        classes=labels.classes,
+        labels=labels.values,
         features=used_rows[0],
         mirrored=used_rows[1] if augment else None,
         shift=shift,
@@ -185,6 +201,8 @@ def measure(
         reasons=sight.reasons,
         small=small,
         recalled=looked.recalled,
+        strata=labels.strata,
+        units=labels.units,
     )
 
 

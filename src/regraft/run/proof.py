@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.splits import folds
-from regraft.features.cache.products import remembering
 from regraft.heads import ridge
 from regraft.heads.average import Part, fit_average, union
 from regraft.heads.ridge import Head
 from regraft.heads.sgd import fit_textbook
 from regraft.mapped import beneath
-from regraft.metrics import softmax
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import Gathered, gather
+from regraft.plan.evidence import Evidence, Gathered
+from regraft.run.evidence import evidence_of
 from regraft.run.measure import Measured
 
 TURNS = 10
@@ -42,14 +41,14 @@ def each_held_out(plan: Plan, measured: Measured) -> NDArray[np.float64]:
     count = min(TURNS, len(np.unique(groups[test])))
     turn = np.zeros(len(test), np.intp)  # one group is out in one turn
     if count > 1:
-        turn = folds(measured.labels[test], groups[test], count, plan.seed)
+        turn = folds(measured.even[test], groups[test], count, plan.seed)
     shares = np.empty((len(test), len(measured.classes)))
     for number in range(count):
         out = test[turn == number]
         rows = np.setdiff1d(measured.split.train, out)
         head = _made_without(plan, measured, rows)
         own = ridge.columns(plan.backbone.widths, head.taps)
-        shares[turn == number] = softmax(head.logits(measured.features[out][:, own]))
+        shares[turn == number] = measured.task.shares(head.logits(measured.features[out][:, own]))
     return shares
 
 
@@ -61,32 +60,32 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
     if plan.strength != chosen.strength:
         parts = tuple(replace(part, strength=plan.strength) for part in parts)
     head = head_on(plan, measured, rows, parts)
-    return calibrated(plan, head, evidence.temperature)
+    return calibrated(plan, head, evidence)
 
 
-def calibrated(plan: Plan, head: Head, temperature: float) -> Head:
-    """Return the head at a temperature, where the plan sets one."""
+def calibrated(plan: Plan, head: Head, evidence: Evidence) -> Head:
+    """Return a head of what was chosen, calibrated as evidence says, where the plan does that."""
     calibrates = any(step.kind == "calibrate" for step in plan.steps())
-    return head.scaled(temperature) if calibrates else head
+    if evidence.answer is not None:
+        return head.adjusted(evidence.answer.slopes, evidence.answer.offsets)
+    return head.scaled(evidence.temperature) if calibrates else head
 
 
 def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gathered:
     """Gather the evidence of ``rows`` as that of the plan was, or of what was edited into it."""
     chosen = plan.evidence.probes[plan.evidence.chosen]
     edited = plan.taps != chosen.taps or not plan.among
-    return gather(
+    return evidence_of(
+        measured,
+        rows,
         measured.features[rows],
-        plan.backbone.widths,
-        measured.labels[rows],
-        measured.classes,
-        measured.audit.groups[rows],
         candidates=[plan.taps] if edited else list(plan.among),
         seed=plan.seed,
         shift=plan.evidence.shift,
         weighting=plan.weighting,
         average=plan.evidence.averages,
         end=plan.cut if edited else plan.evidence.end,
-        scores_of=remembering(measured.cache, ridge.cross_validate),
+        picked=True,
     )
 
 

@@ -13,16 +13,19 @@ from regraft.data.splits import validation
 from regraft.distributed import on_rank_zero
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, Taps
-from regraft.metrics import share_interval, softmax, squared_error
+from regraft.metrics import paired
 from regraft.plan.definition import Plan, Ran
 from regraft.plan.events import OnEvent
 from regraft.plan.gain import Gain
 from regraft.plan.naming import frozen_case
 from regraft.plan.recipes import Training, images_shown
 from regraft.run.measure import Measured
+from regraft.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from regraft.finetune import Trained
+
+ONE = task_of("one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class Candidate:
     trained: "Trained | None" = None
     prior: Gain | None = None
     """What it was expected to win over the frozen network before any of it was judged."""
+    task: Task = ONE
+    """What is asked of an image."""
 
     @property
     def shown(self) -> int:
@@ -62,8 +67,8 @@ class ValidationSet:
 
     def __post_init__(self) -> None:
         rows = self.rows
-        labels, groups = self.measured.labels[rows], self.measured.audit.groups[rows]
-        train, val = validation(labels, groups, self.plan.seed)
+        even, groups = self.measured.even[rows], self.measured.audit.groups[rows]
+        train, val = validation(even, groups, self.plan.seed)
         object.__setattr__(self, "train", train)
         object.__setattr__(self, "val", val)
 
@@ -73,8 +78,8 @@ class ValidationSet:
         return self.measured.split.train
 
     @property
-    def truth(self) -> NDArray[np.intp]:
-        """Classes of the validation images."""
+    def truth(self) -> NDArray[Any]:
+        """Labels of the validation images."""
         return self.measured.labels[self.rows[self.val]]
 
     @property
@@ -89,7 +94,7 @@ class ValidationSet:
         weights whether it was asked for, follows from the evidence, or is one of a comparison.
         """
         plan, measured, rows = self.plan, self.measured, self.rows[some]
-        return fit_average(
+        head = fit_average(
             measured.features,
             plan.backbone.widths,
             measured.labels[rows],
@@ -97,7 +102,10 @@ class ValidationSet:
             plan.evidence.parts_of(taps, plan.strength),
             plan.weighting,
             rows,
-        ).scaled(plan.evidence.temperature_of(taps))
+        )
+        if plan.evidence.answer is None:
+            return head.scaled(plan.evidence.temperature_of(taps))
+        return head.adjusted(*plan.evidence.answer.calibration(whole=plan.evidence.is_whole(taps)))
 
 
 def frozen(setting: ValidationSet) -> Candidate:
@@ -107,11 +115,12 @@ def frozen(setting: ValidationSet) -> Candidate:
 
     def judged() -> NDArray[np.floating[Any]]:
         head = setting.head(setting.train, plan.taps)
-        return softmax(head.logits_of(measured.features, widths, rows))
+        return measured.task.shares(head.logits_of(measured.features, widths, rows))
 
     shares = on_rank_zero(judged)
     case = frozen_case(plan.backbone, plan.taps)
-    return Candidate("frozen", case, plan.taps, shares, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Candidate("frozen", case, plan.taps, shares, seconds, task=measured.task)
 
 
 def trained(setting: ValidationSet, training: Training) -> Candidate:
@@ -128,6 +137,7 @@ def trained(setting: ValidationSet, training: Training) -> Candidate:
             measured.labels[setting.rows],
             setting.train,
             setting.val,
+            measured.task,
         ),
         plan.backbone,
         measured.network.build,
@@ -144,7 +154,9 @@ def trained(setting: ValidationSet, training: Training) -> Candidate:
     case = 4 if training.init == "random" or plan.indicated == 4 else 3
     every = training.trainable_from == plan.backbone.stages[0].name
     prior = plan.gain if training.init == "pretrained" and training.fitted and every else None
-    return Candidate(name, case, training.taps, done.shares, done.seconds, training, done, prior)
+    return Candidate(
+        name, case, training.taps, done.shares, done.seconds, training, done, prior, measured.task
+    )
 
 
 def _later(setting: ValidationSet, training: Training) -> int:
@@ -153,7 +165,7 @@ def _later(setting: ValidationSet, training: Training) -> int:
     return sum(images_shown(one, len(setting.train), len(setting.val)) for one in after)
 
 
-def beats(entry: Candidate, other: Candidate, truth: NDArray[np.intp]) -> bool:
+def beats(entry: Candidate, other: Candidate, truth: NDArray[Any]) -> bool:
     """Return whether an entry is better than another on the validation images by more than noise.
 
     Where it is known what training was to win over the frozen network, it is better if it is by
@@ -161,6 +173,9 @@ def beats(entry: Candidate, other: Candidate, truth: NDArray[np.intp]) -> bool:
     """
     if _failed(entry):
         return False
+    if entry.task.kind != "one":
+        gain, error = paired(*(one.task.losses(one.shares, truth) for one in (other, entry)))
+        return gain > error
     own, its = (one.shares.argmax(1) == truth for one in (entry, other))
     if entry.prior is None or other.trained is not None:
         return out_of_noise(own, its)
@@ -194,7 +209,7 @@ def out_of_noise(own: NDArray[np.bool_], its: NDArray[np.bool_]) -> bool:
 
 
 def select(
-    entries: Sequence[Candidate], truth: NDArray[np.intp], *, insists: bool
+    entries: Sequence[Candidate], truth: NDArray[Any], *, insists: bool
 ) -> tuple[Candidate, str]:
     """Return the entry to hand over, and why. ``entries`` run from cheap to dear."""
     best = entries[0]
@@ -208,8 +223,8 @@ def select(
     if insists and best.trained is None:
         asked = max(able, key=lambda e: _accuracy(e, truth))
         return asked, (
-            f"It was asked for; the frozen network gets {_accuracy(entries[0], truth):.1%} of the "
-            f"validation images right, {asked.name} {_accuracy(asked, truth):.1%}."
+            f"It was asked for; the frozen network gets {_got(entries[0], truth)}, {asked.name} "
+            f"{_figure(asked, truth)}."
         )
     others = [entry for entry in entries if entry is not best]
     if not others:
@@ -217,17 +232,35 @@ def select(
     rival = max(others, key=lambda e: _accuracy(e, truth))
     verdict = _verdict(entries, best, rival, truth)
     return best, (
-        f"{best.name}: {_accuracy(best, truth):.1%} of {len(truth):,} validation images right, "
-        f"{rival.name} {_accuracy(rival, truth):.1%}; {verdict}."
+        f"{best.name}: {_got(best, truth, len(truth))}, {rival.name} {_figure(rival, truth)}; "
+        f"{verdict}."
     )
 
 
+def _got(entry: Candidate, truth: NDArray[Any], images: int | None = None) -> str:
+    """Return what an entry gets of the validation images, in words."""
+    of = "the" if images is None else f"{images:,}"
+    if entry.task.kind == "one":
+        return f"{_figure(entry, truth)} of {of} validation images right"
+    return f"{entry.task.measure} {_figure(entry, truth)} on {of} validation images"
+
+
+def _figure(entry: Candidate, truth: NDArray[Any]) -> str:
+    got = _accuracy(entry, truth)
+    return f"{got:.3f}" if entry.task.kind == "number" else f"{got:.1%}"
+
+
 def _verdict(
-    entries: Sequence[Candidate], best: Candidate, rival: Candidate, truth: NDArray[np.intp]
+    entries: Sequence[Candidate], best: Candidate, rival: Candidate, truth: NDArray[Any]
 ) -> str:
     """Return by what the best candidate was preferred to its rival, in words."""
     dear, cheap = (best, rival) if entries.index(best) > entries.index(rival) else (rival, best)
-    if dear.prior is not None and cheap.trained is None and not _failed(dear):
+    if (
+        dear.prior is not None
+        and dear.task.kind == "one"
+        and cheap.trained is None
+        and not _failed(dear)
+    ):
         own, its = (one.shares.argmax(1) == truth for one in (dear, cheap))
         both = 100 * gain_by_both(dear.prior, own, its)
         return f"with the {dear.prior} that were expected of training, {both:+.1f} points"
@@ -239,7 +272,7 @@ def _verdict(
 def record(
     entries: Sequence[Candidate],
     best: Candidate,
-    truth: NDArray[np.intp],
+    truth: NDArray[Any],
     groups: NDArray[np.int64],
 ) -> tuple[Ran, ...]:
     """Return what ran, for the plan.
@@ -251,8 +284,8 @@ def record(
             name=entry.name,
             case=entry.case,
             accuracy=_accuracy(entry, truth),
-            interval=share_interval(entry.shares.argmax(1) == truth, groups),
-            loss=squared_error(entry.shares, truth),
+            interval=entry.task.interval(entry.shares, truth, groups),
+            loss=float(entry.task.losses(entry.shares, truth).mean()),
             shown=entry.shown,
             note=_note(entry),
             handed_over=entry is best,
@@ -276,5 +309,5 @@ def _failed(entry: Candidate) -> bool:
     return entry.trained is not None and entry.trained.failed
 
 
-def _accuracy(entry: Candidate, truth: NDArray[np.intp]) -> float:
-    return float((entry.shares.argmax(1) == truth).mean())
+def _accuracy(entry: Candidate, truth: NDArray[Any]) -> float:
+    return entry.task.merit(entry.shares, truth)

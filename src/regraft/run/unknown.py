@@ -122,7 +122,7 @@ def judged(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Judgement:
 
     def fit(some: NDArray[np.intp]) -> Head:
         head = head_on(plan, measured, rows[some], plan.parts)
-        return calibrated(plan, head, plan.evidence.temperature)
+        return calibrated(plan, head, plan.evidence)
 
     images = TapFeatures(
         measured.features[rows][:, columns(widths, plan.taps)],

@@ -1,0 +1,215 @@
+"""Several labels an image: a probability for each label, judged by mean average precision."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regraft.tasks.task import Floats, Kind, Labels, OutputScale, Task, jackknife
+
+ENOUGH: Final = 20
+"""Images with a label from which on it has a threshold of its own; one is shared by the others."""
+
+PRIOR: Final = 1.0
+"""How firmly the slope of a label's calibration is held to that of all: the precision of a normal
+prior about it, for outputs of variance 1."""
+
+MOST: Final = 1_000_000
+"""Answers that an interval is found from, at most: of more labels a part tells it."""
+
+BINS: Final = 15
+
+
+class SeveralLabels(Task):
+    """Each image has any number of labels; ``labels`` are 0 and 1, ``[n, K]``."""
+
+    kind: ClassVar[Kind] = "several"
+    measure: ClassVar[str] = "mean average precision"
+
+    def shares(self, logits: Floats) -> Floats:
+        """Return a probability for each label by itself."""
+        from scipy.special import expit
+
+        return np.asarray(expit(np.asarray(logits, np.float64)))
+
+    def calibration(self, outputs: Floats, labels: Labels) -> OutputScale:
+        """Return slope and offset of each label (Platt 1999, with his softened targets).
+
+        The slopes are drawn to the middle one of all labels, which a label of a few images needs.
+        None is below 0: a label that cross-validation cannot tell gets its share for every image.
+        """
+        s = outputs.astype(np.float64)
+        mean, spread = s.mean(0), s.std(0)
+        z = (s - mean) / np.where(spread > 0, spread, 1.0)
+        there = labels.sum(0)
+        high, low = (there + 1) / (there + 2), 1 / (len(labels) - there + 2)
+        target = np.where(labels > 0, high, low)
+        slope: Floats = np.ones(s.shape[1])
+        for _ in range(2):
+            slope, offset = _logistic(z, target, float(np.median(slope)))
+        slope = np.where(spread > 0, np.maximum(slope, 0.0), 0.0)
+        known = there / len(labels)
+        flat = np.log((known + 0.5 / len(labels)) / (1 - known + 0.5 / len(labels)))
+        offset = np.where(slope > 0, offset, flat)
+        slope = slope / np.where(spread > 0, spread, 1.0)
+        return OutputScale(slope, offset - slope * mean)
+
+    def losses(self, shares: Floats, labels: Labels) -> Floats:
+        """Return the squared error of all labels together."""
+        return np.asarray(np.square(shares - labels).sum(1))
+
+    def merit(self, shares: Floats, labels: Labels) -> float:
+        """Return the mean average precision of the labels that an image has."""
+        found = average_precisions(shares, labels)
+        return float(np.nanmean(found)) if not np.isnan(found).all() else 0.0
+
+    def interval(self, shares: Floats, labels: Labels, groups: NDArray[Any]) -> tuple[float, float]:
+        """Return the 95 % interval of the measure, of very many labels from a part of them."""
+        count = max(1, MOST // len(shares))
+        middle = self.merit(shares, labels)
+        if count < shares.shape[1]:
+            some = np.random.default_rng(0).permutation(shares.shape[1])[:count]
+            shares, labels = shares[:, some], labels[:, some]
+        error = jackknife(lambda rows: self.merit(shares[rows], labels[rows]), groups)
+        return max(middle - 1.96 * error, 0.0), min(middle + 1.96 * error, 1.0)
+
+
+def _logistic(z: Floats, target: Floats, prior: float) -> tuple[Floats, Floats]:
+    """Slopes and offsets ``[K]`` of as many logistic regressions on one input each, by Newton."""
+    share = target.mean(0)
+    slope, offset = np.full(z.shape[1], prior), np.log(share / (1 - share))
+
+    def loss(a: Floats, b: Floats) -> Floats:
+        u = a * z + b
+        own: Floats = (np.logaddexp(0, u) - target * u).sum(0) + PRIOR / 2 * (a - prior) ** 2
+        return own
+
+    best = loss(slope, offset)
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-np.clip(slope * z + offset, -500, 500)))
+        w, off = p * (1 - p), p - target
+        g_a, g_b = (off * z).sum(0) + PRIOR * (slope - prior), off.sum(0)
+        h_aa, h_ab, h_bb = (w * z * z).sum(0) + PRIOR, (w * z).sum(0), w.sum(0) + 1e-9
+        size = h_aa * h_bb - h_ab**2
+        step_a, step_b = (h_bb * g_a - h_ab * g_b) / size, (h_aa * g_b - h_ab * g_a) / size
+        share_of_step = np.ones_like(slope)
+        for _ in range(10):  # halved where it leads uphill
+            a, b = slope - share_of_step * step_a, offset - share_of_step * step_b
+            found = loss(a, b)
+            worse = found > best + 1e-9
+            if not worse.any():
+                break
+            share_of_step[worse] /= 2
+        a, b = np.where(worse, slope, a), np.where(worse, offset, b)
+        moved = np.abs(a - slope).max() + np.abs(b - offset).max()
+        slope, offset, best = a, b, np.minimum(found, best)
+        if moved < 1e-6:
+            break
+    return slope, offset
+
+
+def average_precisions(shares: Floats, labels: Labels) -> Floats:
+    """Average precision of each label, ``[K]``; nan where no image has it.
+
+    The sum over thresholds of precision times the gain in recall; equal shares are one threshold
+    (as scikit-learn's ``average_precision_score``).
+    """
+    found = np.full(shares.shape[1], np.nan)
+    for k in range(shares.shape[1]):
+        order = np.argsort(-shares[:, k], kind="stable")
+        hits = np.cumsum(labels[order, k] > 0)
+        if not len(hits) or not hits[-1]:
+            continue
+        last = np.flatnonzero(np.diff(shares[order, k], append=np.inf))
+        got = hits[last]
+        found[k] = float((got / (last + 1) * np.diff(got, prepend=0)).sum() / hits[-1])
+    return found
+
+
+def thresholds_of(shares: Floats, labels: Labels) -> Floats:
+    """Return from which probability on each label is given, ``[K]``: where F1 is highest.
+
+    ``shares`` are those of images that were not fitted on. A label of fewer than :data:`ENOUGH`
+    images takes the threshold at which the F1 of all answers together is highest.
+    """
+    shared = _best_threshold(shares.ravel(), labels.ravel())
+    many = labels.sum(0) >= ENOUGH
+    found = np.full(shares.shape[1], shared)
+    for k in np.flatnonzero(many):
+        found[k] = _best_threshold(shares[:, k], labels[:, k])
+    return found
+
+
+def _best_threshold(shares: Floats, labels: Labels) -> float:
+    """Midway between the two shares between which F1 is highest."""
+    order = np.argsort(-shares, kind="stable")
+    p = shares[order]
+    hits = np.cumsum(labels[order] > 0)
+    if not len(hits) or not hits[-1]:
+        return 0.5
+    given = np.arange(1, len(p) + 1)
+    f1 = 2 * hits / (given + hits[-1])
+    f1[np.append(p[1:] == p[:-1], False)] = 0  # of equal shares all are given or none
+    best = int(f1.argmax())
+    below = p[best + 1] if best + 1 < len(p) else 0.0
+    return float((p[best] + below) / 2)
+
+
+def score_several(
+    shares: Floats,
+    labels: Labels,
+    names: Sequence[str],
+    thresholds: Floats,
+    groups: NDArray[Any],
+) -> dict[str, Any]:
+    """Score probabilities ``[n, K]`` of labels against the truth, 0 and 1, ``[n, K]``.
+
+    * ``mean_average_precision`` over the labels that an image has, with its 95 % interval over
+      ``captures``; ``guess``: that of answers that know no image, the mean share of the labels.
+    * ``f1``: mean over those labels at their thresholds; ``micro_f1``: of all answers together.
+    * ``exact``: the share of images of which every label is right.
+    * ``log_loss``: mean over all answers, in nats; ``ece``: how far probabilities are from shares.
+    * ``per_label``: ``average_precision``, ``precision``, ``recall``, ``f1`` (None where nothing is
+      known of it), ``n`` images that have it, ``threshold``.
+    """
+    truth, p = labels > 0, np.clip(np.asarray(shares, np.float64), 0.0, 1.0)
+    given, count = p >= thresholds, truth.sum(0)
+    right, named = (given & truth).sum(0), given.sum(0)
+    ap, there = average_precisions(p, labels), count > 0
+    f1 = 2 * right / np.maximum(named + count, 1)
+    task = SeveralLabels()
+    held = np.clip(p, 1e-12, 1 - 1e-12)
+
+    def share(part: Any, of: Any) -> float | None:
+        return float(part / of) if of else None
+
+    return {
+        "mean_average_precision": task.merit(p, labels),
+        "mean_average_precision_interval": list(task.interval(p, labels, groups)),
+        "f1": float(f1[there].mean()) if there.any() else 0.0,
+        "micro_f1": float(2 * right.sum() / max(named.sum() + count.sum(), 1)),
+        "exact": float((given == truth).all(1).mean()),
+        "log_loss": float(-np.where(truth, np.log(held), np.log1p(-held)).mean()),
+        "ece": _calibration_error(p.ravel(), truth.ravel()),
+        "n": len(p),
+        "captures": len(np.unique(groups)),
+        "guess": float((count[there] / len(p)).mean()) if there.any() else 0.0,
+        "per_label": {
+            name: {
+                "average_precision": float(ap[k]) if there[k] else None,
+                "precision": share(right[k], named[k]),
+                "recall": share(right[k], count[k]),
+                "f1": float(f1[k]) if there[k] else None,
+                "n": int(count[k]),
+                "threshold": float(thresholds[k]),
+            }
+            for k, name in enumerate(names)
+        },
+    }
+
+
+def _calibration_error(p: Floats, truth: NDArray[np.bool_]) -> float:
+    """Mean distance of probabilities from shares, over :data:`BINS` bins of probability."""
+    where = np.minimum((p * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(where, truth - p, BINS)).sum() / len(p))
