@@ -1,5 +1,6 @@
 """What was computed from many images is found again where nothing that it follows from differs."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +17,13 @@ from pictures import lay_out
 from regraft import Dataset
 from regraft.features import training_mode
 from regraft.features.cache import Store, products
-from regraft.features.cache.products import recalled, remembering
+from regraft.features.cache.products import kept_of_files, recalled, remembering
 from regraft.features.engines.store import versions_of
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Gathered
 from regraft.plan.recipes import textbook
-from regraft.run import draft, unknown
+from regraft.run import draft, fitted, unknown
 from regraft.run.draft import drafted
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import open_network
@@ -126,6 +127,52 @@ def test_a_large_product_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert twice(tmp_path, X, X) == 2
 
 
+def test_what_gives_nothing_is_asked_again(tmp_path: Path) -> None:
+    asked: list[None] = []
+
+    def nothing() -> dict[str, Any]:
+        asked.append(None)
+        return {}
+
+    for _ in range(2):
+        assert recalled(tmp_path, "sum", X, nothing) == {}
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "data", "how", "kind", "asked"),
+    [
+        pytest.param("cache", b"file", 1, "picture", 1, id="the same"),
+        pytest.param("cache", b"other", 1, "picture", 2, id="another file"),
+        pytest.param("cache", b"file", 2, "picture", 2, id="otherwise"),
+        pytest.param("cache", b"file", 1, "dot", 2, id="another kind"),
+        pytest.param(None, b"file", 1, "picture", 2, id="nothing remembers"),
+    ],
+)
+def test_what_is_made_of_a_file_is_made_once(
+    tmp_path: Path, folder: str | None, data: bytes, how: int, kind: str, asked: int
+) -> None:
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        made.append(b"made %d" % len(made))
+        return made[-1]
+
+    found = []
+    for given in ((b"file", 1, "picture"), (data, how, kind)):
+        place = None if folder is None else tmp_path / folder
+        with kept_of_files(place, given[2], given[1]) as kept:
+            found.append(kept(given[0], make))
+    assert len(made) == asked
+    assert found == [made[0], made[-1]]
+
+
+def test_nothing_made_of_a_file_is_asked_again(tmp_path: Path) -> None:
+    for made in (b"", b"picture"):
+        with kept_of_files(tmp_path, "picture", 1) as kept:
+            assert kept(b"file", lambda made=made: made) == made  # type: ignore[misc]
+
+
 def test_a_function_is_asked_once_for_the_same_words(tmp_path: Path) -> None:
     asked = []
 
@@ -150,14 +197,23 @@ def test_a_second_fit_computes_nothing_of_it_again(
     data = lay_out(tmp_path / "data", scenes(counts, first=700))
     first = regraft.fit(data, "demonstration", case=1, out=tmp_path / "a")
     never: Callable[..., Any] = lambda *_, **__: pytest.fail("it is known")  # noqa: E731
-    for place in ("heads.ridge.products", "plan.unknown.tried", "report.nearby._placed"):
+    for place in (
+        *("heads.ridge.products", "plan.unknown.tried", "report.nearby._placed"),
+        *("run.fitted.head_on", "run.unknown._believed", "report.pictures.look"),
+    ):
         monkeypatch.setattr(f"regraft.{place}", never)
     monkeypatch.setattr("regraft.run.draft.subsets_of", never)
     second = regraft.fit(data, "demonstration", case=1, out=tmp_path / "b")
     assert second.plan == first.plan
+    assert pictures_of(tmp_path / "b") == pictures_of(tmp_path / "a") != []
     assert second.metrics["unknown"] == first.metrics["unknown"]
     for name, tensor in first.tensors.items():
         assert_array_equal(second.tensors[name], tensor)
+
+
+def pictures_of(run: Path) -> list[str]:
+    """The pictures of a page."""
+    return re.findall(r"data:image/webp[^\"]*", (run / "report.html").read_text("utf-8"))
 
 
 def test_a_remembered_speed_of_training_is_read_without_what_trains(
@@ -200,7 +256,7 @@ def other(measured: Measured, **columns: Any) -> Measured:
         pytest.param(lambda m, p: (other(m, labels=m.labels), p), id="labels"),
     ],
 )
-@pytest.mark.parametrize("kind", ["unknown", "subsets"])
+@pytest.mark.parametrize("kind", ["unknown", "subsets", "head"])
 def test_a_plan_is_not_answered_with_what_another_gave(
     kind: str,
     change: Callable[[Measured, Plan], tuple[Measured, Plan]],
@@ -224,15 +280,32 @@ def test_a_plan_is_not_answered_with_what_another_gave(
         ),
     ],
 )
-def test_what_tells_strangers_follows_from_the_head(
+@pytest.mark.parametrize("kind", ["unknown", "head"])
+def test_the_head_and_what_tells_strangers_follow_from_the_plan(
+    kind: str,
     change: Callable[[Plan], Plan],
     planned: tuple[Measured, Plan, Gathered],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     measured, plan, gathered = planned
-    assert inputs_of("unknown", measured, plan, gathered, monkeypatch) != inputs_of(
-        "unknown", measured, change(plan), gathered, monkeypatch
+    same = kind == "head" and change(plan).evidence != plan.evidence  # it is calibrated afterwards
+    assert same == (
+        inputs_of(kind, measured, plan, gathered, monkeypatch)
+        == inputs_of(kind, measured, change(plan), gathered, monkeypatch)
     )
+
+
+def test_a_curve_is_the_same_whether_its_shares_are_judged_side_by_side(
+    planned: tuple[Measured, Plan, Gathered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, plan, gathered = planned
+    curves = []
+    for few in (10**6, 0):
+        monkeypatch.setattr("regraft.plan.subsets.FEW", few)
+        made = replace(measured, cache=tmp_path / str(few))
+        curves.append(draft._learning_curve(plan, made, gathered))
+    assert len(curves[0].measured) > 1
+    assert curves[0] == curves[1]
 
 
 def inputs_of(
@@ -254,9 +327,11 @@ def inputs_of(
 
     monkeypatch.setattr(unknown, "recalled", noted)
     monkeypatch.setattr(draft, "recalled", noted)
+    monkeypatch.setattr(fitted, "recalled", noted)
     ask: Mapping[str, Callable[[], object]] = {
         "unknown": lambda: unknown._recalled(plan, measured, measured.split.train),
         "subsets": lambda: draft._learning_curve(plan, measured, gathered),
+        "head": lambda: fitted.fitted(plan, measured),
     }
     with pytest.raises(Asked):
         ask[kind]()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from regraft.backbones import View
 from regraft.features.engines import carried, store
 from regraft.features.engines.openvino_engine import runtime
 from regraft.report import heat, places
@@ -53,10 +55,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result_of(monkeypatch: pytest.MonkeyPatch, home: Path, taps: tuple[int, ...]) -> Any:
     monkeypatch.setattr(store, "home", lambda cache, backbone: home)
     width = sum(WIDTHS[tap] for tap in taps)
-    backbone = SimpleNamespace(widths=WIDTHS, view=SimpleNamespace(), name="small")
+    weights = SimpleNamespace(sha256="ours")
+    backbone = SimpleNamespace(widths=WIDTHS, view=View(SIDE), name="small", weights=weights)
     features, none = np.ones((2, width), np.float16), np.zeros(2, np.int64)
     return SimpleNamespace(
-        cache=Path(),
+        cache=home.parent / "kept",
         folder=None,
         record=backbone,
         plan=SimpleNamespace(backbone=backbone, taps=taps),
@@ -132,9 +135,9 @@ def test_all_mistakes_that_are_shown_come_first(
     monkeypatch.setattr(heat, "look", lambda path, find, view: (PIXELS, ""))
     right = [Shot(f"{n}.png", "x", "x", 0.4, 0.4, n) for n in range(9)]
     wrong = [Shot(f"{n}.png", "x", "y", 0.9, 0.1, n) for n in range(9, 24)]
-    shown = heat.exact(made, [*right, *wrong, wrong[0]], pytest.fail).shown
+    shown = heat.exact(made, [*right, *wrong, wrong[0]], str.encode).shown
     assert [one.path for one in shown] == [shot.path for shot in wrong[:12]]
-    shown = heat.exact(made, [*right, wrong[0]], pytest.fail).shown
+    shown = heat.exact(made, [*right, wrong[0]], str.encode).shown
     assert [one.path for one in shown] == ["9.png", *(shot.path for shot in right[:5])]
 
 
@@ -142,7 +145,52 @@ def test_the_page_shows_them(monkeypatch: pytest.MonkeyPatch, home: Path) -> Non
     made = result_of(monkeypatch, home, (0, 1))
     monkeypatch.setattr(heat, "look", lambda path, find, view: (PIXELS, ""))
     shots = [Shot("a.png", "x", "y", 0.9, 0.1, 0), Shot("b.png", "z", "z", 0.4, 0.4, 1)]
-    found = heat.exact(made, shots, pytest.fail)
+    found = heat.exact(made, shots, str.encode)
     assert "4 × 4 places" in found.place
     assert [[name for name, _ in one.maps] for one in found.shown] == [["y", "x"], ["z"]]
     assert found.shown[0].image == uri(heat._small(PIXELS))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        pytest.param({}, False, id="nothing"),
+        pytest.param({"find": lambda path: b"another"}, True, id="the file"),
+        pytest.param({"prediction": "z"}, True, id="what it is taken for"),
+        pytest.param({"truth": "z"}, True, id="what it is"),
+        pytest.param({"path": "b.png"}, True, id="its name"),
+        pytest.param({"weight": 2.0}, True, id="the head"),
+        pytest.param({"usual": 2.0}, True, id="the mean image"),
+        pytest.param({"weights": "of another"}, True, id="the network"),
+        pytest.param({"view": View(SIDE, 0.5)}, True, id="how it is seen"),
+    ],
+)
+def test_maps_are_drawn_again_where_what_they_follow_from_differs(
+    monkeypatch: pytest.MonkeyPatch,
+    home: Path,
+    tmp_path: Path,
+    change: dict[str, Any],
+    again: bool,
+) -> None:
+    made = result_of(monkeypatch, home, (0,))
+    made.cache = tmp_path
+    monkeypatch.setattr(heat, "look", lambda path, find, view: (PIXELS, ""))
+    shot = Shot("a.png", "x", "y", 0.9, 0.1, 0)
+    first = heat.exact(made, [shot], str.encode)
+    named = {name: change[name] for name in ("path", "prediction", "truth") if name in change}
+    made.tensors["head.weight"] = made.tensors["head.weight"] * change.get("weight", 1.0)
+    kept = made.labelled
+    made.labelled = replace(kept, features=kept.features * np.float16(change.get("usual", 1.0)))
+    made.plan.backbone.weights.sha256 = change.get("weights", "ours")
+    made.plan.backbone.view = change.get("view", View(SIDE))
+    asked: list[None] = []
+    whole = places.opened
+
+    def noted(*given: Any) -> Any:
+        asked.append(None)
+        return whole(*given)
+
+    monkeypatch.setattr(places, "opened", noted)
+    found = heat.exact(made, [replace(shot, **named)], change.get("find", str.encode))
+    assert bool(asked) == again
+    assert again or found == first

@@ -151,14 +151,14 @@ def space_of(
     ]
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
     shrunk = (1 - SHRINK) * np.maximum(values, 0) + SHRINK * even[0]
-    within = (vectors / np.sqrt(shrunk)).astype(np.float32)
+    within, kept_basis = (vectors / np.sqrt(shrunk)).astype(np.float32), _halved(basis)
     return Space(
         widths=tuple(widths),
         mean=mean.astype(np.float32),
         scale=scale,
-        basis=_halved(basis),
+        basis=kept_basis,
         within=within,
-        centres=means @ _halved(basis) @ within,
+        centres=means @ kept_basis @ within,
         total=(1 / np.sqrt((1 - SHRINK) * spread + SHRINK * even[1])).astype(np.float32),
         rest=np.array([max(1 / rests[0] - 1 / rests[1], 0)], np.float32),
         exemplars=_halved(kept),

@@ -13,7 +13,7 @@ best penalty hardly depends on the number of images, so the grid is short.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -201,6 +201,14 @@ def one_core_each() -> Iterator[ThreadPoolExecutor]:
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         yield pool
+
+
+class InTurn(ThreadPoolExecutor):
+    """What stands in for threads where those are at other work: it maps one after the other."""
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """Return what ``fn`` makes of each, when it is asked for."""
+        return map(fn, *iterables)
 
 
 def fit(

@@ -6,7 +6,7 @@ and all shares are judged on the same images, so their differences carry little 
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads.average import Part, fit_average
-from regraft.heads.ridge import columns, one_core_each
+from regraft.heads.ridge import InTurn, columns, one_core_each
 from regraft.plan.evidence import SAMPLE, Gathered, fold_count
 
 DRAWS: Mapping[float, int] = {1 / 8: 4, 1 / 4: 2, 1 / 2: 1}
@@ -23,6 +23,10 @@ noisy, and costs little."""
 
 FEWEST = 2
 """Images a class, on average, from which on a share is looked at."""
+
+FEW = 3_000
+"""Images up to which the shares are judged side by side; each of more is itself done in parts, and
+takes memory."""
 
 Ints = NDArray[np.intp]
 
@@ -71,19 +75,30 @@ def subsets_of(
     shares += [] if known else [1.0]
     draws = np.array([DRAWS.get(share, 1) for share in shares], np.intp)
     images, wrong = np.zeros(len(shares)), np.zeros((len(y), len(shares)))
-    with one_core_each() as pool:
-        for f, draw in product(range(count), range(max(draws, default=0))):
+    with one_core_each() as pool, InTurn() as alone:
+        few = len(y) <= FEW
+        inner, each = (alone, pool.map) if few else (pool, map)
+
+        def judge(turn: tuple[int, int]) -> list[tuple[int, int, Ints, NDArray[np.bool_]]]:
+            """Fit on each share that is drawn so often, and tell which images it gets wrong."""
+            f, draw = turn
             inside, outside = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
             rank = ranks(y[inside], group[inside], np.random.default_rng((seed, f, draw)))
-            for s in np.flatnonzero(draws > draw):
+            found = []
+            for s in np.flatnonzero(draws > draw).tolist():
                 some = inside[within(rank, y[inside], shares[s])]
                 head = fit_average(
-                    features, widths, y[some], classes, parts, weighting, place[some], pool
+                    features, widths, y[some], classes, parts, weighting, place[some], inner
                 )
                 held_out = features[place[outside]][:, columns(widths, head.taps)]
                 missed = head.logits(held_out).argmax(1) != y[outside]
-                wrong[outside, s] += missed / draws[s]
-                images[s] += len(some) / draws[s] / count
+                found.append((s, len(some), outside, missed))
+            return found
+
+        turns = list(product(range(count), range(max(draws, default=0))))
+        for s, learnt, outside, missed in chain.from_iterable(each(judge, turns)):
+            wrong[outside, s] += missed / draws[s]
+            images[s] += learnt / draws[s] / count
     if known:
         images, draws = np.append(images, left_in), np.append(draws, 1)
         wrong = np.column_stack([wrong, gathered.shares.argmax(1) != y])

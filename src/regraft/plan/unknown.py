@@ -8,7 +8,7 @@ every set; it was found on thirteen sets, each judged by the others (``bench/ben
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +49,11 @@ also for one of which none is there."""
 class TapFeatures:
     """Training images as the new layer sees them.
 
-    ``features`` ``[n, P]`` of the taps, whose ``widths`` these are; ``labels`` ``[n]``; ``folds``
-    ``[n]``, of which a group of images is in one alone.
+    ``features`` ``[n, P]`` of the taps, whose ``widths`` these are, best in float32, for every turn
+    reads them; ``labels`` ``[n]``; ``folds`` ``[n]``, of which a group of images is in one alone.
     """
 
-    features: NDArray[np.float16]
+    features: NDArray[np.floating[Any]]
     widths: tuple[int, ...]
     labels: Labels
     folds: Labels

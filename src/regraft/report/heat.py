@@ -3,8 +3,9 @@
 torch and captum are imported when a map is drawn, and not before.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regraft.data.images import in_colour
+from regraft.data.images import digest, in_colour
 from regraft.distributed import one_core
+from regraft.features.cache.products import recalled
 from regraft.report import pictures
 from regraft.report.landscape import kept_of
 from regraft.report.pictures import SIDE, Find, Pixels, Shot, look, uri
@@ -58,14 +60,37 @@ def exact(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
 
     Nothing where it does not, or where neither this machine nor the RUN has its converted trunk.
     """
+    kept = kept_of(result)
+    if kept is None:
+        return Heat()
+    backbone, usual = result.plan.backbone, np.asarray(kept.features, np.float32).mean(0)
+    head = result.plan.taps, result.classes, result.tensors["head.weight"], usual
+    named = [(one.path, one.truth, one.prediction, _content(one, find)) for one in shots]
+    inputs = (backbone.weights.sha256, backbone.view, head, named)
+
+    def made() -> Mapping[str, NDArray[np.uint8]]:
+        found = _exact(result, shots, find, usual)
+        return {"heat": packed(found)} if found.shown else {}
+
+    found = recalled(result.cache, "heat", inputs, made)
+    return unpacked(found["heat"]) if found else Heat()
+
+
+def _content(shot: Shot, find: Find) -> str:
+    """Return the name of what an image's file holds; '' where it cannot be read."""
+    try:
+        return digest(find(shot.path))
+    except OSError:
+        return ""
+
+
+def _exact(result: Result, shots: Sequence[Shot], find: Find, usual: Map) -> Heat:
     from regraft.report import places
 
-    kept = kept_of(result)
     mistakes = len({shot.row for shot in shots if not shot.right})
     squares = _squares(result, shots, find, max(MOST, min(mistakes, pictures.MOST)))
-    if kept is None or not squares:
+    if not squares:
         return Heat()
-    usual = np.asarray(kept.features, np.float32).mean(0)
     try:
         seen = places.opened(result, usual, squares[0][1])
     except RuntimeError:  # what OpenVINO raises: the figures stand without maps
@@ -80,6 +105,18 @@ def exact(result: Result, shots: Sequence[Shot], find: Find) -> Heat:
     rows, columns = seen.side
     place = f"What each of {rows} × {columns} places adds to the score of a class, exactly: the "
     return Heat(shown, f"{place}new layer is linear on averages over places")
+
+
+def packed(heat: Heat) -> NDArray[np.uint8]:
+    """Return heat maps as an array, to be kept."""
+    return np.frombuffer(json.dumps(asdict(heat)).encode(), np.uint8)
+
+
+def unpacked(array: NDArray[np.uint8]) -> Heat:
+    """Return the heat maps that `packed` made an array of."""
+    found = json.loads(array.tobytes())
+    shown = [Looked(**one | {"maps": list(map(tuple, one["maps"]))}) for one in found["shown"]]
+    return Heat(**found | {"shown": shown})
 
 
 def maps(result: Result, shots: Sequence[Shot], find: Find) -> Heat:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from regraft.data import images
 from regraft.data.dataset import Dataset
 from regraft.data.images import View
 from regraft.distributed import cores
+from regraft.features.cache.products import OfFile, kept_of_files
 from regraft.results.tables import Predictions, written
 
 SIDE = 160
@@ -107,23 +109,42 @@ def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
     return Shot(path, *named, float(shares[best]), float(shares[truth]), row)
 
 
-def seen(shots: Sequence[Shot], find: Find, view: View) -> list[Shot]:
+def seen(shots: Sequence[Shot], find: Find, view: View, cache: Path | None = None) -> list[Shot]:
     """Return the same with their pictures: what the network sees, small.
 
-    Each image is decoded once.
+    Each image is decoded once, and where the ``cache`` knows its picture not at all.
     """
     high, wide, _ = view.shape
     tall = round(SIDE * min(high / wide, 1))
     small = replace(view, size=tall, width=round(tall * wide / high) if view.width else 0)
     paths = list(dict.fromkeys(shot.path for shot in shots))
-    with ThreadPoolExecutor(cores()) as pool:
-        made = dict(zip(paths, pool.map(lambda path: _seen(path, find, small), paths), strict=True))
-    return [replace(shot, uri=made[shot.path][0], problem=made[shot.path][1]) for shot in shots]
+    with (
+        kept_of_files(cache, "pictures", small) as kept,
+        ThreadPoolExecutor(cores()) as pool,
+    ):
+        drawn = pool.map(lambda path: picture(path, find, small, kept, _letters), paths)
+        made = dict(zip(paths, drawn, strict=True))
+    return [
+        replace(shot, uri=made[shot.path][0].decode(), problem=made[shot.path][1]) for shot in shots
+    ]
 
 
-def _seen(path: str, find: Find, view: View) -> tuple[str, str]:
-    square, problem = look(path, find, view)
-    return ("", problem) if square is None else (uri(square), "")
+def picture(
+    path: str, find: Find, view: View, kept: OfFile, draw: Callable[[Pixels], bytes]
+) -> tuple[bytes, str]:
+    """Return what is drawn of an image as a network sees it; or nothing, and why."""
+    try:
+        data = find(path)
+    except OSError as error:
+        return b"", _why(error)
+    problem = ""
+
+    def make() -> bytes:
+        nonlocal problem
+        square, problem = look(path, lambda _: data, view)
+        return b"" if square is None else draw(square)
+
+    return kept(data, make), problem
 
 
 class Album:
@@ -133,10 +154,11 @@ class Album:
         find: reads an image by its path.
         view: how the network sees it.
         room: bytes that all of them may take.
+        cache: the cache folder that remembers them, if any does.
     """
 
-    def __init__(self, find: Find, view: View, room: int = ROOM) -> None:
-        self.find, self.view, self.room = find, view, room
+    def __init__(self, find: Find, view: View, room: int = ROOM, cache: Path | None = None) -> None:
+        self.find, self.view, self.cache, self.room = find, view, cache, room
         self.anchors: dict[str, str] = {}
         """Where on the page an image is shown first, by its path."""
         self._made: dict[str, tuple[str, str]] = {}
@@ -145,7 +167,7 @@ class Album:
         """Return the same with their pictures, or why they have none."""
         fresh = [shot for shot in shots if shot.path not in self._made]
         if fresh and self.room > 0:
-            done = seen(fresh, self.find, self.view)
+            done = seen(fresh, self.find, self.view, self.cache)
             self._made |= {shot.path: (shot.uri, shot.problem) for shot in done}
         return [self._placed(shot) for shot in shots]
 
@@ -167,9 +189,17 @@ def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:
     try:
         data = find(path)
     except OSError as error:
-        return None, error.strerror or str(error) or "cannot be read"
+        return None, _why(error)
     facts, squares = images.inspect(data, [view])
     return (None, facts.detail or facts.problem) if squares is None else (squares[0], "")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error) or "cannot be read"
+
+
+def _letters(square: Pixels) -> bytes:
+    return uri(square).encode()
 
 
 def uri(square: Pixels) -> str:

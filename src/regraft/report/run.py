@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +78,14 @@ def render(
 ) -> str:
     """Return the page as text; see `regraft.report.page`.
 
-    A page that would be too large is drawn again with less of what there is most of.
+    A page that would be too large is drawn again with less of what there is most of. Where the
+    network looked is found beside the rest, which hardly ever needs the same core.
     """
-    for part in PARTS:
-        text = _drawn(result, card, dataset, heat_maps, data, part)
-        if template.size(text) < template.LARGEST:
-            break
+    with ThreadPoolExecutor(1) as beside:
+        for part in PARTS:
+            text = _drawn(result, card, dataset, heat_maps, data, part, beside)
+            if template.size(text) < template.LARGEST:
+                break
     return text
 
 
@@ -93,12 +96,17 @@ def _drawn(
     heat_maps: bool | None,
     data: str,
     part: int,
+    beside: ThreadPoolExecutor,
 ) -> str:
     plan, metrics, found = result.plan, result.metrics, result.predictions
     assert found is not None, "a run that is written or read for its page has its predictions"
     find = pictures.finder(dataset)
-    album = pictures.Album(find, plan.backbone.view, pictures.ROOM // part)
+    album = pictures.Album(find, plan.backbone.view, pictures.ROOM // part, result.cache)
     wrong, unsure = _shots(result, album)
+    shots = [*wrong, *unsure]
+    looked = None
+    if dataset is not None:
+        looked = beside.submit(_heat, result, shots, find, heat_maps)
     suspects, least = _suspects(result, album), _least(metrics, album)
     small = _small(result)
     cells = mixed.cells(
@@ -106,10 +114,11 @@ def _drawn(
     )
     pairs = confusion.pairs(metrics["confusion"], result.classes)
     rows = _rows(plan, metrics, CLASSES // part)
-    gone = {shot.path: shot.problem for shot in (*wrong, *unsure) if shot.problem}
-    heat = _heat(result, [*wrong, *unsure], find, heat_maps) if dataset is not None else Heat()
+    gone = {shot.path: shot.problem for shot in shots if shot.problem}
     training = _training(plan, result.log)
     sure = _sure(found, metrics)
+    where = landscape(result, album.anchors, part, _dots(album, dataset, data or plan.data))
+    heat = looked.result() if looked else Heat()
     return template.render(
         "run.html.jinja",
         plan=plan,
@@ -157,7 +166,7 @@ def _drawn(
         wanting=_wanting(plan.learning_curve)[: CLASSES // part],
         reliability=Markup(curves.reliability(curves.bins(found.probabilities, found.truth))),
         answered=sure,
-        landscape=landscape(result, album.anchors, part, _dots(album, dataset, data or plan.data)),
+        landscape=where,
         at_hand=dataset is not None,
         missing=[f"{path} ({why})" for path, why in gone.items()],
         wrong=wrong,
@@ -184,7 +193,7 @@ def _dots(album: Album, dataset: Dataset | None, where: str) -> Callable[[Sequen
     """Return what draws dots of the map; nothing where images are absent, or are fetched."""
     if dataset is None or is_address(where):
         return lambda paths: Sprite()
-    return lambda paths: sprite(paths, album.find, album.view, album.room)
+    return lambda paths: sprite(paths, album.find, album.view, album.room, album.cache)
 
 
 def _heat(result: Result, shots: Sequence[Shot], find: Find, asked: bool | None) -> Heat:

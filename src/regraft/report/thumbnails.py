@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from regraft.data.images import View, in_colour
 from regraft.distributed import cores
-from regraft.report.pictures import Find, Pixels, look, uri
+from regraft.features.cache.products import kept_of_files
+from regraft.report.pictures import Find, Pixels, picture, uri
 
 SIDE = 44
 """Px of a small picture's side."""
@@ -33,7 +35,9 @@ class Sprite:
         return [SIDE, min(ACROSS, len(self.cells))]
 
 
-def sprite(paths: Sequence[str], find: Find, view: View, room: int) -> Sprite:
+def sprite(
+    paths: Sequence[str], find: Find, view: View, room: int, cache: Path | None = None
+) -> Sprite:
     """Return the first of some images, as many as are quickly read and fit.
 
     Args:
@@ -41,24 +45,25 @@ def sprite(paths: Sequence[str], find: Find, view: View, room: int) -> Sprite:
         find: reads an image by its path.
         view: how the network sees it.
         room: letters that the data URI may take.
+        cache: the cache folder that remembers each, if any does.
     """
     small = replace(view, size=SIDE, width=SIDE if view.width else 0)
-
-    def seen(one: tuple[str, bytes]) -> tuple[str, Pixels | None]:
-        return one[0], look(one[0], lambda path: one[1], small)[0]
-
-    with ThreadPoolExecutor(cores()) as pool:
-        found = [
-            (path, in_colour(square))
-            for path, square in pool.map(seen, list(_files(paths, find)))
-            if square is not None
-        ]
+    files = dict(_files(paths, find))
+    with kept_of_files(cache, "dots", small) as kept, ThreadPoolExecutor(cores()) as pool:
+        drawn = list(
+            pool.map(lambda path: picture(path, files.__getitem__, small, kept, _dot)[0], files)
+        )
+    found = [(path, dot) for path, dot in zip(files, drawn, strict=True) if dot]
     while found:
-        whole = uri(_joined([square for _, square in found]))
+        whole = uri(_joined([dot for _, dot in found]))
         if len(whole) <= room:
             return Sprite(whole, {path: cell for cell, (path, _) in enumerate(found)})
         found = found[: int(0.9 * len(found) * room / len(whole))]
     return Sprite()
+
+
+def _dot(square: Pixels) -> bytes:
+    return in_colour(square).tobytes()
 
 
 def _files(paths: Sequence[str], find: Find) -> Iterator[tuple[str, bytes]]:
@@ -75,9 +80,10 @@ def _files(paths: Sequence[str], find: Find) -> Iterator[tuple[str, bytes]]:
         yield path, data
 
 
-def _joined(squares: Sequence[Pixels]) -> Pixels:
-    across = min(ACROSS, len(squares))
-    whole = np.zeros((-(-len(squares) // across), SIDE, across, SIDE, 3), np.uint8)
-    for cell, square in enumerate(squares):
+def _joined(dots: Sequence[bytes]) -> Pixels:
+    across = min(ACROSS, len(dots))
+    whole = np.zeros((-(-len(dots) // across), SIDE, across, SIDE, 3), np.uint8)
+    for cell, dot in enumerate(dots):
+        square = np.frombuffer(dot, np.uint8).reshape(SIDE, SIDE, 3)
         whole[cell // across, :, cell % across] = square
     return whole.reshape(len(whole) * SIDE, across * SIDE, 3)

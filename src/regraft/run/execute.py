@@ -25,9 +25,10 @@ from regraft.plan.events import EpochProgress, Event, LogRow, Note, OnEvent, Ste
 from regraft.report import page
 from regraft.results.folder import metrics_of
 from regraft.results.result import Result, retrained
+from regraft.run.fitted import fitted
 from regraft.run.labelled import kept_of
 from regraft.run.measure import Measured, part, speed_of
-from regraft.run.proof import calibrated, each_held_out, head_on
+from regraft.run.proof import calibrated, each_held_out
 from regraft.run.scoring import in_units, predictions_of, scored, unit_head
 from regraft.run.selection import (
     Candidate,
@@ -173,8 +174,7 @@ def _add_head(work: RunState) -> None:
 
 def _fit_head(work: RunState) -> None:
     """Fit the new layer on the cached features of the training images."""
-    plan, measured = work.plan, work.measured
-    work.head = on_rank_zero(lambda: head_on(plan, measured, measured.split.train, plan.parts))
+    work.head = on_rank_zero(lambda: fitted(work.plan, work.measured))
 
 
 def _train(work: RunState) -> None:

@@ -8,6 +8,7 @@ then made of all images, so the figures are, if anything, those of slightly less
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -89,8 +90,17 @@ def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gat
     )
 
 
-def head_on(plan: Plan, measured: Measured, rows: NDArray[np.intp], parts: Sequence[Part]) -> Head:
-    """Return the new layer, fitted on some images' cached features as the recipe says."""
+def head_on(
+    plan: Plan,
+    measured: Measured,
+    rows: NDArray[np.intp],
+    parts: Sequence[Part],
+    pool: ThreadPoolExecutor | None = None,
+) -> Head:
+    """Return the new layer, fitted on some images' cached features as the recipe says.
+
+    ``pool``: threads for an average of heads, see `regraft.heads.average.fit_average`.
+    """
     x, y = measured.features, measured.labels[rows]
     if plan.mirror and measured.mirrored is not None:
         x = beneath([x, measured.mirrored], rows, measured.cache)
@@ -100,4 +110,4 @@ def head_on(plan: Plan, measured: Measured, rows: NDArray[np.intp], parts: Seque
     if plan.recipe == "textbook":
         taps, seed = union(parts), plan.seed
         return fit_textbook(x[rows], widths, y, classes, taps, seed=seed, weighting=weighting)
-    return fit_average(x, widths, y, classes, parts, weighting, rows)
+    return fit_average(x, widths, y, classes, parts, weighting, rows, pool)

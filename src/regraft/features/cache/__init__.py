@@ -141,7 +141,11 @@ class Store:
 
     def put_blob(self, space: str, digest: str, data: bytes) -> None:
         """Remember bytes for a digest."""
-        self._put(space, [(digest, data)])
+        self.put_blobs(space, {digest: data})
+
+    def put_blobs(self, space: str, blobs: Mapping[str, bytes]) -> None:
+        """Remember bytes for each digest, all of them or none."""
+        self._put(space, blobs.items())
 
     def _get(self, space: str, digests: Sequence[str]) -> list[tuple[str, bytes]]:
         now = int(self._clock())

@@ -1,13 +1,14 @@
-"""What was computed from many images at once, kept under the name of all that it was computed from.
+"""What follows from images, kept under the name of all that it follows from.
 
-The name is a digest of the inputs, of the code that computes, and of what rounds: NumPy, SciPy and
-torch (of the textbook's layer) on this processor. So a plan and the fit after it cross-validate
-once, and what is found again is what would be computed, bit for bit.
+The name is a digest of the inputs, of the code that computes, and of what rounds or draws: the
+libraries on this processor. So a plan and the fit after it cross-validate once, and what is found
+again is what would be computed, bit for bit.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.images import digest
 from regraft.features.cache import PRODUCTS, Store
 from regraft.features.engines.store import machine, versions_of
 
@@ -23,12 +25,16 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 MOST = 32_000_000
 """Bytes, at most, of a product that is kept: the cache is there for images first."""
 
-_ROUNDING = ("numpy", "scipy", "torch")
+_ROUNDING = ("numpy", "scipy", "torch", "openvino", "pillow")  # torch: the textbook's layer
 _SOURCE = Path(__file__).resolve().parents[2]
 _CODE = (
     *("heads/*.py", "plan/*.py", "data/splits.py", "metrics.py"),
-    *("run/proof.py", "run/unknown.py", "report/nearby.py"),
+    *("run/proof.py", "run/unknown.py"),
+    *("report/*.py", "data/images/*.py"),
 )
+
+OfFile: TypeAlias = Callable[[bytes, Callable[[], bytes]], bytes]
+"""Gives what is made of a file's content: of the content, and what makes it."""
 
 
 def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]) -> Arrays:
@@ -39,7 +45,7 @@ def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]
         kind: a word for what is computed, with which its place in the cache begins.
         inputs: all that the arrays follow from: numbers, words, arrays, None, and lists, tuples
             and records of such.
-        make: computes them.
+        make: computes them; where it finds none, nothing is kept.
     """
     from safetensors.numpy import save
 
@@ -49,7 +55,7 @@ def recalled(folder: Path, kind: str, inputs: object, make: Callable[[], Arrays]
         if known is not None:
             return known
         made = {key: np.ascontiguousarray(array) for key, array in make().items()}
-        if sum(array.nbytes for array in made.values()) <= MOST:
+        if made and sum(array.nbytes for array in made.values()) <= MOST:
             store.put_blob(space, name, save(made))
     return made
 
@@ -66,6 +72,31 @@ def remembering(folder: Path, function: Callable[..., NDArray[Any]]) -> Callable
         return recalled(folder, kind, inputs, lambda: {"it": function(*given, **named)})["it"]
 
     return remembered
+
+
+@contextmanager
+def kept_of_files(folder: Path | None, kind: str, how: object) -> Iterator[OfFile]:
+    """Return what asks the cache for what was made of files, each under the name of its content.
+
+    What is new is kept in the end, nothing where it is empty, or where there is no ``folder``.
+    ``kind`` and ``how``, all that it follows from beside the content, are those of `recalled`.
+    """
+    if folder is None:
+        yield lambda data, make: make()
+        return
+    space, new = f"{PRODUCTS}{kind}-{_digest(how)[:16]}-{_setting()}", dict[str, bytes]()
+    with Store.open(folder) as store:
+
+        def of(data: bytes, make: Callable[[], bytes]) -> bytes:
+            name = digest(data)
+            known = store.blob(space, name)
+            if known is None:
+                known = make()
+                new.update({name: known} if known else {})
+            return known
+
+        yield of
+        store.put_blobs(space, new)
 
 
 def _read(data: bytes | None) -> Arrays | None:
