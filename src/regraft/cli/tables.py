@@ -19,6 +19,7 @@ from regraft.plan.evidence import LARGE, Evidence
 from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
 from regraft.results.tables import suspects_of
+from regraft.tasks.words import words_of
 
 BAR, FEWEST_CELLS = 30, 8
 """Cells of a full bar, and how few are not worth one."""
@@ -33,7 +34,7 @@ def show_plan(console: Console, plan: Plan, audit: Audit, seconds: str) -> None:
     sections = {
         f"{plan.dataset}: what there is": _data(plan, audit),
         **_network(plan),
-        "How much each depth tells (accuracy, cross-validated)": _curve(plan),
+        f"How much each depth tells ({words_of(plan.kind).measure}, cross-validated)": _curve(plan),
         "Where it lies": _plane(plan.evidence),
         plan.title: _surgery(plan),
         f"What to expect {'of the frozen network ' if plan.trainings else ''}"
@@ -57,15 +58,12 @@ def _network(plan: Plan) -> dict[str, RenderableType]:
 
 
 def _data(plan: Plan, audit: Audit) -> RenderableType:
-    evidence = plan.evidence
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    spread = f"{few}" if few == many else f"{few} to {many}"
     held = {
         "test": "its own test images",
         "val": "its own validation images",
     }.get(plan.split, f"chosen by seed {plan.seed}")
     lines = [
-        f"{plan.train:,} images to train on, {len(evidence.classes)} classes, {spread} a class",
+        f"{plan.train:,} images to train on, {wording.asked(plan)}",
         f"{_each(plan)} held out once, in turn: a fifth alone would prove little"
         if plan.split == EACH_ONCE
         else f"{plan.test:,} images held out ({held}), not read before the end",
@@ -99,18 +97,18 @@ def _depths(plan: Plan, wide: int) -> Rows:
     """Return the accuracy of each depth, with a bar where there is room for one."""
     table = Rows([""] * 5, right=(2,), spare=1, lead=3)
     evidence, chosen = plan.evidence, plan.evidence.probes[plan.evidence.chosen]
+    words = words_of(plan.kind)
     counts = chosen.weights if evidence.averages else {}
     names = [probe_named(plan.backbone, probe) for probe in evidence.probes]
     cells = min(wide - max(map(len, names)) - BESIDE_BAR, BAR)
     for i, (probe, name) in enumerate(zip(evidence.probes, names, strict=True)):
-        low, high = probe.interval
         mark = "← read" if i == evidence.chosen else ""
         if evidence.averages and len(probe.taps) == 1 and not mark:
             mark = f"counts {counts.get(probe.taps[0], 0.0):.0%}"
         style = "bold green" if probe is chosen else ("cyan" if len(probe.taps) == 1 else "blue")
-        span = f"{low:.1%} to {high:.1%}"
-        bar = Text(_bar(probe.accuracy, cells), style=style)
-        table.add(name, bar, f"{probe.accuracy:.1%}", Text(span, style="dim"), mark)
+        bar = Text(_bar(max(probe.accuracy, 0.0), cells), style=style)
+        span = Text(words.span(probe.interval), style="dim")
+        table.add(name, bar, words.told(probe.accuracy), span, mark)
     return table
 
 
@@ -172,12 +170,11 @@ def _surgery(plan: Plan) -> RenderableType:
 
 
 def _expected(plan: Plan) -> RenderableType:
-    evidence = plan.evidence
-    low, high = evidence.expected_interval
+    evidence, words = plan.evidence, words_of(plan.kind)
     return Text(
-        f"accuracy {evidence.expected:.1%} ({low:.1%} to {high:.1%}, 95%); always naming the "
-        f"commonest class gives {evidence.guess:.1%}, "
-        f"the five nearest neighbours {evidence.neighbours:.1%}"
+        f"{words.got(evidence.expected)} ({words.span(evidence.expected_interval)}, 95%); "
+        f"{words.guessing} gives {words.told(evidence.guess)}, "
+        f"the five nearest neighbours {words.told(evidence.neighbours)}"
     )
 
 
@@ -188,14 +185,13 @@ def _how_many(plan: Plan, metrics: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _alternatives(plan: Plan) -> RenderableType:
-    head = ("case", "reads", "accuracy", "95%", "parameters")
+    words = words_of(plan.kind)
+    head = ("case", "reads", words.measure, "95%", "parameters")
     table = Rows(head, right=(0, 2, 3, 4), fold=1, lead=2)
     best_first = sorted(plan.alternatives, key=lambda other: -other.accuracy)
     for other in best_first[:5]:
-        low, high = other.interval
-        span = f"{low:.1%} to {high:.1%}"
-        row = (str(other.case), other.name, f"{other.accuracy:.1%}", span, f"{other.parameters:,}")
-        table.add(*row)
+        got, span = words.told(other.accuracy), words.span(other.interval)
+        table.add(str(other.case), other.name, got, span, f"{other.parameters:,}")
     return table
 
 
@@ -256,15 +252,17 @@ def _drawn(plan: Plan) -> RenderableType:
 
 
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
+    if plan.kind != "one":
+        return lines(wording.scores(plan, metrics))
     low, high = metrics["accuracy_interval"]
-    lines = [
+    said = [
         f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%), against "
         f"{metrics['guess']:.1%} by always naming the commonest class",
     ]
     weak, more = wording.weakest(metrics)
     named = ", ".join(f"{name} {share}" for name, share in weak)
     unknown = ", ".join(wording.unjudged(metrics))
-    lines += [
+    said += [
         f"weakest: {named}{more}" if named else "",
         f"{wording.NO_IMAGE}, so nothing known, of: {unknown}" if unknown else "",
         f"balanced accuracy {metrics['balanced_accuracy']:.1%} (every class counts the same); log "
@@ -272,7 +270,7 @@ def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
         "confidence is from accuracy)",
         wording.surprise(plan, metrics),
     ]
-    return Group(*(Text(line) for line in lines if line))
+    return Group(*(Text(line) for line in said if line))
 
 
 def _labels(metrics: Mapping[str, Any]) -> dict[str, RenderableType]:
@@ -295,13 +293,13 @@ def _ran(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     """Return the candidates on the validation images, their cost, and why one was handed over."""
     head = ("case", "candidate", "validation", "95%", "seconds", "", "")
     table = Rows(head, right=(0, 2, 3, 4), fold=5, lead=2)
+    words = words_of(plan.kind)
     for ran, row in zip(plan.ran, metrics["candidates"], strict=True):
-        low, high = ran.interval
         table.add(
             str(ran.case),
             ran.name,
-            f"{ran.accuracy:.1%}",
-            f"{low:.1%} to {high:.1%}",
+            words.told(ran.accuracy),
+            words.span(ran.interval),
             f"{row['seconds']:.1f}",
             ran.note,
             "← handed over" if ran.handed_over else "",

@@ -6,7 +6,7 @@ It names classes and figures and no file, so that it can be published with the w
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from regraft import diagram
 from regraft.data.images import View, deep
@@ -14,19 +14,30 @@ from regraft.data.images.view import BORDER
 from regraft.data.splits import EACH_ONCE
 from regraft.plan import wording
 from regraft.plan.definition import Plan
+from regraft.results import card_of_targets as of_targets
+from regraft.results.markdown import listed, plain, table
 from regraft.results.snippet import is_timms, snippet
 
 Metrics = Mapping[str, Any]
 
+_TAGS: Final = {"one": (), "several": ("multi-label-image-classification",), "number": ()}
+
+_FIGURES: Final[Mapping[str, Mapping[str, str]]] = {
+    "one": {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"},
+    **of_targets.NAMES,
+}
+"""Figures that the hub shows beside a model, by what is asked of an image."""
+
 
 def model_card(plan: Plan, metrics: Metrics) -> str:
     """Write the card of a run from its plan and its ``metrics.json``."""
+    one = plan.kind == "one"
     parts = (
         _front_matter(plan, metrics),
-        _summary(plan, metrics),
+        _summary(plan, metrics) if one else of_targets.summary(plan, metrics, _origin(plan)),
         _surgery(plan),
-        _figures(metrics),
-        _data(plan, metrics),
+        _figures(metrics) if one else of_targets.figures(plan, metrics),
+        _data(plan, metrics) if one else of_targets.data(plan),
         _preprocessing(plan),
         _loading(plan),
         _licence(plan),
@@ -37,12 +48,12 @@ def model_card(plan: Plan, metrics: Metrics) -> str:
 
 def _front_matter(plan: Plan, metrics: Metrics) -> str:
     """Return the hub's metadata block; a JSON value is also a YAML value."""
-    fields: dict[str, object] = {
-        "library_name": "regraft",
-        "pipeline_tag": "image-classification",
-        "tags": ["image-classification", "transfer-learning", "regraft"],
-        "metrics": ["accuracy"],
-    }
+    task = "image-regression" if plan.kind == "number" else "image-classification"
+    fields: dict[str, object] = {"library_name": "regraft"}
+    if plan.kind != "number":  # the hub has no pipeline of numbers
+        fields["pipeline_tag"] = task
+    fields["tags"] = [task, *_TAGS[plan.kind], "transfer-learning", "regraft"]
+    fields["metrics"] = [next(iter(_FIGURES[plan.kind]))]
     fields |= _hub_licence(plan.backbone.licence)
     if plan.backbone.weights.origin == "timm" and plan.start != "random":
         # timm names its repositories by architecture and, where there is one, the weights' tag.
@@ -56,11 +67,15 @@ def _front_matter(plan: Plan, metrics: Metrics) -> str:
 
 def _results(plan: Plan, metrics: Metrics) -> dict[str, object]:
     """Return the held-out figures as the hub shows them beside a model."""
-    named = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
     figures = [
-        {"type": key, "name": name, "value": round(metrics[key], 4)} for key, name in named.items()
+        {"type": key, "name": name, "value": round(metrics[key], 4)}
+        for key, name in _FIGURES[plan.kind].items()
     ]
-    task = {"type": "image-classification", "name": "image classification"}
+    task = {
+        "one": {"type": "image-classification", "name": "image classification"},
+        "several": {"type": "image-classification", "name": "multi-label image classification"},
+        "number": {"type": "image-regression", "name": "image regression"},
+    }[plan.kind]
     name = plan.dataset or "images"
     dataset = {"type": "imagefolder", "name": name, "split": plan.proof}
     return {"name": name, "results": [{"task": task, "dataset": dataset, "metrics": figures}]}
@@ -74,30 +89,34 @@ def _hub_licence(licence: str) -> dict[str, object]:
 
 
 def _summary(plan: Plan, metrics: Metrics) -> str:
-    classes = plan.evidence.classes
+    classes, origin = plan.evidence.classes, _origin(plan)
     low, high = metrics["accuracy_interval"]
-    origin = f"from {plan.backbone.name}, a network trained on {plan.backbone.source}"
-    if plan.start == "random":
-        origin = f"with the layers of {plan.backbone.name} and none of its pretrained weights"
     found = [wording.surprise(plan, metrics), *_weakest(plan, metrics)]
     found += [wording.suspects(metrics), wording.unknown(plan, metrics)]
     return (
-        f"# {_plain(plan.dataset)}: {len(classes)} classes\n\n"
+        f"# {plain(plan.dataset)}: {len(classes)} classes\n\n"
         f"An image classifier made by regraft {origin}. "
-        f"It tells apart {_listed([_plain(name) for name in classes])}.\n\n"
+        f"It tells apart {listed([plain(name) for name in classes])}.\n\n"
         f"On {metrics['n']:,} {plan.judged} it is right for **{metrics['accuracy']:.1%}** "
         f"(95% interval {low:.1%} to {high:.1%}); always naming the commonest class would be "
         f"right for {metrics['guess']:.1%}.\n\n" + "\n".join(f"- {one}" for one in found if one)
     )
 
 
+def _origin(plan: Plan) -> str:
+    """Return what its weights come from."""
+    if plan.start == "random":
+        return f"with the layers of {plan.backbone.name} and none of its pretrained weights"
+    return f"from {plan.backbone.name}, a network trained on {plan.backbone.source}"
+
+
 def _figures(metrics: Metrics) -> str:
-    rows = [(_plain(name), *_fared(one)) for name, one in metrics["per_class"].items()]
+    rows = [(plain(name), *_fared(one)) for name, one in metrics["per_class"].items()]
     return (
         "## Figures\n\n"
         f"Balanced accuracy {metrics['balanced_accuracy']:.1%}, log loss "
         f"{metrics['log_loss']:.3f}, expected calibration error {metrics['ece']:.1%}.\n\n"
-        + _table(("class", "precision", "recall", "95% interval of recall", "images"), rows)
+        + table(("class", "precision", "recall", "95% interval of recall", "images"), rows)
     )
 
 
@@ -113,7 +132,7 @@ def _fared(one: Mapping[str, Any]) -> tuple[object, ...]:
 def _data(plan: Plan, metrics: Metrics) -> str:
     held_out = metrics["per_class"]
     counts = zip(plan.evidence.classes, plan.evidence.per_class, strict=True)
-    rows = [(_plain(name), n, held_out[name]["n"]) for name, n in counts]
+    rows = [(plain(name), n, held_out[name]["n"]) for name, n in counts]
     if plan.split == EACH_ONCE:
         return _data_of_all(plan, [(name, n) for name, _, n in rows])
     origin = {
@@ -122,7 +141,7 @@ def _data(plan: Plan, metrics: Metrics) -> str:
     }.get(plan.split, "chosen by regraft, class by class, copies kept together")
     return (
         f"## Data\n\n{plan.train:,} images to train on, {plan.test:,} held out ({origin}), "
-        f"{plan.left_out:,} left out.\n\n" + _table(("class", "train", "held out"), rows)
+        f"{plan.left_out:,} left out.\n\n" + table(("class", "train", "held out"), rows)
     )
 
 
@@ -133,27 +152,32 @@ def _data_of_all(plan: Plan, rows: Sequence[tuple[str, int]]) -> str:
         f"the figures {plan.test:,} of them were held out once each, in turn, copies together, "
         "and judged by a network that was chosen and fitted anew without them. "
     )
-    table = _table(("class", "held out once"), rows)
-    return f"{said}{wording.once(plan)}".rstrip() + f"\n\n{table}"
+    shown = table(("class", "held out once"), rows)
+    return f"{said}{wording.once(plan)}".rstrip() + f"\n\n{shown}"
 
 
 def _surgery(plan: Plan) -> str:
     stages = plan.backbone.stages
-    read = _listed([f"{stages[depth].name} ({stages[depth].channels})" for depth in plan.taps])
+    read = listed([f"{stages[depth].name} ({stages[depth].channels})" for depth in plan.taps])
     reasons = "\n".join(f"- {reason.rule} {reason.fact}" for reason in plan.reasons)
     more = [said for said in (plan.why, wording.by_loss(plan)) if said]
     reasons = "\n\n".join([*more, reasons])
     return (
         f"## Surgery\n\nCase {plan.case} of transfer learning. {_frozen(plan)} Dropped: "
-        f"{_listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n"
+        f"{listed([*plan.dropped, 'the old head'])}. New: one fully connected layer.\n\n"
         f"```text\n{_drawn(plan)}\n```\n\n"
         f"{reasons}\n\n"
         f"`model.safetensors` holds the kept stages as `trunk.*` and the new layer as "
         f"`head.weight` [{len(plan.evidence.classes)}, {plan.inputs}] and `head.bias`. Its input "
         f"is the output of {read}, each pooled to one number a channel, side by side in this "
-        "order. Standardisation is folded into the layer: the probabilities are the softmax of its "
-        "outputs, one for each of the `classes` of `config.json`, in their order."
+        f"order. {_OUTPUTS if plan.kind == 'one' else of_targets.outputs(plan)}"
     )
+
+
+_OUTPUTS: Final = (
+    "Standardisation is folded into the layer: the probabilities are the softmax of its outputs, "
+    "one for each of the `classes` of `config.json`, in their order."
+)
 
 
 def _drawn(plan: Plan) -> str:
@@ -165,17 +189,17 @@ def _drawn(plan: Plan) -> str:
 def _frozen(plan: Plan) -> str:
     """Return what of the kept stages was frozen, and what was trained."""
     frozen = plan.frozen
-    kept = f"Kept and frozen: {_listed(frozen)}. " if frozen else ""
+    kept = f"Kept and frozen: {listed(frozen)}. " if frozen else ""
     if plan.unchanged:
         return kept + wording.unchanged(plan)
     trained = [name for name in plan.kept if name not in frozen]
     how = "from random weights" if plan.start == "random" else "from the pretrained weights"
-    return f"{kept}Trained {how}: {_listed(trained)}." if trained else kept.rstrip()
+    return f"{kept}Trained {how}: {listed(trained)}." if trained else kept.rstrip()
 
 
 def _preprocessing(plan: Plan) -> str:
     view = plan.backbone.view
-    mean, std = (_listed([f"{x:g}" for x in xs]) for xs in (plan.backbone.mean, plan.backbone.std))
+    mean, std = (listed([f"{x:g}" for x in xs]) for xs in (plan.backbone.mean, plan.backbone.std))
     made = {
         "crop": f"take {_middle(view)}; resize it to",
         "pad": f"put a border of RGB {BORDER} around it that {_made(view)}; resize it to",
@@ -212,7 +236,7 @@ def _loading(plan: Plan) -> str:
     if not plan.backbone.architecture:
         typed, given = " --network package.module:factory", ", network=network"
         said = (
-            f"It was made with a network of somebody's own, {_plain(plan.backbone.name)}, whose "
+            f"It was made with a network of somebody's own, {plain(plan.backbone.name)}, whose "
             "code is not in here: hand that over, as `network` or as the place where it is made. "
             "Its weights are in here.\n\n"
         )
@@ -246,9 +270,12 @@ def _licence(plan: Plan) -> str:
 def _limits(plan: Plan, metrics: Metrics) -> str:
     told = bool(wording.unknown(plan, metrics))
     known = " `known` says whether it is like the training images at all." if told else ""
-    lines = [
+    named = (
         f"It names one of its {len(plan.evidence.classes)} classes for every picture, also for one "
-        f"that shows none of them.{known}",
+        f"that shows none of them.{known}"
+    )
+    lines = [
+        *([named] if plan.kind == "one" else of_targets.limits(plan, metrics)),
         "The figures hold for images like those they were taken on. Other cameras, places or times "
         "can do worse.",
         *wording.how_many(plan)[:1],
@@ -266,22 +293,8 @@ def _weakest(plan: Plan, metrics: Metrics) -> Iterator[str]:
     if metrics["accuracy"] == 1:
         yield f"None of the {metrics['n']:,} {plan.judged} was missed; of more, some will be."
     elif weak:
-        named = ", ".join(f"{_plain(name)} (it finds {share})" for name, share in weak)
+        named = ", ".join(f"{plain(name)} (it finds {share})" for name, share in weak)
         yield f"It is weakest on {named}{more}."
-    unknown = [_plain(name) for name in wording.unjudged(metrics)]
+    unknown = [plain(name) for name in wording.unjudged(metrics)]
     if unknown:
-        yield f"How well it finds {_listed(unknown)} is not known: {wording.NO_IMAGE}."
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def _plain(name: str) -> str:
-    """Return a name as text that Markdown does not read anything into."""
-    return re.sub(r"([\\`*_\[\]<>|#&~$]|:(?=[\w+-]+:))", r"\\\1", " ".join(name.split()))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
+        yield f"How well it finds {listed(unknown)} is not known: {wording.NO_IMAGE}."

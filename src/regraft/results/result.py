@@ -45,6 +45,7 @@ from regraft.results.tables import (
     suspects_of,
 )
 from regraft.tasks import task_of
+from regraft.tasks.words import words_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,22 +87,23 @@ class Result:
     """What is kept of its labelled images; a loaded result leaves it in its folder."""
 
     def __repr__(self) -> str:
-        low, high = self.metrics["accuracy_interval"]
-        got = f"accuracy {self.metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%)"
+        words = words_of(self.kind)
+        got = words.got(self.metrics[words.key])
+        got += f" ({words.span(self.metrics[f'{words.key}_interval'])}, 95%)"
         return " ".join(f"Result of {self.plan.dataset}: case {self.plan.case}, {got}".split())
 
     def __str__(self) -> str:
-        plan, metrics = self.plan, self.metrics
-        low, high = metrics["accuracy_interval"]
+        plan, metrics, words = self.plan, self.metrics, words_of(self.kind)
         cut = f"cut after {plan.kept[-1]}" if plan.dropped else "kept whole"
         names = [name if name.isprintable() else repr(name) for name in self.classes]
         return "\n".join(
             [
                 f"Result of {plan.dataset}: case {plan.case}, {plan.backbone.name} {cut}, "
                 f"reads {stages_named(plan.backbone, plan.taps)}",
-                f"  accuracy: {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%) of "
+                f"  {words.measure}: {words.told(metrics[words.key])} "
+                f"({words.span(metrics[f'{words.key}_interval'])}, 95%) of "
                 f"{metrics['n']:,} {plan.judged}",
-                f"  {len(names):,} classes: {listed(names, 10, ' and {:,} more')}",
+                f"  {wording.counted(plan)}: {listed(names, 10, ' and {:,} more')}",
                 f"  folder: {self.folder or 'none, it is not saved'}",
             ]
         )

@@ -1,0 +1,75 @@
+"""How each kind's measure is said, and what is got without looking at an image."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one kind of question."""
+
+    measure: str
+    """Its name, as `regraft.tasks.Task` has it."""
+    key: str
+    """That in ``metrics.json``; its 95 % interval is there too, as ``KEY_interval``."""
+    guessing: str
+    """What the measure is held to, in words that begin a sentence: ``always naming ...``."""
+    guess: str
+    """The same, shorter."""
+    reaches: str
+    """A verb, and what stands before a value: ``tells``."""
+    of: str = ""
+    """What stands after it."""
+    places: int | None = None
+    """Digits after the point; None where it is told in per cent."""
+
+    def told(self, value: float) -> str:
+        """Return a value of the measure: 83.1%, 0.831."""
+        if self.places is None:
+            return f"{value:.1%}"
+        said = f"{value:.{self.places}f}"
+        return said.replace("-", "−") if float(said) else said.lstrip("-")
+
+    def span(self, ends: tuple[float, float] | list[float]) -> str:
+        """Return an interval of it: 80.2% to 85.0%."""
+        return f"{self.told(ends[0])} to {self.told(ends[1])}"
+
+    def got(self, value: float) -> str:
+        """Return it with its name: accuracy 83.1%."""
+        return f"{self.measure} {self.told(value)}"
+
+    def tells(self, value: float) -> str:
+        """Return what comes after a subject: tells 83.1%, reaches an R2 of 0.831."""
+        return f"{self.reaches} {self.told(value)}"
+
+
+_WORDS: Final = {
+    "one": Words(
+        "accuracy",
+        "accuracy",
+        "always naming the commonest class",
+        "the commonest class, always",
+        "tells",
+        " of the images",
+    ),
+    "several": Words(
+        "mean average precision",
+        "mean_average_precision",
+        "the same probabilities for every image",
+        "the same for every image",
+        "reaches a mean average precision of",
+    ),
+    "number": Words(
+        "R2",
+        "r2",
+        "always naming the mean",
+        "the mean, always",
+        "reaches an R2 of",
+        places=3,
+    ),
+}
+
+
+def words_of(kind: str) -> Words:
+    """Return the words of a kind: ``one``, ``several`` or ``number``."""
+    return _WORDS[kind]
