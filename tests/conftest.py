@@ -83,6 +83,22 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def several_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The RUN of several labels an image that all tests share: ``targets.MARKS``; only to read."""
+    import targets
+
+    return targets.fitted(tmp_path_factory.mktemp("several"), "several")
+
+
+@pytest.fixture(scope="session")
+def number_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The RUN of a number that all tests share, ``level``; only to read."""
+    import targets
+
+    return targets.fitted(tmp_path_factory.mktemp("number"), "number")
+
+
 def _only_here(host: str | bytes | None) -> None:
     name = host.decode() if isinstance(host, bytes) else host
     if name not in (None, "", "localhost", "::1") and not str(name).startswith("127."):
