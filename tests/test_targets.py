@@ -249,11 +249,17 @@ def test_labels_that_are_not_learnt_are_said_and_no_image_goes() -> None:
         "'once' is on fewer than 2 images to train on: not learnt; the images stay.",
         "'all' is on every image to train on, so there is nothing to tell apart: not learnt; the "
         "images stay.",
+        "Images have 1.8 of 3 labels each.",
     )
 
 
-def test_uneven_labels_and_numbers_go_without_a_word() -> None:
-    assert audited(labelled([*["a"] * 40, "b", "b", *[""] * 9])).warnings == ()
+def test_of_uneven_labels_and_numbers_little_is_said() -> None:
+    assert audited(labelled([*["a"] * 40, "b", "b", *[""] * 9])).warnings == (
+        "No image has more than one of the 2 labels; each is learnt by itself.",
+    )
+    assert audited(labelled(["a|b", "a|b", "b", ""])).warnings == (
+        "Images have 1.2 of 2 labels each; 1 has none.",
+    )
     assert audited(labelled([*["1"] * 40, "2"], NUMBER)).warnings == ()
 
 

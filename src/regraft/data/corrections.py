@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regraft.data.dataset import Dataset, Item, read_file, some
+from regraft.data.dataset import Dataset, Item, clean_label, label_name, read_file, some
+from regraft.data.kinds import NUMBER, SEPARATOR, SEVERAL, Kind
+from regraft.data.readers.labels import number
 from regraft.data.readers.table import CORRECTION, corrections_of
 from regraft.errors import DataError
 
@@ -58,16 +60,18 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
             RUN has, the right labels are those in it, and rows without one change nothing. A path
             in it counts from the table's folder, else from ``root``; its end, such as a bare file
             name, also stands for the one image of the data set whose path ends so. Back slashes
-            part folders, as on Windows.
+            part folders, as on Windows. Of several labels those in a row are all that the image
+            has; ``|`` alone stands for none.
         root: the folder that the data set's own paths count from.
 
     Raises:
         DataError: the table cannot be read, names files that are not there, or one twice with
-            different labels.
+            different labels, or has labels of another kind than the data.
     """
     places = _places(dataset, table, root)
     own, new, problems = dict[str, str](), dict[str, str](), list[str]()
     labels = {item.path: item.label for item in dataset.items}
+    classes = frozenset(dataset.classes)
     rows = corrections_of(table)
     for path, label, was in rows:
         known, found = places(path)
@@ -77,6 +81,10 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
             continue
         if len(found) != 1:
             problems.append(f"{path}: {_no_place(found)}")
+            continue
+        label, wrong = _of_kind(label, dataset.kind, classes)
+        if wrong:
+            problems.append(f"{path}: {wrong}")
             continue
         target = own if known else new
         if target.setdefault(found[0], label) != label:
@@ -92,6 +100,20 @@ def correct(dataset: Dataset, table: Path, root: Path) -> Corrected:
 
 
 _BESIDE = f"beside an empty {CORRECTION!r}: write a right label into that column"
+
+
+def _of_kind(label: str, kind: Kind, classes: frozenset[str]) -> tuple[str, str]:
+    """Return a right label as the data has its own, and what is wrong with it."""
+    names = {clean_label(name) for name in label.split(SEPARATOR)} - {""}
+    if kind == SEVERAL:
+        return SEPARATOR.join(sorted(names)), ""
+    if kind == NUMBER:
+        value = number(label)
+        wrong = f"{label!r} is no number, as the labels of the data are"
+        return ("", wrong) if value is None else (label_name(value), "")
+    if len(names) > 1 and names <= classes:
+        return label, f"{label!r} are several labels, and images of the data have one"
+    return label, ""
 
 
 def _no_place(found: list[str]) -> str:
@@ -171,14 +193,12 @@ def _put(
         place = order[index] - len(items)
         return dataset.read(order[index]) if place < 0 else read_file(files[place])
 
-    after = Dataset(
-        dataset.name,
-        tuple(whole[i] for i in order),
-        dataset.skipped,
-        read,
-        dataset.pinned | frozenset(own) | frozenset(names),
-        dataset.notes,
-        dataset.table,
+    after = replace(
+        dataset,
+        items=tuple(whole[i] for i in order),
+        read=read,
+        pinned=dataset.pinned | frozenset(own) | frozenset(names),
+        order=None,
     )
     relabelled = tuple(sorted(path for path, label in own.items() if label != old[path]))
     confirmed = tuple(sorted(path for path, label in own.items() if label == old[path]))

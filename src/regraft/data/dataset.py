@@ -146,19 +146,33 @@ class Dataset:
 
     @classmethod
     def from_arrays(
-        cls, images: Sequence[Any] | NDArray[Any], labels: Iterable[object]
+        cls,
+        images: Sequence[Any] | NDArray[Any],
+        labels: Iterable[object],
+        *,
+        names: Sequence[str] | None = None,
+        several: bool | None = None,
+        target: str | None = None,
     ) -> "Dataset":
         """Pictures in memory and their labels.
 
-        ``images``: an array [n, height, width], or with channels last, of 0..255, or of
-        floats in 0..1; or a sequence of such pictures, or of PIL images, of any sizes.
+        Args:
+            images: an array [n, height, width], or with channels last, of 0..255, or of floats in
+                0..1; or a sequence of such pictures, or of PIL images, of any sizes.
+            labels: one for each; or several: lists of names, texts with ``|`` between them, or an
+                array [n, K] of 0 and 1; or, with ``target="number"``, numbers.
+            names: of the K columns, or what labels that are numbers are places in.
+            several: whether an image has several labels, instead of what the labels tell.
+            target: ``number`` estimates it.
 
         Raises:
             DataError: the lengths differ, or pictures or labels cannot be used; all are named.
+            UsageError: ``several`` and ``target`` contradict each other.
         """
         from regraft.data.readers.memory import from_arrays
 
-        return from_arrays(images, labels)
+        labelled = None if several is None else SEVERAL if several else ONE
+        return from_arrays(images, labels, names or (), asked_for(labelled, target))
 
     @classmethod
     def from_torch(cls, torch_dataset: Any, classes: Sequence[str] | None = None) -> "Dataset":

@@ -45,7 +45,8 @@ def _check_labels(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut]) -> 
     """Raise DataError where none of several labels can be learnt."""
     use, why = learnable(dataset, kept)
     if not use.any():
-        none = f"there must be at least one label, and {_all_of(kept)} none"
+        some_left = f"{_all_of(kept)} none" if len(kept) else "there is no image left"
+        none = f"there must be at least one label, and {some_left}"
         problems = [*(why or [none]), *_account(dataset, left_out)]
         raise DataError(f"'{dataset.name}' has no label that can be learnt.", problems)
 
@@ -62,8 +63,6 @@ def _check_numbers(dataset: Dataset, kept: Rows, left_out: Sequence[LeftOut]) ->
 
 
 def _all_of(rows: Rows) -> str:
-    if not len(rows):
-        return "there is no image left that has"
     return "the only image has" if len(rows) == 1 else f"all {len(rows):,} images have"
 
 
@@ -112,6 +111,8 @@ def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
     if gone:
         yield f"No usable images of {quoted(gone)}: {_is(gone)} not learnt."
     yield from learnable(dataset, kept)[1]
+    if dataset.kind == SEVERAL:
+        yield _of_several(dataset, kept)
     if dataset.kind == ONE:
         yield from _uneven(by_class)
     if dataset.kind != NUMBER:
@@ -129,6 +130,17 @@ def _missing_from_splits(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[
         missing = [label for label, splits in by_class.items() if split not in splits]
         if missing:
             yield f"The {split} images have none of {quoted(missing)}."
+
+
+def _of_several(dataset: Dataset, kept: Rows) -> str:
+    """Say how many labels images have."""
+    which, label = Memberships.of(dataset).pairs(kept)
+    counts, different = np.bincount(which, minlength=len(kept)), len(np.unique(label))
+    if counts.max() < 2:
+        return f"No image has more than one of the {different:,} labels; each is learnt by itself."
+    none = int((counts == 0).sum())
+    without = f"; {none:,} {'has' if none == 1 else 'have'} none" if none else ""
+    return f"Images have {counts.mean():.1f} of {different:,} labels each{without}."
 
 
 def _uneven(by_class: Mapping[str, Mapping[str, int]]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import Final
 
 from regraft.data.dataset import MAX_BYTES, Dataset, some
 from regraft.data.readers.columns import UNNAMED, NamedColumns
+from regraft.data.readers.doubles import by_folders
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, readable
 from regraft.data.readers.shards import classes_beside, holds_samples, open_shards
 from regraft.data.readers.streams import OnDisk, Unpacked, decompressed
@@ -69,7 +70,7 @@ def open_zip(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     packed = sum(member.packed for member in listing.files.values())
     if packed > path.stat().st_size:
         listing.problems.append("its members overlap, as in a decompression bomb")
-    return _dataset(path, listing, OnDisk(os.path.abspath(path)))
+    return by_folders(_dataset(path, listing, OnDisk(os.path.abspath(path))), named.kind)
 
 
 def open_tar(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
@@ -90,7 +91,7 @@ def open_tar(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             listing = _list_tar(archive)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         raise DataError(f"'{path}' cannot be read as a tar.", [_words(error)]) from error
-    return _dataset(path, listing, file)
+    return by_folders(_dataset(path, listing, file), named.kind)
 
 
 def _dataset(path: Path, listing: _Listing, file: "OnDisk | Unpacked") -> Dataset:
@@ -118,6 +119,10 @@ class _Members:
 
     file: OnDisk | Unpacked
     members: tuple[Member, ...]
+
+    def length(self, index: int) -> int:
+        """Return the bytes of member ``index``."""
+        return self.members[index].size
 
     def __call__(self, index: int) -> bytes:
         member = self.members[index]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from regraft.data.dataset import few, some
-from regraft.data.kinds import Kind
+from regraft.data.kinds import NUMBER, Kind
 from regraft.data.readers.known import COLUMNS as GROUPS
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
@@ -40,17 +40,22 @@ _YES_NO: Final = {
     **dict.fromkeys(("true", "1", "1.0", "yes", "t", "y"), True),
     **dict.fromkeys(("false", "0", "0.0", "no", "f", "n"), False),
 }
+_GROUPS: Final = frozenset(name.replace("_", "") for name in GROUPS)
 FEW: Final = 8  # different values that a column may have and still be looked at for splits
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of columns; ``splits`` those that may give the split, ``others`` the rest."""
+    """The names of columns; ``splits`` those that may give the split, ``others`` the rest.
+
+    ``sought``: those of the rest that are looked through for the labels, where ``label`` is ''.
+    """
 
     path: str
     label: str
     splits: tuple[str, ...]
     others: tuple[str, ...]
+    sought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,13 @@ UNNAMED: Final = NamedColumns()
 FLAGS: Final = ("--path-column", "--label-column")
 
 
-def columns_of(path: Path, names: Sequence[str], named: NamedColumns = UNNAMED) -> Columns:
+def columns_of(
+    path: Path, names: Sequence[str], named: NamedColumns = UNNAMED, *, seek: bool = False
+) -> Columns:
     """Find the columns of a table; ``named``: those that a person names.
+
+    With ``seek`` the labels may be in columns of any name, to be found by what these hold; so they
+    are where they are numbers and nobody names their column.
 
     Raises:
         DataError: no column for paths or for labels.
@@ -122,6 +132,30 @@ def columns_of(path: Path, names: Sequence[str], named: NamedColumns = UNNAMED) 
         found if name else next((by_name[usual] for usual in wanted if usual in by_name), "")
         for wanted, name, found in zip((PATHS, LABELS), named[:2], asked, strict=True)
     )
+    number = named.kind == NUMBER and not named.label
+    rest = _rest(names, image, "" if number else label)
+    sought = tuple(name for name in rest if plain(name) not in _GROUPS)
+    if seek and image and (number or (not label and not named.label and len(sought) > 1)):
+        return Columns(image, "", split_columns(names, {image}), rest, sought)
+    if not image or not label:
+        raise lacks(path, names, named, image, label)
+    return Columns(image, label, split_columns(names, {image, label}), rest)
+
+
+def _rest(names: Sequence[str], image: str, label: str) -> tuple[str, ...]:
+    """Return the other columns but the numbers of rows."""
+    used = {image, label, *split_columns(names, {image, label})}
+    return tuple(name for name in dict.fromkeys(names) if name not in used and not _numbers(name))
+
+
+def lacks(
+    path: Path,
+    names: Sequence[str],
+    named: NamedColumns = UNNAMED,
+    image: str = "there",
+    label: str = "",
+) -> DataError:
+    """Return the error for a table without a column for paths or for labels."""
     missing = [
         f"there is no column {asked_for!r} for the {what}"
         if asked_for
@@ -133,13 +167,8 @@ def columns_of(path: Path, names: Sequence[str], named: NamedColumns = UNNAMED) 
         )
         if not name
     ]
-    if missing:
-        there = ", ".join(repr(name) for name in names[:20]) or "none"
-        raise DataError(f"'{path}' lacks a column.", [*missing, f"its columns are {there}"])
-    splits = split_columns(names, {image, label})
-    used = {image, label, *splits}
-    others = [name for name in dict.fromkeys(names) if name not in used and not _numbers(name)]
-    return Columns(image, label, splits, tuple(others))
+    there = ", ".join(repr(name) for name in names[:20]) or "none"
+    return DataError(f"'{path}' lacks a column.", [*missing, f"its columns are {there}"])
 
 
 def split_columns(names: Sequence[str], used: Collection[str]) -> tuple[str, ...]:
@@ -265,7 +294,7 @@ def _read_as(one: _Told) -> str:
 
 def _not_used(names: Sequence[str], values: Mapping[str, Iterable[str]]) -> Iterator[str]:
     """Sentences on the columns that are not used; those of groups speak for themselves."""
-    names = [name for name in names if plain(name) not in map(plain, GROUPS)]
+    names = [name for name in names if plain(name) not in _GROUPS]
     for name in names:
         known = splits_of({value for value in values.get(name, ()) if value})
         if "train" in known.values() and len(set(known.values())) > 1:

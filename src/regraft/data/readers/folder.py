@@ -5,8 +5,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regraft.data.dataset import Dataset, some
+from regraft.data.dataset import Dataset, listed, some
 from regraft.data.readers.columns import UNNAMED, NamedColumns
+from regraft.data.readers.doubles import by_folders
 from regraft.data.readers.image_tables import holds_images, is_table, open_image_tables
 from regraft.data.readers.layout import arrange, in_no_utf8, is_hidden, is_image, readable
 from regraft.data.readers.metadata import is_metadata, open_metadata
@@ -37,7 +38,7 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     if walk.closed:
         raise DataError(f"'{path}' has folders that cannot be opened.", some(walk.closed))
     names = [readable(file) for file in walk.files]
-    images, listed = (list(filter(kind, names)) for kind in (is_image, is_metadata))
+    images, metadata = (list(filter(kind, names)) for kind in (is_image, is_metadata))
     if not images:
         shards, tables = (sorted(filter(kind, walk.files)) for kind in (is_tar, is_table))
         if shards:
@@ -47,23 +48,34 @@ def open_folder(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             files = {name: os.path.join(root, name) for name in tables}
             others = sorted({*names} - {*tables})
             return open_image_tables(str(path), files, root=root, others=others, named=named)
-    if named.any and listed:
-        return open_metadata(path, listed, images, named)
+    if named.any and metadata:
+        return open_metadata(path, metadata, images, named)
     named.refuse(str(path), "a folder of images")
     try:
         found = arrange(str(path), names, map(readable, walk.folders))
     except DataError:
-        if not listed:
+        if not metadata:
             raise
         found = None
-    if found is None or (listed and len({item.label for item in found.items}) < 2):
-        return open_metadata(path, listed, images)
+    if found is None or (metadata and len({item.label for item in found.items}) < 2):
+        return open_metadata(path, metadata, images, named)
     paths = tuple(_same(walk.files[place], names[place]) for place in found.places)
     skipped = sorted([*found.skipped, *((readable(name), why) for name, why in walk.skipped)])
     name, read = os.path.basename(root), Files(root, paths)
-    return Dataset(
-        name, found.items, tuple(skipped), read, notes=(*in_no_utf8(walk.files), *found.notes)
-    )
+    notes = (*in_no_utf8(walk.files), *found.notes, *_not_used(metadata))
+    dataset = Dataset(name, found.items, tuple(skipped), read, notes=notes)
+    return by_folders(dataset, named.kind)
+
+
+def _not_used(tables: list[str]) -> list[str]:
+    """Return a sentence on tables that lie beside class folders."""
+    if not tables:
+        return []
+    return [
+        f"The class folders are the labels; {listed(tables, 5)} "
+        f"{'is' if len(tables) == 1 else 'are'} not used: --label-column COLUMN takes labels from "
+        "there."
+    ]
 
 
 def _same(path: str, name: str) -> str:

@@ -8,9 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, read_file, some, twins
+from regraft.data.dataset import NO_LABEL, Dataset, Item, listed, read_file, some
+from regraft.data.kinds import NUMBER
 from regraft.data.readers.columns import PATHS, UNNAMED, NamedColumns
-from regraft.data.readers.image_tables import choice, inside, label_choice, names_by_number
+from regraft.data.readers.image_tables import choice, inside, label_choice, taken_of_rows
+from regraft.data.readers.labels import (
+    Label,
+    named_label,
+    names_by_number,
+    number_column,
+    raw_label,
+)
 from regraft.data.readers.words import splits_of
 from regraft.errors import DataError
 
@@ -56,7 +64,7 @@ def open_hub_set(source: Any, named: NamedColumns = UNNAMED) -> Dataset:
         )
     first = next(iter(used.values()))
     image, label = _columns(first, named)
-    entries, skipped = list[tuple[str, str, str, tuple[int, int]]](), list[tuple[str, str]]()
+    entries, raw = list[tuple[str, str, tuple[int, int]]](), list[Label | None]()
     for place, (name, part) in enumerate(used.items()):
         if (image, label) != _columns(part, named):
             raise DataError(
@@ -64,23 +72,27 @@ def open_hub_set(source: Any, named: NamedColumns = UNNAMED) -> Dataset:
                 [f"{n}: {listed(list(p.features), 20)}" for n, p in used.items()],
             )
         paths = _paths(part, image)
-        for row, text in enumerate(_labels(part, label, name)):
+        for row, found in enumerate(_labels(part, label, name)):
             path = "/".join([name] * bool(name) + [paths[row]])
-            if text:
-                entries.append((path, text, splits.get(name, ""), (place, row)))
-            else:
-                skipped.append((path, f"{NO_LABEL} in its row"))
-    entries.sort(key=lambda entry: entry[0])
+            entries.append((path, splits.get(name, ""), (place, row)))
+            raw.append(found)
+    classes = bool(_class_names(first.features[label]))
+    told, labels, rows = taken_of_rows(raw, named.kind, classes)
+    told.refuse("This data set has rows that cannot be used.", [entries[n][0] for n in rows])
+    missing = sorted({*range(len(raw))} - labels.keys())
+    order = sorted(labels, key=lambda n: entries[n][0])
     stored = tuple(_stored(part, image) for part in used.values())
     notes = [f"The splits {listed(unknown, 10)} were not used: no split is called so."] * bool(
         unknown
     )
     return Dataset(
         "dataset",
-        tuple(Item(path, text, split) for path, text, split, _ in entries),
-        tuple(skipped),
-        _Rows(stored, image, tuple(rows for *_, rows in entries)),
-        notes=(*notes, *twins({text for _, text, *_ in entries})),
+        tuple(Item(entries[n][0], labels[n], entries[n][1]) for n in order),
+        tuple((entries[n][0], f"{NO_LABEL} in its row") for n in missing),
+        _Rows(stored, image, tuple(entries[n][2] for n in order)),
+        notes=(*notes, *told.notes),
+        kind=told.kind,
+        quantity=label if told.kind == NUMBER else "",
     )
 
 
@@ -88,9 +100,11 @@ def _columns(part: Any, named: NamedColumns) -> tuple[str, str]:
     """Return the columns of images and labels."""
     features = part.features
     images = [name for name, kind in features.items() if type(kind).__name__ == "Image"]
-    counted = [name for name, kind in features.items() if getattr(kind, "names", None)]
+    counted = [name for name, kind in features.items() if _class_names(kind)]
     image = named.path or choice(images, PATHS)
     label = named.label or label_choice(list(features), images, counted)
+    if named.kind == NUMBER and not named.label:
+        label = number_column("the data set", [n for n, f in features.items() if _is_number(f)])
     if image not in features or label not in features:
         lacks = "image" if not image else "label"
         raise DataError(
@@ -100,19 +114,33 @@ def _columns(part: Any, named: NamedColumns) -> tuple[str, str]:
     return image, label
 
 
-def _labels(part: Any, column: str, split: str) -> list[str]:
-    """Return the label of each row; '' for none."""
-    found = [label_name(value) for value in part[column]]
-    names = getattr(part.features[column], "names", None)
-    if not names:
-        return found
-    by_number = names_by_number([str(name) for name in names])
-    wrong = [f"{split} row {n:,}: {text}" for n, text in enumerate(found) if text not in by_number]
+def _class_names(feature: Any) -> list[str]:
+    """Return the names of classes that a column, or each list in it, holds numbers of."""
+    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
+    return [str(name) for name in getattr(inner, "names", None) or ()]
+
+
+def _is_number(feature: Any) -> bool:
+    kind = str(getattr(feature, "dtype", "")) if not _class_names(feature) else ""
+    return kind.startswith(("int", "uint", "float", "decimal"))
+
+
+def _labels(part: Any, column: str, split: str) -> list[Label | None]:
+    """Return the label of each row; None for none."""
+    names, values = _class_names(part.features[column]), list(part[column])
+    known = names_by_number(names)
+    told = [() if value is None else raw_label(value) for value in values]
+    wrong = [
+        f"{split} row {n:,}: {text}"
+        for n, own in enumerate(told)
+        for text in (own if isinstance(own, tuple) else (own,))
+        if names and text not in known
+    ]
     if wrong:
         raise DataError(
             f"There are labels that are none of the {len(names):,} classes.", some(wrong)
         )
-    return [by_number[text] for text in found]
+    return [None if value is None else named_label(value, names) for value in values]
 
 
 def _stored(part: Any, image: str) -> Any:

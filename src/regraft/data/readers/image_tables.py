@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, some, twins
+from regraft.data.dataset import NO_LABEL, Dataset, Item, label_name, listed, some
+from regraft.data.kinds import NUMBER, ONE, Kind
 from regraft.data.readers.columns import (
     LABELS,
     PATHS,
@@ -21,6 +22,15 @@ from regraft.data.readers.columns import (
     plain,
     split_columns,
     splits_by_columns,
+)
+from regraft.data.readers.labels import (
+    Label,
+    Taken,
+    named_label,
+    names_by_number,
+    number_column,
+    raw_label,
+    taken,
 )
 from regraft.data.readers.layout import count_of
 from regraft.data.readers.row_groups import ImageColumns, ImageTable, RowGroups, parquet_file
@@ -76,31 +86,31 @@ def open_image_tables(
     tables = [_table(where, name, file, named) for name, file in files.items()]
     _check_alike(where, tables)
     by_file = split_of_files(where, list(files))
-    labels, splits, notes = list[str](), list[str](), list[str]()
+    raw, splits, notes = list[Label | None](), list[str](), list[str]()
     skipped = [(name, "not a table by its name") for name in others]
     first, problems = [0], list[str]()
     for table in tables:
         called, split = by_file[table.name]
-        found = [label_name(value) for value in table.texts(table.schema.label)]
-        labels += _named(table, found, problems)
+        found = _labels(table, problems)
+        raw += found
         rows = ([split] * len(found), list[str]())
         parts, said = rows if called else _parted(table, len(found), problems)
         splits += parts
         notes += [note for note in said if note not in notes]
-        first.append(len(labels))
+        first.append(len(raw))
     if problems:
         raise DataError(f"'{where}' has rows that cannot be used.", some(problems))
     names = _unique(tables, _names(tables, first, by_file), first)
-    labelled = [i for i, label in enumerate(labels) if label]
-    if not labelled:
-        raise DataError(
-            f"'{where}' holds no image with a label.", [f"{len(labels):,} rows have none"]
-        )
-    skipped += [(names[i], f"{NO_LABEL} in its row") for i, label in enumerate(labels) if not label]
-    order = sorted(labelled, key=names.__getitem__)
+    told, labels, labelled = taken_of_rows(raw, named.kind, bool(tables[0].schema.names))
+    told.refuse(f"'{where}' has rows that cannot be used.", [names[i] for i in labelled])
+    if not labels:
+        raise DataError(f"'{where}' holds no image with a label.", [f"{len(raw):,} rows have none"])
+    missing = sorted({*range(len(raw))} - labels.keys())
+    skipped += [(names[i], f"{NO_LABEL} in its row") for i in missing]
+    order = sorted(labels, key=names.__getitem__)
     items = tuple(Item(names[i], labels[i], splits[i]) for i in order)
     schema, places = tables[0].schema, np.asarray(order, np.int64)
-    taken = (
+    note = (
         f"Images out of {count_of(len(tables), 'Parquet file')}: the column {schema.image!r}, "
         f"their labels {schema.label!r}."
     )
@@ -109,9 +119,25 @@ def open_image_tables(
         items,
         tuple(sorted(skipped)),
         RowGroups(tables, np.asarray(first, np.int64), places, root),
-        notes=(taken, *split_notes(by_file), *notes, *twins({item.label for item in items})),
+        notes=(note, *split_notes(by_file), *notes, *told.notes),
         order=np.argsort(places, kind="stable"),
+        kind=told.kind,
+        quantity=schema.label if told.kind == NUMBER else "",
     )
+
+
+def taken_of_rows(
+    raw: Sequence[Label | None], asked: Kind | None, classes: bool
+) -> tuple[Taken, dict[int, str], list[int]]:
+    """Decide what the labels of rows are, of which some have none.
+
+    ``classes``: whether they are those of a class by their type. Gives what they are taken for, the
+    label of each row that has one, and the rows that were looked at.
+    """
+    rows = [i for i, label in enumerate(raw) if label is not None]
+    told = taken([label for label in raw if label is not None], asked, ask=not classes)
+    pairs = zip(rows, told.labels, strict=True)
+    return told, {i: text for i, text in pairs if text or told.kind != ONE}, rows
 
 
 # --- columns -------------------------------------------------------------------------------------
@@ -162,8 +188,11 @@ def _schema(where: str, name: str, schema: Any, named: NamedColumns) -> ImageCol
     images = _image_columns(schema)
     asked = named.find(schema.names)
     image = (asked[0] if asked[0] in images else "") if named.path else choice(images, PATHS)
-    counted = [n for n in schema.names if features.get(n, {}).get("_type") == "ClassLabel"]
+    counted = [n for n in schema.names if _class_names(features.get(n, {}))]
     label = asked[1] or label_choice(schema.names, images, counted)
+    if named.kind == NUMBER and not named.label:
+        numbers = [n for n in schema.names if _is_number(schema.field(n).type) and n not in counted]
+        label = number_column(where, [n for n in numbers if n not in split_columns(numbers, ())])
     if not image or label not in schema.names:
         lacks = "image" if not image else "label"
         there = images if not image else counted or [named.label]
@@ -172,7 +201,7 @@ def _schema(where: str, name: str, schema: Any, named: NamedColumns) -> ImageCol
             f"'{where}' has no column that is clearly the {lacks}.",
             [f"{name}: its columns are {listed(schema.names, 20)}; {several}"],
         )
-    names = tuple(map(str, features.get(label, {}).get("names") or ()))
+    names = tuple(map(str, _class_names(features.get(label, {}))))
     nested = bool(types.is_struct(schema.field(image).type))
     return ImageColumns(image, label, nested, names, split_columns(schema.names, {image, label}))
 
@@ -189,6 +218,18 @@ def _features(schema: Any) -> dict[str, Any]:
         if isinstance(features, dict)
         else {}
     )
+
+
+def _class_names(feature: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the names of classes that a column, or each list in it, holds numbers of."""
+    inner = feature.get("feature")
+    return (inner if isinstance(inner, dict) else feature).get("names") or ()
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 def choice(names: Sequence[str], usual: Sequence[str]) -> str:
@@ -238,24 +279,21 @@ def _are_numbers(table: ImageTable) -> bool:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _named(table: ImageTable, labels: list[str], problems: list[str]) -> list[str]:
-    """Return the names of labels that are numbers."""
+def _labels(table: ImageTable, problems: list[str]) -> list[Label | None]:
+    """Return the label of each row, by name where it is a number; None where it has none."""
     names = table.schema.names
-    if not names:
-        return labels
-    by_number = names_by_number(names)
-    problems += [
-        f"{table.name}, row {row:,}: label {label} is none of its {len(names):,} classes"
-        for row, label in enumerate(labels, 1)
-        if label not in by_number
-    ]
-    return [by_number.get(label, label) for label in labels]
-
-
-def names_by_number(names: Sequence[str]) -> dict[str, str]:
-    """Return what each label as text stands for; '' for -1, which sets without labels have."""
-    by_number = {str(number): name for number, name in enumerate(names)} | {"-1": "", "": ""}
-    return {name: name for name in names} | by_number
+    known = names_by_number(names)
+    found: list[Label | None] = []
+    for row, value in enumerate(table.texts(table.schema.label), 1):
+        label = None if value is None else raw_label(value)
+        own = () if label is None or not names else label if isinstance(label, tuple) else (label,)
+        problems += [
+            f"{table.name}, row {row:,}: label {one} is none of its {len(names):,} classes"
+            for one in own
+            if one not in known
+        ]
+        found.append(None if label is None else named_label(value, names))
+    return found
 
 
 def _names(

@@ -1,6 +1,7 @@
 """A folder of images with their labels in ``metadata.csv`` or ``.jsonl``, an ``imagefolder``.
 
-A table lies at the top or in each folder of a split, and its ``file_name`` counts from there.
+Or in ``_classes.csv``, with a column of 0 and 1 for each label, as Roboflow writes it. A table
+lies at the top or in each folder of a split, and its ``file_name`` counts from there.
 """
 
 import os
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from regraft.data.dataset import NO_LABEL, Dataset, Item
+from regraft.data.kinds import SEVERAL
 from regraft.data.readers.columns import UNNAMED, NamedColumns
 from regraft.data.readers.streams import Files
 from regraft.data.readers.table import open_table
 from regraft.data.readers.words import splits_of
 
-_NAMES: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+_NAMES: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.csv")
 
 
 def is_metadata(name: str) -> bool:
@@ -38,9 +40,12 @@ def open_metadata(
         DataError: a table cannot be used; see `regraft.data.readers.table.open_table`.
     """
     items, skipped, notes = list[Item](), list[tuple[str, str]](), list[str]()
-    for name in tables:
+    opened = [open_table(path / name, named) for name in tables]
+    kinds = {found.kind for found in opened}
+    if len(kinds) > 1:  # of one table alone each image may happen to have one label
+        opened = [open_table(path / name, named._replace(kind=SEVERAL)) for name in tables]
+    for name, found in zip(tables, opened, strict=True):
         inside = name.rpartition("/")[0]
-        found = open_table(path / name, named)
         places = {item.path: _placed(inside, item.path) for item in found.items}
         items += [replace(item, path=places[item.path]) for item in found.items]
         skipped += [(_placed(inside, entry), why) for entry, why in found.skipped]
@@ -60,6 +65,8 @@ def open_metadata(
         tuple(sorted(skipped)),
         read,
         notes=(taken, *notes),
+        kind=opened[0].kind,
+        quantity=opened[0].quantity,
         table=path / tables[0] if len(tables) == 1 and "/" not in tables[0] else None,
     )
 

@@ -12,7 +12,9 @@ from functools import partial
 from typing import Any, BinaryIO, Final
 
 from regraft.data.dataset import Dataset, some
+from regraft.data.kinds import ONE
 from regraft.data.readers.columns import UNNAMED, NamedColumns
+from regraft.data.readers.doubles import by_folders
 from regraft.data.readers.image_tables import is_table, open_image_tables, shared_folders
 from regraft.data.readers.layout import arrange, is_hidden, is_image
 from regraft.data.readers.patience import Line
@@ -35,7 +37,7 @@ def open_address(where: str, named: NamedColumns = UNNAMED) -> Dataset:
     others = [name for name in names if name not in {*tars, *tables}]
     if images or not (tars or tables):
         named.refuse(where, "a folder of images")
-        return _class_folders(where, files)
+        return by_folders(_class_folders(where, files), named.kind or ONE)
     if tables and not tars:
         streams = {name: partial(_buffered, files[name]) for name in tables}
         return open_image_tables(where, streams, others=others, named=named)
@@ -63,6 +65,10 @@ class _Files:
     """Reads whole files by index."""
 
     files: tuple["Remote", ...]
+
+    def length(self, index: int) -> int:
+        """Return the bytes of file ``index``."""
+        return self.files[index].length()
 
     def __call__(self, index: int) -> bytes:
         return self.files[index].whole()

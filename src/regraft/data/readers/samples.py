@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from regraft.data.dataset import DAMAGED, MAX_BYTES, NO_LABEL, TWICE, clean_label, label_name
+from regraft.data.dataset import DAMAGED, MAX_BYTES, NO_LABEL, TWICE, clean_label
 from regraft.data.readers.columns import LABELS, plain
+from regraft.data.readers.labels import Label, raw_label
 from regraft.data.readers.layout import is_hidden, is_image, readable, suffix
 from regraft.data.readers.tarmembers import TarMember, Tell, tar_members
 
@@ -32,7 +33,7 @@ class Samples:
     """
 
     names: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
     shard: "array[int]" = field(default_factory=lambda: array("i"))
     start: "array[int]" = field(default_factory=lambda: array("q"))
     size: "array[int]" = field(default_factory=lambda: array("q"))
@@ -43,7 +44,7 @@ class Samples:
     fields: Counter[str] = field(default_factory=Counter)
     """How many .json without a label there are with which fields."""
     ambiguous: list[str] = field(default_factory=list)
-    _known: dict[str, str] = field(default_factory=dict)
+    _known: dict[Label, Label] = field(default_factory=dict)
 
     def add_shard(self, number: int, prefix: str, shown: str, stream: BinaryIO, column: str) -> int:
         """Add what lies in a tar, and return how many images it has with a label.
@@ -51,7 +52,7 @@ class Samples:
         ``prefix``: comes before the names. ``shown``: what the tar is called where it is damaged.
         ``column``: the field of a .json that is the label.
         """
-        first, tags = len(self.names), dict[str, tuple[str, str]]()
+        first, tags = len(self.names), dict[str, tuple[str, Label]]()
         places: dict[str, int] = {}
 
         def tell(member: str, why: str) -> None:
@@ -88,7 +89,7 @@ class Samples:
 
     def _tag(
         self,
-        tags: dict[str, tuple[str, str]],
+        tags: dict[str, tuple[str, Label]],
         stem: str,
         kind: str,
         stream: BinaryIO,
@@ -98,34 +99,34 @@ class Samples:
     ) -> None:
         """Read a label, unless its sample has one in a file that comes before this kind."""
         before, label = tags.get(stem, (kind, ""))
-        if label and TAGS.index(before) < TAGS.index(kind):
+        if label != "" and TAGS.index(before) < TAGS.index(kind):
             return
         stream.seek(member.start)
         data = stream.read(min(member.size, _MOST))
         label = self._from_json(data, shown, column) if kind == "json" else _text(data)
-        if label:
+        if label != "":
             tags[stem] = (kind, self._known.setdefault(label, label))
 
-    def _from_json(self, data: bytes, shown: str, column: str) -> str:
-        """Return the label in a .json; '' where there is none."""
+    def _from_json(self, data: bytes, shown: str, column: str) -> Label:
+        """Return the label, or the list of them, in a .json; '' where there is none."""
         try:
             record = json.loads(data)
         except (ValueError, RecursionError):
             self.skipped.append((shown, f"{DAMAGED}: it is no JSON"))
             return ""
         if not isinstance(record, dict):
-            return label_name(record)
+            return raw_label(record)
         found = [name for name in record if (name == column if column else plain(name) in _FIELDS)]
         if len(found) > 1:
             values = ", ".join(f"{name!r} ({record[name]!r})" for name in found)
             self.ambiguous.append(f"{shown}: {values}")
         elif found:
-            return label_name(record[found[0]])
+            return raw_label(record[found[0]])
         else:
             self.fields.update(map(str, record))
         return ""
 
-    def _match(self, first: int, prefix: int, tags: dict[str, tuple[str, str]]) -> None:
+    def _match(self, first: int, prefix: int, tags: dict[str, tuple[str, Label]]) -> None:
         """Give the images of one shard their labels."""
         keys = {name[prefix:].rpartition(".")[0] for name in self.names[first:]}
         for name in self.names[first:]:
@@ -133,7 +134,7 @@ class Samples:
             stem = file.partition(".")[0]
             short = f"{folder}/{stem}" if folder else stem
             kind, label = tags.get(name[prefix:].rpartition(".")[0]) or ("", "")
-            if not label and file.count(".") > 1 and short not in keys:
+            if label == "" and file.count(".") > 1 and short not in keys:
                 kind, label = tags.get(short, (kind, label))
             self.labels.append(label)
             self.told[kind] += label != ""
@@ -141,7 +142,7 @@ class Samples:
     def without_label(self) -> Iterator[tuple[str, str]]:
         """Yield the images that have none, and why."""
         for name, label in zip(self.names, self.labels, strict=True):
-            if not label:
+            if label == "":
                 yield name, f"{NO_LABEL}: its shard has no such .cls, .json or .txt with one"
 
 

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -17,8 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.data.dataset import DAMAGED, Dataset, Item, Items, listed, some, twins
+from regraft.data.dataset import DAMAGED, Dataset, Item, Items, listed, some
+from regraft.data.kinds import NUMBER
 from regraft.data.readers.columns import UNNAMED, NamedColumns
+from regraft.data.readers.doubles import by_folders
+from regraft.data.readers.labels import taken
 from regraft.data.readers.layout import arrange, count_of, is_image, suffix
 from regraft.data.readers.samples import TAGS, Samples
 from regraft.data.readers.streams import Source, decompressed
@@ -82,6 +85,10 @@ class _Reader:
     def lies_in(self, index: int) -> str:
         """Return which shard an image lies in."""
         return self.names[int(self.shard[index])]
+
+    def length(self, index: int) -> int:
+        """Return how many bytes an image is."""
+        return int(self.size[index])
 
     def __call__(self, index: int) -> bytes:
         number, size = int(self.shard[index]), int(self.size[index])
@@ -159,11 +166,11 @@ def open_shards(
             f"It cannot be told which field of the .json files in '{where}' is the label.",
             [*some(samples.ambiguous), "--label-column FIELD names it"],
         )
-    if not any(samples.labels):
-        return _class_folders(where, files, samples, others, splits)
-    if classes is not None:
+    if all(label == "" for label in samples.labels):
+        return by_folders(_class_folders(where, files, samples, others, splits), named.kind)
+    if classes is not None and named.kind != NUMBER:
         _number_names(where, samples, [line.strip() for line in classes.splitlines()])
-    return _of_samples(where, files, samples, others, splits)
+    return _of_samples(where, files, samples, others, splits, named)
 
 
 def _of_samples(
@@ -172,20 +179,24 @@ def _of_samples(
     samples: Samples,
     others: Sequence[str],
     splits: Mapping[str, tuple[str, str]],
+    named: NamedColumns,
 ) -> Dataset:
-    """Return the images that have a label, by path."""
+    """Return the images that have a label, by path. A ``.cls`` is a class, whatever its numbers."""
     shards, names = list(files), samples.names
     skipped = [*samples.skipped, *samples.without_label()]
     skipped += [(n, "not a shard by its name") for n in others]
     skipped += [(n, f"not an image by its name (.{suffix(n)})") for n in samples.others]
-    labelled = [i for i, label in enumerate(samples.labels) if label]
+    labelled = [i for i, label in enumerate(samples.labels) if label != ""]
+    told = taken([samples.labels[i] for i in labelled], named.kind, ask=not samples.told["cls"])
+    told.refuse(f"'{where}' has labels that cannot be used.", [names[i] for i in labelled])
+    labels = dict(zip(labelled, told.labels, strict=True))
     if len({names[i] for i in labelled}) < len(labelled):  # numbered from 0 in every shard
         own = [without_ending(shard) for shard in shards]
         cut = [len(splits[shard][0]) + 1 if splits[shard][0] else 0 for shard in shards]
         names = [f"{own[s]}/{n[cut[s] :]}" for n, s in zip(names, samples.shard, strict=True)]
     order = sorted(labelled, key=names.__getitem__)
     of_shard = [splits[name][1] for name in shards]
-    items = Items.of(Item(names[i], samples.labels[i], of_shard[samples.shard[i]]) for i in order)
+    items = Items.of(Item(names[i], labels[i], of_shard[samples.shard[i]]) for i in order)
     counts = [f"{samples.told[kind]:,} in .{kind}" for kind in TAGS if samples.told[kind]]
     note = (
         f"Taken as WebDataset samples: {len(items):,} images in {count_of(len(shards), 'tar')}, "
@@ -193,9 +204,11 @@ def _of_samples(
     )
     bare = sorted({*samples.shard} - {samples.shard[i] for i in labelled})
     lacking = [f"No image in {listed([shards[n] for n in bare], 10)} has a label."] if bare else []
-    notes = (note, *lacking, *split_notes(splits), *twins(items.labels.different))
+    notes = (note, *lacking, *split_notes(splits), *told.notes)
     read = _reader(files, samples, order)
-    return _dataset(where, items, skipped, read, notes)
+    quantity = named.label if told.kind == NUMBER else ""
+    found = _dataset(where, items, skipped, read, notes)
+    return replace(found, kind=told.kind, quantity=quantity)
 
 
 def _dataset(
@@ -258,7 +271,8 @@ def _number_names(where: str, samples: Samples, names: list[str]) -> None:
     Raises:
         DataError: a number has no line.
     """
-    different = set(samples.labels) - {""}
+    several = [label if isinstance(label, tuple) else (label,) for label in samples.labels]
+    different = {name for own in several for name in own} - {""}
     if not all(label.isdecimal() for label in different):
         return
     while names and not names[-1]:
@@ -270,7 +284,10 @@ def _number_names(where: str, samples: Samples, names: list[str]) -> None:
             [f"{CLASSES} has {len(names):,} lines, from class 0 on; got {listed(beyond, 10)}"],
         )
     named = {label: names[int(label)] for label in different} | {"": ""}
-    samples.labels[:] = [named[label] for label in samples.labels]
+    samples.labels[:] = [
+        tuple(named[name] for name in label) if isinstance(label, tuple) else named[label]
+        for label in samples.labels
+    ]
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -98,6 +98,10 @@ class Files:
         """Return the bytes of file ``index``."""
         return read_file(os.path.join(self.root, self.paths[index]))
 
+    def length(self, index: int) -> int:
+        """Return the bytes of file ``index``; OSError where it is not there."""
+        return os.stat(os.path.join(self.root, self.paths[index])).st_size
+
     def stamp(self, index: int) -> str:
         """Return by what file ``index`` is known as unchanged; '' where nothing tells.
 

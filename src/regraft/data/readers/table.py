@@ -1,17 +1,15 @@
 """Tables of paths and labels: CSV and Parquet."""
 
-import csv
-import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, label_name, some, twins
+from regraft.data.dataset import REPEATED, Dataset, Item, clean_label, some
+from regraft.data.kinds import NUMBER, ONE, SEPARATOR, SEVERAL, Kind
 from regraft.data.readers.columns import (
-    FEW,
     UNNAMED,
     Columns,
     NamedColumns,
@@ -19,44 +17,11 @@ from regraft.data.readers.columns import (
     plain,
     splits_by_columns,
 )
+from regraft.data.readers.labels import taken
 from regraft.data.readers.layout import is_image
 from regraft.data.readers.streams import Files
-from regraft.data.readers.words import JSON_LINES, PARQUET
+from regraft.data.readers.table_rows import TableRow, read_table, text_of
 from regraft.errors import DataError
-
-Look = Callable[[Path, Sequence[str]], Columns]
-"""Which columns are used, of their names."""
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row as it stands in the table; ``number`` as people count (the header of a CSV is 1).
-
-    ``cells``: those of the columns that may give the split.
-    """
-
-    number: int
-    path: str
-    label: str
-    split: str = ""
-    surplus: int = 0  # cells beyond the columns
-    cells: tuple[str, ...] = ()
-
-
-@dataclass
-class _Table:
-    """A table as it was read. ``values``: of the other columns, where they are few."""
-
-    columns: Columns
-    rows: list[_Row] = field(default_factory=list)
-    values: dict[str, set[str]] = field(default_factory=dict)
-
-    def see(self, name: str, value: str) -> None:
-        """Note a value of another column, as long as it has few."""
-        if name in self.values:
-            self.values[name].add(value)
-            if len(self.values[name]) > FEW:
-                del self.values[name]
 
 
 def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
@@ -71,7 +36,7 @@ def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
             under two labels or splits, split columns that
             contradict each other, or no file where the table says; all of it is named.
     """
-    table = _read(path, partial(columns_of, named=named))
+    table = read_table(path, partial(columns_of, named=named, seek=True), named.kind)
     if not table.rows:
         raise DataError(f"'{path}' has no rows.", ["there must be a row for each image"])
     root = os.path.dirname(os.path.abspath(path))
@@ -82,13 +47,17 @@ def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     written = [row.path for row in rows]
     rows, ambiguous = _looked_for(rows, root)
     found = sum(row.path != path for row, path in zip(rows, written, strict=True))
+    told = taken([row.label for row in rows], named.kind)
+    rows = [replace(row, label=label) for row, label in zip(rows, told.labels, strict=True)]
+    wrong = [f"row {rows[n].number:,} ({rows[n].path}): {why}" for n, why in told.problems]
+    problems = [*_cell_problems(rows, told.kind), *some(wrong), *splits.problems, *ambiguous]
+    rows, together = _together(rows) if named.kind == SEVERAL else (rows, [])
     first = _first_rows(rows)
-    problems = [*_cell_problems(rows), *splits.problems, *ambiguous]
-    problems += [*_contradictions(rows, first), *_all_missing(rows, root)]
+    problems += [*_contradictions(rows, first, told.kind), *_all_missing(rows, root)]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
     kept = sorted(first.values(), key=lambda row: row.path)
-    items = tuple(Item(row.path, clean_label(row.label), row.split) for row in kept)
+    items = tuple(Item(row.path, text_of(row), row.split) for row in kept)
     skipped = tuple(
         (row.path, f"{REPEATED}: row {row.number:,} says what row {first[row.path].number:,} does")
         for row in rows
@@ -96,16 +65,25 @@ def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     )
     read = Files(root, tuple(item.path for item in items))
     located = [f"No path led to a file; {found:,} were found by name in the folders below."]
-    notes = (*located[: found > 0], *splits.notes, *twins(row.label for row in rows))
-    return Dataset(path.stem, items, skipped, read, notes=notes)
+    notes = (*located[: found > 0], *table.notes, *splits.notes, *told.notes, *together)
+    quantity = table.quantity if told.kind == NUMBER else ""
+    return Dataset(path.stem, items, skipped, read, notes=notes, kind=told.kind, quantity=quantity)
 
 
-def _read(path: Path, look: Look = columns_of) -> _Table:
-    """Return the table in a file."""
-    kind = path.suffix.lower()
-    if kind in JSON_LINES:
-        return _json_lines(path, look)
-    return _parquet(path, look) if kind in PARQUET else _csv(path, look)
+def _together(rows: Sequence[TableRow]) -> tuple[list[TableRow], list[str]]:
+    """Rows of one image and split as one with the labels of all, and a sentence where there are."""
+    labels: dict[tuple[str, str], set[str]] = {}
+    first: dict[tuple[str, str], TableRow] = {}
+    for row in rows:
+        key = row.path, row.split
+        first.setdefault(key, row)
+        labels.setdefault(key, set()).update(text_of(row).split(SEPARATOR))
+    joined = [
+        replace(row, label=SEPARATOR.join(sorted(labels[key] - {""}))) for key, row in first.items()
+    ]
+    more = len(rows) - len(joined)
+    said = f"{more:,} rows name an image again, which has the labels of all its rows."
+    return joined, [said] if more else []
 
 
 def _for_corrections(path: Path, names: Sequence[str]) -> Columns:
@@ -145,17 +123,17 @@ def corrections_of(path: Path) -> list[Correction]:
     """
     if not path.is_file():
         raise DataError(f"'{path}' is not there.", ["it must be a table with path and label"])
-    table = _read(path, _for_corrections)
+    table = read_table(path, _for_corrections)
     rows, suggested = table.rows, plain(table.columns.label) == SUGGESTION
     problems = _cell_problems(rows) if rows else ["there must be a row for each image"]
     if problems:
         raise DataError(f"'{path}' has rows that cannot be used.", problems)
     return [
         Correction(
-            row.path, clean_label(row.cells[0]), None if suggested else clean_label(row.label)
+            row.path, clean_label(row.cells[0]), None if suggested else clean_label(text_of(row))
         )
         if row.cells
-        else Correction(row.path, clean_label(row.label))
+        else Correction(row.path, clean_label(text_of(row)))
         for row in rows
     ]
 
@@ -163,130 +141,15 @@ def corrections_of(path: Path) -> list[Correction]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _csv(path: Path, look: Look) -> _Table:
-    """Return a text table with commas, semicolons or tabs between the cells."""
-    number = 1
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            names = next(csv.reader([header], delimiter=delimiter, strict=True), [])
-            table = _empty(look(path, names))
-            places = [names.index(name) for name in _needed(table.columns)]
-            others = {name: names.index(name) for name in table.columns.others}
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for cells in reader:
-                number = reader.line_num + 1
-                if any(cells):
-                    table.rows.append(_row(number, cells, places, len(names)))
-                    for name in list(table.values):
-                        table.see(name, "".join(cells[others[name] : others[name] + 1]).strip())
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"'{path}' cannot be read as text.",
-            [f"it must be UTF-8 ({error.reason} at byte {error.start:,}); save it as 'CSV UTF-8'"],
-        ) from error
-    except csv.Error as error:
-        raise DataError(
-            f"'{path}' cannot be read as a CSV table.", [f"after row {number:,}: {error}"]
-        ) from error
-    return table
-
-
-def _empty(columns: Columns) -> _Table:
-    """Return a table of these columns, without rows yet."""
-    return _Table(columns, values={name: set() for name in columns.others})
-
-
-def _needed(columns: Columns) -> list[str]:
-    """Return the columns whose cells are kept."""
-    return [columns.path, columns.label, *columns.splits]
-
-
-def _row(number: int, cells: Sequence[str], places: Sequence[int], width: int) -> _Row:
-    """Return the row of these cells; those that are missing at its end are empty."""
-    padded = [*cells, *[""] * (width - len(cells))]
-    surplus = sum(cell != "" for cell in cells[width:])
-    path, label, *splits = (padded[place].strip() for place in places)
-    return _Row(number, path, label, surplus=surplus, cells=tuple(splits))
-
-
-def _json_lines(path: Path, look: Look) -> _Table:
-    """Return a table with one JSON object a line."""
-    records: list[tuple[int, dict[str, Any]]] = []
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    records.append((number, dict(json.loads(line))))
-    except (ValueError, TypeError) as error:
-        raise DataError(
-            f"'{path}' cannot be read as lines of JSON.",
-            [f"after row {records[-1][0] if records else 0:,}: {error}; each line is one {{...}}"],
-        ) from error
-    table = _empty(look(path, list(dict.fromkeys(name for _, one in records for name in one))))
-    for number, record in records:
-        needed = _needed(table.columns)
-        image, label, *splits = (_text(record.get(name), path, name) for name in needed)
-        table.rows.append(_Row(number, image, label, cells=tuple(splits)))
-        for name in list(table.values):
-            value = record.get(name)
-            table.see(name, "" if isinstance(value, dict | list) else label_name(value))
-    return table
-
-
-def _parquet(path: Path, look: Look) -> _Table:
-    """Return a Parquet table.
-
-    Only the columns that are needed are read, and other short ones of text.
-    """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise DataError(
-            f"'{path}' cannot be read: Parquet needs the package pyarrow.",
-            ["install it with: pip install 'regraft[table]', or save the table as CSV"],
-        ) from error
-    try:
-        schema = parquet.read_schema(path)
-        table = _empty(look(path, schema.names))
-        needed = _needed(table.columns)
-        values = [parquet.read_table(path, columns=[name])[name].to_pylist() for name in needed]
-        for name in table.columns.others:
-            if pyarrow.types.is_string(schema.field(name).type):
-                for value in parquet.read_table(path, columns=[name])[name].unique().to_pylist():
-                    table.see(name, label_name(value))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' cannot be read as a Parquet table.", [str(error)]) from error
-    for number, cells in enumerate(zip(*values, strict=True), 1):
-        texts = [_text(cell, path, name) for cell, name in zip(cells, needed, strict=True)]
-        image, label, *splits = texts
-        table.rows.append(_Row(number, image, label, cells=tuple(splits)))
-    return table
-
-
-def _text(cell: Any, path: Path, column: str) -> str:
-    """Return a cell as text."""
-    if isinstance(cell, bytes | dict | list):
-        raise DataError(
-            f"'{path}' has a column that cannot be used.",
-            [
-                f"{column!r} must hold texts or numbers, got {type(cell).__name__}; "
-                "write the images as files and their paths into the table"
-            ],
-        )
-    return cell.strip() if isinstance(cell, str) else label_name(cell)
-
-
-def _without_fractions(rows: Sequence[_Row]) -> Sequence[_Row]:
+def _without_fractions(rows: Sequence[TableRow]) -> Sequence[TableRow]:
     """Labels 3.0 become 3 where all labels are like that: whole numbers that passed as floats."""
-    if all(row.label.endswith(".0") and row.label[:-2].lstrip("-").isdecimal() for row in rows):
-        return [replace(row, label=row.label[:-2]) for row in rows]
+    texts = [row.label if isinstance(row.label, str) else "" for row in rows]
+    if all(text.endswith(".0") and text[:-2].lstrip("-").isdecimal() for text in texts):
+        return [replace(row, label=text[:-2]) for row, text in zip(rows, texts, strict=True)]
     return rows
 
 
-def _located(row: _Row, root: str) -> _Row:
+def _located(row: TableRow, root: str) -> TableRow:
     """Return the path as it is shown and read.
 
     Posix, and relative where it lies in the table's folder.
@@ -302,7 +165,7 @@ def _located(row: _Row, root: str) -> _Row:
     return replace(row, path=Path(path).as_posix() if path else "")
 
 
-def _looked_for(rows: list[_Row], root: str) -> tuple[list[_Row], list[str]]:
+def _looked_for(rows: list[TableRow], root: str) -> tuple[list[TableRow], list[str]]:
     """Rows whose paths are ids, or names without their folder, with the paths of those files.
 
     Only where no path leads to a file. Also what is wrong: ids of several files.
@@ -330,16 +193,16 @@ def _looked_for(rows: list[_Row], root: str) -> tuple[list[_Row], list[str]]:
 # --- mistakes ------------------------------------------------------------------------------------
 
 
-def _first_rows(rows: Sequence[_Row]) -> dict[str, _Row]:
+def _first_rows(rows: Sequence[TableRow]) -> dict[str, TableRow]:
     """Return the first row of each path."""
-    first: dict[str, _Row] = {}
+    first: dict[str, TableRow] = {}
     for row in rows:
         first.setdefault(row.path, row)
     return first
 
 
-def _cell_problems(rows: Sequence[_Row]) -> list[str]:
-    """Cells too many, and cells that must not be empty and are."""
+def _cell_problems(rows: Sequence[TableRow], kind: Kind = ONE) -> list[str]:
+    """Cells too many, and cells that must not be empty and are; of several labels none may be."""
     surplus = [
         f"row {row.number:,} has more cells than the table has columns; put quotes around cells "
         "that hold the separator"
@@ -350,19 +213,20 @@ def _cell_problems(rows: Sequence[_Row]) -> list[str]:
     no_label = [
         f"row {row.number:,} ({row.path}) has no label"
         for row in rows
-        if not clean_label(row.label)
+        if kind == ONE and not clean_label(text_of(row))
     ]
     return [*some(surplus), *some(no_path), *some(no_label)]
 
 
-def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
+def _contradictions(rows: Sequence[TableRow], first: dict[str, TableRow], kind: Kind) -> list[str]:
     """Rows that say of a file what an earlier row denies."""
+    what = "one number" if kind == NUMBER else "one label; or, by --labels several, all of them"
     pairs = [(row, first[row.path]) for row in rows if row.path and row is not first[row.path]]
     labels = [
         f"row {row.number:,} calls {row.path} {row.label!r}, row {other.number:,} {other.label!r}: "
-        "an image has one label"
+        f"an image has {what}"
         for row, other in pairs
-        if clean_label(row.label) != clean_label(other.label)
+        if row.label != other.label
     ]
     splits = [
         f"row {row.number:,} puts {row.path} into {row.split!r}, row {other.number:,} into "
@@ -373,7 +237,7 @@ def _contradictions(rows: Sequence[_Row], first: dict[str, _Row]) -> list[str]:
     return [*some(labels), *some(splits)]
 
 
-def _all_missing(rows: Sequence[_Row], root: str) -> list[str]:
+def _all_missing(rows: Sequence[TableRow], root: str) -> list[str]:
     """Said where not a single path leads to a file."""
     paths = [row.path for row in rows if row.path]
     if not paths or any(os.path.isfile(os.path.join(root, path)) for path in paths):
