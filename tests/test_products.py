@@ -19,6 +19,7 @@ from regraft.features import training_mode
 from regraft.features.cache import Store, products
 from regraft.features.cache.products import kept_of_files, recalled, remembering
 from regraft.features.engines.store import versions_of
+from regraft.heads.ridge import cross_validate
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Gathered
@@ -295,15 +296,22 @@ def test_the_head_and_what_tells_strangers_follow_from_the_plan(
     )
 
 
-def test_a_curve_is_the_same_whether_its_shares_are_judged_side_by_side(
+def test_what_is_fitted_side_by_side_is_the_same(
     planned: tuple[Measured, Plan, Gathered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured, plan, gathered = planned
-    curves = []
+    curves, scores = [], []
     for few in (10**6, 0):
-        monkeypatch.setattr("regraft.plan.subsets.FEW", few)
+        monkeypatch.setattr("regraft.heads.ridge.FEW", few)
         made = replace(measured, cache=tmp_path / str(few))
         curves.append(draft._learning_curve(plan, made, gathered))
+        x, y = measured.features[measured.split.train], measured.labels[measured.split.train]
+        turns = np.arange(len(y)) % 4
+        taps = [(0,), (0, 1)]
+        scores.append(
+            cross_validate(x, plan.backbone.widths, y, len(measured.classes), turns, taps)
+        )
+    assert_array_equal(scores[0], scores[1])
     assert len(curves[0].measured) > 1
     assert curves[0] == curves[1]
 

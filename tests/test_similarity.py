@@ -1,7 +1,7 @@
 """Similarity: of the pictures, not of their number, their labels or how hard they are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -9,12 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from regraft.features import norm_shift
+from pictures import lay_out
+from regraft.data.dataset import Dataset
+from regraft.features import engines, norm_shift
+from regraft.features.engines.store import home
 from regraft.networks.trunk import trace
+from regraft.plan.choices import Choices
 from regraft.plan.evidence import candidates_of, gather
 from regraft.plan.similarity import LINE, later_half, similarity_of
-from regraft.run.measure import SHIFT_SAMPLE, shift_sample
+from regraft.run.beside import Beside, Watched
+from regraft.run.measure import SHIFT_SAMPLE, measure, shift_sample
 from regraft.run.pretrained import open_network
+from scenes import each, scenes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,6 +94,7 @@ def test_pictures_of_nothing_are_the_unit_and_are_kept(tmp_path: Path) -> None:
     network = open_network("demonstration")
     drawn = norm_shift.discs(64, 32)
     assert np.array_equal(drawn, norm_shift.discs(64, 32))
+    assert norm_shift.ready(network.backbone, tmp_path) is None
     first = norm_shift.look(drawn, network.backbone, tmp_path, network.build)
     assert first is not None
     assert later_half(first) == pytest.approx(1)
@@ -98,6 +105,40 @@ def test_pictures_of_nothing_are_the_unit_and_are_kept(tmp_path: Path) -> None:
     assert norm_shift.opened(network.backbone, tmp_path, never)[2] == pytest.approx(
         norm_shift.opened(network.backbone, tmp_path, network.build)[2]
     )
+
+
+def test_what_measures_the_shift_is_made_ready_once_the_engine_runs(tmp_path: Path) -> None:
+    network = open_network("demonstration")
+    backbone, trunks = network.backbone, home(tmp_path, network.backbone)
+    trunks.mkdir(parents=True)
+    usual = norm_shift.look(pictures(8, 1), backbone, trunks, network.build)
+    beside = Beside(backbone, tmp_path)
+    assert beside.shift(trunks) is None
+    engine = Watched(engines.reference(backbone, [0], build=network.build), beside.begin)
+    assert np.array_equal(engine(pictures(1, 0))[0], engine(pictures(1, 0))[0])
+    known = beside.shift(trunks)
+    assert known is not None
+    assert known[0]._queue is not None
+    assert norm_shift.look(pictures(8, 1), backbone, trunks, network.build, known) == usual
+    assert beside.shift(tmp_path) is None  # another network's
+
+
+def test_a_pass_that_computes_has_it_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, known = open_network("demonstration"), []
+    whole = norm_shift.look
+
+    def noted(*given: Any) -> Any:
+        known.append(given[4])
+        return whole(*given)
+
+    monkeypatch.setattr(norm_shift, "look", noted)
+    for first in (40, 60, 60):  # the engine is chosen, is known, and has nothing to do
+        data = Dataset.open(lay_out(tmp_path / f"{first}", scenes(each(4), first=first)))
+        shift = measure(data, network, Choices(), cache=tmp_path / "cache").shift
+        assert shift is not None
+    assert [one is not None for one in known] == [False, True]
 
 
 def test_dead_channels_and_pictures_of_one_grey_are_told() -> None:

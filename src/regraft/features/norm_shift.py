@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ Floats = NDArray[np.float32]
 
 Remembered = tuple[int, Floats, Floats]
 """The stage that a layer lies in, and the mean and variance ``[C]`` that it remembers."""
+
+Opened: TypeAlias = tuple[Any, list[Remembered], float]
+"""An engine from pixels to moments, the memory of the layers, and the unit; see `opened`."""
 
 _FILES = "norms"  # kept in a trunk's folder: norms.xml, norms.bin, norms.safetensors
 _DISCS = 64  # pictures of them
@@ -91,19 +94,34 @@ def _distance(first: Floats, second: Floats, mean: Floats, variance: Floats) -> 
 
 
 def look(
-    pixels: NDArray[np.uint8], backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]"
+    pixels: NDArray[np.uint8],
+    backbone: Backbone,
+    folder: Path,
+    build: "Callable[[], nn.Module]",
+    known: Opened | None = None,
 ) -> tuple[float, ...] | None:
     """Return the distances that a sample of images ``[n, S, S, 3]`` gives; None without batch norm.
 
-    One for each stage that has batch norm, nearest the image first.
+    One for each stage that has batch norm, nearest the image first. ``known``: what is `ready`.
     """
-    engine, layers, unit = opened(backbone, folder, build)
+    engine, layers, unit = known or opened(backbone, folder, build)
     return distances(engine(pixels), layers, unit) if layers else None
 
 
-def opened(
-    backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]"
-) -> tuple[Any, list[Remembered], float]:
+def ready(backbone: Backbone, folder: Path) -> Opened | None:
+    """Return what `opened` does, ready to run; None where nothing converted is kept."""
+    if _recall(folder) is None or not _graph(folder).is_file():
+        return None
+    found = opened(backbone, folder, _never)
+    found[0].open()
+    return found
+
+
+def _never() -> "nn.Module":
+    raise AssertionError("what is converted needs no network")
+
+
+def opened(backbone: Backbone, folder: Path, build: "Callable[[], nn.Module]") -> Opened:
     """Return an engine from pixels ``[n, S, S, 3]`` to moments, the layers' memory, and the unit.
 
     What it takes is converted and measured once and kept in the trunk's ``folder``.
@@ -111,7 +129,7 @@ def opened(
     from regraft.features.engines import openvino_engine, torch_engine
     from regraft.features.engines.base import REFERENCE
 
-    path, known = folder / f"{_FILES}.xml", _recall(folder)
+    path, known = _graph(folder), _recall(folder)
     if known is None:
         module = build()
         network, layers = moments(module, backbone), remembered(module, backbone)
@@ -129,6 +147,10 @@ def opened(
         unit = max(later_half(distances(engine(_discs(backbone.view)), layers)), 0.01)
     _keep(folder, layers, unit)
     return engine, layers, unit
+
+
+def _graph(folder: Path) -> Path:
+    return folder / f"{_FILES}.xml"
 
 
 def _discs(view: View) -> NDArray[np.uint8]:

@@ -36,6 +36,10 @@ says little, and has to stay quiet. On thirteen sets under three networks that w
 five images a class, 0.25 at twenty and nothing at a hundred over a floor of 0.001."""
 
 
+FEW = 3_000
+"""Images up to which several fits go side by side, see `side_by_side`."""
+
+
 @dataclass(frozen=True)
 class Head:
     """A fully connected layer over the pooled features of its taps, standardisation folded in.
@@ -122,24 +126,25 @@ def cross_validate(
     ``[candidates, strengths, n, classes]`` (float16: a score lies near 0..1).
     """
     scores = np.zeros((len(candidates), len(strengths), len(labels), classes), np.float16)
-    with one_core_each() as pool:
-        for fold in range(folds.max() + 1):
-            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            y, weights = labels[inside], class_weights(labels[inside], classes, weighting)
-            z, mean, scale = standardise(features[inside].astype(np.float32), widths, weights)
-            held_out = (features[outside].astype(np.float32) - mean) * scale
-            gram_of = products(weighted(z, weights), widths, candidates, pool)
 
-            def judge(c: int) -> None:
-                own = columns(widths, candidates[c])
-                penalties = spread(strengths, candidates[c])
-                gram = gram_of(candidates[c])  # noqa: B023
-                layers = solve(z[:, own], y, classes, weights, penalties, gram)  # noqa: B023
-                for s, (weight, bias) in enumerate(layers):
-                    scores[c, s, outside] = held_out[:, own] @ weight + bias  # noqa: B023
+    def judge(fold: int, pool: ThreadPoolExecutor) -> None:
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        y, weights = labels[inside], class_weights(labels[inside], classes, weighting)
+        z, mean, scale = standardise(features[inside].astype(np.float32), widths, weights)
+        held_out = (features[outside].astype(np.float32) - mean) * scale
+        gram_of = products(weighted(z, weights), widths, candidates, pool)
 
-            widest_first = sorted(range(len(candidates)), key=lambda c: -len(candidates[c]))
-            list(pool.map(judge, widest_first))  # done before the next fold begins
+        def score(c: int) -> None:
+            own, penalties = columns(widths, candidates[c]), spread(strengths, candidates[c])
+            layers = solve(z[:, own], y, classes, weights, penalties, gram_of(candidates[c]))
+            for s, (weight, bias) in enumerate(layers):
+                scores[c, s, outside] = held_out[:, own] @ weight + bias
+
+        widest_first = sorted(range(len(candidates)), key=lambda c: -len(candidates[c]))
+        list(pool.map(score, widest_first))  # done before the next fold begins
+
+    with side_by_side(len(labels)) as (each, inner):
+        list(each(lambda fold: judge(fold, inner), range(folds.max() + 1)))
     return scores
 
 
@@ -209,6 +214,21 @@ class InTurn(ThreadPoolExecutor):
     def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], **_: Any) -> Iterator[Any]:
         """Return what ``fn`` makes of each, when it is asked for."""
         return map(fn, *iterables)
+
+
+Each: TypeAlias = Callable[..., Iterator[Any]]
+"""What maps a function over what is to be fitted on."""
+
+
+@contextmanager
+def side_by_side(images: int) -> Iterator[tuple[Each, ThreadPoolExecutor]]:
+    """Return what maps over fits on parts of so many images, and the threads that each may use.
+
+    Of at most :data:`FEW` they go side by side, each in one thread; of more, which take memory and
+    are worth parting, one after the other in all threads.
+    """
+    with one_core_each() as pool:
+        yield (pool.map, InTurn()) if images <= FEW else (map, pool)
 
 
 def fit(

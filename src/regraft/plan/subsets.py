@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads.average import Part, fit_average
-from regraft.heads.ridge import InTurn, columns, one_core_each
+from regraft.heads.ridge import columns, side_by_side
 from regraft.plan.evidence import SAMPLE, Gathered, fold_count
 
 DRAWS: Mapping[float, int] = {1 / 8: 4, 1 / 4: 2, 1 / 2: 1}
@@ -23,10 +23,6 @@ noisy, and costs little."""
 
 FEWEST = 2
 """Images a class, on average, from which on a share is looked at."""
-
-FEW = 3_000
-"""Images up to which the shares are judged side by side; each of more is itself done in parts, and
-takes memory."""
 
 Ints = NDArray[np.intp]
 
@@ -75,9 +71,7 @@ def subsets_of(
     shares += [] if known else [1.0]
     draws = np.array([DRAWS.get(share, 1) for share in shares], np.intp)
     images, wrong = np.zeros(len(shares)), np.zeros((len(y), len(shares)))
-    with one_core_each() as pool, InTurn() as alone:
-        few = len(y) <= FEW
-        inner, each = (alone, pool.map) if few else (pool, map)
+    with side_by_side(len(y)) as (each, inner):
 
         def judge(turn: tuple[int, int]) -> list[tuple[int, int, Ints, NDArray[np.bool_]]]:
             """Fit on each share that is drawn so often, and tell which images it gets wrong."""

@@ -30,6 +30,7 @@ from regraft.features.threads import threads
 from regraft.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
+from regraft.run.beside import Beside, Watched
 from regraft.run.fit_image import TrainingSet, settle
 from regraft.run.labels import LabelValues
 from regraft.run.on_ray import check_on, look_on_ray
@@ -42,6 +43,9 @@ SHIFT_SAMPLE = 64
 
 Progress = Callable[[int, int], None]
 """Called with the images done and the images there are."""
+
+Look = Callable[..., tuple[Extraction, str]]
+"""A pass over the images; see `look_at`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +144,13 @@ def measure(
     network = as_chosen(network, choices)
     with Store.open(folder) as store:
         passes: list[tuple[Extraction, str]] = []
+        beside = Beside(network.backbone, folder)
 
         def look(view: View) -> Extraction:
             views = [view, *([replace(view, mirror=True)] if augment else [])]
-            every = look_at if world_size() == 1 else look_together
+            every: Look = functools.partial(look_at, begin=beside.begin)
+            if world_size() > 1:
+                every = look_together
             if on:
                 every = functools.partial(look_on_ray, on=on)
             passes.append(every(dataset, network, views, store, progress, asked))
@@ -173,7 +180,7 @@ def measure(
         training = TrainingSet(train, labels.even[sides.train], used.groups[sides.train])
         sight = settle(look, looked, network.backbone, training, choices)
         network, looked = seeing(network, sight.view), sight.looked
-        shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store))
+        shift = on_rank_zero(lambda: shift_of(dataset, looked.facts, train, network, store, beside))
         store.prune()
     warn_of_another(network.backbone, folder, wish, passes[0][1])
     first = is_rank_zero()  # the other processes have no features
@@ -251,8 +258,12 @@ def look_at(
     store: Store,
     progress: Progress,
     asked: Asked = ANY,
+    begin: Callable[[], None] = lambda: None,
 ) -> tuple[Extraction, str]:
-    """Return the pass over the images in one process, and the name of the engine that ran it."""
+    """Return the pass over the images in one process, and the name of the engine that ran it.
+
+    ``begin``: called when an engine that is remembered is about to run.
+    """
     record, folder = network.backbone, store.folder
     known = engines.remembered(record, folder, build=network.build, **asked.words)
     chosen: list[Engine] = [known[0]] if known else []
@@ -266,7 +277,7 @@ def look_at(
         len(dataset.items),
         views,
         sum(record.widths),
-        engine=chosen[0] if chosen else None,
+        engine=Watched(chosen[0], begin) if chosen else None,
         choose=choose,
         store=store,
         space=lambda view, engine: engines.space(record, view, engine),
@@ -345,6 +356,7 @@ def shift_of(
     train: Sequence[int] | NDArray[np.intp],
     network: Pretrained,
     store: Store,
+    beside: Beside | None = None,
 ) -> tuple[float, ...] | None:
     """Distance of each stage's channel statistics from the source's, on some training images."""
     picked, view = shift_sample(train), network.backbone.view
@@ -356,7 +368,8 @@ def shift_of(
             made = pool.map(lambda i: images.inspect(dataset.read(i), [view])[1], picked)
             stack = np.stack([squares[0] for squares in made if squares is not None])
         trunks = home(store.folder, network.backbone)
-        found = norm_shift.look(stack, network.backbone, trunks, network.build)
+        made_ready = beside.shift(trunks) if beside else None
+        found = norm_shift.look(stack, network.backbone, trunks, network.build, made_ready)
         known = np.asarray(found or (), np.float16)
         store.put_features(space, {name: known})
     return tuple(float(value) for value in known) or None

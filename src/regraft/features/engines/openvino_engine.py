@@ -47,8 +47,7 @@ class Graph:
 
     def __call__(self, pixels: Pixels) -> list[Floats]:
         """Features ``[B, C_d]`` at each tap, of pixels ``[B, S, S, 3]``."""
-        if self._queue is None:
-            self._open()
+        self.open()
         rows = np.empty((len(pixels), sum(self._widths)), np.float32)
         for place in range(len(pixels)):
             self._queue.start_async({0: pixels[place : place + 1]}, userdata=rows[place])
@@ -56,7 +55,10 @@ class Graph:
         depths = columns(rows, self._widths)
         return [depths[tap] for tap in self._taps]
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Make it ready for its first call, which does so otherwise."""
+        if self._queue is not None:
+            return
         ov = runtime()
         core = ov.Core()
         model, self._widths = _cut(ov, _read(core, self._path, self.name), max(self._taps))
