@@ -55,21 +55,22 @@ def _gain(
 ) -> float:
     """By how many standard errors the mirror images of ``rows`` lower the cross-validated loss."""
     x, y = measured.features[rows], measured.labels[rows]
-    fold = folds(y, measured.audit.groups[rows], evidence.folds, seed)
+    fold = folds(measured.even[rows], measured.audit.groups[rows], evidence.folds, seed)
     widths, classes = measured.network.backbone.widths, len(measured.classes)
+    targets = ridge.targets_of(y, classes).astype(np.float64)
 
     def losses(views: int) -> NDArray[np.floating[Any]]:
         scores = ridge.cross_validate(
             np.concatenate([x, mirror][:views]),
             widths,
-            np.tile(y, views),
+            np.concatenate([y] * views),
             classes,
             np.tile(fold, views),
             [read.taps],
             [read.strength],
             weighting,
         )[0, 0, : len(y)]
-        loss: NDArray[np.float64] = np.square(scores - np.eye(classes)[y]).sum(1)
+        loss: NDArray[np.float64] = np.square(scores - targets).sum(1)
         return loss
 
     gain, error = paired(losses(1), losses(2))
