@@ -18,7 +18,7 @@ from regraft.errors import DataError
 from regraft.finetune import Images, Trained, _class_weights, checkpoint, loop, modes, predict
 from regraft.finetune.activation_cache import ActivationCache
 from regraft.finetune.data import ImageBuffer, batches, room_for_crops
-from regraft.finetune.losses import LOSSES
+from regraft.heads.losses import LOSSES
 from regraft.metrics import softmax
 from regraft.networks import build
 from regraft.networks.split import At

@@ -142,3 +142,17 @@ def test_a_channel_that_never_varies_says_nothing() -> None:
     features[:, : WIDTHS[0]] = 1.0  # a whole depth that is the same for all
     head = fit_average(features, WIDTHS, labels, 3, [Part((0, 1, 2), 1.0, 1.0, 1.0)])
     assert np.isfinite(head.weight).all()
+
+
+@pytest.mark.parametrize("kind", ["several", "number"])
+def test_the_textbooks_layer_learns_several_labels_and_numbers(kind: str) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, sum(WIDTHS))).astype(np.float16)
+    told = x[:, -2:].astype(np.float32)
+    targets = (told > 0).astype(np.float32) if kind == "several" else told
+    found = fit_textbook(x, WIDTHS, targets, 2, (len(WIDTHS) - 1,), seed=0, kind=kind)
+    said = found.logits(x[:, -WIDTHS[-1] :])
+    if kind == "several":
+        assert ((said > 0) == (targets > 0)).mean() > 0.9
+    else:
+        np.testing.assert_allclose(said, targets, atol=0.3)

@@ -136,7 +136,8 @@ def test_a_label_of_few_images_keeps_probabilities_that_can_be(positives: int, w
         outputs[:, 0] = 0.25  # the same for every image
     found = task_of("several").calibration(outputs, labels)
     shares = task_of("several").shares(found(outputs))
-    assert np.isfinite(shares).all() and (found.slopes >= 0).all()
+    assert np.isfinite(shares).all()
+    assert (found.slopes >= 0).all()
     assert shares[:, 0].mean() == pytest.approx(positives / 60, abs=0.1)
 
 

@@ -18,7 +18,6 @@ from regraft.distributed import all_reduce_sum, any_rank, broadcast_tensors, on_
 from regraft.errors import RunError
 from regraft.finetune.data import Augment, batches
 from regraft.finetune.judge import logits_of
-from regraft.finetune.losses import LOSSES
 from regraft.finetune.modes import no_memory
 from regraft.finetune.rates import scaled, set_rate
 from regraft.finetune.state import (
@@ -30,6 +29,7 @@ from regraft.finetune.state import (
     restored,
     seeded,
 )
+from regraft.heads.losses import LOSSES
 from regraft.networks.build import normalised
 from regraft.plan.events import Epoch, EpochProgress, Note
 from regraft.plan.recipes import steps_of

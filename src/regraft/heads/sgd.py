@@ -1,7 +1,7 @@
 """The new layer as the table of the four cases has it: random weights, then gradient descent."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,24 @@ RATE = 1e-2
 def fit_textbook(
     features: NDArray[np.float16],
     widths: Sequence[int],
-    labels: NDArray[np.intp],
+    labels: NDArray[Any],
     classes: int,
     taps: Taps,
     *,
     seed: int,
     weighting: str = "none",
+    kind: str = "one",
 ) -> Head:
     """Train a randomly started layer on cached features ``[n, sum(widths)]``.
 
-    Adam (Kingma and Ba, 2015) on the cross-entropy, 100 epochs in batches of 64, one learning
-    rate of 0.01 with a cosine to zero. The inputs are standardised, and the standardisation is
+    Adam (Kingma and Ba, 2015) on the cross-entropy (of several labels that of each, of a number the
+    squared error: ``kind``; ``labels`` are then targets ``[n, C]``), 100 epochs in batches of 64,
+    one learning rate of 0.01 with a cosine to zero. The inputs are standardised, and the standardisation is
     folded into the layer at the end. The same seed gives the same layer, bit for bit, on CPU.
     """
     import torch
+
+    from regraft.heads.losses import LOSSES
 
     weights = class_weights(labels, classes, weighting)
     own = features[:, columns(widths, taps)].astype(np.float32)
@@ -45,7 +49,7 @@ def fit_textbook(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     for _ in range(EPOCHS):
         for batch in torch.randperm(len(x), generator=generator).split(BATCH):
-            loss = torch.nn.functional.cross_entropy(layer(x[batch]), y[batch], reduction="none")
+            loss = LOSSES[kind](layer(x[batch]), y[batch], torch.ones(classes), 0.0)
             optimizer.zero_grad()
             (loss * w[batch]).mean().backward()
             optimizer.step()

@@ -29,7 +29,7 @@ from regraft.run.fitted import fitted
 from regraft.run.labelled import kept_of
 from regraft.run.measure import Measured, part, speed_of
 from regraft.run.proof import calibrated, each_held_out
-from regraft.run.scoring import in_units, predictions_of, scored, unit_head
+from regraft.run.scoring import in_units, predictions_of, scored, truth_of, unit_head
 from regraft.run.selection import (
     Candidate,
     ValidationSet,
@@ -332,7 +332,7 @@ def result_of(work: RunState) -> Result:
     test = measured.split.test
     paths = [measured.dataset.items[measured.audit.kept[i]].path for i in test]
     told, head = in_units(measured, work.probabilities), unit_head(measured, head)
-    truth = in_units(measured, measured.labels[test])
+    truth = truth_of(measured, test)
     scores = scored(plan, measured.classes, told, truth, measured.audit.groups[test])
     by_training = work.hands_over_trained
     tensors = work.tensors | {"head.weight": head.weight, "head.bias": head.bias}

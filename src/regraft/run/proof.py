@@ -66,10 +66,11 @@ def _made_without(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Hea
 
 def calibrated(plan: Plan, head: Head, evidence: Evidence) -> Head:
     """Return a head of what was chosen, calibrated as evidence says, where the plan does that."""
-    calibrates = any(step.kind == "calibrate" for step in plan.steps())
+    if not any(step.kind == "calibrate" for step in plan.steps()):
+        return head
     if evidence.answer is not None:
-        return head.adjusted(evidence.answer.slopes, evidence.answer.offsets)
-    return head.scaled(evidence.temperature) if calibrates else head
+        return head.adjusted(*evidence.answer.calibration())
+    return head.scaled(evidence.temperature)
 
 
 def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gathered:
@@ -108,6 +109,14 @@ def head_on(
         rows = np.arange(len(y))
     widths, classes, weighting = plan.backbone.widths, len(measured.classes), plan.weighting
     if plan.recipe == "textbook":
-        taps, seed = union(parts), plan.seed
-        return fit_textbook(x[rows], widths, y, classes, taps, seed=seed, weighting=weighting)
+        return fit_textbook(
+            x[rows],
+            widths,
+            y,
+            classes,
+            union(parts),
+            seed=plan.seed,
+            weighting=weighting,
+            kind=plan.kind,
+        )
     return fit_average(x, widths, y, classes, parts, weighting, rows, pool)

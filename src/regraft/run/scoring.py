@@ -23,6 +23,14 @@ def in_units(measured: Measured, values: NDArray[Any]) -> NDArray[Any]:
     return values[:, 0].astype(np.float64) * spread + mean
 
 
+def truth_of(measured: Measured, rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the labels of some kept images; numbers ``[n]`` as they were read, to the last bit."""
+    if measured.task.kind != "number":
+        return measured.labels[rows]
+    texts, kept = measured.dataset.columns.labels, np.asarray(measured.audit.kept)
+    return np.array([float(text) for text in texts[kept[rows]]])
+
+
 def unit_head(measured: Measured, head: Head) -> Head:
     """Return the head that gives a number in its own unit; any other as it is."""
     if measured.task.kind != "number":
