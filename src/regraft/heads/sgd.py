@@ -31,8 +31,9 @@ def fit_textbook(
 
     Adam (Kingma and Ba, 2015) on the cross-entropy (of several labels that of each, of a number the
     squared error: ``kind``; ``labels`` are then targets ``[n, C]``), 100 epochs in batches of 64,
-    one learning rate of 0.01 with a cosine to zero. The inputs are standardised, and the standardisation is
-    folded into the layer at the end. The same seed gives the same layer, bit for bit, on CPU.
+    one learning rate of 0.01 with a cosine to zero. The inputs are standardised, and the
+    standardisation is folded into the layer at the end. The same seed gives the same layer, bit for
+    bit, on CPU.
     """
     import torch
 
