@@ -23,6 +23,9 @@ def usable(data: bytes, *views: View) -> tuple[Facts, list[NDArray[np.uint8]]]:
     facts, squares = inspect(data, views)
     assert facts.problem == "", facts
     assert squares is not None
+    bare, alone = inspect(data, views, describe=False)
+    assert (bare.digest, bare.phash, bare.thumb) == (facts.digest, 0, b"")
+    assert np.array_equal(alone, squares)  # type: ignore[arg-type]
     return facts, squares
 
 

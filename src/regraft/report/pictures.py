@@ -190,7 +190,7 @@ def look(path: str, find: Find, view: View) -> tuple[Pixels | None, str]:
         data = find(path)
     except OSError as error:
         return None, _why(error)
-    facts, squares = images.inspect(data, [view])
+    facts, squares = images.inspect(data, [view], describe=False)
     return (None, facts.detail or facts.problem) if squares is None else (squares[0], "")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from regraft.data.images import View, in_colour
 from regraft.distributed import cores
-from regraft.features.cache.products import kept_of_files
+from regraft.features.cache.products import kept_of_files, recalled
 from regraft.report.pictures import Find, Pixels, picture, uri
 
 SIDE = 44
@@ -55,11 +55,21 @@ def sprite(
         )
     found = [(path, dot) for path, dot in zip(files, drawn, strict=True) if dot]
     while found:
-        whole = uri(_joined([dot for _, dot in found]))
+        whole = _encoded(_joined([dot for _, dot in found]), cache)
         if len(whole) <= room:
             return Sprite(whole, {path: cell for cell, (path, _) in enumerate(found)})
         found = found[: int(0.9 * len(found) * room / len(whole))]
     return Sprite()
+
+
+def _encoded(whole: Pixels, cache: Path | None) -> str:
+    """Return the picture of all dots as a data URI."""
+    if cache is None:
+        return uri(whole)
+    made = recalled(
+        cache, "sprite", whole, lambda: {"uri": np.frombuffer(uri(whole).encode(), np.uint8)}
+    )
+    return made["uri"].tobytes().decode()
 
 
 def _dot(square: Pixels) -> bytes:

@@ -365,7 +365,8 @@ def shift_of(
     known = store.features(space, [name]).get(name)
     if known is None:
         with threads(engines.cores()) as pool:
-            made = pool.map(lambda i: images.inspect(dataset.read(i), [view])[1], picked)
+            look = functools.partial(images.inspect, views=[view], describe=False)
+            made = pool.map(lambda i: look(dataset.read(i))[1], picked)
             stack = np.stack([squares[0] for squares in made if squares is not None])
         trunks = home(store.folder, network.backbone)
         made_ready = beside.shift(trunks) if beside else None

@@ -79,7 +79,7 @@ def _of_held_out(
     """Return the beliefs in the held-out images, of at most :data:`MANY` from the cache."""
     if len(held) > MANY:
         return _believed(result, measured, known, held)
-    head, tensors = result.head, [known.tensors()[name] for name in sorted(known.tensors())]
+    head, tensors = result.head, sorted(known.tensors().items())
     taps = result.plan.taps, result.plan.backbone.widths
     inputs = (taps, tensors, head.weight, head.bias, measured.features[held])
 

@@ -59,11 +59,15 @@ def facts_key(views: Sequence[View]) -> str:
     return f"facts-5-{_need(views)}" + f"-{_other(views)}ch" * bool(_other(views))
 
 
-def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | None]:
+def inspect(
+    data: bytes, views: Sequence[View], *, describe: bool = True
+) -> tuple[Facts, list[Pixels] | None]:
     """Decode a file once: its facts, and uint8 [height, width, channels] for each view.
 
     The squares are None where ``Facts.problem`` says that the file is not usable. JPEGs much
-    larger than the views need are decoded at a half, a quarter or an eighth of their size.
+    larger than the views need are decoded at a half, a quarter or an eighth of their size. Who only
+    wants the squares saves a third of a millisecond without ``describe``: what the picture looks
+    like (hashes, thumbnails, blank or not, levels) is then left out.
     """
     facts = Facts(digest(data))
     if not data:
@@ -81,6 +85,8 @@ def inspect(data: bytes, views: Sequence[View]) -> tuple[Facts, list[Pixels] | N
     except Exception as error:  # decoders raise nearly anything for damaged content
         problem, detail = formats.diagnose(data, error)
         return replace(facts, problem=problem, detail=detail), None
+    if not describe:
+        return facts, _squares(picture, box, turn, views)
     grey = _miniature(picture.image)
     notes = (*facts.notes, *notes, *("blank",) * colours.is_blank(picture.image, grey))
     look = miniature.describe(turned(grey, turn), facts.width, facts.height)
