@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 
 import regraft
 from pictures import lay_out
@@ -19,7 +20,8 @@ from regraft.features import training_mode
 from regraft.features.cache import Store, products
 from regraft.features.cache.products import kept_of_files, recalled, remembering
 from regraft.features.engines.store import versions_of
-from regraft.heads.ridge import cross_validate
+from regraft.heads.known import Known
+from regraft.heads.ridge import Head, cross_validate
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Gathered
@@ -314,6 +316,31 @@ def test_what_is_fitted_side_by_side_is_the_same(
     assert_array_equal(scores[0], scores[1])
     assert len(curves[0].measured) > 1
     assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("change", [None, "weight", "bias", "features", "scaling", "taps"])
+def test_beliefs_follow_from_the_head_the_images_and_what_tells_them(
+    change: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(changed: str | None) -> tuple[Any, Any, Known]:
+        more = {name: float(name == changed) for name in ("weight", "bias", "features", "scaling")}
+        head = Head((0,), X[:2] + np.float32(more["weight"]), X[0, :2] + np.float32(more["bias"]))
+        backbone = SimpleNamespace(widths=(4,))
+        taps = (0, 0) if changed == "taps" else (0,)
+        result = SimpleNamespace(head=head, plan=SimpleNamespace(taps=taps, backbone=backbone))
+        measured = SimpleNamespace(features=X + more["features"], cache=tmp_path)
+        return result, measured, Known(None, X[:, :4] + more["scaling"], X[0].astype(np.float64))
+
+    made: list[None] = []
+
+    def believed(*_: object) -> NDArray[Any]:
+        made.append(None)
+        return np.zeros(2)
+
+    monkeypatch.setattr(unknown, "_believed", believed)
+    for changed in (None, change):
+        unknown._of_held_out(*given(changed), np.array([0, 2]))
+    assert len(made) == (1 if change is None else 2)
 
 
 def inputs_of(

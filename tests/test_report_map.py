@@ -130,6 +130,17 @@ def test_small_pictures_are_of_the_images_that_they_name(monkeypatch: pytest.Mon
     assert sprite("ade", find, View(224), 10**6).cells == {"a": 0, "d": 1}
 
 
+def test_small_pictures_that_are_known_are_not_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (encode(Image.new("L", (90, 60), grey), "PNG") for grey in (40, 200))
+    first = sprite("ab", {"a": one, "b": two}.__getitem__, View(224), 10**6, tmp_path)
+    other = sprite("ab", {"a": two, "b": one}.__getitem__, View(224), 10**6, tmp_path)
+    assert other.uri != first.uri
+    monkeypatch.setattr(thumbnails, "uri", pytest.fail)
+    assert sprite("ab", {"a": one, "b": two}.__getitem__, View(224), 10**6, tmp_path) == first
+
+
 def test_every_dot_has_its_picture(run: Path) -> None:
     page = Reader(drawn(run))
     cells = [a.get("data-cell") for a in page.all("g") if a.get("class") == "point"]
