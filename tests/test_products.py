@@ -329,7 +329,7 @@ def test_beliefs_follow_from_the_head_the_images_and_what_tells_them(
         taps = (0, 0) if changed == "taps" else (0,)
         result = SimpleNamespace(head=head, plan=SimpleNamespace(taps=taps, backbone=backbone))
         measured = SimpleNamespace(features=X + more["features"], cache=tmp_path)
-        return result, measured, Known(None, X[:, :4] + more["scaling"], X[0].astype(np.float64))
+        return result, measured, Known(None, X.astype(np.float64) + more["scaling"], np.zeros(1))
 
     made: list[None] = []
 

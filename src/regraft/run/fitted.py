@@ -30,7 +30,7 @@ def fitted(plan: Plan, measured: Measured) -> Head:
         return head_on(plan, measured, rows, plan.parts)
     mirrored = measured.mirrored[rows] if plan.mirror and measured.mirrored is not None else None
     images = measured.features[rows], mirrored, measured.labels[rows]
-    how = plan.recipe, plan.parts, plan.weighting, plan.seed
+    how = plan.recipe, plan.kind, plan.parts, plan.weighting, plan.seed
     inputs = (plan.backbone.widths, len(measured.classes), images, how)
     found = recalled(measured.cache, "head", inputs, make)
     return Head(union(plan.parts), np.array(found["weight"]), np.array(found["bias"]))
