@@ -94,7 +94,6 @@ def test_columns_of_0_and_1(tmp_path: Path) -> None:
     assert dataset.notes == (
         "The labels are the columns of 0 and 1, 'cat', 'dog', 'owl'.",
         "The column 'age' was not used.",
-        "An image has the labels in its list.",
     )
 
 
@@ -145,6 +144,7 @@ def test_classes_beside_the_images_of_each_split(tmp_path: Path) -> None:
         "test/a.jpg": ("red bird", "test"),
     }
     assert dataset.kind == SEVERAL
+    assert dataset.notes[1] == "The labels are the columns of 0 and 1, 'cat', 'dog', 'red bird'."
 
 
 def test_many_columns_are_few_steps(tmp_path: Path) -> None:

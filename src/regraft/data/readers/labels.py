@@ -19,6 +19,7 @@ from regraft.errors import DataError
 Label = str | tuple[str, ...]
 """As it stands in the data: a text, '' where there is none; or the names in a list."""
 
+IN_LISTS: Final = "An image has the labels in its list."
 FEW: Final = 20  # different whole numbers that are classes without a word, however few the images
 _SHARE: Final = 10  # and one for so many images
 _MOST: Final = 3.4e38  # that float32 holds
@@ -198,7 +199,7 @@ def _several(labels: Sequence[Label], asked: Kind | None) -> Taken:
         for label in different
         for part in (label.split(sign) if isinstance(label, str) else label)
     )
-    notes = ["An image has the labels in its list."] if len(texts) < len(different) else []
+    notes = [IN_LISTS] if len(texts) < len(different) else []
     if any(sign in text for text in texts):
         hint = "; --labels one takes each text for one label" if asked is None else ""
         notes.append(f"Labels with {sign!r} between them are several of one image{hint}.")

@@ -1,7 +1,7 @@
 """Labels that no column is called after: a column of 0 and 1 for each label, or a number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress
 from operator import itemgetter
 from pathlib import Path
@@ -49,17 +49,20 @@ class _OneHot:
     def __init__(self, names: Sequence[str], kind: Kind | None) -> None:
         self._names, self._kind = names, kind
         self._alive = list(range(len(names)))
+        self._take: Callable[[Sequence[str]], Sequence[str]] = tuple
         self._rows: list[tuple[int, ...]] = []
         self._unknown = 0
 
     def add(self, cells: Sequence[str]) -> None:
-        cells = list(map(str.strip, cells))
-        while not _KNOWN.issuperset(itemgetter(*self._alive)(cells) if self._alive else ()):
+        if len(self._alive) < 2:
+            return
+        own = {*self._take(cells)}
+        if not _KNOWN.issuperset(own):
+            cells = list(map(str.strip, cells))
             self._alive = [place for place in self._alive if cells[place] in _KNOWN]
-        alive = cells
-        if len(self._alive) < len(cells):
-            alive = [cells[place] for place in self._alive]
-        self._unknown += not _UNKNOWN.isdisjoint(alive)
+            self._take = itemgetter(*self._alive, self._alive[0]) if self._alive else tuple
+            own = {*self._take(cells)}
+        self._unknown += not _UNKNOWN.isdisjoint(own)
         self._rows.append(tuple(compress(range(len(cells)), map(_ON.__contains__, cells))))
 
     def found(self, path: Path) -> FoundLabels | None:
@@ -71,7 +74,8 @@ class _OneHot:
         names = [clean_label(name) for name in self._names]
         labels: list[Label] = [tuple(names[place] for place in row) for row in rows]
         columns = [self._names[place] for place in self._alive]
-        notes = [f"The labels are the columns of 0 and 1, {listed([*map(repr, columns)], 5)}."]
+        shown = listed([repr(names[place]) for place in self._alive], 5)
+        notes = [f"The labels are the columns of 0 and 1, {shown}."]
         if self._unknown:
             notes.append(f"In {self._unknown:,} rows -1, or an empty cell, is taken for 0.")
         if self._kind is None and all(len(row) == 1 for row in rows):

@@ -17,7 +17,7 @@ from regraft.data.readers.columns import (
     plain,
     splits_by_columns,
 )
-from regraft.data.readers.labels import taken
+from regraft.data.readers.labels import IN_LISTS, taken
 from regraft.data.readers.layout import is_image
 from regraft.data.readers.streams import Files
 from regraft.data.readers.table_rows import TableRow, read_table, text_of
@@ -65,7 +65,8 @@ def open_table(path: Path, named: NamedColumns = UNNAMED) -> Dataset:
     )
     read = Files(root, tuple(item.path for item in items))
     located = [f"No path led to a file; {found:,} were found by name in the folders below."]
-    notes = (*located[: found > 0], *table.notes, *splits.notes, *told.notes, *together)
+    said = [note for note in told.notes if note != IN_LISTS or not table.columns.sought]
+    notes = (*located[: found > 0], *table.notes, *splits.notes, *said, *together)
     quantity = table.quantity if told.kind == NUMBER else ""
     return Dataset(path.stem, items, skipped, read, notes=notes, kind=told.kind, quantity=quantity)
 

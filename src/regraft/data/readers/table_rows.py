@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,14 @@ def _csv(path: Path, look: Look, kind: Kind | None) -> Table:
             places = [names.index(name) for name in _needed(table.columns)]
             place = {name: number for number, name in reversed([*enumerate(names)])}
             others = {name: place[name] for name in table.values}
-            sought = [place[name] for name in table.columns.sought]
+            # the one more makes it a tuple, also of one
+            sought = itemgetter(*(place[name] for name in table.columns.sought), 0)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             for cells in reader:
                 number = reader.line_num + 1
                 if any(cells):
                     if table.sought is not None:
-                        padded = [*cells, *[""] * (len(names) - len(cells))]
-                        table.sought.add([padded[place] for place in sought])
+                        table.sought.add(sought([*cells, *[""] * (len(names) - len(cells))])[:-1])
                     table.rows.append(_row(number, cells, places, len(names)))
                     for name in list(table.values):
                         table.see(name, "".join(cells[others[name] : others[name] + 1]).strip())
