@@ -1,7 +1,7 @@
 """What a task is: from the new layer's outputs to an answer, and how good that is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
@@ -68,10 +68,20 @@ def jackknife(measure: Callable[[NDArray[np.intp]], float], groups: NDArray[Any]
     turn, and the spread of what the others give tells the error (the delete-a-group jackknife:
     P. S. Kott, Journal of Official Statistics 17, 2001). 0 for fewer than two groups.
     """
+    part = parts_of(groups)
+    count = int(part.max()) + 1
+    return spread_of([measure(np.flatnonzero(part != n)) for n in range(count)]) if count > 1 else 0
+
+
+def parts_of(groups: NDArray[Any]) -> NDArray[np.intp]:
+    """Return in which part each image is, ``[n]``: at most :data:`BLOCKS`, of whole groups."""
     group = np.unique(groups, return_inverse=True)[1]
-    blocks = min(BLOCKS, int(group.max(initial=-1)) + 1)
-    if blocks < 2:
-        return 0.0
-    part = np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % blocks
-    found = np.array([measure(np.flatnonzero(part != one)) for one in range(blocks)])
-    return float(np.sqrt((blocks - 1) / blocks * np.square(found - found.mean()).sum()))
+    count = int(group.max()) + 1
+    found: NDArray[np.intp] = np.random.default_rng(0).permutation(count)[group] % BLOCKS
+    return found
+
+
+def spread_of(found: Sequence[float]) -> float:
+    """Return the standard error that a measure has, which gave this with each part left out."""
+    each, count = np.asarray(found), len(found)
+    return float(np.sqrt((count - 1) / count * np.square(each - each.mean()).sum()))
