@@ -7,6 +7,8 @@ of stripes, under noise), in shards of 10,000, and fitted in a process of its ow
 Of the peak the share that is no file's (``anonymous``) is what the machine has to have: features of
 a large set are a mapped file, whose pages the system drops when it needs the room. ``probe`` is the
 pass over the images; ``after_audit`` seconds go for all that follows: evidence, heads, the RUN.
+With ``--network NAME --side 64`` a network of that name sees squares of 64 px, which no option of
+the command does: the fit is then called from Python, in case 1.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from PIL import Image
 import machine
 
 SHARD, CLASSES, SIDE = 10_000, 10, 32
+REGRAFT = str(Path(sys.executable).parent / "regraft")
 
 
 def main() -> None:
@@ -33,6 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--with", dest="options", default="--backbone demonstration --case 1")
+    parser.add_argument("--network", default="efficientnet-lite0")
+    parser.add_argument("--side", type=int)
     parser.add_argument("--out", type=Path, default=Path("bench_shards.json"))
     given = parser.parse_args()
     rows = []
@@ -41,9 +46,15 @@ def main() -> None:
             begun = time.perf_counter()
             draw(Path(place) / "shards", count)
             row = {"images": count, "drawing": time.perf_counter() - begun}
-            rows.append(row | fitted(Path(place), given.options))
+            words = ["fit", str(Path(place) / "shards"), *given.options.split(), "--json"]
+            command = [REGRAFT, *words, "--out", str(Path(place) / "run")]
+            if given.side:
+                here = str(Path(__file__).resolve().parent / "fit_at_side.py")
+                command = [sys.executable, here, words[1], given.network, str(given.side)]
+            rows.append(row | fitted(Path(place), command))
         print(json.dumps(rows[-1]), flush=True)
-    document = {"machine": machine.describe(), "options": given.options, "rows": rows}
+    options = f"{given.network} at {given.side} px" if given.side else given.options
+    document = {"machine": machine.describe(), "options": options, "rows": rows}
     given.out.write_text(json.dumps(document, indent=1))
 
 
@@ -76,14 +87,12 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def fitted(place: Path, options: str) -> dict[str, object]:
+def fitted(place: Path, command: list[str]) -> dict[str, object]:
     """Fit in a process of its own; its peak in GB, by kind of page, is read ten times a second."""
     environment = os.environ | {"REGRAFT_CACHE": str(place / "cache")}
-    regraft = str(Path(sys.executable).parent / "regraft")
-    words = [regraft, "fit", str(place / "shards"), *options.split(), "--out", str(place / "run")]
     start, peak, anonymous = time.perf_counter(), 0, 0
     with subprocess.Popen(
-        [*words, "--json"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
             pages = resident(process.pid)
