@@ -159,7 +159,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "pictures alone": ([PIXELS, PIXELS], "must be (picture, label), or a dict with them"),
     "one field": ([(PIXELS,)], "got tuple of 1"),
-    "several labels": ([(PIXELS, [0, 1])], "label 0 is empty or no single value"),
     "a label that cannot be seen": ([(PIXELS, "\u200b")], "label 0 is empty"),
 }
 

@@ -71,6 +71,21 @@ BAD: dict[str, tuple[Callable[[Path], object], str, list[str]]] = {
         ["there must be a column for the labels: label, class, target, labels, classname, "
          "classlabel or the like; --label-column names it", "its columns are 'path', 'name'"],
     ),
+    "columns of nothing but 0": (
+        lambda p: opened(p, {**photos(2), "t.csv": "path,a,b\n0.jpg,0,0\n1.jpg,0,0\n"}, "t.csv"),
+        "'t.csv' lacks a column.",
+        ["there must be a column for the labels: label, class, target, labels, classname, "
+         "classlabel or the like; --label-column names it", "its columns are 'path', 'a', 'b'"],
+    ),
+    "corrections in columns of 0 and 1": (
+        lambda p: correct(
+            opened(p, {**photos(3), "t.csv": table("aba"), "r.csv": "path,a,b\n0.jpg,0,1\n"},
+                   "t.csv"), p / "r.csv", p,
+        ),
+        "'r.csv' lacks a column.",
+        ["there must be a column for the labels: label, class, target, labels, classname, "
+         "classlabel or the like; --label-column names it", "its columns are 'path', 'a', 'b'"],
+    ),
     "folders that are no numbers": (
         lambda p: opened(p / "photos", folders(0), target="number"),
         "The class folders of 'photos' are no numbers.",
@@ -128,6 +143,7 @@ def test_bad_input_is_named(case: str, tmp_path: Path, monkeypatch: pytest.Monke
         (["a|b", "b", "a"], {}, "b| a", "a|b"),
         (["a|b", "b", "a"], {}, "|", ""),
         (["1", "2", "2"], {"target": "number"}, "2.50", "2.5"),
+        (["a", "b", "a"], {}, "a|new", "a|new"),
     ],
 )
 def test_corrections_are_of_the_kind_of_the_data(

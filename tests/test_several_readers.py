@@ -7,13 +7,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from regraft.data.dataset import Dataset
 from regraft.data.kinds import NUMBER, ONE, SEVERAL
+from regraft.data.readers.known import with_groups
 from regraft.errors import DataError
-from several import SQUARES, folders, labels_of, lay, opened, photos, table
+from several import folders, labels_of, lay, opened, photos, table
 
 # --- tables --------------------------------------------------------------------------------------
 
@@ -40,6 +40,7 @@ KNOWN = ["cat|dog", "dog", "cat|dog", "", "bird"]
          "The numbers are those in the column 'label'."),
         (["1.5", "2", "1.5"], {"labels": "one"}, ONE, ["1.5", "2", "1.5"], ""),
         (list(range(20)), {}, ONE, [*map(str, range(20))], ""),
+        ([n % 25 for n in range(250)], {}, ONE, [str(n % 25) for n in range(250)], ""),
     ],
 )  # fmt: skip
 def test_a_text_column(
@@ -71,6 +72,29 @@ def test_lists_and_texts_in_other_tables(labels: list[Any], kind: str, tmp_path:
     assert dataset.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("rows", "column"),
+    [
+        (["path,target,age", "0.jpg,1,5", "1.jpg,2,6"], "target"),
+        (["path,label,age", "0.jpg,x,5", "1.jpg,7,6", "2.jpg,y,7"], "age"),
+    ],
+)
+def test_the_number_is_in_the_column_that_can_be_it(
+    rows: list[str], column: str, tmp_path: Path
+) -> None:
+    dataset = opened(tmp_path, {**photos(3), "t.csv": "\n".join(rows)}, "t.csv", target="number")
+    assert dataset.quantity == column
+
+
+def test_a_usual_column_parts_numbers_too(tmp_path: Path) -> None:
+    rows = [f"{n}.jpg,{n / 4},p{n % 6}" for n in range(12)]
+    files = {**photos(12), "t.csv": "\n".join(["path,age,patient", *rows])}
+    dataset = with_groups(
+        opened(tmp_path, files, "t.csv", target="number", label_column="age"), None
+    )
+    assert len({*dataset.columns.groups}) == 6
+
+
 def test_rows_of_one_image_are_its_labels_where_it_is_said(tmp_path: Path) -> None:
     rows = "path,label\n0.jpg,b\n1.jpg,a\n0.jpg,a\n0.jpg,a\n"
     files = {**photos(2), "t.csv": rows}
@@ -85,10 +109,11 @@ def test_rows_of_one_image_are_its_labels_where_it_is_said(tmp_path: Path) -> No
 
 
 def test_columns_of_0_and_1(tmp_path: Path) -> None:
-    rows = (
-        "file,split,cat,dog,age,owl\n0.jpg,train,1,0,7,0\n1.jpg,test,1.0, 1,3,0\n2.jpg,,0,0,1,0\n"
-    )
-    dataset = opened(tmp_path, {**photos(3), "t.csv": rows}, "t.csv")
+    rows = [
+        "file,split,cat,dog,age,owl,batch",
+        *("0.jpg,train,1,0,7,0,1", "1.jpg,test,1.0, 1,3,0,1", "2.jpg,,0,0,1,0,0"),
+    ]
+    dataset = opened(tmp_path, {**photos(3), "t.csv": "\n".join(rows)}, "t.csv")
     assert (dataset.kind, labels_of(dataset)) == (SEVERAL, ["cat", "cat|dog", ""])
     assert [item.split for item in dataset.items] == ["train", "test", ""]
     assert dataset.notes == (
@@ -206,57 +231,22 @@ def test_numbers_in_tables_with_images(tmp_path: Path) -> None:
         Dataset.open(path)
 
 
-class ClassNames:
-    """As the library datasets has it."""
-
-    dtype = "int64"
-
-    def __init__(self, names: Sequence[str] | None) -> None:
-        self.names = names
-
-
-class Sequenced:
-    def __init__(self, feature: ClassNames) -> None:
-        self.feature = feature
+def packed(folder: Path, tags: Mapping[str, str]) -> None:
+    """A tar of these files, each with an image of its name."""
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        for name, text in tags.items():
+            for member, content in ((name, text.encode()), (f"{name.split('.')[0]}.jpg", b"x")):
+                info = tarfile.TarInfo(member)
+                info.size = len(content)
+                tar.addfile(info, BytesIO(content))
 
 
-class Image:
-    decode = False
-
-
-class HubSet:
-    """What a set of the library datasets is asked for."""
-
-    def __init__(self, columns: Mapping[str, list[Any]], features: Mapping[str, Any]) -> None:
-        self.columns, self.features = columns, features
-
-    def __len__(self) -> int:
-        return len(self.columns["image"])
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            return self.columns[key]
-        return {name: values[key] for name, values in self.columns.items()}
-
-    def cast_column(self, *_: object) -> "HubSet":
-        return self
-
-
-@pytest.mark.parametrize(
-    ("labels", "feature", "words", "kind", "taken"),
-    [
-        ([[0, 1], [], None], Sequenced(ClassNames(["a", "b"])), {}, SEVERAL, ["a|b", ""]),
-        ([2, 4, None], ClassNames(None), {"target": "number"}, NUMBER, ["2", "4"]),
-        ([1, 0, -1], ClassNames(["a", "b"]), {}, ONE, ["b", "a"]),
-    ],
-)
-def test_sets_of_the_library(
-    labels: list[Any], feature: object, words: dict[str, Any], kind: str, taken: list[str]
-) -> None:
-    columns = {"image": [{"bytes": bytes([n]), "path": None} for n in range(3)], "label": labels}
-    dataset = Dataset.open(HubSet(columns, {"image": Image(), "label": feature}), **words)
-    assert (dataset.kind, labels_of(dataset)) == (kind, taken)
-    assert dataset.skipped == (("000002", "no label in its row"),)
+def test_the_numbers_of_classes_in_shards_are_not_asked_about(tmp_path: Path) -> None:
+    packed(tmp_path, {f"{n:02}.cls": str(n) for n in range(30)})
+    assert len(Dataset.open(tmp_path / "a.tar").classes) == 30
+    packed(tmp_path, {f"{n:02}.json": json.dumps({"label": n}) for n in range(30)})
+    with pytest.raises(DataError, match="30 images have 30 different ones"):
+        Dataset.open(tmp_path / "a.tar")
 
 
 @pytest.mark.parametrize(
@@ -269,37 +259,12 @@ def test_sets_of_the_library(
 def test_fields_of_shards(
     tags: list[Any], words: dict[str, Any], kind: str, taken: list[str], tmp_path: Path
 ) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for n, label in enumerate(tags):
-            for name, content in (
-                (f"{n}.jpg", b"x%d" % n),
-                (f"{n}.json", json.dumps({"label": label}).encode()),
-            ):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                tar.addfile(member, BytesIO(content))
+    packed(tmp_path, {f"{n}.json": json.dumps({"label": label}) for n, label in enumerate(tags)})
     dataset = Dataset.open(tmp_path / "a.tar", **words)
-    assert (dataset.kind, labels_of(dataset)) == (kind, taken)
-
-
-@pytest.mark.parametrize(
-    ("labels", "words", "kind", "taken"),
-    [
-        ([["b", "a"], (), ["a"]], {}, SEVERAL, ["a|b", "", "a"]),
-        (["a|b", "b", "b"], {"several": False}, ONE, ["a|b", "b", "b"]),
-        (np.array([[1, 1], [0, 0], [0, 1]]), {"names": ["x", "y"]}, SEVERAL, ["x|y", "", "y"]),
-        (np.array([[True, True], [False, False], [False, True]]), {}, SEVERAL, ["0|1", "", "1"]),
-        (np.eye(3), {"names": list("abc")}, ONE, ["a", "b", "c"]),
-        (np.eye(3), {"names": list("abc"), "several": True}, SEVERAL, ["a", "b", "c"]),
-        ([[0, 2], [1], []], {"names": list("abc")}, SEVERAL, ["a|c", "b", ""]),
-        (np.array([0.5, 2, 1e3], np.float32), {"target": "number"}, NUMBER, ["0.5", "2", "1000"]),
-        (np.array([[1], [2], [1]]), {"target": "number"}, NUMBER, ["1", "2", "1"]),
-        ([0.5, 2, 2], {"several": False}, ONE, ["0.5", "2", "2"]),
-    ],
-)
-def test_arrays(labels: Any, words: dict[str, Any], kind: str, taken: list[str]) -> None:
-    dataset = Dataset.from_arrays(SQUARES, labels, **words)
-    assert (dataset.kind, labels_of(dataset)) == (kind, taken)
+    assert (dataset.kind, labels_of(dataset), dataset.skipped) == (kind, taken, ())
+    (tmp_path / "classes.txt").write_text("x\n", "utf-8")  # names classes, and no number
+    if kind == NUMBER:
+        assert labels_of(Dataset.open(tmp_path / "a.tar", **words)) == taken
 
 
 # --- class folders -------------------------------------------------------------------------------
@@ -374,9 +339,7 @@ def test_class_folders_and_a_table_at_once(tmp_path: Path) -> None:
 
 
 def test_groups_below_the_folders_of_several_labels(tmp_path: Path) -> None:
-    from regraft.data.readers.known import with_groups
-
-    files = {n.replace("/", f"/{n[0]}{int(n[2:-4]) % 5}/"): c for n, c in folders(4).items()}
+    files = {n.replace("/", f"/{n[0]}{int(n[2:-4]) % 5}/in/"): c for n, c in folders(4).items()}
     dataset = with_groups(opened(tmp_path, files), "folder")
     assert dataset.kind == SEVERAL
-    assert {*dataset.columns.groups} == {f"{folder}{n}" for folder in "ab" for n in range(5)}
+    assert {*dataset.columns.groups} == {f"{folder}{n}/in" for folder in "ab" for n in range(5)}

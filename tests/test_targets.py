@@ -74,6 +74,12 @@ def test_an_image_stands_for_its_rarest_label() -> None:
     assert strata(dataset, range(len(dataset))).tolist() == found
 
 
+def test_a_part_of_few_images_is_among_what_is_rare() -> None:
+    """Three of the four images of b stand for c."""
+    dataset = labelled([*["a"] * 9, "b", "b|c", "b|c", "b|c"])
+    assert strata_of(targets_of(dataset, range(13))).tolist() == [1] * 9 + [0] + [2] * 3
+
+
 def test_what_is_too_rare_is_one_part() -> None:
     dataset = labelled([*["a"] * 4, "b", "b", "c", "c"])
     assert strata_of(targets_of(dataset, range(8))).tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
@@ -319,3 +325,40 @@ def test_copies_of_held_out_images_stay_where_a_label_would_be_emptied() -> None
     found = audit(dataset, facts)
     assert found.left_out == ()
     assert any(said.startswith("2 images of 'x' nearly copy others") for said in found.warnings)
+
+
+@pytest.mark.parametrize("kind", [SEVERAL, NUMBER])
+def test_a_fixed_camera_is_said_of_the_whole_set(kind: Kind) -> None:
+    """Thirty pictures of one scene: none is a copy, whatever their labels are."""
+    random = np.random.default_rng(0)
+    base = random.integers(40, 200, 256)
+    dataset = labelled([f"{n}" if kind == NUMBER else "ab"[n % 2] for n in range(30)], kind)
+    thumbs = [(base + random.integers(-4, 5, 256)).astype(np.uint8).tobytes() for _ in range(30)]
+    found = audit(dataset, [Facts(f"{n:032x}", phash=5, thumb=thumbs[n]) for n in range(30)])
+    assert len(np.unique(found.groups)) == 30
+    assert "30 of the 30 images of 'drawn' look like another one" in found.warnings[-1]
+
+
+def test_series_of_numbers_are_proposed() -> None:
+    random = np.random.default_rng(1)
+    scenes = random.integers(60, 190, (5, 256))
+    items = [Item(f"film/v{v}_{n:02}.png", str(v + n / 9)) for v in range(5) for n in range(8)]
+    facts = [
+        Facts(f"{i:032x}", phash=int(random.integers(1 << 62)),
+              thumb=(scenes[i // 8] + random.integers(-50, 51, 256)).astype(np.uint8).tobytes())
+        for i in range(40)
+    ]  # fmt: skip
+    found = audit(Dataset("drawn", items, (), lambda i: b"", kind=NUMBER), facts)
+    assert found.warnings[-1].startswith("The names form 5 series of about 8 alike images")
+
+
+def test_numbers_of_near_copies_may_differ() -> None:
+    random = np.random.default_rng(2)
+    thumbs = [random.integers(0, 255, 256, np.uint8).tobytes() for _ in range(9)]
+    thumbs[1] = thumbs[0]
+    hashes = [0, *(int(random.integers(1 << 62)) for _ in range(8))]
+    hashes[1] = 0
+    facts = [Facts(f"{n:032x}", phash=hashes[n], thumb=thumbs[n]) for n in range(9)]
+    found = audit(labelled([f"{n}.5" for n in range(9)], NUMBER), facts)
+    assert len(found.warnings) == 1
+    assert found.warnings[0].startswith("2 images nearly copy each other, in 1 group")

@@ -175,19 +175,29 @@ class Dataset:
         return from_arrays(images, labels, names or (), asked_for(labelled, target))
 
     @classmethod
-    def from_torch(cls, torch_dataset: Any, classes: Sequence[str] | None = None) -> "Dataset":
+    def from_torch(
+        cls,
+        torch_dataset: Any,
+        classes: Sequence[str] | None = None,
+        *,
+        several: bool | None = None,
+        target: str | None = None,
+    ) -> "Dataset":
         """Any sized, indexable set of (picture, label) pairs, such as torch's and torchvision's.
 
         A picture is a PIL image, an array, or a tensor with channels first. A whole-numbered label
         is a place in ``classes``, by default in ``torch_dataset.classes``; without either it is
-        itself the name.
+        itself the name. A list of labels, or 0 and 1 for each of ``classes``, are several; see
+        `from_arrays` for ``several`` and ``target``.
 
         Raises:
             DataError: its pictures or labels cannot be used, or change from reading to reading.
+            UsageError: ``several`` and ``target`` contradict each other.
         """
         from regraft.data.readers.pairs import from_torch
 
-        return from_torch(torch_dataset, classes)
+        labelled = None if several is None else SEVERAL if several else ONE
+        return from_torch(torch_dataset, classes, asked_for(labelled, target))
 
 
 def read_file(path: str | Path) -> bytes:

@@ -110,8 +110,6 @@ def _nothing_to_spare(kind: Kind, *, pinned: bool, grouped: bool) -> str:
 
 def untested(dataset: Dataset, audit: Audit, sides: Split) -> list[str]:
     """Return a sentence where a share that was drawn has none of some classes or labels."""
-    if dataset.kind == NUMBER:
-        return []
     has, kept = Memberships.of(dataset), np.asarray(audit.kept, np.int64)
     lacks = learnable(dataset, kept)[0] & (has.counts(kept[sides.test]) == 0)
     never, what = [has.names[n] for n in np.flatnonzero(lacks)], _NONE[dataset.kind].split()[1]
@@ -136,7 +134,7 @@ def each_once(
         return None
     kept = np.asarray(audit.kept, np.int64)
     pinned = _pinned(dataset, kept)
-    only = [] if dataset.kind == NUMBER else only_groups(dataset, kept, audit.groups)
+    only = only_groups(dataset, kept, audit.groups)
     test = np.flatnonzero(~np.isin(audit.groups, [*audit.groups[pinned], *only]))
     return Split(np.arange(len(kept)), test, EACH_ONCE) if len(test) else None
 

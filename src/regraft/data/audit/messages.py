@@ -115,9 +115,8 @@ def warnings(dataset: Dataset, found: Ruled) -> Iterable[str]:
         yield _of_several(dataset, kept)
     if dataset.kind == ONE:
         yield from _uneven(by_class)
-    if dataset.kind != NUMBER:
-        yield from _missing_from_splits(by_class)
-        yield from _alike_names(by_class)
+    yield from _missing_from_splits(by_class)
+    yield from _alike_names(by_class)
     yield from _near_copies(dataset, kept, found.copies)
     yield from _known_groups(dataset, found)
     yield from _look_alike(dataset, found)

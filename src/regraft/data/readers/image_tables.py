@@ -26,6 +26,7 @@ from regraft.data.readers.columns import (
 from regraft.data.readers.labels import (
     Label,
     Taken,
+    flag_names,
     named_label,
     names_by_number,
     number_column,
@@ -282,9 +283,10 @@ def _are_numbers(table: ImageTable) -> bool:
 def _labels(table: ImageTable, problems: list[str]) -> list[Label | None]:
     """Return the label of each row, by name where it is a number; None where it has none."""
     names = table.schema.names
-    known = names_by_number(names)
+    known, values = names_by_number(names), table.texts(table.schema.label)
+    called = flag_names([raw_label(value) for value in values if value is not None], names)
     found: list[Label | None] = []
-    for row, value in enumerate(table.texts(table.schema.label), 1):
+    for row, value in enumerate(values, 1):
         label = None if value is None else raw_label(value)
         own = () if label is None or not names else label if isinstance(label, tuple) else (label,)
         problems += [
@@ -292,7 +294,7 @@ def _labels(table: ImageTable, problems: list[str]) -> list[Label | None]:
             for one in own
             if one not in known
         ]
-        found.append(None if label is None else named_label(value, names))
+        found.append(None if label is None else named_label(value, called))
     return found
 
 

@@ -48,6 +48,8 @@ class Taken:
 
 def raw_label(value: Any) -> Label:
     """Return a label as it stands in the data: a list of names, or one as text."""
+    if hasattr(value, "item") and (text := label_name(value)):  # an array of one is that one
+        return text
     several = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(several, list | tuple):
         return tuple(map(label_name, several))
@@ -59,9 +61,24 @@ def named_label(value: Any, names: Sequence[str]) -> Label:
     label, by_number = raw_label(value), names_by_number(names)
     if not isinstance(label, tuple):
         return by_number.get(label, label)
-    if len(label) == len(names) and len(label) > 2 and {*label} <= {"0", "1"}:
-        return tuple(name for name, own in zip(names, label, strict=True) if own == "1")
+    if len(label) == len(names) and len(label) > 2 and {*label} <= {"0", "1", "False", "True"}:
+        return tuple(n for n, own in zip(names, label, strict=True) if own in ("1", "True"))
     return tuple(by_number.get(name, name) for name in label)
+
+
+def flag_names(labels: Sequence[Label], names: Sequence[str]) -> Sequence[str]:
+    """Return the names that numbers in lists are places in: ``names``, or places as text.
+
+    Those where there are no names and all lists are 0 and 1 for as many labels, which is known by
+    one that has either twice: no image has a label twice.
+    """
+    flags = [label for label in labels if isinstance(label, tuple)]
+    if names or len(flags) < len(labels) or len({len(own) for own in flags}) != 1:
+        return names
+    twice = any(len({*own}) < len(own) for own in flags)
+    if twice and all({*own} <= {"0", "1", "False", "True"} for own in flags):
+        return [str(place) for place in range(len(flags[0]))]
+    return names
 
 
 def names_by_number(names: Sequence[str]) -> dict[str, str]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.dataset import Dataset, Item, label_names, some
-from regraft.data.kinds import ONE, SEVERAL, Kind
-from regraft.data.readers.labels import Label, named_label, raw_label, taken
+from regraft.data.kinds import ONE, Kind
+from regraft.data.readers.labels import Label, flag_names, named_label, raw_label, taken
 from regraft.data.readers.pictures import are_wide, bytes_of, objection
 from regraft.errors import DataError
 
@@ -29,7 +29,7 @@ class _Pictures:
         return bytes_of(self.pictures[index], wide=self.wide)
 
 
-_REMEDIES: Final = ("target='number'", "several=False")
+REMEDIES: Final = ("target='number'", "several=False")
 
 
 def from_arrays(
@@ -39,8 +39,8 @@ def from_arrays(
     kind: Kind | None,
 ) -> Dataset:
     """See `regraft.data.dataset.Dataset.from_arrays`."""
-    found = _labels(labels, names, kind)
-    told = taken(found, kind, ask=not names, remedies=_REMEDIES)
+    found = _labels(labels, names)
+    told = taken(found, kind, ask=not names, remedies=REMEDIES)
     told.refuse("There are labels that cannot be used.", [f"image {n}" for n in range(len(found))])
     if told.kind == ONE:
         label_names(told.labels)
@@ -50,11 +50,13 @@ def from_arrays(
     return Dataset("arrays", items, (), read, notes=notes, kind=told.kind)
 
 
-def _labels(labels: Iterable[object], names: Sequence[str], kind: Kind | None) -> list[Label]:
+def _labels(labels: Iterable[object], names: Sequence[str]) -> list[Label]:
     """Return the labels one by one; of an array of 0 and 1, the names of the columns with 1."""
     shape: tuple[int, ...] = getattr(labels, "shape", ())
     if len(shape) != 2:
-        return [named_label(value, names) for value in labels]
+        values = list(labels)
+        called = flag_names([raw_label(value) for value in values], names)
+        return [named_label(value, called) for value in values]
     table = np.asarray(labels)
     if shape[1] == 1:
         return [raw_label(value) for value in table[:, 0]]
@@ -70,7 +72,7 @@ def _labels(labels: Iterable[object], names: Sequence[str], kind: Kind | None) -
         raise DataError("A table of labels must hold 0 and 1.", some(problems))
     places = np.split(np.nonzero(table)[1], np.cumsum(np.count_nonzero(table, 1))[:-1])
     found = [tuple(called[place] for place in own.tolist()) for own in places]
-    if kind != SEVERAL and all(len(own) == 1 for own in found):
+    if all(len(own) == 1 for own in found):
         return [own[0] for own in found]
     return list(found)
 

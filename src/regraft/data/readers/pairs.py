@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from regraft.data.dataset import Dataset, label_name, label_names, some, twins
-from regraft.data.readers.memory import numbered
+from regraft.data.dataset import Dataset, label_names, some, twins
+from regraft.data.kinds import NUMBER, SEVERAL, Kind
+from regraft.data.readers.labels import flag_names, named_label, raw_label, taken
+from regraft.data.readers.memory import REMEDIES, numbered
 from regraft.data.readers.pictures import bytes_of
 from regraft.errors import DataError
 
@@ -40,14 +42,19 @@ class _Pairs:
         return self.source[index][self.keys[1]]
 
 
-def from_torch(torch_dataset: Any, classes: Sequence[str] | None) -> Dataset:
+def from_torch(torch_dataset: Any, classes: Sequence[str] | None, kind: Kind | None) -> Dataset:
     """See `regraft.data.dataset.Dataset.from_torch`."""
     first = _first(torch_dataset)
     pairs = _Pairs(torch_dataset, _keys(first))
     places = sorted({round(n) for n in np.linspace(0, len(torch_dataset) - 1, PLACES)})
     _check_repeatable(pairs, places)
     raw, same = _labels(pairs, places)
-    labels, names = label_names(raw), _class_names(pairs, classes)
+    names = _class_names(pairs, classes)
+    if kind in (SEVERAL, NUMBER) or any(isinstance(raw_label(label), tuple) for label in raw):
+        return _of_kind(torch_dataset, pairs, raw, names or (), kind, _fields(first))
+    if kind is None and names is None:
+        taken([raw_label(label) for label in raw], None, remedies=REMEDIES)
+    labels = label_names(raw)
     notes = [*_fields(first), *twins(x for x in raw if isinstance(x, str))]
     if names is not None and classes is None and not same and not set(labels) <= set(names):
         names = None
@@ -57,6 +64,23 @@ def from_torch(torch_dataset: Any, classes: Sequence[str] | None) -> Dataset:
         )
     items = numbered(labels if names is None else _placed(labels, names))
     return Dataset(type(torch_dataset).__name__, items, (), pairs, notes=tuple(notes))
+
+
+def _of_kind(
+    source: Any,
+    pairs: _Pairs,
+    raw: Sequence[object],
+    names: Sequence[str],
+    kind: Kind | None,
+    notes: Sequence[str],
+) -> Dataset:
+    """Return a set with several labels an item, or a number."""
+    called = flag_names([raw_label(value) for value in raw], names) if kind != NUMBER else ()
+    told = taken([named_label(value, called) for value in raw], kind, remedies=REMEDIES)
+    told.refuse("There are labels that cannot be used.", [f"item {n}" for n in range(len(raw))])
+    items = numbered(told.labels)
+    said = (*notes, *told.notes)
+    return Dataset(type(source).__name__, items, (), pairs, notes=said, kind=told.kind)
 
 
 # --- items ---------------------------------------------------------------------------------------
@@ -145,7 +169,7 @@ def _agree(pairs: _Pairs, listed: Sequence[object], places: Sequence[int]) -> bo
 
 
 def _same(one: object, other: object) -> bool:
-    return label_name(one) == label_name(other)
+    return raw_label(one) == raw_label(other)
 
 
 def _class_names(pairs: _Pairs, classes: Sequence[str] | None) -> list[str] | None:
