@@ -178,7 +178,7 @@ def test_one_hot_targets_give_the_head_of_the_classes_to_the_last_bit() -> None:
     assert_array_equal(one.weight, other.weight)
     assert_array_equal(one.bias, other.bias)
     scores = [cross_validate(x, WIDTHS, y, 3, fold, [(2,), (0, 1, 2)]) for y in (labels, hot)]
-    assert_array_equal(*scores)
+    assert_array_equal(scores[0], scores[1])
 
 
 def test_targets_of_more_images_than_memory_holds_give_the_same_head(

@@ -110,7 +110,7 @@ class Rows:
         brief = all(cell_len(line.plain) + INDENT <= wide for line in short)
         for (cells, style), line in zip(self.body, short, strict=True):
             if title := [_text(cell) for cell in cells[: self.lead] if str(cell)]:
-                yield Words(_styled(Text("  ").join(title), style))
+                yield PlainWords(_styled(Text("  ").join(title), style))
             for told in [line] if brief else self._named(cells, rest, room):
                 yield Indented(_styled(told, style))
 
@@ -156,7 +156,7 @@ def broken(text: Text, width: int) -> Iterator[Text]:
 
 
 @dataclass
-class Words:
+class PlainWords:
     """A text that is broken between words only."""
 
     text: Text
@@ -195,9 +195,9 @@ class Indented:
 def unbroken(thing: RenderableType) -> RenderableType:
     """Return something to print, its texts broken between words only."""
     if isinstance(thing, str):
-        return Words(Text(thing))
+        return PlainWords(Text(thing))
     if isinstance(thing, Text):
-        return Words(thing)
+        return PlainWords(thing)
     return Group(*map(unbroken, thing.renderables)) if isinstance(thing, Group) else thing
 
 
