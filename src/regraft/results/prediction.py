@@ -1,8 +1,15 @@
 """What a RUN says of one image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from regraft.data.kinds import SEPARATOR
+from regraft.heads.known import is_known
+from regraft.tasks.answer import AnswerRule
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,29 @@ class Prediction:
     def confidence(self) -> float:
         """Its calibrated share of probability, in 0..1; 0 where the image could not be read."""
         return self.top[0][1] if self.top else 0.0
+
+
+def prediction_of(
+    path: str,
+    shares: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    rule: AnswerRule | None,
+    *,
+    top: int = 1,
+    belief: float | None = None,
+) -> Prediction:
+    """Return what the answers ``[C]`` to one image say, with the ``top`` likeliest classes.
+
+    ``rule``: of several labels, or of a number; None for one label.
+    """
+    if rule is not None and rule.kind == "number":
+        value = float(shares[0])
+        return Prediction(
+            path, value=value, interval=(value - rule.half_width, value + rule.half_width)
+        )
+    order = np.argsort(-shares, kind="stable")
+    named = tuple((classes[k], float(shares[k])) for k in order[:top])
+    if rule is None:
+        return Prediction(path, named, known=is_known(belief), belief=belief)
+    given = tuple(classes[k] for k in order if shares[k] >= rule.thresholds[k])
+    return Prediction(path, named, labels=given)

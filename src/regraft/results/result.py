@@ -23,7 +23,7 @@ from regraft.diagram.summary import Figure, isolated, names, summary
 from regraft.errors import RunError
 from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
-from regraft.heads.known import Known, is_known, known_of
+from regraft.heads.known import Known, known_of
 from regraft.heads.ridge import Head
 from regraft.networks.changes import Change
 from regraft.plan import serialize, wording
@@ -37,6 +37,7 @@ from regraft.results.echo import ECHO, echo
 from regraft.results.folder import write_run
 from regraft.results.labelled import Labelled
 from regraft.results.prediction import Prediction as Prediction  # where it was, and is looked for
+from regraft.results.prediction import prediction_of
 from regraft.results.tables import (
     Predictions,
     read_audit,
@@ -190,13 +191,15 @@ class Result:
         machine that does not know the network, :data:`MANY` images begin with some seconds in
         which the fastest engine is found.
         """
-        pictures = several(images)
+        pictures, rule = several(images), self.plan.evidence.answer
         found = self.look(pictures, progress)
         rows = zip(found.facts, *self.judged(found.features[0]), strict=True)
         return [
             Prediction(name_of(image, n), problem=facts.detail)
             if facts.problem
-            else self._prediction(name_of(image, n), shares, belief, top)
+            else prediction_of(
+                name_of(image, n), shares, self.classes, rule, top=top, belief=belief
+            )
             for n, (image, (facts, shares, belief)) in enumerate(zip(pictures, rows, strict=True))
         ]
 
@@ -308,20 +311,6 @@ class Result:
             self.known.belief(features, logits).tolist() if self.known else [None] * len(logits)
         )
         return task_of(self.kind).shares(logits), beliefs
-
-    def _prediction(
-        self, name: str, shares: NDArray[np.floating[Any]], belief: float | None, top: int
-    ) -> Prediction:
-        answer = self.plan.evidence.answer
-        if answer is not None and answer.kind == "number":
-            value, half = float(shares[0]), answer.half_width
-            return Prediction(name, value=value, interval=(value - half, value + half))
-        order = np.argsort(-shares, kind="stable")
-        named = tuple((self.classes[k], float(shares[k])) for k in order[:top])
-        if answer is None:
-            return Prediction(name, named, known=is_known(belief), belief=belief)
-        given = [k for k in order if shares[k] >= answer.thresholds[k]]
-        return Prediction(name, named, labels=tuple(self.classes[k] for k in given))
 
 
 def folder_of(run: str | os.PathLike[str] | Result) -> Path:
