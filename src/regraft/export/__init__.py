@@ -1,8 +1,8 @@
 """Make a RUN into what other tools load, and refuse where it does not give the same.
 
 Every export is loaded again in its own runtime and compared with the RUN on real images before it
-is moved into place: with the RUN's network in float32 torch, whose probabilities and classes must
-be the same, and with what the RUN itself says, in the precision of its engine.
+is moved into place: with the RUN's network in float32 torch, whose answers must be the same, and
+with what the RUN itself says, in the precision of its engine.
 """
 
 import os
@@ -95,7 +95,10 @@ def export(
     It is loaded again in its own runtime and compared with the RUN on real images first. Without
     ``pixels`` it takes float32 ``[B, channels, height, width]``, normalised as the RUN's plan says;
     with them uint8 ``[B, height, width, 3]`` of 0..255. It gives ``probabilities``
-    ``[B, classes]``; onnx and openvino also ``known`` and ``belief`` ``[B]``, if the RUN has them.
+    ``[B, classes]`` (of several labels one of each by itself), or of a number its ``value``
+    ``[B, 1]``; timm's networks give logits. onnx and openvino also give ``known`` and ``belief``
+    ``[B]``, if the RUN has them. What is written beside it says which, with the names, the
+    thresholds of several labels and the half width of a number's interval.
     A RUN goes to the Hugging Face hub by `regraft.export.to_hub.push`.
 
     Args:
@@ -109,8 +112,8 @@ def export(
         network: of a RUN of a network of your own: that network; see `regraft.load`.
 
     Returns:
-        What was written: its path, its size in bytes, and how far its probabilities are from those
-        of the RUN.
+        What was written: its path, its size in bytes, and how far its answers are from those of
+        the RUN.
 
     Raises:
         RunError: it does not give what the RUN gives, cannot be made, or cannot be written.
@@ -194,9 +197,8 @@ def _module(result: Result, about: About) -> "nn.Module":
     whole = None if backbone.architecture else result.network()
     network = restore(config, result.tensors, whole).requires_grad_(False)
     belief = Belief(result.known) if about.known and result.known else None
-    if about.pixels:
-        return PixelClassifier(network, backbone, belief)
-    return Classifier(network, belief)
+    classifier = Classifier(network, belief, result.kind)
+    return PixelClassifier(classifier, backbone) if about.pixels else classifier
 
 
 def _write(target: ModuleType, module: Any, about: About, draft: Path, to: str) -> None:

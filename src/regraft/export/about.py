@@ -9,8 +9,14 @@ from typing import Any
 from regraft.errors import RunError
 from regraft.plan.definition import Plan
 
-INPUT, OUTPUT = "pixels", "probabilities"
-"""Names of what goes in and what comes out."""
+INPUT = "pixels"
+"""Name of what goes in."""
+
+OUTPUT = {"one": "probabilities", "several": "probabilities", "number": "value"}
+"""Name of what comes out, by what is asked of an image."""
+
+ANSWER, BELIEF = 0, 2
+"""Which of what comes out is the answer, and which the belief in it, where that is told."""
 
 KNOWN = ("known", "belief")
 """Names of what comes out beside, where it is told whether an image is like the training images."""
@@ -27,9 +33,14 @@ class About:
     """Whether that is told."""
 
     @property
+    def output(self) -> str:
+        """The name of the answer."""
+        return OUTPUT[self.plan.kind]
+
+    @property
     def outputs(self) -> list[str]:
         """The names of what comes out, in their order."""
-        return [OUTPUT, *(KNOWN if self.known else ())]
+        return [self.output, *(KNOWN if self.known else ())]
 
     @property
     def input(self) -> str:
@@ -40,6 +51,25 @@ class About:
         kind = self.plan.backbone.view.colours
         return f"normalised {kind} pixels, float32 [batch, {channels}, {high}, {wide}]"
 
+    @property
+    def rule(self) -> dict[str, Any]:
+        """What makes labels, or an interval, of the answer; ``kind`` alone of one label."""
+        answer = self.plan.evidence.answer
+        if answer is None:
+            return {"kind": "one"}
+        if answer.kind == "several":
+            return {"kind": "several", "thresholds": list(answer.thresholds)}
+        return {"kind": "number", "half_width": answer.half_width}
+
+    @property
+    def meaning(self) -> str:
+        """What is to be known of the answer beside its name, in words."""
+        return {
+            "one": "",
+            "several": "; of each label by itself, which is given from its threshold on",
+            "number": "; the true number lies within half_width of it, of 95 images in 100",
+        }[self.plan.kind]
+
     def fields(self) -> dict[str, str]:
         """Everything by name, as text; all but plain words are JSON of ASCII characters alone.
 
@@ -47,10 +77,12 @@ class About:
         """
         backbone = self.plan.backbone
         told = "; known, bool [batch]; belief, float32 [batch]" if self.known else ""
+        made = f"{self.output}, float32 [batch, {len(self.classes)}]"
         given: dict[str, Any] = {
             "classes": list(self.classes),
             "input": self.input,
-            "output": f"{OUTPUT}, float32 [batch, {len(self.classes)}]" + told,
+            "output": made + told + self.meaning,
+            **self.rule,
             "size": backbone.view.size,
             "crop": backbone.view.crop,
             "interpolation": backbone.view.interpolation,

@@ -1,4 +1,4 @@
-"""The network of a RUN as what is exported: from pixels to probabilities, in torch."""
+"""The network of a RUN as what is exported: from pixels to its answer, in torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,38 +15,50 @@ Kernel = Callable[[Tensor], Tensor]
 
 
 Outputs = Tensor | tuple[Tensor, Tensor, Tensor]
-"""Probabilities ``[B, classes]``; with a belief also ``known`` ``[B]`` and ``belief`` ``[B]``."""
+"""The answer ``[B, classes]``; with a belief also ``known`` ``[B]`` and ``belief`` ``[B]``."""
+
+_LINKS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "one": lambda logits: torch.softmax(logits, dim=1),
+    "several": torch.sigmoid,
+    "number": lambda logits: logits,
+}
+"""What makes the answer of logits, as `regraft.tasks.Task.shares` does, by kind."""
 
 
 class Classifier(nn.Module):
-    """Normalised pixels ``[B, 3, S, S]`` -> probabilities ``[B, classes]``, and the belief."""
+    """Normalised pixels ``[B, 3, S, S]`` -> the answer ``[B, classes]``, and the belief.
 
-    def __init__(self, network: TransferNetwork, belief: Belief | None = None) -> None:
+    The answer: probabilities that add up to 1; of ``several`` labels one of each by itself; a
+    ``number`` as it is.
+    """
+
+    def __init__(
+        self, network: TransferNetwork, belief: Belief | None = None, kind: str = "one"
+    ) -> None:
         super().__init__()
         self.network = network
         self.belief = belief
+        self.link = _LINKS[kind]
         self.eval()
 
     def forward(self, x: Tensor) -> Outputs:
-        """Return the softmax of the network's logits."""
+        """Return what the network's logits mean."""
         if self.belief is None:
-            return torch.softmax(self.network(x), dim=1)
+            return self.link(self.network(x))
         features = self.network.features(x)
         logits = self.network.head(features)
-        return torch.softmax(logits, dim=1), *self.belief(features, logits)
+        return self.link(logits), *self.belief(features, logits)
 
 
 class PixelClassifier(nn.Module):
-    """Decoded pixels, uint8 ``[B, H, W, 3]`` of any H and W -> probabilities ``[B, classes]``."""
+    """Decoded pixels, uint8 ``[B, H, W, 3]`` of any H and W -> the same."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self, network: TransferNetwork, backbone: Backbone, belief: Belief | None = None
-    ) -> None:
+    def __init__(self, classifier: Classifier, backbone: Backbone) -> None:
         super().__init__()
-        self.classifier = Classifier(network, belief)
+        self.classifier = classifier
         self.view = backbone.view
         self.register_buffer("mean", _by_channel(backbone.mean), persistent=False)
         self.register_buffer("std", _by_channel(backbone.std), persistent=False)

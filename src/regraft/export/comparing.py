@@ -22,10 +22,10 @@ def compared(
     target: ModuleType, module: Any, about: About, draft: Path, sample: ParityImages, result: Result
 ) -> list[Parity]:
     """Run what was written, and the RUN, on the same images."""
-    reference = in_torch(module)
+    reference, rule = in_torch(module), result.plan.evidence.answer
     wanted = shares(reference, about, sample)
     found = shares(target.open_file(draft, about), about, sample)
-    parities = [parity.exact("export against the float32 network", found, wanted)]
+    parities = [parity.exact("export against the float32 network", found, wanted, rule)]
     if about.known and result.known:
         parities.append(_beliefs(target.open_belief(draft), module, about, sample, result.known))
     if target is to_openvino:
@@ -33,17 +33,19 @@ def compared(
         if usual is not None:
             halved = shares(usual, about, sample)
             what = "in the precision that OpenVINO chooses here"
-            parities.append(parity.told(what, halved, wanted))
+            parities.append(parity.told(what, halved, wanted, rule))
     if about.pixels:
         plain = About(about.plan, about.classes, pixels=False)
         wanted = shares(in_torch(module.classifier), plain, sample)
-        parities.append(parity.told("its preprocessing against regraft's own", found, wanted))
+        what = "its preprocessing against regraft's own"
+        parities.append(parity.told(what, found, wanted, rule))
     own = result.predict_proba(sample.files)
     engine = result.engine().name
-    parities.append(parity.near(f"RUN ({engine}) against the float32 network", own, wanted))
+    what = f"RUN ({engine}) against the float32 network"
+    parities.append(parity.near(what, own, wanted, rule))
     if known := len(sample.recorded):
         what = "predictions.csv of the RUN against the float32 network"
-        parities.append(parity.near(what, sample.recorded, wanted[:known]))
+        parities.append(parity.near(what, sample.recorded, wanted[:known], rule))
     return parities
 
 
@@ -84,7 +86,7 @@ def in_torch(module: Any, output: int = 0) -> Run:
 
 
 def shares(run: Run, about: About, sample: ParityImages) -> NDArray[Any]:
-    """Probabilities ``[n, classes]`` of the sample, in batches of several lengths."""
+    """Answers ``[n, classes]`` to the sample, in batches of several lengths."""
     if about.pixels:
         view = about.plan.backbone.view
         rows = [run(images.picture(file, view)[None])[0] for file in sample.files]

@@ -1,7 +1,7 @@
 """The real images that an export is checked on."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -53,7 +53,7 @@ def draw(run: Path, plan: Plan, data: Data | None, most: int = MOST) -> ParityIm
     """
     place = data if data is not None else _home(run, plan)
     dataset = Dataset.open(place, **plan.looked_at.columns)
-    recorded = {} if plan.split == EACH_ONCE else _recorded(run, plan.evidence.classes)
+    recorded = {} if plan.split == EACH_ONCE else _recorded(run, plan)
     held_out = [i for i, item in enumerate(dataset.items) if item.path in recorded]
     known = list(islice(_usable(dataset, held_out, plan.backbone.view), most))
     others = sorted(set(range(len(dataset))) - set(held_out)) if len(known) < most else []
@@ -98,10 +98,18 @@ def _home(run: Path, plan: Plan) -> str:
     return place
 
 
-def _recorded(run: Path, classes: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return the probabilities of each held-out image, by its path."""
-    found = read_predictions(run / "predictions.csv", classes, least=0)
-    return dict(zip(found.paths, found.probabilities, strict=True))
+def _recorded(run: Path, plan: Plan) -> dict[str, NDArray[Any]]:
+    """Return the answer to each held-out image, ``[classes]``, by its path."""
+    classes, answer = plan.evidence.classes, plan.evidence.answer
+    found = read_predictions(
+        run / "predictions.csv",
+        classes,
+        least=0,
+        kind=plan.kind,
+        thresholds=() if answer is None else answer.thresholds,
+    )
+    rows = found.probabilities.reshape(len(found.paths), -1)
+    return dict(zip(found.paths, rows, strict=True))
 
 
 def _usable(

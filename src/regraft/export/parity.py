@@ -1,7 +1,7 @@
 """How far what was exported is from the RUN, and whether that may be."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 
 from regraft.errors import RunError
 from regraft.heads.known import LIMIT
+from regraft.tasks import AnswerRule
 
 EXACT = 1e-4
-"""A probability may differ by this much from that of the float32 network."""
+"""A probability may differ by this much from that of the float32 network; a number by as much of
+its spread over the training images."""
+
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
+"""And a number by this share of itself, which is how finely float32 tells it."""
 
 HALF = 1e-2
 """Half precision may differ by this much on average: a single image near the border of two classes
@@ -26,11 +31,12 @@ Shares = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Parity:
-    """One comparison of probabilities on some images.
+    """One comparison of answers to some images.
 
     ``worst`` is the largest difference, ``mean`` the mean over the images of the largest of each;
-    ``changed`` counts the images whose likeliest class is another. ``refused`` says why this may
-    not be; empty if it may.
+    both of probabilities, or of numbers as a share of their spread over the training images.
+    ``changed`` counts the images whose likeliest class is another, or of several labels those that
+    are given others. ``refused`` says why this may not be; empty if it may.
     """
 
     what: str
@@ -46,24 +52,47 @@ class Parity:
         return asdict(self)
 
 
-def exact(what: str, found: Shares, wanted: Shares) -> Parity:
-    """Compare what must be the same: every probability within :data:`EXACT`, every class equal."""
-    worst, mean, changed = _differences(found, wanted)
-    wrong = not worst <= EXACT or changed
-    refused = f"no probability may differ by more than {EXACT:g}, and no class" if wrong else ""
-    return Parity(what, len(wanted), worst, mean, changed, refused)
+def exact(what: str, found: Shares, wanted: Shares, rule: AnswerRule | None = None) -> Parity:
+    """Compare what must be the same: every answer within :data:`EXACT`, every class equal.
+
+    ``rule``: of several labels, of which another may be given only where its probability is that
+    near its threshold; or of a number.
+    """
+    compared = told(what, found, wanted, rule)
+    if rule is not None and rule.kind == "number":
+        most = EXACT + ROUNDING * float(np.abs(wanted).max()) / rule.spread
+        refused = f"no number may differ by more than {most:.1g} of the spread"
+    else:
+        most = EXACT
+        refused = f"no probability may differ by more than {EXACT:g}"
+        refused += ", and no class" if rule is None else ""
+    fits = compared.worst <= most and not (rule is None and compared.changed)
+    return compared if fits else replace(compared, refused=refused)
 
 
-def near(what: str, found: Shares, wanted: Shares) -> Parity:
+def near(what: str, found: Shares, wanted: Shares, rule: AnswerRule | None = None) -> Parity:
     """Compare what may round otherwise: within :data:`HALF` on average."""
-    worst, mean, changed = _differences(found, wanted)
-    refused = "" if mean <= HALF else f"the mean difference must be at most {HALF:g}"
-    return Parity(what, len(wanted), worst, mean, changed, refused)
+    compared = told(what, found, wanted, rule)
+    refused = "" if compared.mean <= HALF else f"the mean difference must be at most {HALF:g}"
+    return replace(compared, refused=refused)
 
 
-def told(what: str, found: Shares, wanted: Shares) -> Parity:
+def told(what: str, found: Shares, wanted: Shares, rule: AnswerRule | None = None) -> Parity:
     """Compare what is only to be known."""
-    return Parity(what, len(wanted), *_differences(found, wanted))
+    of = "probabilities" if rule is None else {"several": "labels", "number": "numbers"}[rule.kind]
+    if found.shape != wanted.shape or not np.isfinite(found).all():
+        return Parity(what, len(wanted), float("inf"), float("inf"), len(wanted), of=of)
+    each, changed = np.abs(found - wanted).max(axis=1), np.zeros(len(wanted), bool)
+    if rule is None:
+        changed = found.argmax(axis=1) != wanted.argmax(axis=1)
+    elif rule.kind == "several":
+        given = [one >= np.asarray(rule.thresholds) for one in (found, wanted)]
+        changed = (given[0] != given[1]).any(axis=1)
+    else:
+        each = each / rule.spread
+    return Parity(
+        what, len(wanted), float(each.max()), float(each.mean()), int(changed.sum()), of=of
+    )
 
 
 def beliefs(what: str, found: Shares, wanted: Shares) -> Parity:
@@ -92,21 +121,20 @@ def check(parities: Sequence[Parity], headline: str, remedy: str) -> None:
 
 def in_words(parity: Parity) -> str:
     """Return the comparison as a sentence."""
-    if parity.of == "beliefs":
-        classes = f"{parity.changed or 'none'} of them known to one alone"
-    else:
-        same = "every class is the same"
-        classes = f"{parity.changed} classes differ" if parity.changed else same
+    changed = parity.changed
+    of, last = {
+        "beliefs": ("beliefs", f"; {changed or 'none'} of them known to one alone"),
+        "probabilities": (
+            "probabilities",
+            f"; {changed} classes differ" if changed else "; every class is the same",
+        ),
+        "labels": (
+            "probabilities",
+            f"; the labels of {changed} images differ" if changed else "; every label is the same",
+        ),
+        "numbers": ("numbers, as a share of their spread,", ""),
+    }[parity.of]
     return (
-        f"{parity.what}: {parity.of} differ by up to {parity.worst:.1e}, {parity.mean:.1e} on "
-        f"average over {parity.images} images; {classes}"
+        f"{parity.what}: {of} differ by up to {parity.worst:.1e}, {parity.mean:.1e} on "
+        f"average over {parity.images} images{last}"
     )
-
-
-def _differences(found: Shares, wanted: Shares) -> tuple[float, float, int]:
-    """Return the largest difference, the mean of each image's, and how many classes differ."""
-    if found.shape != wanted.shape or not np.isfinite(found).all():
-        return float("inf"), float("inf"), len(wanted)
-    each = np.abs(found - wanted).max(axis=1)
-    changed = found.argmax(axis=1) != wanted.argmax(axis=1)
-    return float(each.max()), float(each.mean()), int(changed.sum())

@@ -15,7 +15,7 @@ Input = NDArray[np.uint8] | NDArray[np.float32]
 """Decoded pixels ``[B, H, W, 3]``, or normalised ones ``[B, 3, S, S]``."""
 
 Run = Callable[[Input], NDArray[Any]]
-"""Probabilities ``[B, classes]`` of an input."""
+"""Answers ``[B, classes]`` to an input."""
 
 
 def example(about: About) -> "Tensor":

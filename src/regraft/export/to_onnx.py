@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from regraft.errors import RunError
-from regraft.export.about import INPUT, KNOWN, OUTPUT, About, require
+from regraft.export.about import ANSWER, BELIEF, INPUT, About, require
 from regraft.export.target import Input, Run, example, free
 
 SUFFIX, NAMES = ".onnx", ()
@@ -49,21 +49,22 @@ def write(module: Any, about: About, place: Path) -> None:
 
 def open_file(place: Path, about: About) -> Run:
     """Return the file as ONNX Runtime runs it on the CPU."""
-    return _session(place, OUTPUT)
+    return _session(place, ANSWER)
 
 
 def open_belief(place: Path) -> Run:
     """Return the same for what it says of the belief in each image, ``[B]``."""
-    return _session(place, KNOWN[1])
+    return _session(place, BELIEF)
 
 
-def _session(place: Path, output: str) -> Run:
+def _session(place: Path, output: int) -> Run:
     import onnxruntime  # type: ignore[import-untyped]
 
     session = onnxruntime.InferenceSession(place, providers=["CPUExecutionProvider"])
+    name = session.get_outputs()[output].name
 
     def run(x: Input) -> np.ndarray[Any, Any]:
-        return np.asarray(session.run([output], {INPUT: x})[0])
+        return np.asarray(session.run([name], {INPUT: x})[0])
 
     return run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from regraft.export.about import INPUT, KNOWN, OUTPUT, About
+from regraft.export.about import ANSWER, BELIEF, INPUT, About
 from regraft.export.target import Input, Run, program
 from regraft.features.engines.openvino_engine import runtime
 
@@ -46,7 +46,7 @@ def open_file(place: Path, about: About) -> Run:
 
 def open_belief(place: Path) -> Run:
     """Return the same for what it says of the belief in each image, ``[B]``."""
-    return _compiled(place, EXACT, KNOWN[1])
+    return _compiled(place, EXACT, BELIEF)
 
 
 def open_as_it_comes(place: Path) -> Run | None:
@@ -65,7 +65,7 @@ def open_as_it_comes(place: Path) -> Run | None:
         return None
 
 
-def _compiled(place: Path, settings: dict[str, str], output: str = OUTPUT) -> Run:
+def _compiled(place: Path, settings: dict[str, str], output: int = ANSWER) -> Run:
     compiled = runtime().Core().compile_model(place / NAMES[0], "CPU", settings)
 
     def run(x: Input) -> np.ndarray[Any, Any]:

@@ -14,9 +14,9 @@ from regraft.export.parity import Parity
 from regraft.features import engines
 from regraft.features.engines import Engine, carried
 from regraft.features.engines.preference import FULL
-from regraft.metrics import softmax
 from regraft.results import running
 from regraft.results.result import Result
+from regraft.tasks import task_of
 
 SUFFIX, NAMES = "", carried.FILES
 INPUT = "images, as the RUN does"
@@ -43,13 +43,14 @@ def compared(
     full, usual = (_open(result, draft, wish) for wish in (FULL, running.own(result)))
     features = np.concatenate(full(sample.squares), axis=1)
     logits = result.head.logits(features)
-    parities = [parity.exact("trunk against the float32 network", softmax(logits), wanted)]
+    told, rule = task_of(result.kind).shares(logits), result.plan.evidence.answer
+    parities = [parity.exact("trunk against the float32 network", told, wanted, rule)]
     if known := result.known:
         found, right = known.belief(features, logits), beliefs(module, about, sample, known)
         parities.append(parity.beliefs("its beliefs against regraft's own", found, right))
     served, _ = result.judged(engines.features(usual, sample.squares))
     what = f"served on {usual.name} against the float32 network"
-    return [*parities, parity.near(what, served, wanted)]
+    return [*parities, parity.near(what, served, wanted, rule)]
 
 
 def _open(result: Result, draft: Path, wish: str) -> Engine:

@@ -10,8 +10,10 @@ from regraft.errors import RunError
 from regraft.export.about import About
 from regraft.export.target import Input, Run
 from regraft.plan.definition import Plan
+from regraft.results.snippet import answered
+from regraft.tasks import task_of
 
-SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors")
+SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors", "README.md")
 
 
 def check() -> None:
@@ -46,18 +48,20 @@ def write(module: Any, about: About, place: Path) -> None:
     save_file(state, place / NAMES[1], metadata={"format": "pt"})
     text = json.dumps(_config(whole, about), indent=2)
     (place / NAMES[0]).write_text(text + "\n", "ascii")
+    (place / NAMES[2]).write_text(_readme(about), "utf-8")
 
 
 def open_file(place: Path, about: About) -> Run:
-    """Return the folder as timm loads it."""
+    """Return the folder as timm loads it; of its logits the answer is made."""
     import timm
     import torch
 
     module = timm.create_model(f"local-dir:{place}", pretrained=True).eval()
+    shares = task_of(about.plan.kind).shares
 
     def run(x: Input) -> np.ndarray[Any, Any]:
         with torch.no_grad():
-            return np.asarray(torch.softmax(module(torch.from_numpy(x)), dim=1).numpy())
+            return np.asarray(shares(module(torch.from_numpy(x)).numpy()))
 
     return run
 
@@ -110,4 +114,45 @@ def _config(whole: Any, about: About) -> dict[str, Any]:
         "num_features": int(whole.num_features),
         "label_names": classes,
         "pretrained_cfg": given | feeding,
+        "regraft": about.rule | {"output": _MEANING[about.plan.kind]},
     }
+
+
+_MEANING = {
+    "one": "logits: their softmax is the probabilities of the classes",
+    "several": "logits: their sigmoid is the probability of each label by itself, "
+    "which is given from its threshold on",
+    "number": "the number itself: the true one lies within half_width of it, of 95 images in 100",
+}
+"""What timm's network gives, by what is asked of an image."""
+
+
+def _readme(about: About) -> str:
+    """Return what the folder's network gives, and code that asks it."""
+    plan = about.plan
+    rule = {"several": "thresholds", "number": "half_width"}.get(plan.kind)
+    code = [
+        "import json",
+        "",
+        "import timm",
+        "import torch",
+        "from PIL import Image",
+        "",
+        'config = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))',
+        'classes = config["label_names"]',
+        *([f'{rule} = config["regraft"]["{rule}"]'] if rule else []),
+        'network = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()',
+        "view = timm.data.create_transform(**timm.data.resolve_model_data_config(network))",
+        'x = view(Image.open("photo.jpg").convert("RGB"))[None]',
+        *answered(plan.kind, "network(x)"),
+    ]
+    return "\n".join(
+        [
+            "---\nlibrary_name: timm\ntags: [timm, regraft]\n---\n",
+            f"`{plan.backbone.name}`, adapted by regraft, as timm loads it. The network gives "
+            f"{_MEANING[plan.kind]}.\n",
+            "```python",
+            *code,
+            "```\n",
+        ]
+    )

@@ -1,4 +1,4 @@
-"""Code for a model card: a RUN is loaded and classifies a photo without regraft."""
+"""Code for a model card: a RUN is loaded and says what a photo is without regraft."""
 
 from regraft.backbones import Backbone, Stage, View
 from regraft.data.images import deep
@@ -7,7 +7,7 @@ from regraft.plan.definition import Plan
 
 
 def snippet(plan: Plan) -> str:
-    """Code that loads a RUN and classifies a photo without regraft."""
+    """Code that loads a RUN and says what a photo is without regraft."""
     own = not is_timms(plan)
     imports = [
         "import json",
@@ -20,15 +20,37 @@ def snippet(plan: Plan) -> str:
         "from safetensors.torch import load_file",
         "",
     ]
+    rule = {"several": "thresholds", "number": "half_width"}.get(plan.kind)
     files = [
-        'classes = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))["classes"]',
+        'config = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))',
+        f'classes{f", {rule}" if rule else ""} = config["classes"]'
+        + (f', config["{rule}"]' if rule else ""),
         'state = load_file("THIS_FOLDER/model.safetensors")',
     ]
     network = _whole_network(plan) if _is_whole(plan) else _tapped_network(plan)
     asked = "network(x)" if _is_whole(plan) else "classify(x)"
-    with_names = "print(dict(zip(classes, shares.tolist())))"
-    last = ["with torch.no_grad():", f"    shares = {asked}.softmax(1)[0]", with_names]
+    last = answered(plan.kind, asked)
     return "\n".join([*imports, *files, *network, "", *_square(plan), *last])
+
+
+def answered(kind: str, asked: str) -> list[str]:
+    """Code that prints what an image is; ``asked`` gives its logits.
+
+    ``classes`` are at hand, and of several labels ``thresholds``, of a number ``half_width``.
+    """
+    first = "with torch.no_grad():"
+    if kind == "one":
+        shares = f"    shares = {asked}.softmax(1)[0].tolist()"
+        return [first, shares, "print(dict(zip(classes, shares)))"]
+    if kind == "number":
+        value = f"    value = {asked}[0].item()"
+        return [first, value, 'print(f"{classes[0]}: {value:g} ± {half_width:g}")']
+    return [
+        first,
+        f"    shares = {asked}.sigmoid()[0].tolist()  # of each label by itself",
+        "told = zip(classes, shares, thresholds)",
+        "print({name: share for name, share, least in told if share >= least})",
+    ]
 
 
 def is_timms(plan: Plan) -> bool:
