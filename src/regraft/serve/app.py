@@ -86,11 +86,12 @@ def application(
         access_log: write a line on standard error for every request.
     """
     limits = limits or Limits()
-    counts = metrics.Metrics(model.classes)
+    counts = metrics.Metrics(model.classes, model.result.plan.evidence.answer)
     desk = Desk(model, limits, batching or Batching(), counts)
+    does = answers.WORDS[model.kind].does
     app = FastAPI(
         title=f"regraft: {model.result.plan.dataset}",
-        description="Classifies images with a network that regraft adapted to them.",
+        description=f"{does} with a network that regraft adapted to them.",
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: desk.open(),
@@ -111,6 +112,7 @@ class Desk:
         self, model: Model, limits: Limits, batching: Batching, counts: metrics.Metrics
     ) -> None:
         self.model, self.limits, self._counts = model, limits, counts
+        self._thresholds = dict(zip(model.classes, model.result.thresholds, strict=False))
         self._held = Held(limits.held_bytes)
         self._decode = Decoder(model.view, limits)
         self._pool: ThreadPoolExecutor | None = None
@@ -155,16 +157,17 @@ class Desk:
                 seen = await loop.run_in_executor(self._pool, self._decode, upload.data)
             if not isinstance(seen, Problem):
                 judged = await self.batcher.judged(seen.square)
-                best = self.model.top(judged.shares, top)
-                self._counts.classified(*best[0], judged.known)
-                shares = [{"label": label, "confidence": share} for label, share in best]
+                named = len(self.model.classes) if self.model.kind == "several" else top
+                told = self.model.prediction(upload.name, judged, named)
+                self._counts.classified(told)
                 warning = {"warning": seen.warning} if seen.warning else {}
-                known = {"known": judged.known, "belief": judged.belief}
-                return {"name": upload.name, **shares[0], "top": shares, **known, **warning}
+                answer = answers.told_of(self.model.kind, told, top, self._thresholds)
+                return {"name": upload.name, **answer, **warning}
             found = seen
         self._counts.image(found.code)
-        told = {"problem": found.code, "status": found.status, "detail": found.detail}
-        return {"name": upload.name, **told, "known": None, "belief": None}
+        why = {"problem": found.code, "status": found.status, "detail": found.detail}
+        unknown = {"known": None, "belief": None} if self.model.kind == "one" else {}
+        return {"name": upload.name, **why, **unknown}
 
 
 def _status(found: Sequence[dict[str, Any]]) -> int:
@@ -176,24 +179,34 @@ def _status(found: Sequence[dict[str, Any]]) -> int:
 
 
 def _routes(app: FastAPI, desk: Desk, counts: metrics.Metrics) -> None:
-    @app.post(
+    kind, words = desk.model.kind, answers.WORDS[desk.model.kind]
+    said = (
+        "Images as the multipart field files, or one image as the body itself.\n\n"
+        f"The answer has an entry for each: {words.told}, or why there is none. The status is 200 "
+        "where at least one could be answered."
+    )
+
+    async def predict(
+        request: Request,
+        top: Annotated[
+            int, Query(ge=1, description=f"So many of the likeliest {words.names}.")
+        ] = TOP,
+    ) -> Response:
+        return await desk.predict(request, top)
+
+    async def predict_number(request: Request) -> Response:
+        return await desk.predict(request, TOP)
+
+    app.post(
         "/predict",
-        summary="Classify one or many images",
-        response_model=answers.Images,
+        name="predict",
+        summary=words.asks,
+        description=said,
+        response_model=answers.ANSWERS[kind],
         response_description="what every image is",
         responses=_TROUBLES,
         openapi_extra={"requestBody": _BODY},
-    )
-    async def predict(
-        request: Request,
-        top: Annotated[int, Query(ge=1, description="So many of the likeliest classes.")] = TOP,
-    ) -> Response:
-        """Images as the multipart field files, or one image as the body itself.
-
-        The answer has an entry for each: its classes, or why there are none. The status is 200
-        where at least one could be classified.
-        """
-        return await desk.predict(request, top)
+    )(predict_number if kind == "number" else predict)
 
     @app.get(
         "/healthz",
@@ -214,7 +227,7 @@ def _routes(app: FastAPI, desk: Desk, counts: metrics.Metrics) -> None:
     @app.get(
         "/model",
         summary="What the network is and what it was worth on held-out images",
-        response_model=answers.Model,
+        response_model=answers.MODELS[kind],
         response_description="the network",
         responses=_TOKEN,
     )

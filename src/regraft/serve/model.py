@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from regraft.backbones import View
 from regraft.features import engines
 from regraft.features.engines import Engine, Pixels
-from regraft.heads.known import is_known
 from regraft.heads.ridge import Head
-from regraft.metrics import softmax
 from regraft.results.card import model_card
+from regraft.results.prediction import Prediction, prediction_of
 from regraft.results.result import Result
+from regraft.tasks import task_of
+from regraft.tasks.words import words_of
 
 Shares = NDArray[np.floating[Any]]
 
@@ -21,17 +22,12 @@ Shares = NDArray[np.floating[Any]]
 class ImageAnswer(NamedTuple):
     """What the network makes of one image.
 
-    ``shares`` of probability ``[C]``; ``belief`` that it is like the training images at all, None
-    where the RUN, an older one, cannot tell.
+    ``shares`` of probability ``[C]``, or the number; ``belief`` that it is like the training images
+    at all, None where the RUN cannot tell.
     """
 
     shares: Shares
     belief: float | None
-
-    @property
-    def known(self) -> bool | None:
-        """Whether it is."""
-        return is_known(self.belief)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +44,11 @@ class Model:
         return self.result.classes
 
     @property
+    def kind(self) -> str:
+        """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
+        return self.result.kind
+
+    @property
     def view(self) -> View:
         """How the network sees an image."""
         return self.result.plan.backbone.view
@@ -62,12 +63,15 @@ class Model:
         logits = np.concatenate([self.head.logits(rows[n : n + 1]) for n in range(len(rows))])
         known = self.result.known
         beliefs = known.belief(rows, logits).tolist() if known else [None] * len(rows)
-        return [ImageAnswer(*each) for each in zip(softmax(logits), beliefs, strict=True)]
+        shares = task_of(self.kind).shares(logits)
+        return [ImageAnswer(*each) for each in zip(shares, beliefs, strict=True)]
 
-    def top(self, shares: Shares, count: int) -> list[tuple[str, float]]:
-        """Return the likeliest classes, most likely first."""
-        best = np.argsort(-shares, kind="stable")[:count]
-        return [(self.classes[k], float(shares[k])) for k in best]
+    def prediction(self, name: str, judged: ImageAnswer, top: int) -> Prediction:
+        """Return what is told of an image, with the ``top`` likeliest classes."""
+        answer = self.result.plan.evidence.answer
+        return prediction_of(
+            name, judged.shares, self.classes, answer, top=top, belief=judged.belief
+        )
 
 
 def ready(result: Result) -> Model:
@@ -83,7 +87,8 @@ def description(model: Model) -> dict[str, Any]:
     kept, frozen = set(plan.kept), set(plan.frozen) if plan.case in (3, 4) else set(plan.kept)
     return {
         "name": plan.dataset,
-        "classes": list(model.classes),
+        "kind": model.kind,
+        **_answers(model),
         "case": plan.case,
         "title": plan.title,
         "network": plan.backbone.name,
@@ -106,13 +111,32 @@ def description(model: Model) -> dict[str, Any]:
             "std": list(plan.backbone.std),
             **model.view.unusual,
         },
-        "accuracy": metrics["accuracy"],
-        "accuracy_interval": list(metrics["accuracy_interval"]),
+        "measure": words_of(model.kind).measure,
+        **{name: metrics[name] for name in _MEASURES[model.kind]},
         "held_out": metrics["n"],
         "proof": plan.proof,
         "engine": model.engine.name,
         "card": _card(model.result),
     }
+
+
+_MEASURES = {
+    "one": ("accuracy", "accuracy_interval"),
+    "several": ("mean_average_precision", "mean_average_precision_interval", "f1"),
+    "number": ("r2", "r2_interval", "mean_absolute_error"),
+}
+"""What of ``metrics.json`` is told, by what is asked of an image: the measure first."""
+
+
+def _answers(model: Model) -> dict[str, Any]:
+    """Return what can be answered, and by which rule."""
+    rule = model.result.plan.evidence.answer
+    if rule is None:
+        return {"classes": list(model.classes)}
+    if rule.kind == "several":
+        return {"classes": list(model.classes), "thresholds": list(rule.thresholds)}
+    told = {"mean": rule.mean, "spread": rule.spread, "half_width": rule.half_width}
+    return {"quantity": model.classes[0], **told}
 
 
 def _card(result: Result) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 
 // What the page does: takes images (dropped, pasted, chosen, photographed), sends each to /predict,
-// shows its classes or its problem, and keeps what a person corrects. All text goes through
+// shows what it is or its problem, and keeps what a person corrects. All text goes through
 // textContent, so nothing in a file's name or in an answer can become markup.
 
 const at = (id) => document.getElementById(id);
@@ -63,13 +63,11 @@ at("door").addEventListener("submit", (event) => {
 });
 
 function describe() {
-  const [low, high] = model.accuracy_interval;
-  const some = model.classes.length > 8 ? `${model.classes.slice(0, 8).join(", ")}, …` : model.classes.join(", ");
+  const kind = KINDS[model.kind];
   document.title = `${model.name}: regraft`;
   at("name").textContent = model.name;
   at("about").textContent =
-    `Tells ${model.classes.length} classes apart: ${some}. Right for ${percent(model.accuracy)} of ` +
-    `${model.held_out.toLocaleString("en")} ${model.proof === "cross-validated" ? "images, each held out once" : "held-out images"}.`;
+    `${kind.about()} ${model.held_out.toLocaleString("en")} ${model.proof === "cross-validated" ? "images, each held out once" : "held-out images"}.`;
   const read = model.stages.filter((stage) => stage.read);
   const last = read.some((stage) => stage.depth === model.stages.length - 1);
   const named = read.map((stage) => `${stage.name} (depth ${stage.depth})`);
@@ -81,8 +79,7 @@ function describe() {
       ? "a network that was kept whole: it decides on whole features."
       : `and what came after was cut off: it decides after stage ${read.at(-1).depth + 1} of ${model.stages.length}.`);
   at("worth").textContent =
-    `${model.title}. Accuracy ${percent(model.accuracy)}, 95% interval ${percent(low)} to ${percent(high)}. ` +
-    `${model.network} was trained on ${model.source}; it runs on ${model.engine}.`;
+    `${model.title}. ${kind.worth()} ${model.network} was trained on ${model.source}; it runs on ${model.engine}.`;
   at("stages").replaceChildren(...model.stages.map(stageItem));
 }
 
@@ -201,46 +198,28 @@ async function answerOf(file) {
 }
 
 function show(card, told) {
-  if (!told.top) {
+  if (told.detail) {
     trouble(card, told.detail);
     return;
   }
-  const strange = told.known === false ? "Like no training image: perhaps none of these." : "";
-  card.state.textContent = [strange, told.warning].filter(Boolean).join(" ");
-  card.element.classList.toggle("strange", Boolean(strange));
   card.told = told;
-  card.bars.replaceChildren(...told.top.map(bar));
-  const ways = [new Option("as the network says", "")].concat(model.classes.map((name) => new Option(name, name)));
-  card.select.replaceChildren(...ways);
+  KINDS[model.kind].show(card, told);
+  card.right.prepend(KINDS[model.kind].correct(card));
   card.right.hidden = false;
 }
 
-function bar(share) {
-  const item = document.createElement("li");
-  const label = document.createElement("span");
-  const value = document.createElement("span");
-  const meter = document.createElement("meter");
-  label.textContent = share.label;
-  value.textContent = percent(share.confidence);
-  meter.value = share.confidence;
-  meter.setAttribute("aria-hidden", "true");
-  item.append(label, value, meter);
-  return item;
-}
-
 function trouble(card, detail) {
-  card.state.textContent = `Not classified: ${detail}`;
+  card.state.textContent = `${KINDS[model.kind].failed[0]}: ${detail}`;
   card.state.className = "state problem";
 }
 
 function newCard(file, path, source) {
   const element = at("card").content.firstElementChild.cloneNode(true);
   const find = (selector) => element.querySelector(selector);
-  const card = { element, file, path, done: false, told: null };
+  const card = { element, file, path, done: false, told: null, correction: "" };
   card.state = find(".state");
   card.bars = find(".bars");
   card.right = find(".right");
-  card.select = find("select");
   find("h3").textContent = path;
   const image = find("img");
   const url = URL.createObjectURL(file);
@@ -250,7 +229,6 @@ function newCard(file, path, source) {
   keep.href = url;
   keep.download = path;
   keep.hidden = source !== "paste" && source !== "camera";
-  card.select.addEventListener("change", () => correct(card));
   return card;
 }
 
@@ -260,24 +238,26 @@ function tell() {
   const images = cards.length === 1 ? "image" : "images";
   at("said").textContent =
     `${done === cards.length ? cards.length : `${done} of ${cards.length}`} ${images} looked at` +
-    (bad ? `; ${bad} could not be classified.` : ".");
+    (bad ? `; ${bad} could not be ${KINDS[model.kind].failed[1]}.` : ".");
 }
 
 // ---- correcting
 
-const changed = () => cards.filter((card) => card.told && card.select.value);
+const changed = () => cards.filter((card) => card.correction);
 
-function correct(card) {
-  card.element.classList.toggle("changed", Boolean(card.select.value));
+function correct(card, correction) {
+  card.correction = correction;
+  card.element.classList.toggle("changed", Boolean(correction));
   const count = changed().length;
+  const [one, more] = KINDS[model.kind].what;
   at("corrections").hidden = !count;
-  at("corrected").textContent = `${count} ${count === 1 ? "image has" : "images have"} a class that you chose.`;
+  at("corrected").textContent = `${count} ${count === 1 ? `image has ${one}` : `images have ${more}`} from you.`;
 }
 
 const cell = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 at("save").addEventListener("click", () => {
-  const rows = changed().map((card) => `${cell(card.path)},${cell(card.select.value)}\n`);
+  const rows = changed().map((card) => `${cell(card.path)},${cell(card.correction)}\n`);
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(["path,label\n", ...rows], { type: "text/csv" }));
   link.download = "corrections.csv";
