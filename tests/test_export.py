@@ -215,7 +215,7 @@ def test_timm_loads_the_folder_as_one_of_its_own(run: Path, data: Path, tmp_path
     import timm
 
     made = export(run, "timm", tmp_path / "out", data=str(data))
-    assert left(made.path) == ["config.json", "model.safetensors"]
+    assert left(made.path) == ["README.md", "config.json", "model.safetensors"]
     module = timm.create_model(f"local-dir:{made.path}", pretrained=True).eval()
     x, files = normalised(run, data)
     with torch.no_grad():
@@ -227,9 +227,8 @@ def test_timm_loads_the_folder_as_one_of_its_own(run: Path, data: Path, tmp_path
     assert config["pretrained_cfg"]["mean"] == list(load(run).plan.backbone.mean)
 
 
-@pytest.mark.parametrize("to", ["onnx", "torch", "openvino"])
-def test_a_cut_network_is_exported_too(cut: Path, data: Path, tmp_path: Path, to: str) -> None:
-    made = export(cut, to, tmp_path / FORMS[to], data=str(data))
+def test_a_cut_network_is_exported_too(cut: Path, data: Path, tmp_path: Path) -> None:
+    made = export(cut, "openvino", tmp_path / FORMS["openvino"], data=str(data))
     first, *others = made.parities
     assert first.worst <= parity.EXACT
     assert first.changed == 0

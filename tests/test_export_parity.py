@@ -31,7 +31,7 @@ def test_a_precision_that_cannot_be_had_is_not_compared(
 ) -> None:
     compiled = to_openvino._compiled
 
-    def limited(place: Path, settings: dict[str, str], *output: str) -> Any:
+    def limited(place: Path, settings: dict[str, str], *output: int) -> Any:
         if settings != to_openvino.EXACT:
             raise RuntimeError("Exception from core.cpp\nno primitive for node: MaxPool\n")
         return compiled(place, settings, *output)

@@ -20,6 +20,7 @@ from PIL import Image
 import regraft
 from command import own_log
 from pictures import encode, jpeg, photo
+from regraft.results.prediction import Prediction
 from regraft.serve import Limits, Model
 from regraft.serve.metrics import Metrics
 from scenes import KINDS, scene
@@ -172,7 +173,7 @@ def test_health_and_the_api_are_there(client: httpx.Client) -> None:
 
 
 def test_pages_load_nothing_from_elsewhere_and_say_so(client: httpx.Client) -> None:
-    for path in ("/", "/page.css", "/page.js", "/docs", "/favicon.svg", "/healthz"):
+    for path in ("/", "/page.css", "/page.js", "/answers.js", "/docs", "/favicon.svg", "/healthz"):
         told = client.get(path)
         assert told.status_code == 200
         assert "default-src 'none'" in told.headers["content-security-policy"]
@@ -208,7 +209,7 @@ def test_metrics_know_the_unknown_and_names_of_any_kind() -> None:
     names = ('a"b\n', "\udcff", "\N{CAT FACE}")
     counted = Metrics(names)
     for name, known in zip(names, (True, False, None), strict=True):
-        counted.classified(name, 0.5, known)
+        counted.classified(Prediction("", ((name, 0.5),), known=known))
     text = counted.text().decode()
     assert "regraft_unknown_images_total 1.0" in text
     assert text.count("regraft_predictions_total{") == 3
@@ -355,7 +356,7 @@ def test_a_body_that_stops_coming_is_given_up(model: Model) -> None:
 
 def test_a_token_guards_all_but_the_page_and_its_health(model: Model) -> None:
     with served(model, token="a b'ä") as client:
-        for path in ("/", "/page.css", "/page.js", "/favicon.svg", "/healthz"):
+        for path in ("/", "/page.css", "/page.js", "/answers.js", "/favicon.svg", "/healthz"):
             assert client.get(path).status_code == 200
         for path in ("/model", "/metrics", "/docs", "/openapi.json", "/nothing"):
             for given in (None, "Bearer", "Bearer a b", "Basic a b'ä", "a b'ä", "Bearer a b'äx"):

@@ -181,3 +181,62 @@ def test_the_page_asks_for_a_token_where_one_is_needed(
         chromium.drop("#drop", images(tmp_path)[:1])
         chromium.wait("document.querySelectorAll('.card').length === 1")
         assert shown(chromium) == {"rings.png": "rings"}
+
+
+OF_EACH = (
+    "Object.fromEntries([...document.querySelectorAll('.card')].map(c => "
+    "[c.querySelector('h3').textContent, {}]))"
+)
+GIVEN = "[...c.querySelectorAll('.bars .given')].map(e => e.firstChild.textContent)"
+MARKS = (
+    "[...document.querySelectorAll('.card:first-child .track i')]"
+    ".map(mark => parseFloat(mark.style.left))"
+)
+TICK_ALL = """(async card => {
+    card.querySelector('details').open = true;
+    while (!card.querySelector('.boxes input')) await new Promise(done => setTimeout(done, 10));
+    const boxes = [...card.querySelectorAll('input')];
+    for (const box of boxes) box.checked = true;
+    boxes[0].dispatchEvent(new Event('change', {bubbles: true}));
+})(document.querySelector('.card'))"""
+TYPE = """(field => {
+    field.value = '7.5';
+    field.dispatchEvent(new Event('change', {bubbles: true}));
+})(document.querySelector('.card input'))"""
+
+
+@pytest.mark.parametrize("kind", ["several", "number"])
+def test_labels_and_a_number_are_shown_and_corrected(
+    kind: str, request: pytest.FixtureRequest, chromium: Page
+) -> None:
+    run: Path = request.getfixturevalue(f"{kind}_run")
+    files = sorted((run.parent / {"several": "marks", "number": "shades"}[kind]).glob("*.png"))[:4]
+    result = regraft.load(run)
+    told = {file.name: one for file, one in zip(files, result.predict(files), strict=True)}
+    chromium.size(360, 740, phone=True)
+    chromium.errors.clear()
+    with serving(application(ready(result))) as url:
+        chromium.open(url)
+        chromium.wait("!document.getElementById('ask').hidden")
+        chromium.drop("#drop", files)
+        chromium.wait("document.querySelectorAll('.card .right:not([hidden])').length === 4")
+        about = chromium.value("document.getElementById('about').textContent")
+        if kind == "number":
+            assert about.startswith("Tells a number: level. Off by ")
+            seen = chromium.value(OF_EACH.format("c.querySelector('.value').textContent"))
+            for name, one in told.items():
+                shown = float(seen[name].removeprefix("level: "))
+                assert shown == pytest.approx(one.value, abs=0.06)
+            assert chromium.value("document.querySelectorAll('.scale .tick').length") == 4
+            chromium.value(TYPE)
+        else:
+            assert about.startswith("Knows 3 labels: rings, squares, stripes. ")
+            seen = chromium.value(OF_EACH.format(GIVEN))
+            assert seen == {name: list(one.labels or ()) for name, one in told.items()}
+            wanted = sorted(100 * least for least in result.thresholds)
+            assert sorted(chromium.value(MARKS)) == pytest.approx(wanted, abs=1e-3)
+            chromium.value(TICK_ALL)
+        kept = chromium.value("cards.filter(card => card.correction).map(card => card.correction)")
+        assert kept == ["7.5" if kind == "number" else "rings|squares|stripes"]
+        assert chromium.value("document.documentElement.scrollWidth") <= 360
+    assert chromium.errors == []

@@ -10,7 +10,7 @@ from regraft.errors import RunError
 from regraft.export.about import About
 from regraft.export.target import Input, Run
 from regraft.plan.definition import Plan
-from regraft.results.snippet import answered
+from regraft.results.snippet import answered, named
 from regraft.tasks import task_of
 
 SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors", "README.md")
@@ -130,7 +130,6 @@ _MEANING = {
 def _readme(about: About) -> str:
     """Return what the folder's network gives, and code that asks it."""
     plan = about.plan
-    rule = {"several": "thresholds", "number": "half_width"}.get(plan.kind)
     code = [
         "import json",
         "",
@@ -138,9 +137,12 @@ def _readme(about: About) -> str:
         "import torch",
         "from PIL import Image",
         "",
-        'config = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))',
-        'classes = config["label_names"]',
-        *([f'{rule} = config["regraft"]["{rule}"]'] if rule else []),
+        *named(
+            plan.kind,
+            'json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))',
+            "label_names",
+            '["regraft"]',
+        ),
         'network = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()',
         "view = timm.data.create_transform(**timm.data.resolve_model_data_config(network))",
         'x = view(Image.open("photo.jpg").convert("RGB"))[None]',

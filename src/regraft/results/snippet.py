@@ -20,17 +20,28 @@ def snippet(plan: Plan) -> str:
         "from safetensors.torch import load_file",
         "",
     ]
-    rule = {"several": "thresholds", "number": "half_width"}.get(plan.kind)
     files = [
-        'config = json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))',
-        f'classes{f", {rule}" if rule else ""} = config["classes"]'
-        + (f', config["{rule}"]' if rule else ""),
+        *named(plan.kind, 'json.load(open("THIS_FOLDER/config.json", encoding="utf-8"))'),
         'state = load_file("THIS_FOLDER/model.safetensors")',
     ]
     network = _whole_network(plan) if _is_whole(plan) else _tapped_network(plan)
     asked = "network(x)" if _is_whole(plan) else "classify(x)"
     last = answered(plan.kind, asked)
     return "\n".join([*imports, *files, *network, "", *_square(plan), *last])
+
+
+def named(kind: str, config: str, names: str = "classes", part: str = "") -> list[str]:
+    """Code that takes from a configuration what `answered` needs.
+
+    ``names``: its key of the names; ``part``: where the rest is in it, in brackets.
+    """
+    rule = {"several": "thresholds", "number": "half_width"}.get(kind)
+    if rule is None:
+        return [f'classes = {config}["{names}"]']
+    return [
+        f"config = {config}",
+        f'classes, {rule} = config["{names}"], config{part}["{rule}"]',
+    ]
 
 
 def answered(kind: str, asked: str) -> list[str]:
