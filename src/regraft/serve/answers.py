@@ -177,7 +177,7 @@ class Health(BaseModel):
     status: str
 
 
-class Words(NamedTuple):
+class ApiWords(NamedTuple):
     """How an API of one kind is described."""
 
     does: str
@@ -187,11 +187,11 @@ class Words(NamedTuple):
 
 
 WORDS = {
-    "one": Words("Classifies images", "Classify one or many images", "its classes", "classes"),
-    "several": Words(
+    "one": ApiWords("Classifies images", "Classify one or many images", "its classes", "classes"),
+    "several": ApiWords(
         "Gives images their labels", "Give one or many images their labels", "its labels", "labels"
     ),
-    "number": Words(
+    "number": ApiWords(
         "Tells a number of images", "Tell a number of one or many images", "its number"
     ),
 }
