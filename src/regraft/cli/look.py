@@ -18,7 +18,9 @@ def run_look(
     """Look at up to ``most`` images and write the page to ``out``."""
     check_page(out)
     show_warnings()
-    with demo_images() if data is None else nullcontext(Dataset.open(data)) as dataset:
+    with (
+        demo_images() if data is None else nullcontext(Dataset.open(data, labels="one")) as dataset
+    ):
         from regraft.look import examine, page, sample
 
         try:

@@ -164,7 +164,7 @@ def _epoch_line(row: Epoch, gone: float) -> str:
     judged = (
         ""
         if row.validation_accuracy is None
-        else f", validation accuracy {row.validation_accuracy:.1%}"
+        else f", validation {row.measure or 'accuracy'} {row.validation_accuracy:.1%}"
     )
     return (
         f"{row.what:>14}  epoch {row.epoch:>3} of {row.of}  loss {row.loss:.3f}"

@@ -69,7 +69,9 @@ def look(
     """
     if out is not None:
         check_page(Path(out))
-    with demo_images() if data is None else nullcontext(Dataset.open(data)) as dataset:
+    with (
+        demo_images() if data is None else nullcontext(Dataset.open(data, labels="one")) as dataset
+    ):
         network = open_network(backbone, weights, stages=stages, view=view)
         drawn = draw(dataset, network.backbone.view, most, seed)
         for line in drawn.remarks():

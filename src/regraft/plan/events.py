@@ -43,6 +43,8 @@ class Epoch(_Row):
     validation_accuracy: float | None = None
     left: float = 0.0
     """Seconds until all training is done, at most."""
+    measure: str | None = None
+    """What ``validation_accuracy`` is, where an image has other than one label."""
 
 
 @dataclass(kw_only=True)

@@ -184,7 +184,7 @@ def read_log(path: Path) -> tuple[LogRow, ...]:
 def _told(cells: dict[str, str]) -> LogRow:
     kinds: dict[str, type[Any]] = {"": Note, "train": Epoch}
     kind = kinds.get(cells.get("step", ""), StepDone)
-    read = {"step": str, "what": str, "epoch": int, "of": int}
+    read = {"step": str, "what": str, "measure": str, "epoch": int, "of": int}
     names = [f.name for f in fields(kind) if f.name in cells]
     found: LogRow = kind(**{name: read.get(name, float)(cells[name]) for name in names})
     return found

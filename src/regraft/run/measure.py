@@ -314,7 +314,8 @@ def part(measured: "Measured", rows: NDArray[np.intp]) -> Dataset:
     """Return some of the kept images as a data set of their own."""
     whole, picked = measured.dataset, [measured.audit.kept[i] for i in rows]
     items = tuple(whole.items[i] for i in picked)
-    return Dataset(whole.name, items, (), _Picked(whole, picked))
+    read = _Picked(whole, picked)
+    return replace(whole, items=items, skipped=(), read=read, order=None, pinned=frozenset())
 
 
 @dataclass(frozen=True)
