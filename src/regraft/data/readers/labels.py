@@ -171,13 +171,14 @@ def _one(labels: Sequence[Label]) -> Taken:
 
 
 def _ask(labels: Sequence[Label], remedies: tuple[str, str]) -> None:
-    """Raise DataError where labels are numbers that are no whole ones, or are many."""
+    """Raise DataError where labels are many different numbers: of no whole ones fewer are many."""
     counted = Counter(label for label in labels if isinstance(label, str) and label)
     values = {value for text in counted if (value := number(text)) is not None}
     if not counted or any(number(text) is None for text in counted):
         return
     images, whole = counted.total(), all(value.is_integer() for value in values)
-    if whole and len(values) <= max(FEW, images // _SHARE):
+    few = max(FEW, images // _SHARE)
+    if len(values) <= (few if whole else min(few, images // 2)):
         return
     span = " to ".join(label_name(value) for value in (min(values), max(values)))
     raise DataError(
