@@ -24,9 +24,9 @@ from regraft.plan.evidence import (
     candidates_of,
     gather,
     sample,
-    size_of,
 )
 from regraft.plan.neighbours import neighbours
+from regraft.plan.size import size_of
 
 WIDTHS = (8, 8, 8, 8)
 

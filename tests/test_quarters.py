@@ -15,8 +15,8 @@ from regraft.cli import tables
 from regraft.diagram import Scene, of_case, words
 from regraft.diagram.forms import FORMS, NARROW, Form
 from regraft.diagram.quarters import drawing_of
-from regraft.plan.evidence import LARGE
 from regraft.plan.similarity import SIMILAR
+from regraft.plan.size import LARGE
 from regraft.report.charts.plane import QUARTERS
 from test_diagram import overlap
 from test_plan import evidence_telling

@@ -202,7 +202,7 @@ def test_the_bins_are_those_of_the_calibration_error(whole: Result) -> None:
 
 
 def test_the_scale_of_the_plane_is_that_of_the_evidence() -> None:
-    from regraft.plan.evidence import LARGE, size_of
+    from regraft.plan.size import LARGE, size_of
 
     for images in (150, 200, 4500, 30_000, 200_000):
         assert plane._scale(images) == pytest.approx(size_of(np.array([images / 2] * 2)))

@@ -13,7 +13,7 @@ from regraft.cli.sort_into import check_folder, sorting
 from regraft.cli.terminal import progress_bar, say, show_warnings
 from regraft.data.dataset import some
 from regraft.data.readers.folder import images_below
-from regraft.errors import DataError
+from regraft.errors import DataError, UsageError
 from regraft.results.load import load
 from regraft.results.result import Prediction, Result
 from regraft.whole_file import check_table, write_whole
@@ -45,14 +45,21 @@ def run_predict(
         form = out.suffix.lower().removeprefix(".")
     if folder is not None:
         check_folder(folder, images)
-    model, found, seen = load(run, network=network), find(images), predicted.Tally()
+    model, found = load(run, network=network), find(images)
+    if folder is not None and model.kind == "number":
+        raise UsageError(
+            f"--sort-into makes a folder for each class, and {run} tells a number "
+            f"({model.classes[0]}).",
+            ["Leave it out; --csv writes the number of each image."],
+        )
+    seen = predicted.Tally(model.kind)
     target = streams.for_tables() if form == "csv" else sys.stdout
     with nullcontext() if folder is None else sorting(folder) as sorter:
         lots = _lots(model, found.images, top, sorter, seen)
         if form == "table":
-            predicted.show(lots)
+            predicted.show(lots, model.kind, model.classes[0])
         else:
-            texts = predicted.texts(form, lots, min(top, len(model.classes)))
+            texts = predicted.texts(form, lots, min(top, len(model.classes)), model.kind)
             if out is not None:
                 write_whole(out, texts, "table")
             else:
@@ -63,7 +70,7 @@ def run_predict(
         say(f"passed over, no images by their names: {', '.join(some(found.others))}")
     if out is not None or folder is not None:
         say(*seen.said(), *[f"Written to {place}." for place in (out, folder) if place])
-    if seen.unread and not seen.classes:
+    if seen.unread and not seen.read:
         raise DataError("None of the images could be read.")
 
 

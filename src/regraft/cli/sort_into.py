@@ -16,6 +16,8 @@ ANY = "/"
 """A part of a path that is not known yet, which no name is."""
 UNKNOWN = "(like no training image)"
 """Folder of what is of none of the classes."""
+NONE = "(none of the labels)"
+"""Folder of what is given none of several labels."""
 
 
 def check_folder(folder: Path, images: Iterable[str]) -> None:
@@ -81,13 +83,20 @@ def _objections(folder: Path) -> list[str]:
 def _copy(prediction: Prediction, place: Path) -> None:
     if prediction.problem:
         return
-    kind = UNKNOWN if prediction.known is False else folder_name(prediction.label)
-    (place / kind).mkdir(exist_ok=True)
     source = Path(prediction.path)
-    try:
-        shutil.copy2(source, _free(place / kind / source.name))
-    except OSError as error:
-        raise RunError(f"{source} cannot be copied: {error.strerror}.") from error
+    for kind in _folders(prediction):
+        (place / kind).mkdir(exist_ok=True)
+        try:
+            shutil.copy2(source, _free(place / kind / source.name))
+        except OSError as error:
+            raise RunError(f"{source} cannot be copied: {error.strerror}.") from error
+
+
+def _folders(prediction: Prediction) -> Sequence[str]:
+    """Return where an image goes: of several labels a copy goes to each that it is given."""
+    if prediction.labels is not None:
+        return [folder_name(label) for label in prediction.labels] or [NONE]
+    return [UNKNOWN if prediction.known is False else folder_name(prediction.label)]
 
 
 def folder_name(label: str) -> str:

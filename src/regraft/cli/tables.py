@@ -13,11 +13,12 @@ from regraft.data.audit import Audit
 from regraft.data.dataset import few
 from regraft.data.splits import EACH_ONCE
 from regraft.networks.changes import Change
-from regraft.plan import wording
+from regraft.plan import kind_wording, wording
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.evidence import Evidence
 from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
+from regraft.plan.size import LARGE
 from regraft.results.tables import suspects_of
 from regraft.tasks.words import words_of
 
@@ -63,11 +64,12 @@ def _data(plan: Plan, audit: Audit) -> RenderableType:
         "val": "its own validation images",
     }.get(plan.split, f"chosen by seed {plan.seed}")
     lines = [
-        f"{plan.train:,} images to train on, {wording.asked(plan)}",
+        f"{plan.train:,} images to train on, {kind_wording.asked(plan)}",
         f"{_each(plan)} held out once, in turn: a fifth alone would prove little"
         if plan.split == EACH_ONCE
         else f"{plan.test:,} images held out ({held}), not read before the end",
     ]
+    lines += kind_wording.taken_for(plan)
     if plan.left_out:
         lines.append(f"{plan.left_out:,} images left out: {_why_left_out(audit)}")
     if audit.notes:
@@ -157,9 +159,9 @@ def _surgery(plan: Plan) -> RenderableType:
     table.add("first frozen" if plan.trainings else "frozen", Text(", ".join(plan.kept)))
     dropped = ", ".join([*plan.dropped, "the old head"])
     table.add("dropped", Text(dropped))
-    count = len(plan.evidence.classes)
     reads = stages_named(plan.backbone, plan.taps)
-    new = f"one fully connected layer, {plan.inputs:,} to {count}, reading {reads}"
+    outputs = "one number" if plan.kind == "number" else f"{len(plan.evidence.classes)}"
+    new = f"one fully connected layer, {plan.inputs:,} to {outputs}, reading {reads}"
     table.add("new", Text(new))
     for training in plan.trainings:
         names = [stage.name for stage in plan.backbone.stages]
@@ -253,7 +255,7 @@ def _drawn(plan: Plan) -> RenderableType:
 
 def _scores(plan: Plan, metrics: Mapping[str, Any]) -> RenderableType:
     if plan.kind != "one":
-        return lines(wording.scores(plan, metrics))
+        return lines(kind_wording.scores(plan, metrics))
     low, high = metrics["accuracy_interval"]
     said = [
         f"accuracy: right for {metrics['accuracy']:.1%} ({low:.1%} to {high:.1%}, 95%), against "

@@ -7,10 +7,12 @@ from markupsafe import Markup
 from regraft.data.splits import EACH_ONCE
 from regraft.diagram.scene import Scene, of_case
 from regraft.diagram.summary import Figure, isolated, summary
+from regraft.plan import kind_wording
 from regraft.plan.definition import Plan
-from regraft.plan.evidence import LARGE
 from regraft.plan.recipes import Init
 from regraft.plan.similarity import SIMILAR
+from regraft.plan.size import LARGE
+from regraft.tasks.words import words_of
 
 
 def of_plan(plan: Plan) -> Scene:
@@ -28,24 +30,25 @@ def of_plan(plan: Plan) -> Scene:
         init=_start(plan),
         fitted=training.fitted if training else plan.recipe == "tuned",
     )
-    return replace(scene, case=plan.case, title=plan.dataset, caption=f"{plan.title}.")
+    assert scene.new is not None, "a plan puts a new layer in"
+    new = replace(scene.new, kind=plan.kind)
+    return replace(scene, case=plan.case, title=plan.dataset, caption=f"{plan.title}.", new=new)
 
 
 def summary_of(plan: Plan) -> str:
     """Show what is expected of a plan on images never seen, its surgery, steps and reasons."""
-    evidence = plan.evidence
-    low, high = evidence.expected_interval
+    evidence, words = plan.evidence, words_of(plan.kind)
     return summary(
-        Markup("{}: {:,} classes").format(isolated(plan.dataset), len(evidence.classes)),
+        Markup("{}: {}").format(isolated(plan.dataset), kind_wording.outputs(plan)),
         about=about(plan),
         figures=[
             Figure(
-                f"expected accuracy{' of the frozen network' if plan.trainings else ''}",
-                f"{evidence.expected:.1%}",
-                f"{low:.1%} to {high:.1%} (95% interval, cross-validated)",
+                f"expected {words.measure}{' of the frozen network' if plan.trainings else ''}",
+                words.told(evidence.expected),
+                f"{words.span(evidence.expected_interval)} (95% interval, cross-validated)",
             ),
             *more_images(plan),
-            Figure("guessing", f"{evidence.guess:.1%}", "the commonest class, always"),
+            Figure("guessing", words.told(evidence.guess), words.guess),
             Figure("similarity", f"{evidence.similarity:.2f}", f"similar from {SIMILAR}"),
             Figure("size", f"{evidence.size:.2f}", f"large from {LARGE}"),
         ],

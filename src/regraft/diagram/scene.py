@@ -74,6 +74,17 @@ class NewLayer:
     outputs: int
     fitted: bool
     """Whether it starts as the head fitted on the frozen network; else from random weights."""
+    kind: str = field(default="one", repr=False)
+    """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
+
+    @property
+    def told(self) -> str:
+        """What it tells, in words: 3 classes, 12 labels, a number."""
+        if self.kind == "number":
+            return "a number"
+        if self.kind == "several":
+            return f"{self.outputs:,} label{'s' * (self.outputs > 1)}"
+        return f"{self.outputs:,} classes"
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,7 @@ def head_sentence(scene: Scene) -> str:
     start = "fitted on the frozen network" if scene.new.fitted else "starts from random weights"
     reads = [block for block in scene.kept if block.read]
     many = f", reads {len(reads)} stages" if len(reads) > 1 else ""
-    return (
-        f"new fully connected layer, {scene.new.inputs:,} to {scene.new.outputs:,} classes; "
-        f"{start}{many}"
-    )
+    return f"new fully connected layer, {scene.new.inputs:,} to {scene.new.told}; {start}{many}"
 
 
 def described(scene: Scene) -> str:

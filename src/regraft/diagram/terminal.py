@@ -104,9 +104,9 @@ def _rows(scene: Scene, columns: RowWidths) -> Iterator[Text]:
     if scene.new:
         several = len([block for block in blocks if block.read]) > 1
         yield _cut(columns, scene, "│" if several else "")
-        classes = f"{scene.new.outputs:,} classes"
         into = "└→" if several else ""
-        yield _row(columns, into, "new layer", "##", STYLES["new"], numbers(scene), "new", classes)
+        new, told = numbers(scene), scene.new.told
+        yield _row(columns, into, "new layer", "##", STYLES["new"], new, "new", told)
         for block, name in zip(removed, names[len(blocks) :], strict=True):
             yield _stage(columns, scene, block, name, "", "")
     if scene.head:

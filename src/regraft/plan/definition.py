@@ -23,6 +23,7 @@ from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
 from regraft.plan.records import Alternative as Alternative
 from regraft.plan.records import Ran as Ran
+from regraft.tasks.words import words_of
 
 VERSION = 2
 """Of the plan's JSON. A reader refuses any other."""
@@ -146,7 +147,7 @@ class Plan:
     @property
     def kind(self) -> str:
         """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
-        return "one" if self.evidence.answer is None else self.evidence.answer.kind
+        return self.evidence.kind
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -246,7 +247,9 @@ class Plan:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"Plan of {self.dataset!r}: {self.title}; {self.evidence.expected:.1%} expected"
+        words, expected = words_of(self.kind), self.evidence.expected
+        got = words.told(expected) if self.kind == "one" else words.got(expected)
+        return f"Plan of {self.dataset!r}: {self.title}; {got} expected"
 
     def _repr_html_(self) -> str:
         """Show what is expected, the surgery, and why, in a notebook."""
@@ -297,6 +300,15 @@ SURGERY: Mapping[int, str] = {
 }
 
 
+CALIBRATED: Mapping[str, str] = {
+    "one": "Set its temperature on the {} predictions.",
+    "several": "Calibrate each label on the {} predictions; it is given from its own probability "
+    "on, where its F1 was highest in cross-validation.",
+    "number": "Tell an interval with each number that holds 95 of 100, by the errors in "
+    "cross-validation.",
+}
+
+
 def _fitting(plan: Plan) -> str:
     """Return how the new layer of the frozen network comes about."""
     if plan.recipe == "textbook":
@@ -310,6 +322,7 @@ def _fitting(plan: Plan) -> str:
 def _steps(plan: Plan) -> tuple[Step, ...]:
     backbone, cut = plan.backbone, plan.backbone.stages[plan.cut].name
     count = len(plan.evidence.classes)
+    outputs = "one number" if plan.kind == "number" else f"{count}"
     reads = stages_named(backbone, plan.taps)
     stages = f"{', '.join(plan.dropped)} and " if plan.dropped else ""
     dropped = f"drop {stages}the old head"
@@ -321,7 +334,7 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
         Step("load", f"Take {backbone.name}, trained on {backbone.source}{by}."),
         Step("cut", f"Cut it after {cut}: {dropped}."),
         Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
-        Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {count}."),
+        Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {outputs}."),
         Step("fit", f"Fit that layer {_fitting(plan)}, on {plan.train:,} images{views}{weighed}."),
         *(_training_step(plan, number) for number in range(len(plan.trainings))),
     ]
@@ -329,7 +342,7 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
         steps.append(Step("choose", _choosing(plan)))
     if plan.recipe == "tuned" or plan.trainings:
         held = "validation" if plan.trainings else "cross-validated"
-        steps.append(Step("calibrate", f"Set its temperature on the {held} predictions."))
+        steps.append(Step("calibrate", CALIBRATED[plan.kind].format(held)))
     if plan.test:
         steps.append(Step("evaluate", _judging(plan)))
     return tuple(steps)

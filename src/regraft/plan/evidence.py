@@ -20,10 +20,8 @@ from regraft.metrics import fit_temperature, paired, share_interval, signal_of
 from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of, nested
 from regraft.plan.neighbours import neighbours
 from regraft.plan.similarity import SIMILAR, similarity_of
+from regraft.plan.size import LARGE, size_of
 from regraft.tasks.answer import AnswerRule
-
-LARGE = 0.5
-"""From this `Evidence.size` on a set counts as large (about 4,500 images)."""
 
 SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""
@@ -148,8 +146,13 @@ class Evidence:
         return tuple(probe for probe in self.probes if not probe.parts)
 
     @property
+    def kind(self) -> str:
+        """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
+        return "one" if self.answer is None else self.answer.kind
+
+    @property
     def headroom(self) -> float:
-        """The share of images the frozen network is expected to get wrong: what is left to win."""
+        """What is left to win: the share of images that the frozen network should get wrong."""
         return 1.0 - self.expected
 
     @property
@@ -321,17 +324,6 @@ def candidates_of(depths: int, *, cut: int | None = None, several: bool = True) 
         windows = [(half if cut < depths - 1 else depths - half, cut + 1), (0, cut + 1)]
     wide = dict.fromkeys(tuple(range(a, b)) for a, b in windows if b - a > 1)
     return single + (list(wide) if several else [])
-
-
-def size_of(counts: NDArray[np.intp]) -> float:
-    """Size in 0..1: 0 at 200 images, 1 at 100,000, linear in the logarithm between.
-
-    Images beyond a hundred times the median class do not count: ten thousand images of a thousand
-    kinds are a small set. From the middle on, about 4,500 images, a set is called large; what
-    training may win is another question (`regraft.plan.gain`).
-    """
-    images = min(float(counts.sum()), 100.0 * float(np.median(counts)))
-    return float(np.clip(np.log(max(images, 1.0) / 200) / np.log(100_000 / 200), 0, 1))
 
 
 def fold_count(groups: NDArray[np.intp]) -> int:

@@ -24,10 +24,10 @@ from regraft.plan.evidence import (
     Gathered,
     Probe,
     fold_count,
-    size_of,
 )
 from regraft.plan.neighbours import near_mean
 from regraft.plan.similarity import similarity_of
+from regraft.plan.size import size_of
 from regraft.tasks import AnswerRule, Task
 from regraft.tasks.number import half_width
 from regraft.tasks.several import thresholds_of

@@ -2,7 +2,7 @@
 
 from regraft.backbones import Backbone
 from regraft.heads.ridge import Taps
-from regraft.plan.evidence import Probe
+from regraft.plan.evidence import Evidence, Probe
 
 
 def frozen_case(backbone: Backbone, taps: Taps) -> int:
@@ -25,3 +25,10 @@ def probe_named(backbone: Backbone, probe: Probe) -> str:
 def weights_named(backbone: Backbone, probe: Probe) -> str:
     """Return how much each stage counts in an average, in words."""
     return ", ".join(f"{backbone.stages[d].name} {share:.0%}" for d, share in probe.weights.items())
+
+
+def spread_of(evidence: Evidence) -> str:
+    """Return of how many training images each class, or label, is; '' of a number."""
+    few, many = min(evidence.per_class), max(evidence.per_class)
+    spread = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+    return {"one": f", {spread} a class", "several": f", {spread} a label"}.get(evidence.kind, "")

@@ -6,11 +6,13 @@ from regraft.backbones import Backbone
 from regraft.plan.averaging import CUT, UNSURE
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Reason
-from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.evidence import Evidence
 from regraft.plan.gain import WORTH, WORTH_A_BUDGET, asked, gain_of, worth_training
-from regraft.plan.naming import stages_named, weights_named
+from regraft.plan.naming import spread_of, stages_named, weights_named
 from regraft.plan.recipes import Training
 from regraft.plan.similarity import SIMILAR
+from regraft.plan.size import LARGE
+from regraft.tasks.words import words_of
 
 
 def reasons_of(
@@ -46,8 +48,6 @@ def reasons_of(
 
 def _size_reason(evidence: Evidence, indicated: int) -> Reason:
     word = "large" if evidence.large else "small"
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    spread = f"{few}" if few == many else f"{few} to {many}"
     rule = (
         "A small set overfits a large network, so its trunk stays frozen."
         if indicated in (1, 2) and not evidence.large
@@ -55,7 +55,7 @@ def _size_reason(evidence: Evidence, indicated: int) -> Reason:
     )
     return Reason(
         rule,
-        f"{evidence.images:,} training images, {spread} a class: {word} "
+        f"{evidence.images:,} training images{spread_of(evidence)}: {word} "
         f"(size {evidence.size:.2f}, large from {LARGE}).",
         "measured; the line: docs/benchmarks.md",
     )
@@ -64,18 +64,18 @@ def _size_reason(evidence: Evidence, indicated: int) -> Reason:
 def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
     """``free``: whether the cut was left to the evidence."""
     word = "similar to" if evidence.similar else "different from"
-    last = evidence.depths[-1]
+    last, words = evidence.depths[-1], words_of(evidence.kind)
     best = max(reversed(evidence.depths), key=lambda probe: probe.accuracy)
     where = backbone.stages[best.taps[0]].name
     peak = (
         "and no earlier stage does better"
         if best is last
-        else f"the best single stage, {where}, tells {best.accuracy:.1%}"
+        else f"the best single stage, {where}, {words.tells(best.accuracy)}"
     )
     found = (
         f"{word} {backbone.source} (similarity {evidence.similarity:.2f}, similar from {SIMILAR})"
     )
-    tells = f"The last stage tells {last.accuracy:.1%} of the images, {peak}"
+    tells = f"The last stage {words.tells(last.accuracy)}{words.of}, {peak}"
     still = ""
     whole = evidence.probes[evidence.chosen].taps[-1] == last.taps[0]
     if whole and free and not evidence.similar:
@@ -88,8 +88,8 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) ->
             "measured; Li et al. 2016",
         )
     return Reason(
-        "Stages near the end are specific to the source; where none before them tells the classes "
-        "apart better the new images are similar to it.",
+        f"Stages near the end are specific to the source; where none before them {words.better} "
+        "the new images are similar to it.",
         f"{tells}: {found}.{still}",
         "measured; Yosinski et al. 2014",
     )
@@ -97,18 +97,18 @@ def _similarity_reason(backbone: Backbone, evidence: Evidence, *, free: bool) ->
 
 def _head_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reason:
     """Return what the frozen network's new layer reads; ``free``: the evidence alone chose it."""
-    chosen = evidence.probes[evidence.chosen]
+    chosen, words = evidence.probes[evidence.chosen], words_of(evidence.kind)
     source = f"measured, {evidence.folds}-fold cross-validation"
     if not evidence.averages:
         return _single_reason(backbone, evidence, source, free=free)
     single = max(evidence.single, key=lambda probe: probe.accuracy)
     fact = (
-        f"The average of {len(chosen.parts)} heads tells {chosen.accuracy:.1%}, the most accurate "
-        f"one ({stages_named(backbone, single.taps)}) {single.accuracy:.1%}; what counts: "
-        f"{weights_named(backbone, chosen)}."
+        f"The average of {len(chosen.parts)} heads {words.tells(chosen.accuracy)}, the "
+        f"{words.most} one ({stages_named(backbone, single.taps)}) {words.told(single.accuracy)}; "
+        f"what counts: {weights_named(backbone, chosen)}."
         if chosen.parts
-        else f"Here one alone counts, that on {stages_named(backbone, chosen.taps)}: it tells "
-        f"{chosen.accuracy:.1%}."
+        else f"Here one alone counts, that on {stages_named(backbone, chosen.taps)}: it "
+        f"{words.tells(chosen.accuracy)}."
     )
     return Reason(
         "Heads on different depths are averaged, each counting the more the less it errs: that "
@@ -120,10 +120,10 @@ def _head_reason(backbone: Backbone, evidence: Evidence, *, free: bool) -> Reaso
 
 def _single_reason(backbone: Backbone, evidence: Evidence, source: str, *, free: bool) -> Reason:
     """Return why one head is read alone."""
-    chosen = evidence.probes[evidence.chosen]
+    chosen, words = evidence.probes[evidence.chosen], words_of(evidence.kind)
     best = min(evidence.single, key=lambda probe: probe.loss)
-    fact = f"Reading {stages_named(backbone, chosen.taps)} tells {chosen.accuracy:.1%}"
-    fits = f"{stages_named(backbone, best.taps)} fits best ({best.accuracy:.1%})"
+    fact = f"Reading {stages_named(backbone, chosen.taps)} {words.tells(chosen.accuracy)}"
+    fits = f"{stages_named(backbone, best.taps)} fits best ({words.told(best.accuracy)})"
     if not free and chosen.excess > chosen.excess_error:
         fact += f"; {fits}, but what was asked for leaves it out."
     elif chosen is not best:
@@ -143,6 +143,7 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     assert evidence.whole is not None
     assert evidence.cut is not None
     whole, cut = evidence.probes[evidence.whole], evidence.probes[evidence.cut]
+    words = words_of(evidence.kind)
     kept, share = evidence.probes[evidence.chosen].taps[-1], evidence.tail
     stays = kept == len(backbone.stages) - 1
     border = backbone.stages[kept].name
@@ -155,19 +156,29 @@ def _cut_reason(backbone: Backbone, evidence: Evidence) -> Reason:
     return Reason(
         "Stages at the end are cut off where the heads that read them hardly count.",
         f"Those that read {what} have {share:.0%} of the weight (cut off up to {CUT:.0%}). With "
-        f"the last stage the frozen network tells {whole.accuracy:.1%}, without "
-        f"it {cut.accuracy:.1%}.{alike}",
+        f"the last stage the frozen network {words.tells(whole.accuracy)}, without "
+        f"it {words.told(cut.accuracy)}.{alike}",
         f"measured, {evidence.folds}-fold cross-validation; docs/benchmarks.md",
     )
 
 
 def _nothing_reason(evidence: Evidence) -> Reason:
     """Return that the labels have nothing to do with what the network sees."""
+    words = words_of(evidence.kind)
+    got, guess = words.told(evidence.expected), words.told(evidence.guess)
+    fact = {
+        "one": f"The network is expected to be right for {got}; always naming the commonest class "
+        f"is for {guess}.",
+        "several": f"The network is expected to reach a mean average precision of {got}; giving "
+        f"all images the same probabilities reaches {guess}.",
+        "number": f"The network is expected to reach an R2 of {got}; always naming the mean "
+        f"reaches {guess}.",
+    }[evidence.kind]
+    what = "numbers" if evidence.kind == "number" else "labels"
     return Reason(
         "Where cross-validation tells no more than guesses do, nothing is learnt.",
-        f"The network is expected to be right for {evidence.expected:.1%}; always naming the "
-        f"commonest class is for {evidence.guess:.1%}. Either the labels have nothing to do with "
-        f"what the network sees, or {evidence.images:,} images are too few to show that they have.",
+        f"{fact} Either the {what} have nothing to do with what the network sees, or "
+        f"{evidence.images:,} images are too few to show that they have.",
         f"measured, {evidence.folds}-fold cross-validation",
     )
 
@@ -180,6 +191,8 @@ def _training_reason(
     trainings: Sequence[Training],
 ) -> Reason:
     """Return why the network is trained or not, and how it can be otherwise."""
+    if evidence.answer is not None:
+        return _untold_training_reason(evidence, indicated, choices, wanted, trainings)
     gain, budget = gain_of(evidence), choices.budget
     fact = f"Here it is expected to {gain.said}"
     near = " That is near the line: trained and frozen are as good here."
@@ -207,6 +220,39 @@ def _training_reason(
         fact += f", and unasked it has to be {line}, so it stays frozen; --case 3 trains it, "
         fact += f"--budget 10m where it may win more than {100 * WORTH_A_BUDGET:g}."
     return _of_training(f"{fact}{near}")
+
+
+def _untold_training_reason(
+    evidence: Evidence,
+    indicated: int,
+    choices: Choices,
+    wanted: Sequence[Training],
+    trainings: Sequence[Training],
+) -> Reason:
+    """Return the same where what training wins was not measured on other sets."""
+    tells = words_of(evidence.kind).tells(evidence.expected)
+    budget, so = choices.budget, "so it stays frozen; --case 3 trains it"
+    if trainings:
+        fact = f"There is time for it, so this is case {indicated}: validation images decide, and "
+        fact += "the frozen network is kept where it wins nothing."
+    elif not evidence.learnt:
+        fact = f"What tells nothing when frozen is not trained unasked, {so}."
+    elif wanted:
+        fact = f"The budget does not last for one epoch of training, {so}."
+    elif budget is not None and worth_training(evidence, budget):
+        fifth = "the fifth that would have to be held out to judge it"
+        fact = f"So few images leave none to spare for {fifth}, {so}."
+    elif budget is not None:
+        fact = f"The frozen network {tells} already, {so}."
+    else:
+        fact = f"Nobody asked for it, {so}, --budget 10m tries it for as long."
+    kind = "several labels an image" if evidence.kind == "several" else "a number"
+    return Reason(
+        f"What training wins is known of one label an image; of {kind} it is tried where it is "
+        "asked for, or where a --budget leaves the time.",
+        fact,
+        "regraft's rule",
+    )
 
 
 def _frozen(fact: str) -> Reason:

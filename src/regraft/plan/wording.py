@@ -7,7 +7,6 @@ pages say the same.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from regraft.data.dataset import listed
 from regraft.data.splits import EACH_ONCE
 from regraft.plan.curve import FARTHEST
 from regraft.plan.definition import Plan
@@ -27,68 +26,6 @@ NO_IMAGE = "no held-out image"
 
 HARDLY = 0.02
 """Accuracy below which what four times the images would win is hardly a help. A judgement."""
-
-
-def asked(plan: Plan) -> str:
-    """Return what is asked of an image, and of how many images an answer is known."""
-    evidence = plan.evidence
-    if plan.kind == "number":
-        return outputs(plan)
-    few, many = min(evidence.per_class), max(evidence.per_class)
-    spread = f"{few:,}" if few == many else f"{few:,} to {many:,}"
-    if plan.kind == "several":
-        return f"{outputs(plan)}, {spread} images a label"
-    return f"{outputs(plan)}, {spread} a class"
-
-
-def outputs(plan: Plan) -> str:
-    """Return what the new layer tells: 3 classes, 12 labels, a number (angle)."""
-    if plan.kind == "number":
-        return f"a number ({plan.evidence.classes[0]})"
-    return counted(plan)
-
-
-def counted(plan: Plan) -> str:
-    """Return how many names there are: 3 classes, 12 labels, a number."""
-    count = len(plan.evidence.classes)
-    one, more = {"one": ("class", "es"), "several": ("label", "s")}.get(plan.kind, ("", ""))
-    return f"{count:,} {one}{more if count > 1 else ''}" if one else "a number"
-
-
-def scores(plan: Plan, metrics: Metrics) -> list[str]:
-    """Return what a run of several labels, or of a number, got."""
-    words = words_of(plan.kind)
-    got = words.got(metrics[words.key])
-    got += f" ({words.span(metrics[f'{words.key}_interval'])}, 95%)"
-    number = plan.kind == "number"
-    found = _of_number(plan, metrics, got) if number else _of_labels(metrics, got)
-    return [said for said in (*found, surprise(plan, metrics)) if said]
-
-
-def _of_labels(metrics: Metrics, got: str) -> list[str]:
-    weak = ", ".join(f"{name} ({said})" for name, said in weakest_labels(metrics))
-    none = unjudged(metrics)
-    return [
-        f"{got}, against {metrics['guess']:.1%} by the same probabilities for every image",
-        f"weakest: {weak}" if weak else "",
-        f"{NO_IMAGE}, so nothing known, of: {listed(none, 10, ' and {:,} more')}" if none else "",
-        f"every label right of {metrics['exact']:.1%} of the images; F1 {metrics['f1']:.3f} (mean "
-        f"over the labels), {metrics['micro_f1']:.3f} of all answers together; log loss "
-        f"{metrics['log_loss']:.3f} and calibration error {metrics['ece']:.1%} (how far "
-        "probabilities are from shares)",
-    ]
-
-
-def _of_number(plan: Plan, metrics: Metrics, got: str) -> list[str]:
-    name = plan.evidence.classes[0]
-    return [
-        f"{got}: 1 is always right, 0 as good as always naming the mean",
-        f"{name} is off by {metrics['mean_absolute_error']:.4g} on average, by "
-        f"{metrics['median_absolute_error']:.4g} in the middle; always naming the mean of the "
-        f"training images is by {metrics['guess']:.4g} on average",
-        f"what is told ± {metrics['half_width']:.4g} is to hold 95% of the images, and holds "
-        f"{metrics['covered']:.1%} of these",
-    ]
 
 
 def unchanged(plan: Plan) -> str:
@@ -126,21 +63,6 @@ def weakest(metrics: Metrics, most: int = 3) -> tuple[list[tuple[str, str]], str
         named += shares[share]
     more = f" and {len(named) - most:,} more" if len(named) > most else ""
     return named[:most], more
-
-
-def weakest_labels(metrics: Metrics, most: int = 3) -> list[tuple[str, str]]:
-    """Return the labels whose average precision is the least, each with it; none of perfect ones.
-
-    One that stands out by chance of a few images is as well told as any other: what is said beside
-    it is of how many.
-    """
-    known = [(name, one) for name, one in metrics["per_label"].items() if one["n"]]
-    worst = sorted(known, key=lambda row: row[1]["average_precision"])[: min(most, len(known) - 1)]
-    return [
-        (name, f"average precision {one['average_precision']:.0%}, {one['n']:,} of them")
-        for name, one in worst
-        if one["average_precision"] < metrics["mean_average_precision"]
-    ]
 
 
 def once(plan: Plan) -> str:
@@ -332,8 +254,8 @@ def unknown(plan: Plan, metrics: Metrics) -> str:
 
 
 def by_loss(plan: Plan) -> str:
-    """Say that another depth is more accurate than the one that is read alone, and why it is so."""
-    evidence, backbone = plan.evidence, plan.backbone
+    """Say that another depth does better by the measure than the one that is read, and why."""
+    evidence, backbone, words = plan.evidence, plan.backbone, words_of(plan.kind)
     chosen = evidence.probes[evidence.chosen]
     best = max(_choice(plan), key=lambda probe: probe.accuracy)
     if evidence.averages or best.accuracy <= chosen.accuracy:
@@ -345,9 +267,14 @@ def by_loss(plan: Plan) -> str:
         "is the simplest within one standard error of the best"
     )
     other, own = stages_named(backbone, best.taps), stages_named(backbone, chosen.taps)
+    got, its = words.told(best.accuracy), words.told(chosen.accuracy)
+    more = (
+        f"{other} tells more of the images ({got})"
+        if plan.kind == "one"
+        else f"{other} reaches more ({words.measure} {got})"
+    )
     return (
-        f"{other} tells more of the images ({best.accuracy:.1%}) than {own}, which is read "
-        f"({chosen.accuracy:.1%}): the squared error of the scores decides; {why}."
+        f"{more} than {own}, which is read ({its}): the squared error of the scores decides; {why}."
     )
 
 

@@ -27,7 +27,8 @@ from regraft.mapped import taken
 from regraft.plan.choices import Choices
 from regraft.plan.decide import case_of
 from regraft.plan.events import Note, OnEvent
-from regraft.plan.evidence import Evidence, size_of
+from regraft.plan.evidence import Evidence
+from regraft.plan.size import size_of
 from regraft.rank.ranking import Allowance, Entry, Findings, difference_of
 from regraft.rank.strength import Prior, hopeless, strengths
 from regraft.run.budget import check

@@ -104,10 +104,11 @@ def page(
             whose places add up, and where it was trained, for torch is there already.
         data: where the images are, if not where the plan says, for the commands.
     """
-    from regraft.report import run, targets
+    from regraft.report import number, run, several
 
     if result.kind != "one":
-        return targets.render(result, card, dataset, data=data)
+        drawn = number.render if result.kind == "number" else several.render
+        return drawn(result, card, dataset, data=data)
     return run.render(result, card, dataset, heat_maps=heat_maps, data=data)
 
 

@@ -28,10 +28,16 @@ def templates(room: str) -> Environment:
         "breaks": breaks,
         "command": command,
         "options": options,
+        "figure": figure,
         "percent": lambda share: f"{share:.1%}",
         "whole": lambda number: f"{number:,}",
     }
     return made
+
+
+def figure(value: float) -> str:
+    """Return a number of four digits, with a minus as it is set."""
+    return f"{value:.4g}".replace("-", "−", 1) if "e" not in f"{value:.4g}" else f"{value:.4g}"
 
 
 def breaks(name: str) -> Markup:

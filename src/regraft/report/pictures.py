@@ -101,6 +101,11 @@ def shots_of(found: Predictions, classes: Sequence[str], rows: NDArray[np.intege
     return [_shot(found, classes, int(row)) for row in rows]
 
 
+def shown(found: Predictions, rows: Sequence[int], album: "Album") -> list[Shot]:
+    """Return held-out images with their pictures, of which no class is said."""
+    return album.show([Shot(written(found.paths[row]), "", "", 0.0, 0.0, row) for row in rows])
+
+
 def _shot(found: Predictions, classes: Sequence[str], row: int) -> Shot:
     shares = found.probabilities[row]
     best, truth = int(shares.argmax()), int(found.truth[row])

@@ -1,6 +1,5 @@
 """The page of a run."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,30 +7,21 @@ from typing import Any
 
 from markupsafe import Markup
 
-from regraft import diagram
 from regraft.data.dataset import Dataset
 from regraft.data.readers.patterns import is_address
-from regraft.data.splits import EACH_ONCE
 from regraft.plan import wording
-from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
-from regraft.plan.events import LogRow
 from regraft.plan.how_many import ClassGain, LearningCurve
-from regraft.report import answered, answers, mixed, networks, pictures, template, words
+from regraft.report import answered, answers, mixed, parts, pictures, template, words
 from regraft.report.charts import answered as answered_chart
 from regraft.report.charts import confusion, curves
 from regraft.report.charts.learning import learning
-from regraft.report.charts.plane import plane
 from regraft.report.heat import Heat, exact, maps
 from regraft.report.landscape import landscape
 from regraft.report.pictures import Album, Find, Shot
-from regraft.report.references import NETWORK
 from regraft.report.thumbnails import Sprite, sprite
 from regraft.results.result import Result
 from regraft.results.tables import Predictions
-
-AUDITED = 200
-"""Images left out that are listed; audit.csv has all."""
 
 CLASSES = 1000
 """Classes that are listed; metrics.json has all."""
@@ -39,14 +29,8 @@ CLASSES = 1000
 Metrics = Mapping[str, Any]
 
 
-WORD = 24
-"""Letters of a word that is not broken."""
-
 BESIDE, FLAT = 14, 8
 """Up to so many classes the photos stand beside the table; above it names stand upright in it."""
-
-PARTS = (1, 3, 9, 27, 81)
-"""What a page is divided by until it is small enough."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +45,6 @@ class _Sure:
     data: str
 
 
-@dataclass(frozen=True)
-class _Training:
-    """The training in the page."""
-
-    names: Sequence[str]
-    swatches: Sequence[Markup]
-    accuracy: Markup
-    validation: Markup
-    loss: Markup
-    chosen: str
-
-
 def render(
     result: Result, card: str, dataset: Dataset | None, *, heat_maps: bool | None, data: str = ""
 ) -> str:
@@ -82,7 +54,7 @@ def render(
     network looked is found beside the rest, which hardly ever needs the same core.
     """
     with ThreadPoolExecutor(1) as beside:
-        for part in PARTS:
+        for part in parts.PARTS:
             text = _drawn(result, card, dataset, heat_maps, data, part, beside)
             if template.size(text) < template.LARGEST:
                 break
@@ -115,48 +87,31 @@ def _drawn(
     pairs = confusion.pairs(metrics["confusion"], result.classes)
     rows = _rows(plan, metrics, CLASSES // part)
     gone = {shot.path: shot.problem for shot in shots if shot.problem}
-    training = _training(plan, result.log)
     sure = _sure(found, metrics)
+    shared = parts.shared(result, card, data, part, least=sure.start)
     where = landscape(result, album.anchors, part, _dots(album, dataset, data or plan.data))
     heat = looked.result() if looked else Heat()
     return template.render(
         "run.html.jinja",
-        plan=plan,
-        metrics=metrics,
+        **shared,
         classes=result.classes,
-        word=_word(result.classes),
+        word=words.letters(result.classes),
         answers=answers.answers(plan, metrics),
-        cut=words.cut(plan),
-        spent=wording.spent(metrics["seconds"]),
-        speed=words.speed(metrics),
-        remarks=wording.remarks(plan, metrics),
         no_image=wording.NO_IMAGE,
-        by_loss=wording.by_loss(plan),
-        averages=plan.evidence.averages,
         contents=_contents(
-            training=bool(training),
+            training=bool(shared["curves"]),
             heat=heat != Heat(),
             ranked=plan.ranking is not None,
             labels="suspects" in metrics,
             more=plan.learning_curve is not None,
             unknown="unknown" in metrics,
         ),
-        **networks.shown(plan.ranking),
-        picture=Markup(diagram.html(diagram.of_plan(plan))),
-        steps=[step.sentence for step in plan.steps()],
-        plane=Markup(plane(plan.evidence, plan.dataset, plan.backbone.name)),
-        referenced=plan.backbone.name == NETWORK,
-        depths=Markup(curves.depth_curve(plan)),
-        ran=metrics.get("candidates", ()),
-        read=_read(plan),
-        curves=training,
         beside=len(result.classes) <= BESIDE,
         turned=len(result.classes) > FLAT,
         matrix=confusion.cells(metrics["confusion"]) if small else None,
         map=Markup(_map(result)),
         cells=cells,
         opened={cell.anchor for cell in cells},
-        proof=_proof(plan),
         pairs=pairs[: confusion.PAIRS],
         more_pairs=max(len(pairs) - confusion.PAIRS, 0),
         rows=rows,
@@ -178,14 +133,6 @@ def _drawn(
         least=least,
         strangers=_strangers(metrics)[: CLASSES // part],
         heat=heat,
-        audit=result.audit,
-        left_out=_left_out(result.audit),
-        origin=_origin(plan),
-        snippets=words.snippets(card, result.folder),
-        commands=words.commands(plan, result.folder, sure.start, data),
-        command=words.start(plan, result.folder, data),
-        time=words.seconds,
-        audited=AUDITED // part,
     )
 
 
@@ -218,12 +165,6 @@ def _sure(found: Predictions, metrics: Metrics) -> _Sure:
     )
 
 
-def _word(classes: Sequence[str]) -> int:
-    """Return the letters that a column of class names needs at least, so that no word is broken."""
-    longest = max(len(word) for name in classes for word in (name.split() or [""]))
-    return max(min(longest + 1, WORD), 8)
-
-
 def _contents(
     *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool, unknown: bool
 ) -> list[tuple[str, str]]:
@@ -247,46 +188,6 @@ def _contents(
         ("made", "How it was made"),
     ]
     return sections
-
-
-def _training(plan: Plan, log: Sequence[LogRow]) -> _Training | None:
-    found = curves.trained(log)
-    if not found:
-        return None
-    at = curves.handed_over(found, plan)
-    return _Training(
-        [one.name for one in found],
-        [Markup(curves.swatch(n)) for n in range(len(found))],
-        Markup(curves.accuracy_curve(found, at)),
-        Markup(curves.validation_curve(found, at)),
-        Markup(curves.loss_curve(found, at)),
-        wording.unchanged(plan)
-        if at is None
-        else f"Handed over: {at[0]} as it was after epoch {at[1]}, marked large.",
-    )
-
-
-def _read(plan: Plan) -> list[dict[str, Any]]:
-    """Return what the new layer could have read, the most accurate first."""
-    evidence, work = plan.evidence, plan.backbone.multiply_adds_to
-    chosen = evidence.probes[evidence.chosen]
-    counts = chosen.weights if evidence.averages else {}
-    found = []
-    for probe in evidence.probes:
-        one = alternative(plan.backbone, evidence, probe)
-        found.append(
-            {
-                "name": one.name,
-                "case": one.case,
-                "accuracy": one.accuracy,
-                "interval": one.interval,
-                "parameters": one.parameters,
-                "work": work[probe.taps[-1]] / max(work[-1], 1),
-                "chosen": probe is chosen,
-                "counts": counts.get(probe.taps[0], 0.0) if len(probe.taps) == 1 else None,
-            }
-        )
-    return sorted(found, key=lambda one: -one["accuracy"])
 
 
 def _wanting(curve: LearningCurve | None) -> Sequence[ClassGain]:
@@ -351,28 +252,3 @@ def _strangers(metrics: Metrics) -> list[dict[str, Any]]:
     found = metrics.get("unknown", {}).get("left_out", {})
     rows = [{"name": name} | one for name, one in found.items()]
     return sorted(rows, key=lambda one: -one["accepted"])[:CLASSES]
-
-
-def _left_out(audit: Sequence[tuple[str, str, str]]) -> str:
-    counts = Counter(reason for _, reason, _ in audit)
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
-
-
-def _proof(plan: Plan) -> str:
-    """Which images the figures are of, and why."""
-    if plan.split != EACH_ONCE:
-        return ""
-    said = (
-        f"A fifth of so few images would prove little. So each of {plan.test:,} was held out "
-        "once, some at a time, and judged by a network that was chosen, fitted and calibrated anew "
-        "without them. The network that is handed over is made of all of them."
-    )
-    return f"{said} {wording.once(plan)}".rstrip()
-
-
-def _origin(plan: Plan) -> str:
-    return {
-        "test": "the data’s own test split",
-        "val": "the data’s own validation split",
-        EACH_ONCE: "each once, in turn, copies together; the network is made of all",
-    }.get(plan.split, "chosen by regraft, class by class, copies kept together")

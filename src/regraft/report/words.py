@@ -20,6 +20,10 @@ NAME = 48
 """Letters of a class's name in a sentence, at most."""
 
 
+WORD = 24
+"""Letters of a word that is not broken."""
+
+
 class Snippet(NamedTuple):
     """A piece of code that uses the model."""
 
@@ -174,6 +178,12 @@ def seconds(value: float) -> str:
     if value < 10:
         return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} minutes"
+
+
+def letters(names: Sequence[str]) -> int:
+    """Return the letters that a column of names needs at least, so that no word is broken."""
+    longest = max(len(word) for name in names for word in (name.split() or [""]))
+    return max(min(longest + 1, WORD), 8)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from regraft.data.splits import EACH_ONCE
-from regraft.plan import wording
+from regraft.plan import kind_wording, wording
 from regraft.plan.definition import Plan
 from regraft.results.markdown import listed, plain, table
 
@@ -47,8 +47,9 @@ def _of_labels(plan: Plan, metrics: Metrics, origin: str) -> Iterator[str]:
     )
     yield (
         f"On {metrics['n']:,} {plan.judged} its mean average precision is "
-        f"**{metrics['mean_average_precision']:.1%}** (95% interval {low:.1%} to {high:.1%}); the "
-        f"same probabilities for every image would reach {metrics['guess']:.1%}. Of the images "
+        f"**{metrics['mean_average_precision']:.1%}** (95% interval {low:.1%} to {high:.1%}); "
+        f"giving all images the same probabilities would reach {metrics['guess']:.1%}. Of the "
+        "images "
         f"{metrics['exact']:.1%} get every label right."
     )
 
@@ -67,7 +68,7 @@ def _of_number(plan: Plan, metrics: Metrics, origin: str) -> Iterator[str]:
 
 
 def _weakest(metrics: Metrics) -> Iterator[str]:
-    weak = wording.weakest_labels(metrics)
+    weak = kind_wording.weakest_labels(metrics)
     if weak:
         yield f"It is weakest on {', '.join(f'{plain(name)} ({said})' for name, said in weak)}."
     unknown = [plain(name) for name, one in metrics["per_label"].items() if not one["n"]]

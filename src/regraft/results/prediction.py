@@ -16,7 +16,8 @@ from regraft.tasks.answer import AnswerRule
 class Prediction:
     """What one image is. ``top``: (class, share) of the likeliest, most likely first.
 
-    ``problem`` says why there is none; it is empty otherwise.
+    Of several labels those that are given are among them. ``problem`` says why there is none; it is
+    empty otherwise.
     """
 
     path: str
@@ -64,6 +65,7 @@ def prediction_of(
 ) -> Prediction:
     """Return what the answers ``[C]`` to one image say, with the ``top`` likeliest classes.
 
+    Of several labels those that are given are among the named ones too.
     ``rule``: of several labels, or of a number; None for one label.
     """
     if rule is not None and rule.kind == "number":
@@ -71,9 +73,11 @@ def prediction_of(
         return Prediction(
             path, value=value, interval=(value - rule.half_width, value + rule.half_width)
         )
-    order = np.argsort(-shares, kind="stable")
-    named = tuple((classes[k], float(shares[k])) for k in order[:top])
+    order = np.argsort(-shares, kind="stable").tolist()
     if rule is None:
+        named = tuple((classes[k], float(shares[k])) for k in order[:top])
         return Prediction(path, named, known=is_known(belief), belief=belief)
-    given = tuple(classes[k] for k in order if shares[k] >= rule.thresholds[k])
-    return Prediction(path, named, labels=given)
+    given = [k for k in order if shares[k] >= rule.thresholds[k]]
+    told = [k for n, k in enumerate(order) if n < top or shares[k] >= rule.thresholds[k]]
+    named = tuple((classes[k], float(shares[k])) for k in told)
+    return Prediction(path, named, labels=tuple(classes[k] for k in given))

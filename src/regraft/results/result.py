@@ -26,7 +26,7 @@ from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import Known, known_of
 from regraft.heads.ridge import Head
 from regraft.networks.changes import Change
-from regraft.plan import serialize, wording
+from regraft.plan import kind_wording, serialize, wording
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
 from regraft.plan.label_errors import Suspect
@@ -104,7 +104,7 @@ class Result:
                 f"  {words.measure}: {words.told(metrics[words.key])} "
                 f"({words.span(metrics[f'{words.key}_interval'])}, 95%) of "
                 f"{metrics['n']:,} {plan.judged}",
-                f"  {wording.counted(plan)}: {listed(names, 10, ' and {:,} more')}",
+                f"  {kind_wording.counted(plan)}: {listed(names, 10, ' and {:,} more')}",
                 f"  folder: {self.folder or 'none, it is not saved'}",
             ]
         )
@@ -112,25 +112,11 @@ class Result:
     def _repr_html_(self) -> str:
         """Show what it got, the surgery, and why, in a notebook."""
         plan, metrics = self.plan, self.metrics
-        low, high = metrics["accuracy_interval"]
-        weakest, more = wording.weakest(metrics)
+        weakest, more = kind_wording.hardest(metrics)
         return summary(
-            Markup("{}: {:,} classes").format(isolated(plan.dataset), len(self.classes)),
+            Markup("{}: {}").format(isolated(plan.dataset), kind_wording.outputs(plan)),
             about=f"{about(plan)} RUN: {self.folder or 'none, it is not saved'}.",
-            figures=[
-                Figure(
-                    "accuracy",
-                    f"{metrics['accuracy']:.1%}",
-                    f"{low:.1%} to {high:.1%} (95% interval)",
-                ),
-                Figure("guessing", f"{metrics['guess']:.1%}", "the commonest class, always"),
-                Figure(
-                    "balanced accuracy",
-                    f"{metrics['balanced_accuracy']:.1%}",
-                    "every class counts the same",
-                ),
-                Figure("calibration error", f"{metrics['ece']:.1%}", "confidence from accuracy"),
-            ],
+            figures=[Figure(*one) for one in kind_wording.figures(self.kind, metrics)],
             said=[
                 Markup("Weakest: {}{}.").format(names(weakest), more) if weakest else "",
                 wording.suspects(metrics),
@@ -182,8 +168,8 @@ class Result:
     ) -> list[Prediction]:
         """Name the ``top`` likeliest classes of each image; a single picture is a list of one.
 
-        Of several labels a prediction has those that are given (and the ``top`` likeliest), of a
-        number its value and interval.
+        Of several labels a prediction has those that are given, and the probability of each of
+        them and of the ``top`` likeliest; of a number its value and interval.
 
         Lists of lists of numbers are taken as an array of that shape is, see
         `regraft.data.readers.pictures.several`.

@@ -20,6 +20,10 @@ class Words:
     """A verb, and what stands before a value: ``tells``."""
     of: str = ""
     """What stands after it."""
+    better: str = ""
+    """What a better stage does."""
+    most: str = "best"
+    """What the one of the largest value is."""
     places: int | None = None
     """Digits after the point; None where it is told in per cent."""
 
@@ -29,6 +33,15 @@ class Words:
             return f"{value:.1%}"
         said = f"{value:.{self.places}f}"
         return said.replace("-", "−") if float(said) else said.lstrip("-")
+
+    def tick(self, value: float) -> str:
+        """Return it beside an axis: 83%, 0.8."""
+        return f"{value:.0%}" if self.places is None else f"{value:g}".replace("-", "−")
+
+    @property
+    def title(self) -> str:
+        """Its name at the beginning of a sentence."""
+        return self.measure[0].upper() + self.measure[1:]
 
     def span(self, ends: tuple[float, float] | list[float]) -> str:
         """Return an interval of it: 80.2% to 85.0%."""
@@ -51,13 +64,16 @@ _WORDS: Final = {
         "the commonest class, always",
         "tells",
         " of the images",
+        "tells the classes apart better",
+        "most accurate",
     ),
     "several": Words(
         "mean average precision",
         "mean_average_precision",
-        "the same probabilities for every image",
+        "giving all images the same probabilities",
         "the same for every image",
         "reaches a mean average precision of",
+        better="tells the labels better",
     ),
     "number": Words(
         "R2",
@@ -65,6 +81,7 @@ _WORDS: Final = {
         "always naming the mean",
         "the mean, always",
         "reaches an R2 of",
+        better="tells the number better",
         places=3,
     ),
 }

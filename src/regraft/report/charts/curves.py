@@ -25,6 +25,7 @@ from regraft.report.charts.frame import (
     turned,
     upright,
 )
+from regraft.tasks.words import words_of
 
 STYLES = ("t0", "t1", "t2", "t3")
 
@@ -35,7 +36,8 @@ def percent(share: float) -> str:
 
 
 def depth_curve(plan: Plan) -> str:
-    """Cross-validated accuracy of a probe on each depth, what is read, and guessing."""
+    """Cross-validated measure of a probe on each depth, what is read, and guessing."""
+    words = words_of(plan.kind)
     depths, stages = plan.evidence.depths, plan.backbone.stages
     chosen = plan.evidence.probes[plan.evidence.chosen]
     lows = [probe.interval[0] for probe in depths]
@@ -43,7 +45,7 @@ def depth_curve(plan: Plan) -> str:
     names = [short(stage.name) for stage in stages]
     frame = _staged(names, (marks[0], marks[-1]))
     places = list(range(len(depths)))
-    parts = [*rules(frame, marks, percent), upright(frame, "accuracy")]
+    parts = [*rules(frame, marks, words.tick), upright(frame, words.measure)]
     parts += _names(frame, names)
     parts.append(band(frame, places, [probe.interval for probe in depths]))
     guess = frame.y(plan.evidence.guess)
@@ -51,12 +53,14 @@ def depth_curve(plan: Plan) -> str:
     parts.append(path(frame, [(d, p.accuracy) for d, p in enumerate(depths)], "t0"))
     for d, probe in enumerate(depths):
         full = " full" if probe.taps == chosen.taps else ""
-        title = f"{stages[d].name}: {probe.accuracy:.1%}"
+        title = f"{stages[d].name}: {words.told(probe.accuracy)}"
         parts.append(dot(frame.x(d), frame.y(probe.accuracy), f"t0{full}", 6 if full else 4, title))
     if len(chosen.taps) > 1:
         parts += _together(frame, chosen)
-    listed = ", ".join(f"{s.name} {p.accuracy:.1%}" for s, p in zip(stages, depths, strict=True))
-    return svg(frame, f"Accuracy of a probe on each depth: {listed}.", parts)
+    listed = ", ".join(
+        f"{s.name} {words.told(p.accuracy)}" for s, p in zip(stages, depths, strict=True)
+    )
+    return svg(frame, f"{words.title} of a probe on each depth: {listed}.", parts)
 
 
 def _staged(names: Sequence[str], ys: tuple[float, float]) -> Frame:
@@ -170,18 +174,24 @@ def _losses(
     return _curves(frame, parts, [(one, ys) for one, ys in rows], said, at)
 
 
-def accuracy_curve(candidates: Sequence[TrainingCurve], at: Chosen | None = None) -> str:
-    """Accuracy on the validation images, epoch by epoch; '' where none were looked at."""
+def accuracy_curve(
+    candidates: Sequence[TrainingCurve], at: Chosen | None = None, kind: str = "one"
+) -> str:
+    """Accuracy on the validation images, epoch by epoch; '' where none were looked at.
+
+    ``kind``: of which question: of several labels and numbers it is their own measure.
+    """
     seen = [one for one in candidates if one.accuracy]
     if not seen:
         return ""
     low, high = (pick(pick(one.accuracy) for one in seen) for pick in (min, max))
-    marks = ticks(max(low - 0.02, 0.0), min(high + 0.02, 1.0))
+    words = words_of(kind)
+    marks = ticks(low - 0.02 if low < 0 else max(low - 0.02, 0.0), min(high + 0.02, 1.0))
     frame = _epochs(candidates, (marks[0], marks[-1]))
-    parts = [*rules(frame, marks, percent), upright(frame, "validation accuracy")]
-    best = "; ".join(f"{one.name} reaches {max(one.accuracy):.1%}" for one in seen)
+    parts = [*rules(frame, marks, words.tick), upright(frame, f"validation {words.measure}")]
+    best = "; ".join(f"{one.name} reaches {words.told(max(one.accuracy))}" for one in seen)
     drawn = [(one, one.accuracy) for one in candidates]
-    return _curves(frame, parts, drawn, f"Validation accuracy by epoch: {best}.", at)
+    return _curves(frame, parts, drawn, f"Validation {words.measure} by epoch: {best}.", at)
 
 
 def _epochs(candidates: Sequence[TrainingCurve], ys: tuple[float, float]) -> Frame:
@@ -254,11 +264,16 @@ def bins(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> lis
     ]
 
 
-def reliability(found: Sequence[Bin]) -> str:
-    """Confidence against accuracy, with intervals, over the share of images in each bin."""
+def reliability(
+    found: Sequence[Bin], across: str = "confidence", up: str = "accuracy", what: str = "images"
+) -> str:
+    """Confidence against accuracy, with intervals, over the share of images in each bin.
+
+    ``across``, ``up``, ``what``: their names where they are others.
+    """
     frame = Frame((0.0, 1.0), (0.0, 1.0), wide=480, high=430, foot=120, right=26)
     low = frame.floor + 78
-    parts = [*rules(frame, (0.0, 0.25, 0.5, 0.75, 1.0), percent), upright(frame, "accuracy")]
+    parts = [*rules(frame, (0.0, 0.25, 0.5, 0.75, 1.0), percent), upright(frame, up)]
     parts.append(line(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "chance"))
     most = max(one.n for one in found)
     for one in found:
@@ -267,27 +282,21 @@ def reliability(found: Sequence[Bin]) -> str:
         parts.append(
             f'<rect class="bar" x="{left + 1:.1f}" y="{low - tall:.1f}" '
             f'width="{right - left - 2:.1f}" height="{max(tall, 1):.1f}">'
-            f"<title>{one.n:,} images</title></rect>"
+            f"<title>{one.n:,} {what}</title></rect>"
         )
         at, ends = frame.x(one.confidence), wilson(one.right, one.n)
         parts.append(line(at, frame.y(ends[0]), at, frame.y(ends[1]), "whisker t0"))
     points = [(one.confidence, one.right / one.n) for one in found]
     for (x, y), one in zip(points, found, strict=True):
-        title = f"confidence {x:.1%}, right {one.right:,} of {one.n:,}"
+        title = f"{across} {x:.1%}, right {one.right:,} of {one.n:,}"
         parts.append(dot(frame.x(x), frame.y(y), "t0 full", 2.5 + 5 * (one.n / most) ** 0.5, title))
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(text(frame.x(share), low + 16, percent(share)))
-    parts.append(text(frame.left + 3, low - 48, f"images, at most {most:,}", "axis", "start"))
+    parts.append(text(frame.left + 3, low - 48, f"{what}, at most {most:,}", "axis", "start"))
     middle = (frame.left + frame.wide - frame.right) / 2
-    parts.append(text(middle, frame.high - 4, "confidence", "axis"))
-    return svg(frame, _calibrated(found), parts, "small")
-
-
-def _calibrated(found: Sequence[Bin]) -> str:
-    said = ", ".join(
-        f"{one.confidence:.0%} confident: {one.right / one.n:.0%} right" for one in found
-    )
-    return f"Accuracy against confidence: {said}."
+    parts.append(text(middle, frame.high - 4, across, "axis"))
+    listed = ", ".join(f"{one.confidence:.0%}: {one.right / one.n:.0%} right" for one in found)
+    return svg(frame, f"{up.capitalize()} against {across}: {listed}.", parts, "small")
 
 
 # ---- side by side

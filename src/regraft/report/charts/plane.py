@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from regraft.plan.evidence import LARGE, Evidence
+from regraft.plan.evidence import Evidence
 from regraft.plan.similarity import SIMILAR
+from regraft.plan.size import LARGE
 from regraft.report.charts.frame import (
     Box,
     Frame,
