@@ -1,5 +1,7 @@
 """Several labels and numbers: measures, calibration, and heads on targets."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from regraft.heads import average
 from regraft.heads.average import Part, fit_average
 from regraft.heads.ridge import Head, cross_validate
+from regraft.plan import serialize
 from regraft.plan.evidence import candidates_of
 from regraft.plan.evidence_of_targets import gather_targets
+from regraft.results.files import write_csv
+from regraft.results.tables import Predictions, prediction_rows, read_predictions
 from regraft.tasks import task_of
 from regraft.tasks.number import half_width, score_number
 from regraft.tasks.several import average_precisions, score_several, thresholds_of
@@ -276,3 +281,58 @@ def test_answers_of_evidence_fit_its_labels_and_the_unit_of_its_number() -> None
 def several_targets() -> Any:
     _, behind = features(480)
     return behind[:240] > (0.0, 0.8, -0.5)
+
+
+# --- the tables of a RUN -------------------------------------------------------------------------
+
+
+def test_predictions_of_each_kind_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    several = Predictions(
+        ["a.jpg", "b.jpg"],
+        np.array([[True, True], [False, False]]),
+        np.array([[0.9, 0.2], [0.1, 0.55]]),
+        "several",
+        (0.5, 0.5),
+    )
+    number = Predictions(
+        ["a.jpg", "b.jpg"], np.array([0.1, 14.0]), np.array([0.25, 13.5]), "number"
+    )
+    for written, names, rows in (
+        (several, ["x", "y"], [["x|y", "x", "1"], ["", "y", "1"]]),
+        (number, ["depth"], [["0.1", "0.25", "0.15"], ["14", "13.5", "-0.5"]]),
+    ):
+        path = tmp_path / f"{written.kind}.csv"
+        write_csv(path, prediction_rows(written, names))
+        lines = path.read_text().splitlines()
+        assert [line.split(",")[1:4] for line in lines[1:]] == rows
+        found = read_predictions(path, names, kind=written.kind, thresholds=written.thresholds)
+        assert found.paths == written.paths
+        assert_array_equal(found.truth, written.truth)
+        assert_allclose(found.probabilities, written.probabilities)
+        assert (found.kind, found.thresholds) == (written.kind, written.thresholds)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("kind", "many", "evidence.answer.kind: must be several or number, got 'many'."),
+        ("slopes", (1.0,), "evidence.answer.slopes: must be 2, one a class, got 1."),
+        ("thresholds", (), "evidence.answer.thresholds: must be 2, one a class, got 0."),
+        ("spread", 0.0, "evidence.answer.spread: must be above 0, got 0.0."),
+    ],
+)
+def test_a_plan_that_was_edited_says_what_is_wrong_in_its_answers(
+    field: str, value: Any, says: str, several_run: Path
+) -> None:
+    plan = serialize.read(several_run / "plan.json")
+    answer = plan.evidence.answer
+    assert answer is not None
+    two = replace(plan.evidence, classes=plan.evidence.classes[:2])
+    two = replace(two, answer=replace(
+        answer, slopes=(1.0, 1.0), offsets=(0.0, 0.0), thresholds=(0.5, 0.5)
+    ))  # fmt: skip
+    assert list(serialize.contradictions(replace(plan, evidence=two))) == []
+    assert two.answer is not None
+    wrong = replace(two, answer=replace(two.answer, **{field: value}))
+    assert says in serialize.contradictions(replace(plan, evidence=wrong))
+    assert serialize.loads(serialize.dumps(plan)) == plan

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.dataset import label_name
 from regraft.data.kinds import SEPARATOR
 from regraft.data.readers.table import CORRECTION
 from regraft.errors import RunError
@@ -100,13 +101,13 @@ def _several_rows(predictions: Predictions, classes: Sequence[str]) -> Iterator[
 
 
 def _number_rows(predictions: Predictions) -> Iterator[list[str]]:
-    """Seventeen digits give a float64 back exactly."""
+    """Yield the truth as it was read, which gives it back exactly, and what is told, a float32."""
     told, truth = predictions.probabilities, predictions.truth
     if told.shape != truth.shape or told.shape != (len(predictions.paths),):
         raise ValueError(f"numbers must fit {len(predictions.paths)} paths, got {told.shape}")
     yield list(NUMBER)
     for path, t, p in zip(predictions.paths, truth, told, strict=True):
-        yield [path, f"{t:.17g}", f"{p:.17g}", f"{p - t:.9g}"]
+        yield [path, label_name(float(t)), f"{p:.9g}", f"{p - t:.9g}"]
 
 
 def log_rows(log: Sequence[Mapping[str, object]]) -> list[list[object]]:
