@@ -10,8 +10,9 @@ all. The images have just been read, so that all find them in memory.
 Run it on an idle machine: eager PyTorch's threads wait for each other spinning, and lose more than
 their share when something else runs. The load at the start stands in the JSON.
 
-The trunk is frozen by all of them. regraft runs with a feature cache that is cold but for the engine's calibration: that happens once
-on a machine, and has been done here on images of another set before. Its seconds are given apart.
+The trunk is frozen by all of them. regraft runs with a feature cache that is cold but for the
+engine's calibration: that happens once on a machine, and has been done here on images of another
+set before. Its seconds are given apart.
 """
 
 import argparse
