@@ -13,6 +13,7 @@ from regraft.acquire.selection import doubt_of, metric_of, unsure_first
 from regraft.data.audit import marks
 from regraft.data.dataset import some
 from regraft.data.images import Facts
+from regraft.data.kinds import HAS, ONE
 from regraft.data.readers.folder import images_below
 from regraft.data.readers.pictures import several
 from regraft.errors import DataError, RunError, UsageError
@@ -55,12 +56,19 @@ def next_to_label(
         network: of a RUN of a network of your own, as for `regraft.load`.
 
     Raises:
-        UsageError: a count below 1, or a ``by`` of another name.
+        UsageError: a count below 1, a ``by`` of another name, or a RUN of several labels or of a
+            number.
         RunError: no RUN, a damaged one, or one of an earlier version, which lacks what this needs.
         DataError: no image of the pool can be used.
     """
     _check(count, by)
     result = run if isinstance(run, Result) else load(run, network=network)
+    if result.kind != ONE:
+        raise UsageError(
+            "What to label next is chosen by the doubt between classes, and in "
+            f"'{result.folder or result.plan.dataset}' an image has {HAS[result.kind]}.",
+            [f"{_INSTEAD[result.kind]} of each image: regraft predict RUN POOL --csv."],
+        )
     labelled = _labelled(result)
     pool_ = _looked(result, _pictures(pool))
     fresh, seen = _fresh(pool_, labelled)
@@ -86,6 +94,12 @@ def next_to_label(
         labelled=seen,
         unread=pool_.unread,
     )
+
+
+_INSTEAD = {
+    "several": "Label those of middling probabilities; the table has those",
+    "number": "Label some drawn at random; the table has the number and its interval",
+}
 
 
 def pays(replay: Replay | None, usual: tuple[float, float] = USUAL) -> bool:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.text import Text
@@ -14,8 +14,9 @@ from regraft.compare import Comparison, Outcome, check, side_by_side
 from regraft.networks.factories import is_factory
 from regraft.plan.choices import Choices
 from regraft.plan.data_place import absolute
-from regraft.report.sides import of_one
+from regraft.report.sides import beside_of, of_one
 from regraft.results.files import PAGE
+from regraft.tasks.words import words_of
 
 
 def run_compare(
@@ -55,24 +56,27 @@ def run_compare(
 
 
 def _table(found: Comparison) -> Rows:
-    head = ("case", "", "accuracy", "95%", "loss", "ece", "params", "time", "img/s")
+    names = [name for name, _ in beside_of(found.kind, asdict(found.cases[0]))[:2]]
+    names = ["loss", "ece"] if found.kind == "one" else names
+    measure = words_of(found.kind).head
+    head = ("case", "", measure, "95%", *names, "params", "time", "img/s")
     table = Rows(head, right=(0, *range(2, 9)), fold=1, lead=2)
     for one in found.cases:
         ours = one.case == found.chosen
-        first, *others = _row(one)
+        first, *others = _row(one, found.kind)
         table.add(f"→ {first}" if ours else first, *others, style="bold green" if ours else "")
     return table
 
 
-def _row(one: Outcome) -> tuple[str, ...]:
-    low, high = one.accuracy_interval
+def _row(one: Outcome, kind: str) -> tuple[str, ...]:
+    words, (low, high) = words_of(kind), one.accuracy_interval
+    told = [text for _, text in beside_of(kind, asdict(one))]
     return (
         str(one.case),
         f"{one.name}{'*' if one.brief else ''}",
-        f"{one.accuracy:.1%}",
-        f"{100 * low:.1f}–{high:.1%}",
-        f"{one.log_loss:.3f}",
-        f"{one.ece:.1%}",
+        words.told(one.accuracy),
+        f"{100 * low:.1f}–{high:.1%}" if words.places is None else words.dashed((low, high)),
+        *(told[1:] if kind == "one" else told[:2]),
         _short(one.parameters),
         f"{one.seconds:,.2f} s" if one.seconds < 1 else f"{one.seconds:,.0f} s",
         _short(round(one.images_per_second)),
@@ -98,11 +102,17 @@ def _remarks(found: Comparison) -> Iterator[str]:
         yield f"case {one.case}: {one.note}"
     for absent in found.omitted:
         yield f"case {absent.case} is left out: {absent.why}"
-    yield (
-        "loss: log loss; ece: expected calibration error, the mean distance of confidence from "
-        "accuracy; params: the parameters; time: of fitting or training; img/s: images a second"
-    )
-    yield "noise: one standard error of the difference in accuracy, image by image"
+    known = {
+        "one": "loss: log loss; ece: expected calibration error, the mean distance of confidence "
+        "from accuracy",
+        "several": "mAP: mean average precision; F1: mean over the labels; all right: images with "
+        "every label right",
+        "number": "mean error: the mean absolute one; in the interval: images whose number lies in "
+        "the one that is told",
+    }[found.kind]
+    yield (f"{known}; params: the parameters; time: of fitting or training; img/s: images a second")
+    what = "accuracy" if found.kind == "one" else "squared error"
+    yield f"noise: one standard error of the difference in {what}, image by image"
     yield (
         f"{found.seconds['total']:.1f} s in all, {found.seconds['shared']:.1f} s of them for "
         "looking at the images and deciding, which all cases share"

@@ -29,6 +29,7 @@ from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_p
 from regraft.run.before_corrections import before_corrections
 from regraft.run.draft import proposed
 from regraft.run.measure import Measured
+from regraft.tasks.words import words_of
 
 
 def run_fit(
@@ -170,10 +171,12 @@ def _before_and_after(corrected: Corrected, before: str, measured: Measured, res
         if unused
         else "None of the corrected images is among them."
     )
-    return (
-        f"With the corrections ({corrected.named}): {result.metrics['accuracy']:.1%} of the "
-        f"{result.metrics['n']:,} {result.plan.judged}, without them {before}. {last}"
-    )
+    words, metrics = words_of(result.kind), result.metrics
+    of = f"{metrics['n']:,} {result.plan.judged}"
+    got = f"{words.told(metrics[words.key])} of the {of}"
+    if result.kind != "one":
+        got = f"{words.got(metrics[words.key])} on the {of}"
+    return f"With the corrections ({corrected.named}): {got}, without them {before}. {last}"
 
 
 def _share(before: float | None, plan: Plan) -> str:
@@ -183,7 +186,9 @@ def _share(before: float | None, plan: Plan) -> str:
     """
     if before is None:
         return "nothing could be fitted"
-    return f"{before:.1%} of the same" + (" by a frozen network" if plan.trainings else "")
+    of = "of" if plan.kind == "one" else "on"
+    told = f"{words_of(plan.kind).told(before)} {of} the same"
+    return told + (" by a frozen network" if plan.trainings else "")
 
 
 def _data_of(plan: Plan, path: Path | None) -> str:

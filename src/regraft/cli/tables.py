@@ -69,7 +69,6 @@ def _data(plan: Plan, audit: Audit) -> RenderableType:
         if plan.split == EACH_ONCE
         else f"{plan.test:,} images held out ({held}), not read before the end",
     ]
-    lines += kind_wording.taken_for(plan)
     if plan.left_out:
         lines.append(f"{plan.left_out:,} images left out: {_why_left_out(audit)}")
     if audit.notes:

@@ -19,6 +19,7 @@ from regraft.cli import streams
 from regraft.cli.rows import Indented, unbroken
 from regraft.errors import UsageError
 from regraft.plan.events import Epoch, EpochProgress, Event
+from regraft.tasks.words import words_by
 
 PLAIN = partial(Console, markup=False, emoji=False, highlight=False)
 """Text is what it says: ``[dog]`` and ``:cat:`` are names. A style is given by rich's Text."""
@@ -164,7 +165,7 @@ def _epoch_line(row: Epoch, gone: float) -> str:
     judged = (
         ""
         if row.validation_accuracy is None
-        else f", validation {row.measure or 'accuracy'} {row.validation_accuracy:.1%}"
+        else f", validation {words_by(row.measure).got(row.validation_accuracy)}"
     )
     return (
         f"{row.what:>14}  epoch {row.epoch:>3} of {row.of}  loss {row.loss:.3f}"

@@ -88,8 +88,9 @@ def compare(
             and ``trainable_from``.
 
     Returns:
-        What each case got on the held-out images and what it cost: accuracies are shares with
-        their 95 % intervals, times are in seconds; see `regraft.compare.Comparison`.
+        What each case got on the held-out images and what it cost: accuracies (of several labels
+        and numbers mean average precision and R2) with their 95 % intervals, times in seconds; see
+        `regraft.compare.Comparison`.
 
     Raises:
         UsageError: choices that name one case, or a budget that cannot be kept.
@@ -172,11 +173,12 @@ def side_by_side(
         omitted=tuple(sorted((*omitted, *absent, *late), key=lambda one: one.case)),
         chosen=chosen,
         indicated=aims.indicated,
-        verdict=verdict(cases, [one.right for one in done], chosen),
+        verdict=verdict(cases, [one.right for one in done], chosen, aims.kind),
         seconds={"shared": shared, "total": time.perf_counter() - measured.started},
         classes=len(measured.classes),
         recipe=aims.recipe,
         options=_asked(choices, aims.backbone.weights, quick=quick),
+        kind=aims.kind,
     )
 
 

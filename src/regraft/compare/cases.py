@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,13 @@ from regraft.plan.gain import worth_training
 from regraft.plan.naming import frozen_case, stages_named
 from regraft.plan.recipes import at_one_rate, images_shown, within
 from regraft.results.result import Result
+from regraft.results.tables import Predictions
 from regraft.run.draft import draft
 from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured
 from regraft.run.selection import Candidate, beats, frozen, select
 from regraft.run.training_speed import training_speed
+from regraft.tasks.words import words_of
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a
@@ -36,7 +39,14 @@ TIMED = 64
 FORWARD = 2
 """How much faster judging is than training, at least."""
 
-FIGURES = ("accuracy", "balanced_accuracy", "log_loss", "ece")
+FIGURES = ("balanced_accuracy", "log_loss", "ece")
+"""Of one label an image."""
+
+OTHERS = {
+    "several": ("f1", "exact", "log_loss", "ece"),
+    "number": ("mean_absolute_error", "median_absolute_error", "covered"),
+}
+"""Of the other kinds."""
 
 
 def frozen_plans(
@@ -60,7 +70,8 @@ def trained_plans(
         return [], [Omitted(case, why) for case, why in omitted.items()]
     both = draft(measured, replace(choices, case=4))
     if not both.validation:
-        few = "no class has three images, so there are none to validate a training with"
+        what = {"one": "class", "several": "label"}.get(measured.dataset.kind, "part of the range")
+        few = f"no {what} has three images, so there are none to validate a training with"
         return [], [Omitted(case, few) for case in omitted]
     recipes = {one.init: one for one in both.trainings}
     shared = replace(aims, insists=True, validation=both.validation)
@@ -122,10 +133,11 @@ class Done:
     """A case that ran: which held-out images it got right, and the entries of its contest."""
 
     outcome: Outcome
-    right: NDArray[np.bool_]
+    right: NDArray[Any]
+    """Of several labels and numbers the squared errors."""
     entries: Sequence[Candidate]
-    truth: NDArray[np.intp]
-    """Classes of the validation images."""
+    truth: NDArray[Any]
+    """Labels of the validation images."""
 
 
 def performed(plan: Plan, measured: Measured, on_event: OnEvent, *, brief: str = "") -> Done:
@@ -141,14 +153,21 @@ def performed(plan: Plan, measured: Measured, on_event: OnEvent, *, brief: str =
     finally:
         ended(work)
     assert result.predictions is not None, "a result that was just made has its predictions"
-    best = result.predictions.probabilities.argmax(1)
-    return Done(outcome, best == result.predictions.truth, entries, setting.truth)
+    return Done(outcome, _judged(result.predictions), entries, setting.truth)
+
+
+def _judged(found: Predictions) -> NDArray[Any]:
+    """Return which held-out images are right, or how far from right they are, ``[n]``."""
+    if found.kind == "one":
+        return np.asarray(found.best == found.truth)
+    off = np.square(found.probabilities.astype(np.float64) - found.truth)
+    return np.asarray(off.reshape(len(off), -1).sum(1))
 
 
 def _outcome(
-    result: Result, entry: Candidate, truth: NDArray[np.intp], measured: Measured, *, brief: str
+    result: Result, entry: Candidate, truth: NDArray[Any], measured: Measured, *, brief: str
 ) -> Outcome:
-    plan, metrics = result.plan, result.metrics
+    plan, metrics, key = result.plan, result.metrics, words_of(result.kind).key
     engine, speed = _speed(result, measured)
     note = next((ran.note for ran in plan.ran if ran.handed_over), "") or _reads(plan)
     if plan.unchanged:
@@ -157,9 +176,10 @@ def _outcome(
         case=plan.case,
         name=_name(plan),
         taps=plan.taps,
-        **{name: metrics[name] for name in FIGURES},
-        accuracy_interval=tuple(metrics["accuracy_interval"]),
-        validation_accuracy=float((entry.shares.argmax(1) == truth).mean()) if len(truth) else None,
+        accuracy=metrics[key],
+        **{name: metrics.get(name) if plan.kind == "one" else None for name in FIGURES},
+        accuracy_interval=tuple(metrics[f"{key}_interval"]),
+        validation_accuracy=entry.task.merit(entry.shares, truth) if len(truth) else None,
         parameters=plan.backbone.parameters_to[plan.cut]
         + (plan.inputs + 1) * len(measured.classes),
         seconds=sum(metrics["seconds"][part] for part in ("fit", "evaluate", "engine"))
@@ -169,6 +189,7 @@ def _outcome(
         brief=brief or ("the budget ran out" if "out of time" in note else ""),
         note=note,
         unchanged=plan.unchanged is not None,
+        figures={name: metrics[name] for name in OTHERS.get(plan.kind, ())},
     )
 
 

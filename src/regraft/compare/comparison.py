@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from regraft.data.dataset import listed
 from regraft.diagram.summary import bar, isolated, rows, summary
 from regraft.heads.ridge import Taps
-from regraft.metrics import Interval
+from regraft.metrics import Interval, paired
 from regraft.report import of_comparison
+from regraft.report.sides import beside_of
 from regraft.results.atomic import check_target, whole_folder
 from regraft.results.files import COMPARISON, PAGE, json_text, read_json, write_text
+from regraft.tasks.words import Words, words_of
 
 FORMAT, VERSION = "regraft comparison", 1
 """Stamped on ``comparison.json``."""
@@ -31,11 +33,13 @@ class Outcome:
     name: str
     taps: Taps
     accuracy: float
+    """Of several labels and numbers the measure of their kind."""
     accuracy_interval: Interval
     """95 %."""
-    balanced_accuracy: float
-    log_loss: float
-    ece: float
+    balanced_accuracy: float | None
+    """Of one label an image, as are the next two."""
+    log_loss: float | None
+    ece: float | None
     """Expected calibration error."""
     validation_accuracy: float | None
     """On the validation images, before it was fitted to them too; None where there are none."""
@@ -53,6 +57,8 @@ class Outcome:
     """What a frozen network reads; which rate and epoch of a trained one won, or how it ended."""
     unchanged: bool = False
     """Whether it was trained, and no epoch was better than its start."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Others of ``metrics.json``, of several labels (``f1``) or a number."""
 
 
 @dataclass(frozen=True)
@@ -88,34 +94,39 @@ class Comparison:
     """What was asked for beside data, backbone and seed, as it would be typed."""
     data: str = ""
     """Where the images are, from anywhere; '' where they have no place."""
+    kind: str = "one"
+    """What is asked of an image: ``one`` label, ``several``, or a ``number``."""
 
     def __repr__(self) -> str:
         return " ".join(f"Comparison of {self.dataset}: {self.verdict}".split())
 
     def __str__(self) -> str:
+        words = words_of(self.kind)
         got = [
-            f"  case {one.case} ({one.name}): {one.accuracy:.1%} "
-            f"({one.accuracy_interval[0]:.1%} to {one.accuracy_interval[1]:.1%}, 95%)"
+            f"  case {one.case} ({one.name}): {words.told(one.accuracy)} "
+            f"({words.span(one.accuracy_interval)}, 95%)"
             for one in self.cases
         ]
         return "\n".join([f"Comparison of {self.dataset}: {self.verdict}", *got])
 
     def _repr_html_(self) -> str:
         """Show what each case got and how it came about, in a notebook."""
-        head = ("case", "what", "", "accuracy", "95%", "loss")
+        words, first = words_of(self.kind), 1 if self.kind == "one" else 0
+        beside = [beside_of(self.kind, asdict(one))[first : first + 1] for one in self.cases]
+        head = ("case", "what", "", words.head, "95%", *(name for name, _ in beside[0]))
         body = [
             (
                 str(one.case),
                 f"{one.name}{' ← fit' if one.case == self.chosen else ''}",
-                bar(one.accuracy, one.accuracy_interval),
-                f"{one.accuracy:.1%}",
-                "{:.1f}–{:.1f}".format(*(100 * end for end in one.accuracy_interval)),
-                f"{one.log_loss:.3f}",
+                bar(*_within(one)),
+                words.told(one.accuracy),
+                words.dashed(one.accuracy_interval),
+                *(told for _, told in more),
                 f"{one.parameters / 1e6:,.2f}",
                 f"{one.seconds:,.1f}",
                 f"{one.images_per_second:,.0f}",
             )
-            for one in self.cases
+            for one, more in zip(self.cases, beside, strict=True)
         ]
         chosen = [one.case for one in self.cases].index(self.chosen)
         brief = [f"trained briefly: {one.brief}" if one.brief else "" for one in self.cases]
@@ -148,12 +159,23 @@ class Comparison:
             write_text(place / PAGE, of_comparison(document, Path(folder)))
 
 
-def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen: int) -> str:
+def _within(one: Outcome) -> tuple[float, Interval]:
+    """Return a measure and its interval within 0 and 1, for a bar."""
+    low, high = one.accuracy_interval
+    low, value, high = (min(max(x, 0.0), 1.0) for x in (low, one.accuracy, high))
+    return value, (low, high)
+
+
+def verdict(
+    cases: Sequence[Outcome], right: Sequence[NDArray[Any]], chosen: int, kind: str = "one"
+) -> str:
     """Whether another case does better than the chosen one on the same held-out images, in words.
 
-    ``right``: which of the images each case got right, ``[n]`` each. Within noise is a difference
-    of at most one standard error, that of the differences image by image.
+    ``right``: which of the images each case got right, ``[n]`` each; of several labels and numbers
+    how far it was from right, their squared errors. Within noise is a difference of at most one
+    standard error, that of the differences image by image.
     """
+    words = words_of(kind)
     own = next(n for n, one in enumerate(cases) if one.case == chosen)
     images = f"{len(right[own]):,} held-out images"
     better: list[Outcome] = []
@@ -162,11 +184,14 @@ def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen
     for one, hits in zip(cases, right, strict=True):
         if one.case != chosen:
             (like, better, worse)[_gain(hits, right[own])].append(one)
-    said = f"Case {chosen}, which fit hands over, gets {cases[own].accuracy:.1%} of {images} right"
+    got = f"gets {words.told(cases[own].accuracy)} of {images} right"
+    if kind != "one":
+        got = f"{words.tells(cases[own].accuracy)} on {images}"
+    said = f"Case {chosen}, which fit hands over, {got}"
     parts = [
-        _named(better, "better by more than noise"),
-        _named(like, "within noise of it"),
-        _named(worse, "worse by more than noise"),
+        _named(better, "better by more than noise", words),
+        _named(like, "within noise of it", words),
+        _named(worse, "worse by more than noise", words),
     ]
     sentence = "; ".join([said, *(part for part in parts if part)]) + "."
     brief = [f"case {one.case}" for one in cases if one.brief]
@@ -178,10 +203,10 @@ def verdict(cases: Sequence[Outcome], right: Sequence[NDArray[np.bool_]], chosen
     return sentence
 
 
-def _named(cases: Sequence[Outcome], how: str) -> str:
+def _named(cases: Sequence[Outcome], how: str, words: Words) -> str:
     if not cases:
         return ""
-    figures = _listed([f"case {one.case} ({one.accuracy:.1%})" for one in cases])
+    figures = _listed([f"case {one.case} ({words.told(one.accuracy)})" for one in cases])
     return f"{figures} {'is' if len(cases) == 1 else 'are'} {how}"
 
 
@@ -189,12 +214,17 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _gain(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> int:
+def _gain(right: NDArray[Any], other: NDArray[Any]) -> int:
     """-1, 0 or 1: worse, within noise, or better than another, image by image.
+
+    Bools say what is right, floats how far from right it is.
 
     Of ``d`` images that one got right and the other did not, a net gain of ``k`` is above one
     standard error of the mean difference just where ``k * k > d``.
     """
+    if right.dtype != bool:
+        better, error = paired(other, right)
+        return int(np.sign(better)) if abs(better) > error else 0
     gained, lost = int((right & ~other).sum()), int((other & ~right).sum())
     net = gained - lost
     return int(np.sign(net)) if net * net > gained + lost else 0

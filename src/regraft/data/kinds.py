@@ -1,5 +1,6 @@
 """What an image is labelled with: one label, several, or a number."""
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from regraft.errors import UsageError
@@ -11,6 +12,9 @@ SEVERAL: Final[Kind] = "several"
 NUMBER: Final[Kind] = "number"
 SEPARATOR: Final = "|"
 """Between the labels of an image that has several."""
+
+HAS: Final[Mapping[str, str]] = {ONE: "one label", SEVERAL: "several labels", NUMBER: "a number"}
+"""What an image has, in words."""
 
 LABELS: Final = (ONE, SEVERAL)
 TARGETS: Final = (NUMBER,)

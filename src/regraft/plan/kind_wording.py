@@ -17,19 +17,6 @@ def asked(plan: Plan) -> str:
     return f"{outputs(plan)}{spread_of(plan.evidence)}"
 
 
-def taken_for(plan: Plan) -> list[str]:
-    """Say what the labels were taken for, and how that is overruled; one an image goes unsaid."""
-    if plan.kind == "several":
-        return [
-            "an image may have several labels, or none of them; --labels one takes all that is "
-            "written of it for one"
-        ]
-    if plan.kind == "number":
-        name = plan.evidence.classes[0]
-        return [f"{name} is taken for a number, as --target number asks; without it, for a class"]
-    return []
-
-
 def outputs(plan: Plan) -> str:
     """Return what the new layer tells: 3 classes, 12 labels, a number (angle)."""
     if plan.kind == "number":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from regraft import backbones as bundled
 from regraft.data.dataset import Dataset
+from regraft.data.kinds import HAS, ONE
 from regraft.data.readers.known import with_groups
 from regraft.data.splits import check_fraction
 from regraft.distributed import world_size
@@ -109,6 +110,7 @@ def ranked(
     if choices.engine is not None:
         engines.check_name(choices.engine)
     dataset = Dataset.open(data, **choices.columns)
+    check_kind(dataset)
     check_fraction(with_groups(dataset, choices.group_by), choices.test_fraction)
     race = Race(
         dataset=dataset,
@@ -184,6 +186,20 @@ def opened(backbones: "Sequence[Network] | Network") -> list[Entry]:
         problems = [f"{entry.name}: {entry.problem}" for entry in entries]
         raise BackboneError("There is no network to rank.", problems or ["Name one."])
     return entries
+
+
+def check_kind(dataset: Dataset) -> None:
+    """Refuse what is no one label an image: networks are held against each other by accuracy.
+
+    Raises:
+        UsageError: an image has several labels, or a number.
+    """
+    if dataset.kind != ONE:
+        raise UsageError(
+            f"Networks are ranked by accuracy, and in '{dataset.name}' an image has "
+            f"{HAS[dataset.kind]}.",
+            ["Name each in turn: regraft plan DATA --backbone NAME says what to expect of it."],
+        )
 
 
 def check(choices: Choices, limits: Allowance) -> None:

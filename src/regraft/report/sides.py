@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from markupsafe import Markup
 
@@ -14,10 +14,32 @@ from regraft.diagram import Scene
 from regraft.report import template
 from regraft.report.charts import curves
 from regraft.report.words import place, quoted, seconds
+from regraft.tasks.words import words_of
+
+BESIDE: Final = {
+    "one": (
+        ("balanced", "balanced_accuracy", "{:.1%}"),
+        ("log loss", "log_loss", "{:.3f}"),
+        ("calibration error", "ece", "{:.1%}"),
+    ),
+    "several": (
+        ("F1", "f1", "{:.3f}"),
+        ("all right", "exact", "{:.1%}"),
+        ("log loss", "log_loss", "{:.3f}"),
+        ("calibration error", "ece", "{:.1%}"),
+    ),
+    "number": (
+        ("mean error", "mean_absolute_error", "{:.4g}"),
+        ("in the interval", "covered", "{:.1%}"),
+        ("median error", "median_absolute_error", "{:.4g}"),
+    ),
+}
+"""Further figures of a case: name, key, and how it is told."""
 
 
 def render(document: Mapping[str, Any], folder: Path | None = None) -> str:
     """Return the page as text; ``folder``: where the comparison lies."""
+    kind = document.get("kind", "one")
     rows = [
         (
             f"{one['case']}: {one['name']}",
@@ -32,12 +54,20 @@ def render(document: Mapping[str, Any], folder: Path | None = None) -> str:
         found=document,
         again=" ".join(_asked(document)),
         one=of_one(document),
-        chart=Markup(curves.intervals(rows)),
+        said=words_of(kind),
+        beside=[beside_of(kind, one) for one in document["cases"]],
+        chart=Markup(curves.intervals(rows, kind)),
         picture=Markup(_picture(document)),
         data=quoted(document.get("data", "")),
         folder="FOLDER" if folder is None else shlex.quote(place(folder)),
         time=seconds,
     )
+
+
+def beside_of(kind: str, one: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return further figures of a case, each with its name."""
+    figures = one.get("figures") or one
+    return [(name, form.format(figures[key])) for name, key, form in BESIDE[kind]]
 
 
 def of_one(document: Mapping[str, Any]) -> str:
@@ -81,7 +111,16 @@ def _scene(record: Backbone, document: Mapping[str, Any], one: Mapping[str, Any]
     }[case]
     if one.get("unchanged", False):
         done = f"no epoch of training was better than the start, so it is the {start} network"
-    said = (
-        f"{done[0].upper()}{done[1:]}: {one['accuracy']:.1%} of {document['test']:,} images right."
+    kind = document.get("kind", "one")
+    words, images = words_of(kind), f"{document['test']:,} images"
+    got = f"{words.told(one['accuracy'])} of {images} right"
+    if kind != "one":
+        got = f"{words.got(one['accuracy'])} on {images}"
+    assert scene.new is not None, "every case puts a new layer in"
+    return replace(
+        scene,
+        case=case,
+        title=f"Case {case}: {one['name']}",
+        caption=f"{done[0].upper()}{done[1:]}: {got}.",
+        new=replace(scene.new, kind=kind),
     )
-    return replace(scene, case=case, title=f"Case {case}: {one['name']}", caption=said)

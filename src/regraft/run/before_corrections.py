@@ -1,23 +1,29 @@
 """What the corrections of a data set changed: the same run without them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regraft.data.corrections import Corrected
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
 from regraft.plan.choices import Choices
+from regraft.results.tables import Predictions
 from regraft.run.api import perform
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained
+from regraft.tasks import task_of
 
 
 def before_corrections(
     corrected: Corrected, measured: Measured, choices: Choices, network: Pretrained, proof: str
 ) -> float | None:
     """Accuracy of the frozen network without the corrections, on the images now held out.
+
+    Of several labels and numbers it is the measure of their kind.
 
     ``measured`` is what was measured of the corrected data, ``proof`` its plan's ``split``. The
     same images are held out, or each of them once, and the same choices made. None where nothing
@@ -49,5 +55,12 @@ def before_corrections(
     found = perform(draft(before, frozen).without_training(), before).predictions
     assert found is not None, "a result that was just made has its predictions"
     same = np.isin(np.array(found.paths), sorted(held))
-    right = found.probabilities.argmax(1) == found.truth
-    return float(right[same].mean()) if same.any() else None
+    if not same.any():
+        return None
+    return task_of(found.kind).merit(*_rows(found, same))
+
+
+def _rows(found: Predictions, some: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return answers ``[n, K]`` and labels of some held-out images, as a task takes them."""
+    told, truth = found.probabilities[some], found.truth[some]
+    return (told[:, None], truth[:, None]) if found.kind == "number" else (told, truth)

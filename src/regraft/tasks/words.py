@@ -24,6 +24,8 @@ class Words:
     """What a better stage does."""
     most: str = "best"
     """What the one of the largest value is."""
+    short: str = ""
+    """Its name over a column; empty where it is short already."""
     places: int | None = None
     """Digits after the point; None where it is told in per cent."""
 
@@ -39,6 +41,11 @@ class Words:
         return f"{value:.0%}" if self.places is None else f"{value:g}".replace("-", "−")
 
     @property
+    def head(self) -> str:
+        """Its name over a column."""
+        return self.short or self.measure
+
+    @property
     def title(self) -> str:
         """Its name at the beginning of a sentence."""
         return self.measure[0].upper() + self.measure[1:]
@@ -46,6 +53,12 @@ class Words:
     def span(self, ends: tuple[float, float] | list[float]) -> str:
         """Return an interval of it: 80.2% to 85.0%."""
         return f"{self.told(ends[0])} to {self.told(ends[1])}"
+
+    def dashed(self, ends: tuple[float, float]) -> str:
+        """Return an interval of it in a narrow column: 80.2–85.0."""
+        if self.places is None:
+            return f"{100 * ends[0]:.1f}–{100 * ends[1]:.1f}"
+        return f"{self.told(ends[0])}–{self.told(ends[1])}"
 
     def got(self, value: float) -> str:
         """Return it with its name: accuracy 83.1%."""
@@ -74,6 +87,7 @@ _WORDS: Final = {
         "the same for every image",
         "reaches a mean average precision of",
         better="tells the labels better",
+        short="mAP",
     ),
     "number": Words(
         "R2",
@@ -85,6 +99,11 @@ _WORDS: Final = {
         places=3,
     ),
 }
+
+
+def words_by(measure: str | None) -> Words:
+    """Return the words of what is judged by a measure of this name; None is accuracy."""
+    return next(one for one in _WORDS.values() if one.measure == (measure or "accuracy"))
 
 
 def words_of(kind: str) -> Words:

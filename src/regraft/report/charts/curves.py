@@ -302,8 +302,14 @@ def reliability(
 # ---- side by side
 
 
-def intervals(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> str:
-    """Accuracies with their intervals, under each other: label, value, interval, whether chosen."""
+def intervals(
+    rows: Sequence[tuple[str, float, tuple[float, float], bool]], kind: str = "one"
+) -> str:
+    """Accuracies with their intervals, under each other: label, value, interval, whether chosen.
+
+    ``kind``: of which question: of several labels and numbers it is their own measure.
+    """
+    words = words_of(kind)
     low = min(ends[0] for _, _, ends, _ in rows)
     marks = ticks(low, 1.0)
     wide = 24 + LETTER * max(len(label) for label, *_ in rows)
@@ -318,13 +324,13 @@ def intervals(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> s
     parts = []
     for mark in marks:
         parts.append(line(frame.x(mark), frame.top, frame.x(mark), frame.floor, "grid"))
-        parts.append(text(frame.x(mark), frame.floor + 18, percent(mark)))
+        parts.append(text(frame.x(mark), frame.floor + 18, words.tick(mark)))
     for n, (label, value, ends, chosen) in enumerate(rows):
         y, how = frame.y(n), "t1" if chosen else "t0"
         parts.append(text(wide - 10, y + 4.5, label, "own" if chosen else "", "end"))
         parts.append(line(frame.x(ends[0]), y, frame.x(ends[1]), y, f"whisker {how}"))
-        parts.append(dot(frame.x(value), y, f"{how} full", 6, f"{value:.1%}"))
+        parts.append(dot(frame.x(value), y, f"{how} full", 6, words.told(value)))
     middle = (frame.left + frame.wide - frame.right) / 2
-    parts.append(text(middle, frame.high - 6, "accuracy, 95% interval", "axis"))
-    listed = ", ".join(f"{label} {value:.1%}" for label, value, *_ in rows)
-    return svg(frame, f"Accuracy: {listed}.", parts)
+    parts.append(text(middle, frame.high - 6, f"{words.measure}, 95% interval", "axis"))
+    listed = ", ".join(f"{label} {words.told(value)}" for label, value, *_ in rows)
+    return svg(frame, f"{words.title}: {listed}.", parts)
