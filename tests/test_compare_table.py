@@ -34,7 +34,7 @@ def test_the_widest_row_is_not_cut() -> None:
         )
         for case, name in enumerate(NAMES, start=1)
     ]
-    found: Any = SimpleNamespace(cases=rows, chosen=2)
+    found: Any = SimpleNamespace(cases=rows, chosen=2, kind="one")
     out = Console(file=io.StringIO(), width=80)
     out.print(_table(found))
     text = out.file.getvalue()  # type: ignore[attr-defined]

@@ -302,8 +302,8 @@ SURGERY: Mapping[int, str] = {
 
 CALIBRATED: Mapping[str, str] = {
     "one": "Set its temperature on the {} predictions.",
-    "several": "Calibrate each label on the {} predictions; it is given from its own probability "
-    "on, where its F1 was highest in cross-validation.",
+    "several": "Calibrate each label on the {} predictions; it is given from a probability of its "
+    "own on, half of its best F1 in cross-validation.",
     "number": "Tell an interval with each number that holds 95 of 100, by the errors in "
     "cross-validation.",
 }

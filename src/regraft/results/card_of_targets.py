@@ -91,8 +91,8 @@ def figures(plan: Plan, metrics: Metrics) -> str:
     return (
         f"## Figures\n\nF1 {metrics['f1']:.3f} (mean over the labels), {metrics['micro_f1']:.3f} "
         f"of all answers together; log loss {metrics['log_loss']:.3f}, expected calibration error "
-        f"{metrics['ece']:.1%}. A label is given from its own probability on, where its F1 was "
-        "highest in cross-validation.\n\n" + table((*head, "held out"), rows) + more
+        f"{metrics['ece']:.1%}. A label is given from a probability of its own "
+        "on: half of its best F1 in cross-validation.\n\n" + table((*head, "held out"), rows) + more
     )
 
 
