@@ -49,7 +49,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "regraft.rank",
         "regraft.run.auto",
         "regraft.run.pretrained",
-        "regraft.estimator",
+        "regraft.estimator.fitting",
     ):
         monkeypatch.setattr(f"{place}.open_network", opened)
 

@@ -26,7 +26,7 @@ import regraft
 from pictures import encode, photo
 from regraft.backbones import View
 from regraft.errors import DataError, UsageError
-from regraft.estimator import TransferClassifier
+from regraft.estimator import TransferClassifier, TransferRegressor
 from regraft.features.engines import REFERENCE, openvino_engine
 from regraft.networks import build as networks
 from regraft.plan import serialize
@@ -87,7 +87,7 @@ class Rows(TransferClassifier):
     """Takes rows of numbers, as the checks give them, and draws a picture of each."""
 
     def fit(self, X: Any, y: Any) -> "Rows":
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = validate_data(self, X, y, **MATRICES)
         super().fit(drawn(X), y)
         return self
 
@@ -96,10 +96,34 @@ class Rows(TransferClassifier):
         return super().predict_proba(drawn(validate_data(self, X, dtype=np.float64, reset=False)))
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.three_d_array = True, False
-        tags.input_tags.string = False
+        return takes_rows(super().__sklearn_tags__())
+
+
+class NumberRows(TransferRegressor):
+    """The same of a number."""
+
+    def fit(self, X: Any, y: Any) -> "NumberRows":
+        X, y = validate_data(self, X, y, **MATRICES)
+        super().fit(drawn(X), y)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        return super().predict(drawn(validate_data(self, X, dtype=np.float64, reset=False)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = takes_rows(super().__sklearn_tags__())
+        tags.regressor_tags.poor_score = True  # a few hundred random weights see greys of noise
         return tags
+
+
+MATRICES: dict[str, Any] = {"dtype": np.float64, "ensure_min_samples": 2, "multi_output": True}
+
+
+def takes_rows(tags: Any) -> Any:
+    tags.input_tags.two_d_array, tags.input_tags.three_d_array = True, False
+    tags.input_tags.string = False
+    return tags
 
 
 def drawn(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,7 +132,7 @@ def drawn(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([np.resize(row, (SIZE, SIZE)) for row in shades])
 
 
-@parametrize_with_checks([Rows(small())])  # type: ignore[untyped-decorator]
+@parametrize_with_checks([Rows(small()), NumberRows(small())])  # type: ignore[untyped-decorator]
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -130,6 +154,7 @@ def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
 )
 def test_the_checks_that_need_no_data(name: str) -> None:
     getattr(estimator_checks, name)("TransferClassifier", TransferClassifier())
+    getattr(estimator_checks, name)("TransferRegressor", TransferRegressor())
 
 
 def test_scikit_learn_knows_that_it_takes_no_tables() -> None:
@@ -332,9 +357,11 @@ def test_too_few_different_pictures_are_told() -> None:
         ([0, 1], "inconsistent numbers of samples"),
         ([0] * 12, "at least two classes, got 1 class"),
         (np.linspace(0, 1, 12), "Unknown label type"),
-        (np.eye(12), "y should be a 1d array"),
+        (np.eye(12), "No label can be learnt: one must be on at least 2 images and not on all"),
+        (np.eye(12) * 3, "must be a matrix of 0 and 1"),
+        (np.arange(36).reshape(12, 3), "y should be a 1d array"),
     ],
-    ids=["none", "short", "one", "continuous", "matrix"],
+    ids=["none", "short", "one", "continuous", "alone", "threes", "matrix"],
 )
 def test_labels_that_cannot_be_used_are_told(y: Any, what: str) -> None:
     with pytest.raises(ValueError, match=what):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regraft.data.dataset import Dataset
     from regraft.diagram.drawing import draw
     from regraft.errors import RegraftError
-    from regraft.estimator import TransferClassifier
+    from regraft.estimator import TransferClassifier, TransferRegressor
     from regraft.export import export
     from regraft.look import look
     from regraft.plan.choices import Choices
@@ -56,6 +56,7 @@ _HOMES = {
     "RegraftError": "regraft.errors",
     "Result": "regraft.results.result",
     "TransferClassifier": "regraft.estimator",
+    "TransferRegressor": "regraft.estimator",
     "draw": "regraft.diagram.drawing",
     "apply": "regraft.run.api",
     "fit": "regraft.run.api",
@@ -77,6 +78,7 @@ __all__ = [
     "RegraftError",
     "Result",
     "TransferClassifier",
+    "TransferRegressor",
     "apply",
     "compare",
     "draw",
