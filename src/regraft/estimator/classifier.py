@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from regraft.estimator.fitting import FittedHead, Images, fit_head, listed
-from regraft.estimator.labels import Labels, labels_of, matrix_of
+from regraft.estimator.labels import GivenLabels, labels_of, matrix_of
 from regraft.estimator.parameters import choices_of, takes_images
 from regraft.plan.choices import Recipe
 from regraft.plan.definition import Plan
@@ -74,7 +74,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
     thresholds_: NDArray[np.float64]
     plan_: Plan
     _fitted: FittedHead
-    _labels: Labels
+    _labels: GivenLabels
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ _LEAST = 2  # images that a label is learnt from
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class GivenLabels:
     """The labels of images.
 
     ``classes`` [k] as they were given, sorted; ``names`` [k]: theirs in the data set; ``texts``
@@ -32,7 +32,7 @@ class Labels:
     shares: NDArray[np.float64]
     matrix: bool = False
 
-    def told(self) -> "Labels":
+    def told(self) -> "GivenLabels":
         """Return the same without a text for each image."""
         return replace(self, texts=())
 
@@ -63,7 +63,7 @@ class Labels:
         return [classes[row].tolist() for row in there]
 
 
-def labels_of(estimator: object, pictures: Sequence[Any], y: ArrayLike) -> Labels:
+def labels_of(estimator: object, pictures: Sequence[Any], y: ArrayLike) -> GivenLabels:
     """Return the labels that a classifier was given.
 
     Raises:
@@ -88,10 +88,10 @@ def labels_of(estimator: object, pictures: Sequence[Any], y: ArrayLike) -> Label
         raise ValueError(f"There must be at least two classes, got 1 class: {classes[0]!r}")
     names = _names(classes)
     texts = tuple(names[place] for place in places.tolist())
-    return Labels("one", classes, tuple(names), texts, np.array([]))
+    return GivenLabels("one", classes, tuple(names), texts, np.array([]))
 
 
-def matrix_of(y: Any, labels: Labels, classes: NDArray[Any]) -> NDArray[np.float64]:
+def matrix_of(y: Any, labels: GivenLabels, classes: NDArray[Any]) -> NDArray[np.float64]:
     """Return several labels an image as a matrix ``[n, k]``, whichever form they come in.
 
     Raises:
@@ -166,7 +166,7 @@ def _matrix(y: Any, classes: NDArray[Any]) -> NDArray[np.bool_]:
     return there
 
 
-def _several(classes: NDArray[Any], there: NDArray[np.bool_], *, matrix: bool) -> Labels:
+def _several(classes: NDArray[Any], there: NDArray[np.bool_], *, matrix: bool) -> GivenLabels:
     """Return the labels of a matrix. ValueError where none of them can be learnt."""
     count = there.sum(0)
     if not ((count >= _LEAST) & (count < len(there))).any():
@@ -180,7 +180,7 @@ def _several(classes: NDArray[Any], there: NDArray[np.bool_], *, matrix: bool) -
     texts = tuple(
         SEPARATOR.join(sorted(names[k] for k in np.flatnonzero(row).tolist())) for row in there
     )
-    return Labels("several", classes, tuple(names), texts, count / len(there), matrix)
+    return GivenLabels("several", classes, tuple(names), texts, count / len(there), matrix)
 
 
 def _names(classes: NDArray[Any]) -> list[str]:

@@ -51,8 +51,8 @@ def answered(kind: str, asked: str) -> list[str]:
     """
     first = "with torch.no_grad():"
     if kind == "one":
-        shares = f"    shares = {asked}.softmax(1)[0].tolist()"
-        return [first, shares, "print(dict(zip(classes, shares)))"]
+        shares = f"    shares = {asked}.softmax(1)[0]"
+        return [first, shares, "print(dict(zip(classes, shares.tolist())))"]
     if kind == "number":
         value = f"    value = {asked}[0].item()"
         return [first, value, 'print(f"{classes[0]}: {value:g} ± {half_width:g}")']
