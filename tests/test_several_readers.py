@@ -40,7 +40,7 @@ KNOWN = ["cat|dog", "dog", "cat|dog", "", "bird"]
          "The numbers are those in the column 'label'."),
         (["1.5", "2", "1.5"], {"labels": "one"}, ONE, ["1.5", "2", "1.5"], ""),
         (list(range(20)), {}, ONE, [*map(str, range(20))], ""),
-        ([n % 25 for n in range(250)], {}, ONE, [str(n % 25) for n in range(250)], ""),
+        ([n % 25 for n in range(1250)], {}, ONE, [str(n % 25) for n in range(1250)], ""),
     ],
 )  # fmt: skip
 def test_a_text_column(
