@@ -262,7 +262,8 @@ def test_a_person_overrules_and_it_is_recorded() -> None:
     assert plan.overrides == ("--cut stage1", "--recipe textbook", "--class-weights balanced")
     assert "Asked for: --cut stage1, --recipe textbook" in plan.explain()
     named = Choices(path_column="file of it", label_column="kind")
-    assert plan_of(evidence_telling(1), named).looked_at.columns == named.columns | {"labels": "one"}
+    again = plan_of(evidence_telling(1), named).looked_at
+    assert again.columns == named.columns | {"labels": "one"}
 
 
 @pytest.mark.parametrize(
