@@ -233,8 +233,9 @@ def test_a_result_says_what_it_is_in_a_few_lines(data: Path, run: Path) -> None:
         "  3 classes: rings, squares, stripes",
         f"  folder: {run}",
     ]
-    cut = replace(loaded.plan, taps=(1,))
     many = (*(f"kind {n}" for n in range(12)), "new\nline")
+    evidence = replace(loaded.plan.evidence, classes=many)
+    cut = replace(loaded.plan, taps=(1,), evidence=evidence)
     other = str(replace(loaded, plan=cut, classes=many, folder=None)).splitlines()
     assert "demonstration cut after conv2, reads conv2" in other[0]
     assert other[2].startswith("  13 classes: kind 0, ")
