@@ -22,6 +22,8 @@ def test_a_card_of_several_labels_has_figures_of_each(several_run: Path) -> None
         (name, f"{one['average_precision']:.1%}", one["n"])
         for name, one in metrics["per_label"].items()
     ]
+    thresholds = re.findall(r"^\| \w+ \|.* ([\d.]+%) \| \d+ \| \d+ \|$", card, re.MULTILINE)
+    assert thresholds == [f"{one['threshold']:.1%}" for one in metrics["per_label"].values()]
     assert "sigmoids of its outputs" in card
     assert "softmax of its outputs" not in card
 

@@ -16,6 +16,7 @@ from regraft.cli import predicted
 from regraft.cli.predicted import Tally
 from regraft.cli.terminal import _epoch_line
 from regraft.compare import side_by_side
+from regraft.compare.comparison import _gain
 from regraft.data.kinds import Kind
 from regraft.errors import UsageError
 from regraft.plan import kind_wording
@@ -301,6 +302,13 @@ def test_what_is_for_classes_alone_says_so(
 
 
 # --- compare -------------------------------------------------------------------------------------
+
+
+def test_less_squared_error_is_better() -> None:
+    near, far = np.linspace(0, 1, 40), np.linspace(1, 2, 40)
+    assert [_gain(near, far), _gain(far, near), _gain(near, near)] == [1, -1, 0]
+    noisy = near + np.resize([0.1, -0.1], 40)
+    assert _gain(noisy, near) == 0
 
 
 @pytest.mark.parametrize("kind", ["several", "number"])

@@ -188,3 +188,10 @@ def test_the_card_and_page_say_the_same(number_run: Path) -> None:
     for key in ("mean_absolute_error", "median_absolute_error", "half_width"):
         assert f"{metrics[key]:.4g}" in said
     assert f"{metrics['covered']:.1%}" in said
+
+
+@pytest.mark.parametrize("kind", ["several", "number"])
+def test_no_table_asks_for_corrections(kind: str, request: pytest.FixtureRequest) -> None:
+    run = request.getfixturevalue(f"{kind}_run")
+    assert not (run / "suspects.csv").exists()
+    assert opened(run).suspects == ()

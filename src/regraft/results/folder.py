@@ -167,7 +167,8 @@ def write_run(
         write_csv(place / "predictions.csv", table)
         write_csv(place / "log.csv", log_rows(log))
         write_csv(place / "audit.csv", [AUDIT, *audit])
-        write_csv(place / SUSPECTS_FILE, suspect_rows(suspects_of(metrics)))
+        if kind_of(config) == "one":  # labels of the other kinds are not doubted
+            write_csv(place / SUSPECTS_FILE, suspect_rows(suspects_of(metrics)))
         write_text(place / "README.md", card)
         if labelled is not None:
             write_bytes(place / LABELLED_FILE, safetensors_bytes(labelled.tensors()))
