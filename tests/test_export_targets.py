@@ -90,6 +90,11 @@ def test_an_export_gives_what_the_run_gives(
         made = export(run, to, place, data=data, images_checked=9)
         of = {"several": "labels", "number": "numbers"}[kind]
         assert [(each.of, each.refused) for each in made.parities] == [(of, "")] * 3
+        gives = {
+            "several": "the probability of each label by itself",
+            "number": "the number itself",
+        }
+        assert made.to_json()["output"] == gives[kind]
     else:  # all else of them is as of one label
         place.mkdir() if to == "openvino" else None
         about = About(result.plan, result.classes, pixels=False)

@@ -87,5 +87,5 @@ def _print(made: "Exported") -> None:
         say(f"A copy of {run} is served, and predicts, where there is no torch.")
         show(f"Written to {made.path} ({made.size / 1e6:.1f} MB).")
         return
-    say(f"It takes {made.input}, and gives the probability of each class.")
+    say(f"It takes {made.input}, and gives {made.output}.")
     show(f"Written to {made.path} ({made.size / 1e6:.1f} MB).")

@@ -62,6 +62,8 @@ class Exported:
     """What it takes, in words."""
     parities: tuple[Parity, ...]
     seconds: float
+    output: str = ""
+    """What it gives, in words."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the export as what a JSON document holds."""
@@ -70,6 +72,7 @@ class Exported:
             "path": str(self.path),
             "bytes": self.size,
             "input": self.input,
+            "output": self.output,
             "seconds": round(self.seconds, 3),
             "parity": [each.to_json() for each in self.parities],
         }
@@ -150,7 +153,9 @@ def export(
         )
         size = size_of(draft)
     taken = to_serve.INPUT if target is to_serve else about.input
-    return Exported(to, out, size, taken, tuple(parities), time.perf_counter() - start)
+    given = to_timm.MEANING[about.plan.kind] if target is to_timm else about.gives
+    seconds = time.perf_counter() - start
+    return Exported(to, out, size, taken, tuple(parities), seconds, given)
 
 
 def _target(to: str, pixels: bool) -> ModuleType:

@@ -62,6 +62,15 @@ class About:
         return {"kind": "number", "half_width": answer.half_width}
 
     @property
+    def gives(self) -> str:
+        """The answer in words."""
+        return {
+            "one": "the probability of each class",
+            "several": "the probability of each label by itself",
+            "number": "the number itself",
+        }[self.plan.kind]
+
+    @property
     def meaning(self) -> str:
         """What is to be known of the answer beside its name, in words."""
         return {

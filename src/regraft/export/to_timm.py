@@ -114,11 +114,11 @@ def _config(whole: Any, about: About) -> dict[str, Any]:
         "num_features": int(whole.num_features),
         "label_names": classes,
         "pretrained_cfg": given | feeding,
-        "regraft": about.rule | {"output": _MEANING[about.plan.kind]},
+        "regraft": about.rule | {"output": MEANING[about.plan.kind]},
     }
 
 
-_MEANING = {
+MEANING = {
     "one": "logits: their softmax is the probabilities of the classes",
     "several": "logits: their sigmoid is the probability of each label by itself, "
     "which is given from its threshold on",
@@ -152,7 +152,7 @@ def _readme(about: About) -> str:
         [
             "---\nlibrary_name: timm\ntags: [timm, regraft]\n---\n",
             f"`{plan.backbone.name}`, adapted by regraft, as timm loads it. The network gives "
-            f"{_MEANING[plan.kind]}.\n",
+            f"{MEANING[plan.kind]}.\n",
             "```python",
             *code,
             "```\n",
