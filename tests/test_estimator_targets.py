@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score, r2_score
 from sklearn.model_selection import cross_val_score
+from sklearn.utils import get_tags
 
 import regraft
 from pictures import photo
@@ -81,6 +82,7 @@ def test_a_matrix_comes_back_as_one_and_is_cross_validated() -> None:
     np.testing.assert_allclose(
         lists.predict_proba(X)[:, columns], fitted.predict_proba(X), atol=0.1
     )
+    assert get_tags(several()).classifier_tags.multi_label
     scores = cross_val_score(several(), as_array(X), there, cv=3, error_score="raise")
     assert scores.min() > 0.7
     twin = pickle.loads(pickle.dumps(fitted))

@@ -216,6 +216,7 @@ def test_timm_loads_the_folder_as_one_of_its_own(run: Path, data: Path, tmp_path
 
     made = export(run, "timm", tmp_path / "out", data=str(data))
     assert left(made.path) == ["README.md", "config.json", "model.safetensors"]
+    assert made.output == "logits: their softmax is the probabilities of the classes"
     module = timm.create_model(f"local-dir:{made.path}", pretrained=True).eval()
     x, files = normalised(run, data)
     with torch.no_grad():
