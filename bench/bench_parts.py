@@ -83,7 +83,10 @@ def fit(data: Path, place: Path) -> dict[str, Any]:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = os.environ | {OUT: str(out)}
     subprocess.run(
-        [*command, "--overwrite", "--json"], check=True, capture_output=True, env=environment
+        [*command, "--overwrite", "--json", "--case", "frozen"],
+        check=True,
+        capture_output=True,
+        env=environment,
     )
     wall = time.perf_counter() - begun
     now = resource.getrusage(resource.RUSAGE_CHILDREN)

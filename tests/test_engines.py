@@ -1,6 +1,7 @@
 """Engines: whatever runs a trunk gives the features of the network, whole or cut."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,20 @@ def test_an_image_does_not_depend_on_its_neighbours(
     assert same_within_rounding(engines.features(engine, pixels[::-1])[::-1], together, error)
     for some in (slice(5, 6), slice(3, 20)):
         assert same_within_rounding(engines.features(engine, pixels[some]), together[some], error)
+
+
+def test_calls_from_two_threads_keep_apart(make: Callable[[str], Engine], record: Backbone) -> None:
+    """And a call may have more images than the engine runs at once, and none."""
+    engine, rng = make(openvino_engine.FULL), np.random.default_rng(0)
+    side = record.view.size
+    two = [rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8) for n in (1, 70)]
+    apart = [np.concatenate([np.hstack(engine(one[None])) for one in some]) for some in two]
+    with ThreadPoolExecutor(2) as pool:
+        asked = [two[n % 2] for n in range(24)]
+        found = list(pool.map(lambda some: np.hstack(engine(some)), asked))
+    for n, rows in enumerate(found):
+        assert_array_equal(rows, apart[n % 2])
+    assert np.hstack(engine(two[0][:0])).shape == (0, sum(s.channels for s in record.stages))
 
 
 @pytest.mark.parametrize(
