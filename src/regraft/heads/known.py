@@ -121,33 +121,36 @@ def space_of(
     ``exemplars`` are as many of each class as its share; the first of them, so that an order drawn
     at random draws them.
     """
-    from scipy.linalg import eigh
-
     x = features.astype(np.float32)
     kept = directions(x[some(labels, exemplars)], widths)
     z, mean, scale = standardise(x, widths, np.ones(len(x), np.float32))
     n, width = z.shape
     names, y = np.unique(labels, return_inverse=True)
     wanted = min(rank, n - 1, width)
+    basis: Floats
+    along: Floats
     if n < width:
-        top = (n - wanted, n - 1)
-        spread, left = eigh(z @ z.T, subset_by_index=top, driver="evr")
-        basis = z.T @ (left / np.sqrt(np.maximum(spread, 1e-12)))
+        spread, left = _largest(z @ z.T, wanted)
+        length: Floats = np.sqrt(np.maximum(spread, np.float32(1e-12)))
+        basis, along = z.T @ (left / length), left * length
     else:
-        spread, basis = eigh(z.T @ z, subset_by_index=(width - wanted, width - 1), driver="evr")
-    solid = spread > 1e-6 * max(float(np.square(z).sum()), 1e-12)
-    spread, basis = spread[solid] / max(n - 1, 1), np.ascontiguousarray(basis[:, solid])
+        spread, basis = _largest(z.T @ z, wanted)
+        along = z @ basis
+    squares = float(np.square(z).sum(dtype=np.float64))
+    solid = spread > 1e-6 * max(squares, 1e-12)
+    variance, along = spread[solid] / max(n - 1, 1), along[:, solid]
+    basis = np.ascontiguousarray(basis[:, solid])
     means = np.stack([z[y == c].mean(0) for c in range(len(names))])
-    apart = z - means[y]
+    between = float(np.bincount(y) @ np.square(means).sum(1, dtype=np.float64))
     freedom = max(n - len(names), 1)
-    inside = apart @ basis
-    covariance = inside.T @ inside / freedom
-    whole = float(np.square(apart).sum()) / freedom, float(np.square(z).sum()) / max(n - 1, 1)
+    apart = along - np.stack([along[y == c].mean(0) for c in range(len(names))])[y]
+    covariance = apart.T @ apart / freedom
+    whole = max(squares - between, 0.0) / freedom, squares / max(n - 1, 1)
     even = [max(each, 1e-6 * whole[1], 1e-12) / width for each in whole]
-    across = max(width - len(spread), 1)
+    across = max(width - len(variance), 1)
     rests = [
-        ((1 - SHRINK) * max(of - along, 0) + SHRINK * each * across) / across
-        for of, along, each in zip(whole, (covariance.trace(), spread.sum()), even, strict=True)
+        ((1 - SHRINK) * max(of - told, 0) + SHRINK * each * across) / across
+        for of, told, each in zip(whole, (covariance.trace(), variance.sum()), even, strict=True)
     ]
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
     shrunk = (1 - SHRINK) * np.maximum(values, 0) + SHRINK * even[0]
@@ -159,10 +162,21 @@ def space_of(
         basis=kept_basis,
         within=within,
         centres=means @ kept_basis @ within,
-        total=(1 / np.sqrt((1 - SHRINK) * spread + SHRINK * even[1])).astype(np.float32),
+        total=(1 / np.sqrt((1 - SHRINK) * variance + SHRINK * even[1])).astype(np.float32),
         rest=np.array([max(1 / rests[0] - 1 / rests[1], 0)], np.float32),
         exemplars=_halved(kept),
     )
+
+
+def _largest(symmetric: Floats, count: int) -> tuple[Floats, Floats]:
+    """Return the largest eigenvalues ``[count]``, in rising order, and their vectors in columns.
+
+    All of them by divide and conquer come sooner than a half of them one by one.
+    """
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(symmetric, driver="evd", overwrite_a=True, check_finite=False)
+    return values[len(values) - count :], vectors[:, len(values) - count :]
 
 
 def directions(x: Floats, widths: Sequence[int]) -> Floats:
