@@ -26,11 +26,11 @@ from sklearn.preprocessing import StandardScaler
 import machine
 from regraft.data.dataset import Dataset
 from regraft.heads.average import fit_average
+from regraft.heads.tasks.several import score_several
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.evidence_of_targets import gather_targets
 from regraft.run.auto import network_for
 from regraft.run.measure import Measured, measure
-from regraft.tasks.several import score_several
 from target_sets import NUMBERS, SEVERAL
 
 SIZES, TEST = (50, 200, 700), 0.3

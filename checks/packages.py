@@ -10,7 +10,7 @@ SOURCE = HOME / "src" / "regraft"
 # A file imports only from packages above its own.
 LAYERS = {
     "ground": ("errors", "verb", "whole_file", "mapped", "distributed", "metrics"),
-    "what is known": ("heads", "data", "tasks", "backbones", "plan"),
+    "what is known": ("data", "heads", "backbones", "plan"),
     "networks at work": ("networks", "diagram", "features", "finetune"),
     "a run": ("results", "report", "run"),
     "beside and after it": ("look", "compare", "rank", "acquire", "export", "serve"),

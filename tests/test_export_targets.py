@@ -21,12 +21,12 @@ from regraft.export.about import About
 from regraft.export.classifier import Classifier
 from regraft.export.comparing import in_torch
 from regraft.export.parity import Parity
+from regraft.heads.tasks import AnswerRule, task_of
 from regraft.networks import build, surgery
 from regraft.plan.definition import Plan
 from regraft.results.load import load
 from regraft.results.result import Result
 from regraft.results.snippet import snippet
-from regraft.tasks import AnswerRule, task_of
 from targets import dataset_of
 from test_export import named_outputs, normalised
 

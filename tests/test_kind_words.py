@@ -19,6 +19,8 @@ from regraft.compare import side_by_side
 from regraft.compare.comparison import _gain
 from regraft.data.kinds import Kind
 from regraft.errors import UsageError
+from regraft.heads.tasks import task_of
+from regraft.heads.tasks.words import words_by, words_of
 from regraft.plan import kind_wording
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Plan
@@ -29,8 +31,6 @@ from regraft.results.load import load
 from regraft.results.prediction import Prediction
 from regraft.run.measure import measure
 from regraft.run.pretrained import open_network
-from regraft.tasks import task_of
-from regraft.tasks.words import words_by, words_of
 from test_plan import BACKBONE, plan_of
 
 SEVERAL = (

@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 
 from regraft.finetune import predict
 from regraft.heads.losses import LOSSES
+from regraft.heads.tasks import task_of
 from regraft.networks.surgery import restore
-from regraft.tasks import task_of
 from scenes import KINDS
 from smallnet import record, small
 from smallrace import LAST, images, pictures, race, recipe

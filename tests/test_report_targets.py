@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import targets
+from regraft.heads.tasks.several import score_several
 from regraft.report import number, page, several
 from regraft.report.charts.targets import DOTS, scatter
 from regraft.results.load import load
 from regraft.results.result import Result, with_tables
 from regraft.results.tables import Predictions
-from regraft.tasks.several import score_several
 from reported import HOSTILE, Reader
 
 

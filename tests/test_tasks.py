@@ -11,15 +11,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from regraft.heads import average
 from regraft.heads.average import Part, fit_average
 from regraft.heads.ridge import Head, cross_validate
+from regraft.heads.tasks import task_of
+from regraft.heads.tasks.number import half_width, score_number
+from regraft.heads.tasks.several import average_precisions, score_several, thresholds_of
+from regraft.heads.tasks.task import jackknife
 from regraft.plan import serialize
 from regraft.plan.evidence import candidates_of
 from regraft.plan.evidence_of_targets import gather_targets
 from regraft.results.files import write_csv
 from regraft.results.tables import Predictions, prediction_rows, read_predictions
-from regraft.tasks import task_of
-from regraft.tasks.number import half_width, score_number
-from regraft.tasks.several import average_precisions, score_several, thresholds_of
-from regraft.tasks.task import jackknife
 
 WIDTHS = (4, 8, 12)
 PARTS = (Part((2,), 1.0, 0.6, 1.0), Part((0, 1, 2), 0.3, 0.4, 1.0))

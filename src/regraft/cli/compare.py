@@ -11,12 +11,12 @@ from regraft.cli.plan import measured_from
 from regraft.cli.rows import Indented, Rows, lines
 from regraft.cli.terminal import linked, print_json, say, show, show_sections, training_bar
 from regraft.compare import Comparison, Outcome, check, side_by_side
+from regraft.heads.tasks.words import words_of
 from regraft.networks.factories import is_factory
 from regraft.plan.choices import Choices
 from regraft.plan.data_place import absolute
 from regraft.report.sides import beside_of, of_one
 from regraft.results.files import PAGE
-from regraft.tasks.words import words_of
 
 
 def run_compare(

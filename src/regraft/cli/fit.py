@@ -18,6 +18,7 @@ from regraft.data.dataset import Dataset
 from regraft.data.readers.table import CORRECTION
 from regraft.distributed import is_rank_zero, on_rank_zero
 from regraft.errors import UsageError
+from regraft.heads.tasks.words import words_of
 from regraft.networks.factories import is_factory
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
@@ -29,7 +30,6 @@ from regraft.run.api import DEFAULT, carry_out, check_engine, check_out, check_p
 from regraft.run.before_corrections import before_corrections
 from regraft.run.draft import proposed
 from regraft.run.measure import Measured
-from regraft.tasks.words import words_of
 
 
 def run_fit(

@@ -12,6 +12,7 @@ from regraft.cli.terminal import show_sections
 from regraft.data.audit import Audit
 from regraft.data.dataset import few
 from regraft.data.splits import EACH_ONCE
+from regraft.heads.tasks.words import words_of
 from regraft.networks.changes import Change
 from regraft.plan import kind_wording, wording
 from regraft.plan.definition import Plan
@@ -20,7 +21,6 @@ from regraft.plan.naming import probe_named, stages_named
 from regraft.plan.similarity import SIMILAR
 from regraft.plan.size import LARGE
 from regraft.results.tables import suspects_of
-from regraft.tasks.words import words_of
 
 BAR, FEWEST_CELLS = 30, 8
 """Cells of a full bar, and how few are not worth one."""

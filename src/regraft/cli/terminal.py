@@ -18,8 +18,8 @@ from rich.text import Text
 from regraft.cli import streams
 from regraft.cli.rows import Indented, unbroken
 from regraft.errors import UsageError
+from regraft.heads.tasks.words import words_by
 from regraft.plan.events import Epoch, EpochProgress, Event
-from regraft.tasks.words import words_by
 
 PLAIN = partial(Console, markup=False, emoji=False, highlight=False)
 """Text is what it says: ``[dog]`` and ``:cat:`` are names. A style is given by rich's Text."""

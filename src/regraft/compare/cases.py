@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from regraft.compare.comparison import Omitted, Outcome
 from regraft.features.extract import extract
+from regraft.heads.tasks.words import words_of
 from regraft.plan.choices import Choices
 from regraft.plan.decide import SCRATCH
 from regraft.plan.definition import STARTS, Plan
@@ -24,7 +25,6 @@ from regraft.run.execute import RunState, ended, execute
 from regraft.run.measure import Measured
 from regraft.run.selection import Candidate, beats, frozen, select
 from regraft.run.training_speed import training_speed
-from regraft.tasks.words import words_of
 
 FEW = 500
 """Training images below which training the whole network is absurd: a frozen one does as well at a

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from regraft.data.dataset import listed
 from regraft.diagram.summary import bar, isolated, rows, summary
 from regraft.heads.ridge import Taps
+from regraft.heads.tasks.words import Words, words_of
 from regraft.metrics import Interval, paired
 from regraft.report import of_comparison
 from regraft.report.sides import beside_of
 from regraft.results.atomic import check_target, whole_folder
 from regraft.results.files import COMPARISON, PAGE, json_text, read_json, write_text
-from regraft.tasks.words import Words, words_of
 
 FORMAT, VERSION = "regraft comparison", 1
 """Stamped on ``comparison.json``."""

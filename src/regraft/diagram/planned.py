@@ -7,12 +7,12 @@ from markupsafe import Markup
 from regraft.data.splits import EACH_ONCE
 from regraft.diagram.scene import Scene, of_case
 from regraft.diagram.summary import Figure, isolated, summary
+from regraft.heads.tasks.words import words_of
 from regraft.plan import kind_wording
 from regraft.plan.definition import Plan
 from regraft.plan.recipes import Init
 from regraft.plan.similarity import SIMILAR
 from regraft.plan.size import LARGE
-from regraft.tasks.words import words_of
 
 
 def of_plan(plan: Plan) -> Scene:

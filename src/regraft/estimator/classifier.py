@@ -12,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from regraft.estimator.fitting import FittedHead, Images, fit_head, listed
 from regraft.estimator.labels import GivenLabels, labels_of, matrix_of
 from regraft.estimator.parameters import choices_of, takes_images
+from regraft.heads.tasks import task_of
 from regraft.plan.choices import Recipe
 from regraft.plan.definition import Plan
 from regraft.run.api import DEFAULT
 from regraft.run.pretrained import Pretrained
-from regraft.tasks import task_of
 
 if TYPE_CHECKING:
     from torch import nn

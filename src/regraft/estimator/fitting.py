@@ -22,6 +22,7 @@ from regraft.features.engine_choice import Asked
 from regraft.features.engines import open_engine
 from regraft.features.extract import Extraction, extract
 from regraft.heads.ridge import Head
+from regraft.heads.tasks import task_of
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Plan
 from regraft.run import measure
@@ -33,7 +34,6 @@ from regraft.run.labels import LabelValues
 from regraft.run.measure import Measured
 from regraft.run.pretrained import Pretrained, open_network
 from regraft.run.scoring import unit_head
-from regraft.tasks import task_of
 
 if TYPE_CHECKING:
     from pathlib import Path

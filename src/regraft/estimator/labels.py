@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from regraft.data.kinds import SEPARATOR, Kind
 from regraft.estimator.fitting import FittedHead
-from regraft.tasks import AnswerRule
+from regraft.heads.tasks import AnswerRule
 
 _LEAST = 2  # images that a label is learnt from
 

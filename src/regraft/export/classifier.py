@@ -22,7 +22,7 @@ _LINKS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "several": torch.sigmoid,
     "number": lambda logits: logits,
 }
-"""What makes the answer of logits, as `regraft.tasks.Task.shares` does, by kind."""
+"""What makes the answer of logits, as `regraft.heads.tasks.Task.shares` does, by kind."""
 
 
 class Classifier(nn.Module):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regraft.errors import RunError
 from regraft.heads.known import LIMIT
-from regraft.tasks import AnswerRule
+from regraft.heads.tasks import AnswerRule
 
 EXACT = 1e-4
 """A probability may differ by this much from that of the float32 network; a number by as much of

@@ -14,9 +14,9 @@ from regraft.export.parity import Parity
 from regraft.features import engines
 from regraft.features.engines import Engine, carried
 from regraft.features.engines.preference import FULL
+from regraft.heads.tasks import task_of
 from regraft.results import running
 from regraft.results.result import Result
-from regraft.tasks import task_of
 
 SUFFIX, NAMES = "", carried.FILES
 INPUT = "images, as the RUN does"

@@ -9,9 +9,9 @@ import numpy as np
 from regraft.errors import RunError
 from regraft.export.about import About
 from regraft.export.target import Input, Run
+from regraft.heads.tasks import task_of
 from regraft.plan.definition import Plan
 from regraft.results.snippet import answered, named
-from regraft.tasks import task_of
 
 SUFFIX, NAMES = "-timm", ("config.json", "model.safetensors", "README.md")
 

@@ -30,6 +30,7 @@ from regraft.finetune.loop import advance
 from regraft.finetune.modes import find
 from regraft.finetune.state import TrainContext, TrainSnapshot
 from regraft.heads.ridge import Head, class_weights
+from regraft.heads.tasks import OutputScale, Task, task_of
 from regraft.networks import trunk_state
 from regraft.networks.build import normalised
 from regraft.networks.changes import Change
@@ -37,7 +38,6 @@ from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork, operate
 from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, images_shown, rung_of
-from regraft.tasks import OutputScale, Task, task_of
 
 __all__ = ["Images", "Read", "Trained", "predict", "speed_of", "train"]
 

@@ -20,11 +20,11 @@ from regraft.finetune.activation_cache import ActivationCache
 from regraft.finetune.checkpoint import Checkpoint
 from regraft.finetune.data import ImageBuffer
 from regraft.finetune.rates import optimizer_of, scaled
+from regraft.heads.tasks import Task
 from regraft.networks.split import split
 from regraft.networks.surgery import TransferNetwork
 from regraft.plan.events import Epoch, OnEvent
 from regraft.plan.recipes import Training, steps_of
-from regraft.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from regraft.data.audit import NearCopies
 from regraft.data.splits import EACH_ONCE, FEW
 from regraft.heads.average import Part
 from regraft.heads.ridge import Taps
+from regraft.heads.tasks.words import words_of
 from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
 from regraft.plan.gain import Gain
@@ -23,7 +24,6 @@ from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
 from regraft.plan.records import Alternative as Alternative
 from regraft.plan.records import Ran as Ran
-from regraft.tasks.words import words_of
 
 VERSION = 2
 """Of the plan's JSON. A reader refuses any other."""

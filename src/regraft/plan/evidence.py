@@ -16,12 +16,12 @@ from regraft.data.splits import folds
 from regraft.errors import DataError
 from regraft.heads.average import Part, stage_weights, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
+from regraft.heads.tasks.answer import AnswerRule
 from regraft.metrics import fit_temperature, paired, share_interval, signal_of
 from regraft.plan.averaging import Judged, errors_of, judged, logits_of, made_of, nested
 from regraft.plan.neighbours import neighbours
 from regraft.plan.similarity import SIMILAR, similarity_of
 from regraft.plan.size import LARGE, size_of
-from regraft.tasks.answer import AnswerRule
 
 SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""

@@ -2,7 +2,7 @@
 
 The heads are the same ridge regressions, to other targets, and they are averaged by the same rule:
 each counts by how many standard errors its squared error lies above the least. What `gather` says
-by accuracy is said by the task's own measure (`regraft.tasks`).
+by accuracy is said by the task's own measure (`regraft.heads.tasks`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from regraft.data.splits import folds
 from regraft.heads.average import Part, union
 from regraft.heads.ridge import STRENGTHS, Taps, cross_validate
+from regraft.heads.tasks import AnswerRule, Task
+from regraft.heads.tasks.number import half_width
+from regraft.heads.tasks.several import thresholds_of
 from regraft.metrics import paired
 from regraft.plan.averaging import Judged, chosen_of, logits_of, made_of
 from regraft.plan.evidence import (
@@ -28,9 +31,6 @@ from regraft.plan.evidence import (
 from regraft.plan.neighbours import near_mean
 from regraft.plan.similarity import similarity_of
 from regraft.plan.size import size_of
-from regraft.tasks import AnswerRule, Task
-from regraft.tasks.number import half_width
-from regraft.tasks.several import thresholds_of
 
 FINER: Final = (0.001, 0.003, 0.01, 0.03, *STRENGTHS)
 """L2 penalties that are tried for a number, of which an image may tell nearly all."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from regraft.data.dataset import listed
+from regraft.heads.tasks.words import words_of
 from regraft.plan import wording
 from regraft.plan.definition import Plan
 from regraft.plan.naming import spread_of
-from regraft.tasks.words import words_of
 
 Metrics = Mapping[str, Any]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from regraft.backbones import Backbone
+from regraft.heads.tasks.words import words_of
 from regraft.plan.averaging import CUT, UNSURE
 from regraft.plan.choices import Choices
 from regraft.plan.definition import Reason
@@ -12,7 +13,6 @@ from regraft.plan.naming import spread_of, stages_named, weights_named
 from regraft.plan.recipes import Training
 from regraft.plan.similarity import SIMILAR
 from regraft.plan.size import LARGE
-from regraft.tasks.words import words_of
 
 
 def reasons_of(

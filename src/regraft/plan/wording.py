@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from regraft.data.splits import EACH_ONCE
+from regraft.heads.tasks.words import words_of
 from regraft.plan.curve import FARTHEST
 from regraft.plan.definition import Plan
 from regraft.plan.evidence import Probe
 from regraft.plan.how_many import LearningCurve, Point
 from regraft.plan.naming import frozen_case, stages_named
-from regraft.tasks.words import words_of
 
 Metrics = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from regraft.data.dataset import Dataset
+from regraft.heads.tasks.words import words_of
 from regraft.plan.definition import Plan
 from regraft.report import parts, pictures, template
 from regraft.report.answers import Answer
@@ -17,7 +18,6 @@ from regraft.report.jinja import figure
 from regraft.report.pictures import Album, Shot
 from regraft.results.result import Result
 from regraft.results.tables import Predictions
-from regraft.tasks.words import words_of
 
 RANGE: Final = 8
 """Parts of the range that are told of, at most."""

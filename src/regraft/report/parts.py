@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from regraft import diagram
 from regraft.data.splits import EACH_ONCE
+from regraft.heads.tasks.words import words_of
 from regraft.plan import wording
 from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
@@ -18,7 +19,6 @@ from regraft.report.charts import curves
 from regraft.report.charts.plane import plane
 from regraft.report.references import NETWORK
 from regraft.results.result import Result
-from regraft.tasks.words import words_of
 
 AUDITED: Final = 200
 """Images left out that are listed; audit.csv has all."""

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from regraft.data.dataset import Dataset
+from regraft.heads.tasks.several import BINS
 from regraft.plan import wording
 from regraft.plan.definition import Plan
 from regraft.report import parts, pictures, template, words
@@ -20,7 +21,6 @@ from regraft.report.pictures import Album, Shot
 from regraft.report.words import NAME
 from regraft.results.result import Result
 from regraft.results.tables import Predictions
-from regraft.tasks.several import BINS
 
 LABELS: Final = 200
 """Labels that are listed; metrics.json has all."""

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from regraft import backbones, diagram
 from regraft.backbones import Backbone
 from regraft.diagram import Scene
+from regraft.heads.tasks.words import words_of
 from regraft.report import template
 from regraft.report.charts import curves
 from regraft.report.words import place, quoted, seconds
-from regraft.tasks.words import words_of
 
 BESIDE: Final = {
     "one": (

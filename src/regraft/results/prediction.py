@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from regraft.data.kinds import SEPARATOR
 from regraft.heads.known import is_known
-from regraft.tasks.answer import AnswerRule
+from regraft.heads.tasks.answer import AnswerRule
 
 
 @dataclass(frozen=True)

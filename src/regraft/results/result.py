@@ -25,6 +25,8 @@ from regraft.features.engines import Engine
 from regraft.features.extract import Extraction, Progress, extract, silent
 from regraft.heads.known import Known, known_of
 from regraft.heads.ridge import Head
+from regraft.heads.tasks import task_of
+from regraft.heads.tasks.words import words_of
 from regraft.networks.changes import Change
 from regraft.plan import kind_wording, serialize, wording
 from regraft.plan.definition import Plan
@@ -45,8 +47,6 @@ from regraft.results.tables import (
     read_predictions,
     suspects_of,
 )
-from regraft.tasks import task_of
-from regraft.tasks.words import words_of
 
 if TYPE_CHECKING:
     from torch import nn

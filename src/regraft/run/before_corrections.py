@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from regraft.data.corrections import Corrected
 from regraft.data.splits import EACH_ONCE
 from regraft.errors import DataError
+from regraft.heads.tasks import task_of
 from regraft.plan.choices import Choices
 from regraft.results.tables import Predictions
 from regraft.run.api import perform
 from regraft.run.draft import draft
 from regraft.run.measure import Measured, measure
 from regraft.run.pretrained import Pretrained
-from regraft.tasks import task_of
 
 
 def before_corrections(

@@ -27,6 +27,7 @@ from regraft.features.engines import Engine, Pixels
 from regraft.features.engines.store import home, key, recall
 from regraft.features.extract import Extraction, extract
 from regraft.features.threads import threads
+from regraft.heads.tasks import Task, task_of
 from regraft.mapped import taken
 from regraft.plan.choices import Choices, candidates
 from regraft.plan.definition import Reason
@@ -36,7 +37,6 @@ from regraft.run.labels import LabelValues
 from regraft.run.on_ray import check_on, look_on_ray
 from regraft.run.pretrained import Pretrained
 from regraft.run.together import look_together
-from regraft.tasks import Task, task_of
 
 SHIFT_SAMPLE = 64
 """Training images that the channel statistics are measured on."""

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.heads.ridge import Head
+from regraft.heads.tasks.number import score_number
+from regraft.heads.tasks.several import score_several
 from regraft.metrics import score
 from regraft.plan.definition import Plan
 from regraft.results.tables import Predictions
 from regraft.run.measure import Measured
-from regraft.tasks.number import score_number
-from regraft.tasks.several import score_several
 
 
 def in_units(measured: Measured, values: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from regraft.data.splits import validation
 from regraft.distributed import on_rank_zero
 from regraft.heads.average import fit_average
 from regraft.heads.ridge import Head, Taps
+from regraft.heads.tasks import Task, task_of
 from regraft.metrics import paired
 from regraft.plan.definition import Plan, Ran
 from regraft.plan.events import OnEvent
@@ -20,7 +21,6 @@ from regraft.plan.gain import Gain
 from regraft.plan.naming import frozen_case
 from regraft.plan.recipes import Training, images_shown
 from regraft.run.measure import Measured
-from regraft.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from regraft.finetune import Trained

@@ -10,11 +10,11 @@ from regraft.backbones import View
 from regraft.features import engines
 from regraft.features.engines import Engine, Pixels
 from regraft.heads.ridge import Head
+from regraft.heads.tasks import task_of
+from regraft.heads.tasks.words import words_of
 from regraft.results.card import model_card
 from regraft.results.prediction import Prediction, prediction_of
 from regraft.results.result import Result
-from regraft.tasks import task_of
-from regraft.tasks.words import words_of
 
 Shares = NDArray[np.floating[Any]]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.heads.tasks.words import words_of
 from regraft.metrics import BINS, wilson
 from regraft.plan.definition import Plan
 from regraft.plan.events import Epoch, LogRow
@@ -25,7 +26,6 @@ from regraft.report.charts.frame import (
     turned,
     upright,
 )
-from regraft.tasks.words import words_of
 
 STYLES = ("t0", "t1", "t2", "t3")
 

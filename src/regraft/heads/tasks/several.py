@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.tasks.task import Floats, Kind, Labels, OutputScale, Task, jackknife
+from regraft.heads.tasks.task import Floats, Kind, Labels, OutputScale, Task, jackknife
 
 PRIOR: Final = 1.0
 """How firmly the slope of a label's calibration is held to that of all: the precision of a normal

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.tasks.task import Floats, Kind, Labels, OutputScale, Task
+from regraft.heads.tasks.task import Floats, Kind, Labels, OutputScale, Task
 
 SURE: Final = 0.95
 """Share of new images whose number is to lie in the interval that is told."""

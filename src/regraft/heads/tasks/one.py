@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.heads.tasks.task import Floats, Kind, Labels, OutputScale, Task
 from regraft.metrics import fit_temperature, share_interval, softmax
-from regraft.tasks.task import Floats, Kind, Labels, OutputScale, Task
 
 
 class OneLabel(Task):

@@ -5,11 +5,11 @@ differs: how the layer's outputs become an answer, how they are calibrated, and 
 are judged.
 """
 
-from regraft.tasks.answer import AnswerRule
-from regraft.tasks.number import Number
-from regraft.tasks.one import OneLabel
-from regraft.tasks.several import SeveralLabels
-from regraft.tasks.task import Kind, OutputScale, Task, jackknife
+from regraft.heads.tasks.answer import AnswerRule
+from regraft.heads.tasks.number import Number
+from regraft.heads.tasks.one import OneLabel
+from regraft.heads.tasks.several import SeveralLabels
+from regraft.heads.tasks.task import Kind, OutputScale, Task, jackknife
 
 __all__ = [
     "AnswerRule",
