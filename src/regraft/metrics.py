@@ -210,10 +210,21 @@ def calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins: int = BI
     2015.
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
-    confidence, right = p.max(1), p.argmax(1) == y
-    where = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(where, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / y.size)
+    return gap_of(p.max(1), p.argmax(1) == y, bins)
+
+
+def gap_of(shares: Floats, right: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Return how far probabilities ``[n]`` are from the share that is right, on average.
+
+    Over the bins of `bin_of`; of several labels an image every answer is one of ``n``.
+    """
+    gaps = np.bincount(bin_of(shares, bins), weights=right - shares, minlength=bins)
+    return float(np.abs(gaps).sum() / len(shares))
+
+
+def bin_of(shares: Floats, bins: int = BINS) -> Ints:
+    """Return which bin each probability lies in, ``[n]``: the m-th is ((m-1)/bins, m/bins]."""
+    return np.clip(np.ceil(shares * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:

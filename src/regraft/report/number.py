@@ -53,11 +53,7 @@ class Far:
 
 def render(result: Result, card: str, dataset: Dataset | None, *, data: str = "") -> str:
     """Return the page as text; see `regraft.report.page`."""
-    for part in parts.PARTS:
-        text = _drawn(result, card, dataset, data, part)
-        if template.size(text) < template.LARGEST:
-            break
-    return text
+    return parts.drawn_to_fit(lambda part: _drawn(result, card, dataset, data, part))
 
 
 def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: int) -> str:
@@ -74,7 +70,12 @@ def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: 
         **shared,
         quantity=name,
         answers=_answers(plan, metrics, name, stretches),
-        contents=_contents(shared),
+        contents=parts.contents(
+            shared,
+            ("told", "Told and true"),
+            ("range", "Over the range"),
+            ("errs", "Where it errs"),
+        ),
         scatter=Markup(scatter(told, truth, metrics["half_width"], name)),
         dots=min(len(truth), DOTS),
         histogram=Markup(histogram(told - truth, name)),
@@ -123,21 +124,6 @@ def _leaning(one: Stretch) -> str:
     if abs(one.bias) < one.off / 2:
         return "."
     return f", and is told {'too large' if one.bias > 0 else 'too small'} by {abs(one.bias):.4g}."
-
-
-def _contents(shared: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("surgery", "What was done"),
-        *([("network", "Which network")] if shared["ranking"] else []),
-        ("told", "Told and true"),
-        ("range", "Over the range"),
-        ("errs", "Where it errs"),
-        ("candidates", "The evidence"),
-        *([("training", "Training")] if shared["curves"] else []),
-        ("audit", "Left out"),
-        ("use", "How to use it"),
-        ("made", "How it was made"),
-    ]
 
 
 def stretches_of(

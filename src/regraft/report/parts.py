@@ -1,7 +1,7 @@
 """What the pages of all kinds of runs have in common: surgery, evidence, training, use."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from regraft.plan import wording
 from regraft.plan.decide import alternative
 from regraft.plan.definition import Plan
 from regraft.plan.events import LogRow
-from regraft.report import networks, words
+from regraft.report import networks, template, words
 from regraft.report.charts import curves
 from regraft.report.charts.plane import plane
 from regraft.report.references import NETWORK
@@ -25,6 +25,9 @@ AUDITED: Final = 200
 
 PARTS: Final = (1, 3, 9, 27, 81)
 """What a page is divided by until it is small enough."""
+
+Section = tuple[str, str]
+"""A section's anchor, and its name in the list of contents."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,50 @@ def shared(
         "time": words.seconds,
         "audited": AUDITED // part,
     }
+
+
+def drawn_to_fit(drawn: Callable[[int], str]) -> str:
+    """Return a page that is small enough.
+
+    One that would be too large is drawn again with less of what there is most of: ``drawn`` takes
+    what that is divided by.
+    """
+    for part in PARTS:
+        text = drawn(part)
+        if template.size(text) < template.LARGEST:
+            break
+    return text
+
+
+def contents(given: Mapping[str, Any], *own: Section) -> list[Section]:
+    """Return the sections of a page: its ``own`` between those that all have.
+
+    ``given``: what `shared` returned.
+    """
+    return [
+        ("surgery", "What was done"),
+        *([("network", "Which network")] if given["ranking"] else []),
+        *own,
+        ("candidates", "The evidence"),
+        *([("training", "Training")] if given["curves"] else []),
+        ("audit", "Left out"),
+        ("use", "How to use it"),
+        ("made", "How it was made"),
+    ]
+
+
+def rows(
+    plan: Plan, scores: Mapping[str, Mapping[str, Any]], key: str, most: int
+) -> list[dict[str, Any]]:
+    """Return the classes, or labels, in their order; of very many, the worst by ``key`` first."""
+    trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
+    found = [
+        dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
+        for number, (name, one) in enumerate(scores.items(), start=1)
+    ]
+    # Those without a held-out image come last: how well they are told is not known.
+    order = sorted(found, key=lambda one: (not one["n"], one[key] or 0.0))
+    return found if len(found) <= most else order[:most]
 
 
 def _training(plan: Plan, log: Sequence[LogRow]) -> _Training | None:

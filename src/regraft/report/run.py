@@ -10,7 +10,6 @@ from markupsafe import Markup
 from regraft.data.dataset import Dataset
 from regraft.data.readers.patterns import is_address
 from regraft.plan import wording
-from regraft.plan.definition import Plan
 from regraft.plan.how_many import ClassGain, LearningCurve
 from regraft.report import answered, answers, mixed, parts, pictures, template, words
 from regraft.report.charts import answered as answered_chart
@@ -50,15 +49,12 @@ def render(
 ) -> str:
     """Return the page as text; see `regraft.report.page`.
 
-    A page that would be too large is drawn again with less of what there is most of. Where the
-    network looked is found beside the rest, which hardly ever needs the same core.
+    Where the network looked is found beside the rest, which hardly ever needs the same core.
     """
     with ThreadPoolExecutor(1) as beside:
-        for part in parts.PARTS:
-            text = _drawn(result, card, dataset, heat_maps, data, part, beside)
-            if template.size(text) < template.LARGEST:
-                break
-    return text
+        return parts.drawn_to_fit(
+            lambda part: _drawn(result, card, dataset, heat_maps, data, part, beside)
+        )
 
 
 def _drawn(
@@ -85,7 +81,7 @@ def _drawn(
         found, result.classes, album, mistakes=None if small else confusion.PAIRS, part=part
     )
     pairs = confusion.pairs(metrics["confusion"], result.classes)
-    rows = _rows(plan, metrics, CLASSES // part)
+    rows = parts.rows(plan, metrics["per_class"], "recall", CLASSES // part)
     gone = {shot.path: shot.problem for shot in shots if shot.problem}
     sure = _sure(found, metrics)
     shared = parts.shared(result, card, data, part, least=sure.start)
@@ -98,13 +94,18 @@ def _drawn(
         word=words.letters(result.classes),
         answers=answers.answers(plan, metrics),
         no_image=wording.NO_IMAGE,
-        contents=_contents(
-            training=bool(shared["curves"]),
-            heat=heat != Heat(),
-            ranked=plan.ranking is not None,
-            labels="suspects" in metrics,
-            more=plan.learning_curve is not None,
-            unknown="unknown" in metrics,
+        contents=parts.contents(
+            shared,
+            ("mixed", "What is taken for what"),
+            ("classes", "Class by class"),
+            ("calibration", "Confidence"),
+            ("threshold", "Only where it is sure"),
+            *([("more", "How many more")] if plan.learning_curve is not None else []),
+            ("map", "A map of the images"),
+            ("errs", "Where it errs"),
+            *([("unknown", "None of these")] if "unknown" in metrics else []),
+            *([("labels", "Labels")] if "suspects" in metrics else []),
+            *([("heat", "Where it looked")] if heat != Heat() else []),
         ),
         beside=len(result.classes) <= BESIDE,
         turned=len(result.classes) > FLAT,
@@ -165,31 +166,6 @@ def _sure(found: Predictions, metrics: Metrics) -> _Sure:
     )
 
 
-def _contents(
-    *, training: bool, heat: bool, ranked: bool, labels: bool, more: bool, unknown: bool
-) -> list[tuple[str, str]]:
-    sections = [
-        ("surgery", "What was done"),
-        *([("network", "Which network")] if ranked else []),
-        ("mixed", "What is taken for what"),
-        ("classes", "Class by class"),
-        ("calibration", "Confidence"),
-        ("threshold", "Only where it is sure"),
-        *([("more", "How many more")] if more else []),
-        ("map", "A map of the images"),
-        ("errs", "Where it errs"),
-        *([("unknown", "None of these")] if unknown else []),
-        *([("labels", "Labels")] if labels else []),
-        *([("heat", "Where it looked")] if heat else []),
-        ("candidates", "The evidence"),
-        *([("training", "Training")] if training else []),
-        ("audit", "Left out"),
-        ("use", "How to use it"),
-        ("made", "How it was made"),
-    ]
-    return sections
-
-
 def _wanting(curve: LearningCurve | None) -> Sequence[ClassGain]:
     """Return the classes that want images, where it can be said which do most."""
     return curve.classes if curve is not None and curve.wants else ()
@@ -203,18 +179,6 @@ def _map(result: Result) -> str:
     if _small(result) or len(result.classes) > confusion.MAP:
         return ""
     return confusion.chart(result.metrics["confusion"], result.classes)
-
-
-def _rows(plan: Plan, metrics: Metrics, most: int) -> list[dict[str, Any]]:
-    """Return the classes, in their order; of very many, those first that are found least often."""
-    trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
-    rows = [
-        dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
-        for number, (name, one) in enumerate(metrics["per_class"].items(), start=1)
-    ]
-    # Those without a held-out image come last: how often they are found is not known.
-    order = sorted(rows, key=lambda one: (not one["n"], one["recall"] or 0.0))
-    return rows if len(rows) <= most else order[:most]
 
 
 def _shots(result: Result, album: Album) -> tuple[list[Shot], list[Shot]]:

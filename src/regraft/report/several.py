@@ -9,12 +9,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from regraft.data.dataset import Dataset
-from regraft.heads.tasks.several import BINS
 from regraft.plan import wording
 from regraft.plan.definition import Plan
 from regraft.report import parts, pictures, template, words
 from regraft.report.answers import Answer
-from regraft.report.charts.curves import Bin, reliability
+from regraft.report.charts.curves import binned, reliability
 from regraft.report.charts.frame import short
 from regraft.report.charts.targets import precision_recall
 from regraft.report.pictures import Album, Shot
@@ -66,11 +65,7 @@ class Pair:
 
 def render(result: Result, card: str, dataset: Dataset | None, *, data: str = "") -> str:
     """Return the page as text; see `regraft.report.page`."""
-    for part in parts.PARTS:
-        text = _drawn(result, card, dataset, data, part)
-        if template.size(text) < template.LARGEST:
-            break
-    return text
+    return parts.drawn_to_fit(lambda part: _drawn(result, card, dataset, data, part))
 
 
 def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: int) -> str:
@@ -80,7 +75,7 @@ def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: 
     truth = found.truth
     album = Album(pictures.finder(dataset), plan.backbone.view, pictures.ROOM // part, result.cache)
     odd = _odd(found, given, result.classes, album)
-    rows = _rows(plan, metrics, LABELS // part)
+    rows = parts.rows(plan, metrics["per_label"], "average_precision", LABELS // part)
     wrong = given != truth
     shared = parts.shared(result, card, data, part)
     return template.render(
@@ -89,7 +84,14 @@ def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: 
         word=words.letters(result.classes),
         labels=f"{len(result.classes):,} label{'s' * (len(result.classes) > 1)}",
         answers=_answers(plan, metrics, given, truth),
-        contents=_contents(shared, odd=bool(odd)),
+        contents=parts.contents(
+            shared,
+            ("labels", "Label by label"),
+            ("curves", "The weakest"),
+            ("together", "Wrong together"),
+            *([("errs", "Where it errs")] if odd else []),
+            ("calibration", "Probabilities"),
+        ),
         no_image=wording.NO_IMAGE,
         rows=rows,
         more_rows=len(result.classes) - len(rows),
@@ -97,7 +99,7 @@ def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: 
         taken=_pairs(truth & ~given, given & ~truth, result.classes),
         beside=_pairs(truth & given, given & ~truth, result.classes),
         hidden=_pairs(truth & given, truth & ~given, result.classes),
-        reliability=Markup(reliability(_bins(found), "probability", "have the label", "answers")),
+        reliability=Markup(_reliability(found)),
         odd=odd,
         faulty=int(wrong.any(1).sum()),
         at_hand=dataset is not None,
@@ -155,34 +157,6 @@ def _hardest(metrics: Metrics) -> Answer:
     return Answer(ask, short(worst, NAME), f"{said}.{rest}", "curves", name=True)
 
 
-def _contents(shared: Mapping[str, Any], *, odd: bool) -> list[tuple[str, str]]:
-    return [
-        ("surgery", "What was done"),
-        *([("network", "Which network")] if shared["ranking"] else []),
-        ("labels", "Label by label"),
-        ("curves", "The weakest"),
-        ("together", "Wrong together"),
-        *([("errs", "Where it errs")] if odd else []),
-        ("calibration", "Probabilities"),
-        ("candidates", "The evidence"),
-        *([("training", "Training")] if shared["curves"] else []),
-        ("audit", "Left out"),
-        ("use", "How to use it"),
-        ("made", "How it was made"),
-    ]
-
-
-def _rows(plan: Plan, metrics: Metrics, most: int) -> list[dict[str, Any]]:
-    """Return the labels, in their order; of very many, those first that are told worst."""
-    trained = dict(zip(plan.evidence.classes, plan.evidence.per_class, strict=True))
-    rows = [
-        dict(one) | {"name": name, "number": number, "trained": trained.get(name, 0)}
-        for number, (name, one) in enumerate(metrics["per_label"].items(), start=1)
-    ]
-    order = sorted(rows, key=lambda one: (not one["n"], one["average_precision"] or 0.0))
-    return rows if len(rows) <= most else order[:most]
-
-
 def _curves(
     found: Predictions, metrics: Metrics, names: Sequence[str]
 ) -> list[tuple[str, str, Markup]]:
@@ -224,19 +198,11 @@ def _pairs(first: NDArray[np.bool_], second: NDArray[np.bool_], names: Sequence[
     return found
 
 
-def _bins(found: Predictions) -> list[Bin]:
-    """Return the bins of the calibration error, over all answers; those without one left out."""
-    p, there = np.asarray(found.probabilities, np.float64).ravel(), found.truth.ravel()
-    where = np.minimum((p * BINS).astype(int), BINS - 1)
-    return [
-        Bin(
-            b / BINS,
-            int((where == b).sum()),
-            float(p[where == b].mean()),
-            int(there[where == b].sum()),
-        )
-        for b in np.unique(where).tolist()
-    ]
+def _reliability(found: Predictions) -> str:
+    """Return the chart of all answers: their probabilities, and how many are there."""
+    shares = np.asarray(found.probabilities, np.float64).ravel()
+    bins = binned(shares, found.truth.ravel())
+    return reliability(bins, "probability", "have the label", "answers")
 
 
 def _odd(

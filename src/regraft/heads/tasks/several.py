@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.heads.tasks.task import Floats, Kind, Labels, OutputScale, Task, jackknife
+from regraft.metrics import gap_of
 
 PRIOR: Final = 1.0
 """How firmly the slope of a label's calibration is held to that of all: the precision of a normal
@@ -16,8 +17,6 @@ prior about it, for outputs of variance 1."""
 MOST: Final = 250_000
 """Answers that are ranked at once, and that an interval is found from: of more labels a part tells
 it."""
-
-BINS: Final = 15
 
 
 class SeveralLabels(Task):
@@ -220,7 +219,7 @@ def score_several(
         "micro_f1": float(2 * right.sum() / max(named.sum() + count.sum(), 1)),
         "exact": float((given == truth).all(1).mean()),
         "log_loss": float(-np.where(truth, np.log(held), np.log1p(-held)).mean()),
-        "ece": _calibration_error(p.ravel(), truth.ravel()),
+        "ece": gap_of(p.ravel(), truth.ravel()),
         "n": len(p),
         "captures": len(np.unique(groups)),
         "guess": float((count[there] / len(p)).mean()) if there.any() else 0.0,
@@ -236,9 +235,3 @@ def score_several(
             for k, name in enumerate(names)
         },
     }
-
-
-def _calibration_error(p: Floats, truth: NDArray[np.bool_]) -> float:
-    """Mean distance of probabilities from shares, over :data:`BINS` bins of probability."""
-    where = np.minimum((p * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(where, truth - p, BINS)).sum() / len(p))

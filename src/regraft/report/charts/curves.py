@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.heads.tasks.words import words_of
-from regraft.metrics import BINS, wilson
+from regraft.metrics import BINS, bin_of, wilson
 from regraft.plan.definition import Plan
 from regraft.plan.events import Epoch, LogRow
 from regraft.plan.evidence import Probe
@@ -250,8 +250,12 @@ class Bin:
 def bins(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> list[Bin]:
     """Return the bins of the calibration error, those without an image left out."""
     confidence = np.asarray(probabilities, np.float64).max(1)
-    right = probabilities.argmax(1) == truth
-    where = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return binned(confidence, probabilities.argmax(1) == truth)
+
+
+def binned(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[Bin]:
+    """Return the bins of probabilities ``[n]``, of which some are ``right``, ``[n]``."""
+    where = bin_of(confidence)
     return [
         Bin(
             b / BINS,
@@ -259,8 +263,7 @@ def bins(probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> lis
             float(confidence[where == b].mean()),
             int(right[where == b].sum()),
         )
-        for b in range(BINS)
-        if (where == b).any()
+        for b in np.unique(where).tolist()
     ]
 
 
