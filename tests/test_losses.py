@@ -28,7 +28,7 @@ def test_several_labels_and_numbers_are_trained_with_their_own_loss(
     targets = np.maximum(hot, np.roll(hot, 1, axis=1)) if kind == "several" else 2 * hot - 0.7
     some, task = replace(images(), labels=targets, task=task_of(kind)), task_of(kind)
     done = race(tmp_path, recipe(epochs=12, rates=(3e-2,), refit=False, smoothing=0.0), some=some)
-    assert {row.measure for row in done.rows} == {task.measure}
+    assert {row.measure for row in done.rows} == {task.words.measure}
     truth = targets[some.val]
     assert task.merit(done.shares, truth) > most
     config = {"backbone": record().to_json(), "taps": (LAST,), "classes": KINDS}

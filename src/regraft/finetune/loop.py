@@ -91,7 +91,7 @@ def advance(
                 raise Diverged
             if judge:
                 row.validation_loss, row.validation_accuracy = _judge(job, candidate)
-                row.measure = None if job.task.kind == "one" else job.task.measure
+                row.measure = None if job.task.kind == "one" else job.task.words.measure
         except Diverged:
             candidate = _rolled_back(job, candidate, len(rows))
             continue

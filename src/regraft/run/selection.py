@@ -242,12 +242,11 @@ def _got(entry: Candidate, truth: NDArray[Any], images: int | None = None) -> st
     of = "the" if images is None else f"{images:,}"
     if entry.task.kind == "one":
         return f"{_figure(entry, truth)} of {of} validation images right"
-    return f"{entry.task.measure} {_figure(entry, truth)} on {of} validation images"
+    return f"{entry.task.words.got(_accuracy(entry, truth))} on {of} validation images"
 
 
 def _figure(entry: Candidate, truth: NDArray[Any]) -> str:
-    got = _accuracy(entry, truth)
-    return f"{got:.3f}" if entry.task.kind == "number" else f"{got:.1%}"
+    return entry.task.words.told(_accuracy(entry, truth))
 
 
 def _verdict(
@@ -255,12 +254,7 @@ def _verdict(
 ) -> str:
     """Return by what the best candidate was preferred to its rival, in words."""
     dear, cheap = (best, rival) if entries.index(best) > entries.index(rival) else (rival, best)
-    if (
-        dear.prior is not None
-        and dear.task.kind == "one"
-        and cheap.trained is None
-        and not _failed(dear)
-    ):
+    if dear.prior is not None and cheap.trained is None and not _failed(dear):
         own, its = (one.shares.argmax(1) == truth for one in (dear, cheap))
         both = 100 * gain_by_both(dear.prior, own, its)
         return f"with the {dear.prior} that were expected of training, {both:+.1f} points"

@@ -15,7 +15,6 @@ class Number(Task):
     """Each image has a number; ``labels`` ``[n, 1]``, in standard deviations about their mean."""
 
     kind: ClassVar[Kind] = "number"
-    measure: ClassVar[str] = "R2"
 
     def shares(self, logits: Floats) -> Floats:
         """Return the outputs as they are: they are the number."""

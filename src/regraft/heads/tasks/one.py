@@ -13,7 +13,6 @@ class OneLabel(Task):
     """Each image is of one class; ``labels`` are places of the classes ``[n]``."""
 
     kind: ClassVar[Kind] = "one"
-    measure: ClassVar[str] = "accuracy"
 
     def shares(self, logits: Floats) -> Floats:
         """Return probabilities that add up to 1."""

@@ -23,7 +23,6 @@ class SeveralLabels(Task):
     """Each image has any number of labels; ``labels`` are 0 and 1, ``[n, K]``."""
 
     kind: ClassVar[Kind] = "several"
-    measure: ClassVar[str] = "mean average precision"
 
     def shares(self, logits: Floats) -> Floats:
         """Return a probability for each label by itself."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regraft.data.kinds import Kind as Kind
+from regraft.heads.tasks.words import Words, words_of
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 Labels: TypeAlias = NDArray[Any]
@@ -32,8 +33,11 @@ class Task(ABC):
     """One kind of question. ``shares`` are its answers ``[n, K]``: probabilities, or the number."""
 
     kind: ClassVar[Kind]
-    measure: ClassVar[str]
-    """By what it is judged, in words; 1 is perfect, 0 or little what is got without the image."""
+
+    @property
+    def words(self) -> Words:
+        """Its measure in words; 1 is perfect, 0 or little what is got without the image."""
+        return words_of(self.kind)
 
     @abstractmethod
     def shares(self, logits: Floats) -> Floats:

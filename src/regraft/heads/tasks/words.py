@@ -9,7 +9,7 @@ class Words:
     """The words of one kind of question."""
 
     measure: str
-    """Its name, as `regraft.heads.tasks.Task` has it."""
+    """Its name."""
     key: str
     """That in ``metrics.json``; its 95 % interval is there too, as ``KEY_interval``."""
     guessing: str
