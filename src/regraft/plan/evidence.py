@@ -7,7 +7,7 @@ Every accuracy here is cross-validated on the training images; the held-out ones
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -338,12 +338,13 @@ def fold_count(groups: NDArray[np.intp]) -> int:
     return min(different, 5 if len(groups) < 2500 else 3)
 
 
-def sample(labels: NDArray[np.intp], classes: int, seed: int) -> NDArray[np.intp]:
+def sample(labels: NDArray[Any], classes: int, seed: int, least: int = 2_000) -> NDArray[np.intp]:
     """Positions of the images that choose the depths: all, or a random part of a very large set.
 
-    So the scores of all candidates stay below about 250 MB whatever the number of classes.
+    So the scores of all candidates stay below about 250 MB, but where there are so many classes
+    that the ``least`` images make more.
     """
-    most = min(SAMPLE, max(2_000, 2_000_000 // classes))
+    most = min(SAMPLE, max(least, 2_000_000 // classes))
     if len(labels) <= most:
         return np.arange(len(labels))
     picked = np.random.default_rng(seed).permutation(len(labels))[:most]

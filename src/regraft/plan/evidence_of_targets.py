@@ -20,14 +20,7 @@ from regraft.heads.tasks.number import half_width
 from regraft.heads.tasks.several import thresholds_of
 from regraft.metrics import paired
 from regraft.plan.averaging import Judged, chosen_of, logits_of, made_of
-from regraft.plan.evidence import (
-    SAMPLE,
-    CrossValidate,
-    Evidence,
-    Gathered,
-    Probe,
-    fold_count,
-)
+from regraft.plan.evidence import CrossValidate, Evidence, Gathered, Probe, fold_count, sample
 from regraft.plan.neighbours import near_mean
 from regraft.plan.similarity import similarity_of
 from regraft.plan.size import size_of
@@ -61,7 +54,7 @@ def gather_targets(
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
-    keep = _sample(len(targets), len(names), seed)
+    keep = sample(targets, len(names), seed, least=1_000)
     y, group = targets[keep], groups[keep]
     x = features[keep if rows is None else rows[keep]]
     fold = folds(strata[keep], group, fold_count(group), seed)
@@ -108,14 +101,6 @@ def gather_targets(
         answer=_answer(task, found, y, made.chosen, made.whole, shares, units),
     )
     return Gathered(evidence, keep, shares.astype(np.float32))
-
-
-def _sample(images: int, names: int, seed: int) -> NDArray[np.intp]:
-    """Positions of the images that choose the depths: all, or a random part of a very large set."""
-    most = min(SAMPLE, max(1_000, 2_000_000 // names))
-    if images <= most:
-        return np.arange(images)
-    return np.sort(np.random.default_rng(seed).permutation(images)[:most])
 
 
 def _counts(task: Task, targets: NDArray[np.float32]) -> NDArray[np.intp]:
