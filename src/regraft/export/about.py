@@ -55,11 +55,7 @@ class About:
     def rule(self) -> dict[str, Any]:
         """What makes labels, or an interval, of the answer; ``kind`` alone of one label."""
         answer = self.plan.evidence.answer
-        if answer is None:
-            return {"kind": "one"}
-        if answer.kind == "several":
-            return {"kind": "several", "thresholds": list(answer.thresholds)}
-        return {"kind": "number", "half_width": answer.half_width}
+        return {"kind": "one"} if answer is None else answer.told()
 
     @property
     def gives(self) -> str:

@@ -236,11 +236,7 @@ class Result:
             "surgery": changed,
         }
         if answer := self.plan.evidence.answer:
-            found["kind"] = answer.kind
-            if answer.kind == "several":
-                found["thresholds"] = list(answer.thresholds)
-            else:
-                found["half_width"] = answer.half_width
+            found |= answer.told()
         if not self.plan.backbone.architecture:
             found[ECHO] = echo(self.network(), self.plan, self.tensors).tolist()
         return found

@@ -1,6 +1,7 @@
 """How a new layer's outputs become answers, where they are other than one label an image."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,9 @@ class AnswerRule:
         if whole and self.whole_slopes:
             return self.whole_slopes, self.whole_offsets
         return self.slopes, self.offsets
+
+    def told(self) -> dict[str, Any]:
+        """Return what makes labels, or an interval, of an answer, as files have it."""
+        if self.kind == "several":
+            return {"kind": self.kind, "thresholds": list(self.thresholds)}
+        return {"kind": self.kind, "half_width": self.half_width}
