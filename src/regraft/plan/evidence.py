@@ -107,10 +107,6 @@ class Evidence:
     answer: AnswerRule | None = None
     """Of several labels or a number; ``accuracy`` is then the measure of that task."""
 
-    def temperature_of(self, taps: Taps) -> float:
-        """Return the temperature of a head on some depths."""
-        return self.whole_temperature if self.is_whole(taps) else self.temperature
-
     def is_whole(self, taps: Taps) -> bool:
         """Return whether a head on some depths is what is read where the whole network is kept."""
         return self.whole is not None and self.probes[self.whole].taps == taps

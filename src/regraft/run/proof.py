@@ -68,9 +68,14 @@ def calibrated(plan: Plan, head: Head, evidence: Evidence) -> Head:
     """Return a head of what was chosen, calibrated as evidence says, where the plan does that."""
     if not any(step.kind == "calibrate" for step in plan.steps()):
         return head
+    return calibrated_by(head, evidence)
+
+
+def calibrated_by(head: Head, evidence: Evidence, *, whole: bool = False) -> Head:
+    """Return a head of what was chosen, or of what reads the ``whole`` network, calibrated."""
     if evidence.answer is not None:
-        return head.adjusted(*evidence.answer.calibration())
-    return head.scaled(evidence.temperature)
+        return head.adjusted(*evidence.answer.calibration(whole=whole))
+    return head.scaled(evidence.whole_temperature if whole else evidence.temperature)
 
 
 def gathered_from(plan: Plan, measured: Measured, rows: NDArray[np.intp]) -> Gathered:

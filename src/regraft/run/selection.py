@@ -21,6 +21,7 @@ from regraft.plan.gain import Gain
 from regraft.plan.naming import frozen_case
 from regraft.plan.recipes import Training, images_shown
 from regraft.run.measure import Measured
+from regraft.run.proof import calibrated_by
 
 if TYPE_CHECKING:
     from regraft.finetune import Trained
@@ -103,9 +104,7 @@ class ValidationSet:
             plan.weighting,
             rows,
         )
-        if plan.evidence.answer is None:
-            return head.scaled(plan.evidence.temperature_of(taps))
-        return head.adjusted(*plan.evidence.answer.calibration(whole=plan.evidence.is_whole(taps)))
+        return calibrated_by(head, plan.evidence, whole=plan.evidence.is_whole(taps))
 
 
 def frozen(setting: ValidationSet) -> Candidate:
