@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from regraft.estimator.fitting import FittedHead, Images, fit_head, listed
+from regraft.estimator.base import ImageEstimator
+from regraft.estimator.fitting import Images, listed
 from regraft.estimator.labels import GivenLabels, labels_of, matrix_of
-from regraft.estimator.parameters import choices_of, takes_images
 from regraft.heads.tasks import task_of
 from regraft.plan.choices import Recipe
-from regraft.plan.definition import Plan
 from regraft.run.api import DEFAULT
 from regraft.run.pretrained import Pretrained
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # scikit-learn wants the mixin before the base.
-class TransferClassifier(ClassifierMixin, BaseEstimator):
+class TransferClassifier(ClassifierMixin, ImageEstimator):
     """Classify images with a pretrained network that is cut where they need it.
 
     Where an image may have several labels, ``y`` is a matrix of 0 and 1 ``[n, k]``, or a list of
@@ -72,8 +71,6 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
 
     classes_: NDArray[Any]
     thresholds_: NDArray[np.float64]
-    plan_: Plan
-    _fitted: FittedHead
     _labels: GivenLabels
 
     def __init__(
@@ -91,17 +88,19 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         stages: Sequence[str] | None = None,
         view: "Fed | None" = None,
     ) -> None:
-        self.backbone = backbone
-        self.case = case
-        self.cut = cut
-        self.recipe = recipe
+        super().__init__(
+            backbone,
+            case=case,
+            cut=cut,
+            recipe=recipe,
+            seed=seed,
+            cache=cache,
+            fit_image=fit_image,
+            engine=engine,
+            stages=stages,
+            view=view,
+        )
         self.class_weights = class_weights
-        self.seed = seed
-        self.cache = cache
-        self.fit_image = fit_image
-        self.engine = engine
-        self.stages = stages
-        self.view = view
 
     def fit(self, X: Images, y: ArrayLike) -> "TransferClassifier":
         """Measure the images, decide the cut, and fit the new layer on all of them.
@@ -116,21 +115,11 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             UsageError: parameters that cannot be, or that contradict each other.
             ValueError: labels that are missing, are no classes, or do not fit the images.
         """
-        choices = choices_of(self)
+        choices = self._choices()
         pictures = listed(X)
         labels = labels_of(self, pictures, y)
-        self._fitted = fit_head(
-            pictures,
-            labels.texts,
-            labels.kind,
-            choices,
-            backbone=self.backbone,
-            stages=self.stages,
-            view=self.view,
-            cache=self.cache,
-        )
-        self._labels = labels.told()
-        self.classes_, self.plan_ = labels.classes, self._fitted.plan
+        self._fit(pictures, labels.texts, labels.kind, choices)
+        self.classes_, self._labels = labels.classes, labels.told()
         if labels.kind == "several":
             self.thresholds_ = self._labels.thresholds(self._fitted)
         return self
@@ -184,6 +173,6 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         return task_of("several").merit(self.predict_proba(X).astype(np.float64), truth)
 
     def __sklearn_tags__(self) -> Any:
-        tags = takes_images(super().__sklearn_tags__())
+        tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

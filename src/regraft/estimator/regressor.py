@@ -1,30 +1,17 @@
 """A scikit-learn regressor over images."""
 
-import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from regraft.estimator.fitting import FittedHead, Images, fit_head, listed
+from regraft.estimator.base import ImageEstimator
+from regraft.estimator.fitting import Images, listed
 from regraft.estimator.labels import numbers_of
-from regraft.estimator.parameters import choices_of, takes_images
-from regraft.plan.choices import Recipe
-from regraft.plan.definition import Plan
-from regraft.run.api import DEFAULT
-from regraft.run.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from regraft.networks.own import Fed
 
 
 # scikit-learn wants the mixin before the base.
-class TransferRegressor(RegressorMixin, BaseEstimator):
+class TransferRegressor(RegressorMixin, ImageEstimator):
     """Tell a number of images with a pretrained network that is cut where they need it.
 
     ``score`` is R2, as scikit-learn's regressors have it.
@@ -63,33 +50,6 @@ class TransferRegressor(RegressorMixin, BaseEstimator):
     """
 
     half_width_: float
-    plan_: Plan
-    _fitted: FittedHead
-
-    def __init__(
-        self,
-        backbone: "str | nn.Module | Pretrained" = DEFAULT,
-        *,
-        case: Literal[1, 2, 3, 4, "frozen"] | None = None,
-        cut: str | int | None = None,
-        recipe: Recipe = "tuned",
-        seed: int = 0,
-        cache: str | os.PathLike[str] | None = None,
-        fit_image: str = "auto",
-        engine: str | None = None,
-        stages: Sequence[str] | None = None,
-        view: "Fed | None" = None,
-    ) -> None:
-        self.backbone = backbone
-        self.case = case
-        self.cut = cut
-        self.recipe = recipe
-        self.seed = seed
-        self.cache = cache
-        self.fit_image = fit_image
-        self.engine = engine
-        self.stages = stages
-        self.view = view
 
     def fit(self, X: Images, y: ArrayLike) -> "TransferRegressor":
         """Measure the images, decide the cut, and fit the new layer on all of them.
@@ -103,19 +63,9 @@ class TransferRegressor(RegressorMixin, BaseEstimator):
             UsageError: parameters that cannot be, or that contradict each other.
             ValueError: numbers that are missing or not finite, or do not fit the images.
         """
-        choices = choices_of(self)
+        choices = self._choices()
         pictures = listed(X)
-        self._fitted = fit_head(
-            pictures,
-            numbers_of(self, pictures, y),
-            "number",
-            choices,
-            backbone=self.backbone,
-            stages=self.stages,
-            view=self.view,
-            cache=self.cache,
-        )
-        self.plan_ = self._fitted.plan
+        self._fit(pictures, numbers_of(self, pictures, y), "number", choices)
         answer = self.plan_.evidence.answer
         assert answer is not None, "a number has a rule for its answers"
         self.half_width_ = answer.half_width
@@ -130,6 +80,3 @@ class TransferRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "plan_")
         return self._fitted.answers(X)[:, 0].astype(np.float64)
-
-    def __sklearn_tags__(self) -> Any:
-        return takes_images(super().__sklearn_tags__())
