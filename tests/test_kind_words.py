@@ -84,6 +84,26 @@ def test_the_explanation_reads_as_it_did(kind: str, golden: Callable[[str, str],
 
 
 @pytest.mark.parametrize(
+    ("average", "choices", "said"),
+    [
+        (True, Choices(), "given from a probability of its own on, half of its best F1"),
+        (False, Choices(recipe="textbook"), "A label is given from a probability of 50% on."),
+        (False, Choices(recipe="textbook", case=3), "; it is given from a probability of 50% on."),
+    ],
+    ids=["tuned", "textbook", "textbook, trained"],
+)
+def test_a_plan_says_from_where_on_a_label_is_given(
+    average: bool, choices: Choices, said: str
+) -> None:
+    found = evidence_of("several", average=average)
+    plan = plan_of(found, choices, validation=30)
+    assert plan.explain().count("is given from") == 1
+    assert said in plan.explain()
+    assert found.answer is not None
+    assert ({*found.answer.thresholds} == {0.5}) is ("50%" in said)
+
+
+@pytest.mark.parametrize(
     ("choices", "evidence", "said"),
     [
         (None, {}, "Nobody asked for it, so it stays frozen; --case 3 trains it, --budget 10m"),

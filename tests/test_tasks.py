@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from regraft.heads import average
 from regraft.heads.average import Part, fit_average
 from regraft.heads.ridge import Head, cross_validate
+from regraft.heads.sgd import fit_textbook
 from regraft.heads.tasks import task_of
 from regraft.heads.tasks.number import half_width, score_number
 from regraft.heads.tasks.several import average_precisions, score_several, thresholds_of
@@ -276,6 +277,24 @@ def test_answers_of_evidence_fit_its_labels_and_the_unit_of_its_number() -> None
     answer = number.evidence.answer
     assert (answer.kind, answer.mean, answer.spread, answer.slopes) == ("number", 10.0, 4.0, (1.0,))
     assert np.mean(np.abs(errors) * 4.0 <= answer.half_width) == pytest.approx(0.95, abs=0.04)
+
+
+def test_a_rare_label_is_not_given_to_most_images_by_a_layer_that_is_not_calibrated() -> None:
+    """Five of sixty training images have it; half of its best F1 would give it to three in four."""
+    x, behind = features(240)
+    noisy = behind[:, 1] + np.random.default_rng(1).normal(0, 1.5, 240)
+    targets = np.column_stack([behind[:, 0] > 0, noisy > 2.1]).astype(np.float32)
+    task, train = task_of("several"), slice(60)
+    found = gather_targets(
+        task, x[train], WIDTHS, targets[train], ("often", "rare"), targets[train, 1].astype(int),
+        np.arange(60), candidates=[(0,), (1,), (2,)], seed=0, average=False,
+    ).evidence  # fmt: skip
+    taps = found.probes[found.chosen].taps
+    head = fit_textbook(x[train], WIDTHS, targets[train], 2, taps, seed=0, kind="several")
+    shares = task.shares(head.logits_of(x, WIDTHS, np.arange(60, 240)))
+    assert found.answer is not None
+    assert found.answer.thresholds == (0.5, 0.5)
+    assert (shares >= found.answer.thresholds).mean(0)[1] < 0.3
 
 
 def several_targets() -> Any:

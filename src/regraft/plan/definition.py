@@ -19,7 +19,7 @@ from regraft.plan.choices import Choices, Recipe
 from regraft.plan.evidence import Evidence
 from regraft.plan.gain import Gain
 from regraft.plan.how_many import LearningCurve
-from regraft.plan.naming import frozen_case, stages_named
+from regraft.plan.naming import frozen_case, given_from, stages_named
 from regraft.plan.ranked import Ranking
 from regraft.plan.recipes import Init, Training
 from regraft.plan.records import Alternative as Alternative
@@ -301,9 +301,8 @@ SURGERY: Mapping[int, str] = {
 
 
 CALIBRATED: Mapping[str, str] = {
-    "one": "Set its temperature on the {} predictions.",
-    "several": "Calibrate each label on the {} predictions; it is given from a probability of its "
-    "own on, half of its best F1 in cross-validation.",
+    "one": "Set its temperature on the {held} predictions.",
+    "several": "Calibrate each label on the {held} predictions; it is given from {given}.",
     "number": "Tell an interval with each number that holds 95 of 100, by the errors in "
     "cross-validation.",
 }
@@ -330,19 +329,24 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     weighed = ", every class weighing the same" if plan.weighting == "balanced" else ""
     first = ", for a start" if plan.trainings else ""
     by = plan.engine and f"; {plan.engine} runs it"
+    fitted = f"Fit that layer {_fitting(plan)}, on {plan.train:,} images{views}{weighed}."
+    calibrates = plan.recipe == "tuned" or bool(plan.trainings)
+    if plan.kind == "several" and not calibrates:
+        fitted += f" A label is given from {given_from(plan.evidence)}."
     steps = [
         Step("load", f"Take {backbone.name}, trained on {backbone.source}{by}."),
         Step("cut", f"Cut it after {cut}: {dropped}."),
         Step("freeze", f"Freeze all that is kept{first}: {', '.join(plan.kept)}."),
         Step("head", f"Put a new fully connected layer on {reads}: {plan.inputs} to {outputs}."),
-        Step("fit", f"Fit that layer {_fitting(plan)}, on {plan.train:,} images{views}{weighed}."),
+        Step("fit", fitted),
         *(_training_step(plan, number) for number in range(len(plan.trainings))),
     ]
     if plan.trainings:
         steps.append(Step("choose", _choosing(plan)))
-    if plan.recipe == "tuned" or plan.trainings:
+    if calibrates:
         held = "validation" if plan.trainings else "cross-validated"
-        steps.append(Step("calibrate", CALIBRATED[plan.kind].format(held)))
+        said = CALIBRATED[plan.kind].format(held=held, given=given_from(plan.evidence))
+        steps.append(Step("calibrate", said))
     if plan.test:
         steps.append(Step("evaluate", _judging(plan)))
     return tuple(steps)

@@ -98,7 +98,7 @@ def gather_targets(
         end=end,
         tail=made.tail,
         cut=None if made.cut is None else places[made.cut],
-        answer=_answer(task, found, y, made.chosen, made.whole, shares, units),
+        answer=_answer(task, found, y, made.chosen, made.whole, shares, units, average=average),
     )
     return Gathered(evidence, keep, shares.astype(np.float32))
 
@@ -206,8 +206,15 @@ def _answer(
     whole: tuple[Part, ...] | None,
     shares: NDArray[np.float64],
     units: tuple[float, float],
+    *,
+    average: bool,
 ) -> AnswerRule:
-    """How the outputs of what was chosen become answers; ``shares`` are the honest ones."""
+    """How the outputs of what was chosen become answers; ``shares`` are the honest ones.
+
+    The thresholds that they lead to are those of calibrated probabilities. The textbook's layer,
+    for which one head is chosen and no ``average`` made, is not calibrated: its labels are given
+    from a half on.
+    """
 
     def calibration(parts: tuple[Part, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         slopes, offsets = task.calibration(logits_of(found, parts), targets)
@@ -215,7 +222,8 @@ def _answer(
 
     answer = AnswerRule(task.kind, *calibration(chosen), *(calibration(whole) if whole else ()))
     if task.kind == "several":
-        return replace(answer, thresholds=tuple(map(float, thresholds_of(shares, targets))))
+        best = thresholds_of(shares, targets).tolist() if average else [0.5] * targets.shape[1]
+        return replace(answer, thresholds=tuple(best))
     mean, spread = units
     half = half_width(shares - targets) * spread
     return replace(answer, half_width=half, mean=mean, spread=spread)

@@ -27,6 +27,13 @@ def weights_named(backbone: Backbone, probe: Probe) -> str:
     return ", ".join(f"{backbone.stages[d].name} {share:.0%}" for d, share in probe.weights.items())
 
 
+def given_from(evidence: Evidence) -> str:
+    """Return from which probability on a label is given, in words."""
+    if not evidence.averages:
+        return "a probability of 50% on"
+    return "a probability of its own on, half of its best F1 in cross-validation"
+
+
 def spread_of(evidence: Evidence) -> str:
     """Return of how many training images each class, or label, is; '' of a number."""
     few, many = min(evidence.per_class), max(evidence.per_class)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from regraft.data.dataset import Dataset
 from regraft.plan import wording
 from regraft.plan.definition import Plan
+from regraft.plan.naming import given_from
 from regraft.report import parts, pictures, template, words
 from regraft.report.answers import Answer
 from regraft.report.charts.curves import binned, reliability
@@ -93,6 +94,7 @@ def _drawn(result: Result, card: str, dataset: Dataset | None, data: str, part: 
             ("calibration", "Probabilities"),
         ),
         no_image=wording.NO_IMAGE,
+        given_from=given_from(plan.evidence),
         rows=rows,
         more_rows=len(result.classes) - len(rows),
         drawn=_curves(found, metrics, result.classes),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from regraft.data.splits import EACH_ONCE
 from regraft.plan import kind_wording, wording
 from regraft.plan.definition import Plan
+from regraft.plan.naming import given_from
 from regraft.results.markdown import listed, plain, table
 
 Metrics = Mapping[str, Any]
@@ -91,8 +92,9 @@ def figures(plan: Plan, metrics: Metrics) -> str:
     return (
         f"## Figures\n\nF1 {metrics['f1']:.3f} (mean over the labels), {metrics['micro_f1']:.3f} "
         f"of all answers together; log loss {metrics['log_loss']:.3f}, expected calibration error "
-        f"{metrics['ece']:.1%}. A label is given from a probability of its own "
-        "on: half of its best F1 in cross-validation.\n\n" + table((*head, "held out"), rows) + more
+        f"{metrics['ece']:.1%}. A label is given from {given_from(plan.evidence)}.\n\n"
+        + table((*head, "held out"), rows)
+        + more
     )
 
 
