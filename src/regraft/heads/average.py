@@ -90,7 +90,7 @@ def fit_average(
     count = len(features) if rows is None else len(rows)
     if count > IN_MEMORY:
         return _streamed(features, widths, labels, classes, parts, weighting, rows)
-    x = as_float32(of_taps(features, widths, taps), rows)
+    x = as_float32(features, widths, taps, rows)
     own, weights = [widths[d] for d in taps], class_weights(labels, classes, weighting)
     z, mean, scale = standardise(x, own, weights)
     places = {part.taps: tuple(taps.index(d) for d in part.taps) for part in parts}

@@ -53,7 +53,7 @@ class Head:
 
     def logits(self, features: NDArray[np.floating]) -> Floats:
         """Scores ``[n, classes]`` of features ``[n, sum of the taps' widths]``."""
-        logits: Floats = features.astype(np.float32) @ self.weight.T + self.bias
+        logits: Floats = features.astype(np.float32, copy=False) @ self.weight.T + self.bias
         return logits
 
     def logits_of(
@@ -242,7 +242,7 @@ def fit(
     rows: NDArray[np.intp] | None = None,
 ) -> Head:
     """Fit one head on all the features given, or on the ``rows`` of them that ``labels`` are of."""
-    x = as_float32(of_taps(features, widths, taps), rows)
+    x = as_float32(features, widths, taps, rows)
     weights = class_weights(labels, classes, weighting)
     z, mean, scale = standardise(x, [widths[d] for d in taps], weights)
     [(weight, bias)] = solve(z, labels, classes, weights, spread([strength], taps))
@@ -260,13 +260,21 @@ def of_taps(features: NDArray[Any], widths: Sequence[int], taps: Taps) -> NDArra
     return features[:, own[0] : own[-1] + 1] if side_by_side else features[:, own]
 
 
-def as_float32(features: NDArray[np.float16], rows: NDArray[np.intp] | None) -> Floats:
-    """Rows of the features in float32, block by block: no copy of them in float16 between."""
-    if rows is None:
-        return features.astype(np.float32)
-    x = np.empty((len(rows), features.shape[1]), np.float32)
-    for start in range(0, len(rows), 4096):
-        x[start : start + 4096] = features[rows[start : start + 4096]]
+def as_float32(
+    features: NDArray[np.float16],
+    widths: Sequence[int],
+    taps: Taps,
+    rows: NDArray[np.intp] | None = None,
+) -> Floats:
+    """Return the columns of the taps in float32, of all images or some ``rows``.
+
+    Block by block, so that no copy of them in float16 lies between, nor one of the other rows.
+    """
+    own = [widths[tap] for tap in taps]
+    x = np.empty((len(features) if rows is None else len(rows), sum(own)), np.float32)
+    for start in range(0, len(x), 4096):
+        some = slice(start, start + 4096)
+        x[some] = of_taps(features[some if rows is None else rows[some]], widths, taps)
     return x
 
 
