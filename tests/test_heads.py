@@ -1,11 +1,22 @@
 """Linear heads: the closed form is the right one, and folds stay apart."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.linear_model import Ridge
 
 from regraft.heads.average import Part, fit_average, stage_weights
-from regraft.heads.ridge import FLOOR, Head, class_weights, columns, cross_validate, fit
+from regraft.heads.ridge import (
+    FLOOR,
+    Head,
+    as_float32,
+    class_weights,
+    columns,
+    cross_validate,
+    fit,
+)
 from regraft.heads.sgd import fit_textbook
 
 WIDTHS = (3, 6, 12)
@@ -156,3 +167,16 @@ def test_the_textbooks_layer_learns_several_labels_and_numbers(kind: str) -> Non
         assert ((said > 0) == (targets > 0)).mean() > 0.9
     else:
         np.testing.assert_allclose(said, targets, atol=0.3)
+
+
+def test_taps_apart_cost_no_copy_of_the_images_that_are_not_asked_for() -> None:
+    """Of a million images a copy of their columns, to take a few rows of it, was gigabytes."""
+    features = np.arange(200_000 * 6, dtype=np.float32).reshape(-1, 6).astype(np.float16)
+    rows = np.array([5, 199_999, 7])
+    tracemalloc.start()
+    found = as_float32(features, [1, 2, 2, 1], (0, 2), rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_array_equal(found, features[rows][:, [0, 3, 4]].astype(np.float32))
+    assert_array_equal(as_float32(features, [1, 2, 2, 1], (1, 2)), features[:, 1:5])
+    assert peak < features.nbytes / 10

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -44,6 +44,20 @@ def measured() -> Measured:
 @pytest.fixture(scope="module")
 def plan(measured: Measured) -> Plan:
     return draft(measured, FROZEN)
+
+
+@pytest.mark.parametrize("case", [1, 3])
+def test_the_textbooks_layer_is_not_calibrated_by_what_ridges_said(
+    measured: Measured, case: Literal[1, 3]
+) -> None:
+    """Also where a training was tried beside it, which has a temperature of its own."""
+    plan = draft(measured, Choices(case=case, recipe="textbook"))
+    assert bool(plan.trainings) == (case == 3)
+    warm = replace(plan.evidence, temperature=3.0)
+    head = proof.head_on(plan, measured, measured.split.train, plan.parts)
+    assert proof.calibrated(plan, head, warm) is head
+    tuned = replace(plan, recipe="tuned")
+    assert_array_equal(proof.calibrated(tuned, head, warm).weight, head.scaled(3.0).weight)
 
 
 @pytest.mark.parametrize(
