@@ -113,11 +113,15 @@ def images(folder: Path, record: Backbone) -> tuple[NDArray[np.uint8], NDArray[n
 def run(queue: Any, pixels: NDArray[np.uint8], record: Backbone) -> NDArray[np.float32]:
     """All depths of the images."""
     rows = np.empty((len(pixels), sum(record.widths)), np.float32)
-    queue.set_callback(openvino_engine._keep)
+    queue.set_callback(_keep)
     for place in range(len(pixels)):
         queue.start_async({0: pixels[place : place + 1]}, userdata=rows[place])
     queue.wait_all()
     return rows
+
+
+def _keep(request: Any, row: NDArray[np.float32]) -> None:
+    row[:] = request.get_output_tensor(0).data[0]
 
 
 def expected(rows: NDArray[np.float32], labels: NDArray[np.intp], record: Backbone) -> float:
