@@ -44,7 +44,7 @@ def main() -> None:
     if given.plain:
         run_plain(given.run)
         return
-    files = sorted(given.data.rglob("*.jpg"))
+    files = sorted(path for path in given.data.rglob("*.jp*g"))
     images = [path.read_bytes() for path in random.Random(0).sample(files, min(200, len(files)))]
     here = [sys.executable, __file__, "--run", str(given.run), "--data", str(given.data), "--plain"]
     ours = [sys.executable, "-m", "regraft", "serve", str(given.run), "--port", "0"]

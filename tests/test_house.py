@@ -198,7 +198,18 @@ def test_no_file_is_called_after_nothing() -> None:
 
 
 def test_no_data_and_no_weights_lie_in_the_project() -> None:
-    kinds = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".onnx", ".safetensors", ".npy", ".npz"}
+    kinds = {
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".pickle",
+        ".bin",
+        ".onnx",
+        ".safetensors",
+        ".npy",
+        ".npz",
+        ".sqlite",
+    }
     heavy = [path for path in files() if path.suffix in kinds or path.stat().st_size > 1_000_000]
     # The demonstration network is small enough to come along; `make pretrain` makes it.
     [own] = [path for path in heavy if path.name == "demonstration.safetensors"]

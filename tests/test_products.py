@@ -201,6 +201,7 @@ def test_a_second_fit_computes_nothing_of_it_again(
     first = regraft.fit(data, "demonstration", case=1, out=tmp_path / "a")
     never: Callable[..., Any] = lambda *_, **__: pytest.fail("it is known")  # noqa: E731
     for place in (
+        *("plan.evidence._scored", "plan.evidence.nested", "plan.evidence.fit_temperature"),
         *("heads.ridge.products", "plan.unknown.tried", "report.nearby._placed"),
         *("run.fitted.head_on", "run.unknown._believed", "report.pictures.look"),
     ):

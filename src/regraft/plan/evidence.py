@@ -5,7 +5,7 @@ does at every depth, which depths to read, and how accurate that should be on im
 Every accuracy here is cross-validated on the training images; the held-out ones are not read.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -25,9 +25,6 @@ from regraft.plan.size import LARGE, size_of
 
 SIGNAL = 2.0
 """Standard errors from which on the network counts as telling the classes apart."""
-
-CrossValidate = Callable[..., NDArray[np.float16]]
-"""`regraft.heads.ridge.cross_validate`, or what remembers it."""
 
 SAMPLE = 10_000
 """At most so many images say how much each head counts; they are then fitted on all of them."""
@@ -188,7 +185,6 @@ def gather(
     average: bool = True,
     end: int | None = None,
     rows: NDArray[np.intp] | None = None,
-    scores_of: CrossValidate = cross_validate,
 ) -> Gathered:
     """Measure the training images: features ``[n, sum(widths)]``, labels and groups ``[n]``.
 
@@ -198,7 +194,7 @@ def gather(
     The probes of single depths are always measured, for they are the depth curve;
     ``candidates`` are the taps that heads are averaged of, or where not ``average`` (the textbook)
     those that one is chosen among. ``end``: the depth that the new layer has to end at, where that
-    was asked for. ``scores_of``: cross-validates; one that remembers gives the same.
+    was asked for.
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
@@ -212,7 +208,6 @@ def gather(
         rows,
         seed=seed,
         weighting=weighting,
-        scores_of=scores_of,
     )
     y, group = found.labels, groups[keep]
     last = features[keep if rows is None else rows[keep], -widths[-1] :]
@@ -291,13 +286,12 @@ def _scored(
     *,
     seed: int,
     weighting: str,
-    scores_of: CrossValidate = cross_validate,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Judged]:
     """Cross-validate heads on a sample of the images: which these are, their folds, the heads."""
     keep = sample(labels, classes, seed)
     x, y, group = features[keep if rows is None else rows[keep]], labels[keep], groups[keep]
     fold = folds(y, group, fold_count(group), seed)
-    scores = scores_of(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
+    scores = cross_validate(x, widths, y, classes, fold, tried, STRENGTHS, weighting)
     return keep, fold, judged(tried, scores, y)
 
 

@@ -20,13 +20,16 @@ from regraft.heads.tasks.number import half_width
 from regraft.heads.tasks.several import thresholds_of
 from regraft.metrics import paired
 from regraft.plan.averaging import Judged, chosen_of, logits_of, made_of
-from regraft.plan.evidence import CrossValidate, Evidence, Gathered, Probe, fold_count, sample
+from regraft.plan.evidence import Evidence, Gathered, Probe, fold_count, sample
 from regraft.plan.neighbours import near_mean
 from regraft.plan.similarity import similarity_of
 from regraft.plan.size import size_of
 
 FINER: Final = (0.001, 0.003, 0.01, 0.03, *STRENGTHS)
 """L2 penalties that are tried for a number, of which an image may tell nearly all."""
+
+LEAST: Final = 1_000
+"""Images that are cross-validated at least, however many labels there are."""
 
 
 def gather_targets(
@@ -45,7 +48,6 @@ def gather_targets(
     average: bool = True,
     end: int | None = None,
     rows: NDArray[np.intp] | None = None,
-    scores_of: CrossValidate = cross_validate,
 ) -> Gathered:
     """Measure the training images as `regraft.plan.evidence.gather` does, by a task's measure.
 
@@ -54,12 +56,12 @@ def gather_targets(
     """
     depths = [(d,) for d in range(len(widths))]
     tried = depths + [taps for taps in candidates if taps not in depths]
-    keep = sample(targets, len(names), seed, least=1_000)
+    keep = sample(targets, len(names), seed, least=LEAST)
     y, group = targets[keep], groups[keep]
     x = features[keep if rows is None else rows[keep]]
     fold = folds(strata[keep], group, fold_count(group), seed)
     strengths = FINER if task.kind == "number" else STRENGTHS
-    scores = scores_of(x, widths, y, len(names), fold, tried, strengths, "none")
+    scores = cross_validate(x, widths, y, len(names), fold, tried, strengths, "none")
     found = _judged(tried, scores, y, strengths)
     single = tuple(_probes(task, found, y, group))
     allowed = [tried.index(taps) for taps in candidates]

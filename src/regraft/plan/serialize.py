@@ -10,6 +10,7 @@ from regraft.data.splits import EACH_ONCE, Split
 from regraft.errors import PlanError
 from regraft.heads.average import union
 from regraft.plan.definition import VERSION, Plan
+from regraft.plan.evidence import Evidence
 from regraft.plan.how_many import LearningCurve
 from regraft.plan.recipes import MODES, Training
 
@@ -214,6 +215,18 @@ def _training(training: Training, plan: Plan) -> Iterator[str]:
         value = getattr(training, field)
         if not (0 < value <= 1 if low else 0 <= value < 1):
             yield f"{field}: must lie in 0..1, got {value}."
+
+
+def evidence_dumps(evidence: Evidence) -> bytes:
+    """Return evidence alone as JSON, as a plan has it, for the cache."""
+    return json.dumps(dataclasses.asdict(evidence), ensure_ascii=False).encode()
+
+
+def evidence_loads(data: bytes) -> Evidence:
+    """Read back what `evidence_dumps` gave."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Evidence).validate_json(data, strict=True, extra="forbid")
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

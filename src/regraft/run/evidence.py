@@ -1,14 +1,16 @@
 """The evidence of some of the images, by what is asked of an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regraft.features.cache.products import remembering
-from regraft.heads.ridge import Taps, cross_validate
-from regraft.plan.evidence import Gathered, gather
-from regraft.plan.evidence_of_targets import gather_targets
+from regraft.features.cache.products import recalled
+from regraft.heads.ridge import Taps
+from regraft.plan import serialize
+from regraft.plan.evidence import Gathered, gather, sample
+from regraft.plan.evidence_of_targets import LEAST, gather_targets
 from regraft.run.measure import Measured
 
 
@@ -25,45 +27,56 @@ def evidence_of(
     end: int | None,
     picked: bool,
 ) -> Gathered:
-    """Gather the evidence of ``rows`` of the kept images.
+    """Gather the evidence of ``rows`` of the kept images, from the cache where it is known.
 
     ``features``: theirs alone where ``picked``, else of all kept images; the rest is as
     `regraft.plan.evidence.gather` takes it.
     """
     widths, labels = measured.network.backbone.widths, measured.labels[rows]
-    groups = measured.audit.groups[rows]
+    groups, strata, classes = measured.audit.groups[rows], measured.even[rows], measured.classes
     own = None if picked else rows
-    scores_of = remembering(measured.cache, cross_validate)
-    if measured.dataset.kind == "one":
-        return gather(
-            features,
-            widths,
-            labels,
-            measured.classes,
-            groups,
-            candidates=candidates,
-            seed=seed,
-            shift=shift,
-            weighting=weighting,
-            average=average,
-            end=end,
-            rows=own,
-            scores_of=scores_of,
-        )
-    return gather_targets(
-        measured.task,
-        features,
-        widths,
-        labels,
-        measured.classes,
-        measured.even[rows],
-        groups,
-        candidates=candidates,
-        seed=seed,
-        units=measured.units,
-        shift=shift,
-        average=average,
-        end=end,
-        rows=own,
-        scores_of=scores_of,
-    )
+    one = measured.dataset.kind == "one"
+
+    def make() -> Mapping[str, NDArray[Any]]:
+        if one:
+            found = gather(
+                features,
+                widths,
+                labels,
+                classes,
+                groups,
+                candidates=candidates,
+                seed=seed,
+                shift=shift,
+                weighting=weighting,
+                average=average,
+                end=end,
+                rows=own,
+            )
+        else:
+            found = gather_targets(
+                measured.task,
+                features,
+                widths,
+                labels,
+                classes,
+                strata,
+                groups,
+                candidates=candidates,
+                seed=seed,
+                units=measured.units,
+                shift=shift,
+                average=average,
+                end=end,
+                rows=own,
+            )
+        text = np.frombuffer(serialize.evidence_dumps(found.evidence), np.uint8)
+        return {"evidence": text, "images": found.images, "shares": found.shares}
+
+    read = sample(labels, len(classes), seed) if one else sample(labels, len(classes), seed, LEAST)
+    asked = (candidates, seed, shift, weighting, average, end)
+    images = (features[read if own is None else own[read]], labels, groups, strata)
+    inputs = (measured.dataset.kind, classes, measured.units, widths, images, asked)
+    known = recalled(measured.cache, "evidence", inputs, make)
+    evidence = serialize.evidence_loads(known["evidence"].tobytes())
+    return Gathered(evidence, known["images"], known["shares"])

@@ -28,8 +28,8 @@ MOST = 32_000_000
 _ROUNDING = ("numpy", "scipy", "torch", "openvino", "pillow")  # torch: the textbook's layer
 _SOURCE = Path(__file__).resolve().parents[2]
 _CODE = (
-    *("heads/*.py", "plan/*.py", "data/splits.py", "metrics.py"),
-    *("run/proof.py", "run/unknown.py"),
+    *("heads/**/*.py", "plan/*.py", "data/splits.py", "metrics.py"),
+    *("run/evidence.py", "run/proof.py", "run/unknown.py"),
     *("report/*.py", "data/images/*.py"),
 )
 
