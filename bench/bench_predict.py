@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench_predict.json"))
     given = parser.parse_args()
-    files = sorted(p for p in given.images.rglob("*") if p.suffix.lower() in (".jpg", ".png"))
+    files = sorted(p for p in given.images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     files = files[:: max(1, len(files) // MOST)][:MOST]
     machine.compile_package()
     firsts = first_images(given.run, files[0])
