@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench_predict.json"))
     given = parser.parse_args()
-    files = sorted(p for p in given.images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    files = sorted(
+        p for p in given.images.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
     files = files[:: max(1, len(files) // MOST)][:MOST]
     machine.compile_package()
     firsts = first_images(given.run, files[0])
@@ -89,7 +91,7 @@ def first_images(run: Path, image: Path) -> list[dict[str, Any]]:
                     shutil.rmtree(cache, ignore_errors=True)
                 taken.append(_timed(its, image, cache))
             wall, cpu = min(taken)
-            shutil.rmtree(cache)
+            shutil.rmtree(cache, ignore_errors=True)
             rows.append({"kind": kind, "wall": wall, "cpu": cpu})
             print(f"| {kind} | {wall:.2f} | {cpu:.2f} |")
     print()
