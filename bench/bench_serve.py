@@ -44,7 +44,7 @@ def main() -> None:
     if given.plain:
         run_plain(given.run)
         return
-    files = sorted(path for path in given.data.rglob("*.jp*g"))
+    files = sorted(p for p in given.data.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
     images = [path.read_bytes() for path in random.Random(0).sample(files, min(200, len(files)))]
     here = [sys.executable, __file__, "--run", str(given.run), "--data", str(given.data), "--plain"]
     ours = [sys.executable, "-m", "regraft", "serve", str(given.run), "--port", "0"]

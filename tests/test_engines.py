@@ -93,6 +93,31 @@ def test_calls_from_two_threads_keep_apart(make: Callable[[str], Engine], record
     assert np.hstack(engine(two[0][:0])).shape == (0, sum(s.channels for s in record.stages))
 
 
+@pytest.mark.parametrize("failed", [KeyboardInterrupt, RuntimeError])
+def test_a_call_that_was_broken_off_leaves_the_engine_free(
+    failed: type[BaseException], make: Callable[[str], Engine], pixels: Pixels
+) -> None:
+    engine: Any = make(openvino_engine.FULL)
+    usual = np.hstack(engine(pixels))
+    first = engine._requests[0]
+
+    class Broken:
+        def start_async(self) -> None:
+            first.start_async()
+
+        def wait(self) -> None:
+            if engine._requests[0] is first:
+                first.wait()
+                return
+            engine._requests[0] = first
+            raise failed
+
+    engine._requests[0] = Broken()
+    with pytest.raises(failed):
+        engine(pixels)
+    assert_array_equal(np.hstack(engine(pixels)), usual)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -11,11 +11,13 @@ from regraft.heads.average import Part, fit_average, stage_weights
 from regraft.heads.ridge import (
     FLOOR,
     Head,
+    InTurn,
     as_float32,
     class_weights,
     columns,
     cross_validate,
     fit,
+    side_by_side,
 )
 from regraft.heads.sgd import fit_textbook
 
@@ -180,3 +182,22 @@ def test_taps_apart_cost_no_copy_of_the_images_that_are_not_asked_for() -> None:
     assert_array_equal(found, features[rows][:, [0, 3, 4]].astype(np.float32))
     assert_array_equal(as_float32(features, [1, 2, 2, 1], (1, 2)), features[:, 1:5])
     assert peak < features.nbytes / 10
+
+
+@pytest.mark.parametrize(
+    ("images", "width", "cores", "abreast"),
+    [
+        pytest.param(3_000, 2_064, 2, True, id="3,000 images on two cores"),
+        pytest.param(8_000, 2_064, 2, False, id="8,000"),
+        pytest.param(3_000, 2_064, 12, False, id="twelve cores have no more memory"),
+        pytest.param(500, 2_064, 12, True, id="few images"),
+        pytest.param(3_000, 9_216, 2, False, id="a wide network"),
+    ],
+)
+def test_fits_go_side_by_side_where_all_of_them_fit_into_memory(
+    images: int, width: int, cores: int, abreast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    with side_by_side(images * width) as (each, inner):
+        assert (each is not map) == abreast
+        assert isinstance(inner, InTurn) == abreast

@@ -304,9 +304,9 @@ def test_what_is_fitted_side_by_side_is_the_same(
 ) -> None:
     measured, plan, gathered = planned
     curves, scores = [], []
-    for few in (10**6, 0):
-        monkeypatch.setattr("regraft.heads.ridge.FEW", few)
-        made = replace(measured, cache=tmp_path / str(few))
+    for most in (10**9, 0):
+        monkeypatch.setattr("regraft.heads.ridge.ABREAST", most)
+        made = replace(measured, cache=tmp_path / str(most))
         curves.append(draft._learning_curve(plan, made, gathered))
         x, y = measured.features[measured.split.train], measured.labels[measured.split.train]
         turns = np.arange(len(y)) % 4

@@ -118,7 +118,7 @@ def test_what_measures_the_shift_is_made_ready_once_the_engine_runs(tmp_path: Pa
     assert np.array_equal(engine(pictures(1, 0))[0], engine(pictures(1, 0))[0])
     known = beside.shift(trunks)
     assert known is not None
-    assert known[0]._queue is not None
+    assert known[0]._requests
     assert norm_shift.look(pictures(8, 1), backbone, trunks, network.build, known) == usual
     assert beside.shift(tmp_path) is None  # another network's
 

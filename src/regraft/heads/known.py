@@ -175,7 +175,7 @@ def _largest(symmetric: Floats, count: int) -> tuple[Floats, Floats]:
     """
     from scipy.linalg import eigh
 
-    values, vectors = eigh(symmetric, driver="evd", overwrite_a=True, check_finite=False)
+    values, vectors = eigh(symmetric, driver="evd", check_finite=False)
     return values[len(values) - count :], vectors[:, len(values) - count :]
 
 

@@ -36,8 +36,10 @@ says little, and has to stay quiet. On thirteen sets under three networks that w
 five images a class, 0.25 at twenty and nothing at a hundred over a floor of 0.001."""
 
 
-FEW = 3_000
-"""Images up to which several fits go side by side, see `side_by_side`."""
+ABREAST = 12_500_000
+"""Values of features, of all fits together, up to which they go side by side, see `side_by_side`:
+50 MB in float32, of which a fit holds three or four times as much. On two cores that are 3,000
+images with 2,048 values each."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def cross_validate(
         widest_first = sorted(range(len(candidates)), key=lambda c: -len(candidates[c]))
         list(pool.map(score, widest_first))  # done before the next fold begins
 
-    with side_by_side(len(labels)) as (each, inner):
+    with side_by_side(len(labels) * sum(widths)) as (each, inner):
         list(each(lambda fold: judge(fold, inner), range(folds.max() + 1)))
     return scores
 
@@ -221,14 +223,15 @@ Each: TypeAlias = Callable[..., Iterator[Any]]
 
 
 @contextmanager
-def side_by_side(images: int) -> Iterator[tuple[Each, ThreadPoolExecutor]]:
-    """Return what maps over fits on parts of so many images, and the threads that each may use.
+def side_by_side(values: int) -> Iterator[tuple[Each, ThreadPoolExecutor]]:
+    """Return what maps over fits on so many values each, and the threads that each may use.
 
-    Of at most :data:`FEW` they go side by side, each in one thread; of more, which take memory and
-    are worth parting, one after the other in all threads.
+    As long as those of one on every core are at most :data:`ABREAST` they go side by side, each in
+    one thread; what is larger, takes memory and is worth parting goes one after the other in all.
     """
     with one_core_each() as pool:
-        yield (pool.map, InTurn()) if images <= FEW else (map, pool)
+        few = values * (os.cpu_count() or 1) <= ABREAST
+        yield (pool.map, InTurn()) if few else (map, pool)
 
 
 def fit(
@@ -255,9 +258,14 @@ def of_taps(features: NDArray[Any], widths: Sequence[int], taps: Taps) -> NDArra
 
     Where they lie side by side a view, to spare large sets a copy.
     """
+    return features[:, _columns_or_slice(widths, taps)]
+
+
+def _columns_or_slice(widths: Sequence[int], taps: Taps) -> NDArray[np.intp] | slice:
+    """Return the columns of the taps; a slice where they lie side by side."""
     own = columns(widths, taps)
-    side_by_side = len(own) == own[-1] - own[0] + 1
-    return features[:, own[0] : own[-1] + 1] if side_by_side else features[:, own]
+    adjacent = len(own) == own[-1] - own[0] + 1
+    return slice(int(own[0]), int(own[-1]) + 1) if adjacent else own
 
 
 def as_float32(
@@ -270,11 +278,14 @@ def as_float32(
 
     Block by block, so that no copy of them in float16 lies between, nor one of the other rows.
     """
-    own = [widths[tap] for tap in taps]
-    x = np.empty((len(features) if rows is None else len(rows), sum(own)), np.float32)
-    for start in range(0, len(x), 4096):
+    own = _columns_or_slice(widths, taps)
+    if isinstance(own, slice):  # a view, so that only these columns of the rows are read
+        features, own = features[:, own], slice(None)
+    count, width = len(features) if rows is None else len(rows), sum(widths[tap] for tap in taps)
+    x = np.empty((count, width), np.float32)
+    for start in range(0, count, 4096):
         some = slice(start, start + 4096)
-        x[some] = of_taps(features[some if rows is None else rows[some]], widths, taps)
+        x[some] = features[some if rows is None else rows[some]][:, own]
     return x
 
 

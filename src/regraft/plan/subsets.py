@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regraft.data.splits import folds
 from regraft.heads.average import Part, fit_average, union
-from regraft.heads.ridge import as_float32, side_by_side
+from regraft.heads.ridge import side_by_side
 from regraft.plan.evidence import SAMPLE, Gathered, fold_count
 
 DRAWS: Mapping[float, int] = {1 / 8: 4, 1 / 4: 2, 1 / 2: 1}
@@ -71,22 +71,22 @@ def subsets_of(
     shares += [] if known else [1.0]
     draws = np.array([DRAWS.get(share, 1) for share in shares], np.intp)
     images, wrong = np.zeros(len(shares)), np.zeros((len(y), len(shares)))
-    taps = union(parts)
-    with side_by_side(int(left_in * max(shares, default=0))) as (each, inner):
+    most = int(left_in * max(shares, default=0)) * sum(widths[tap] for tap in union(parts))
+    with side_by_side(most) as (each, inner):
 
         def judge(turn: tuple[int, int]) -> list[tuple[int, int, Ints, NDArray[np.bool_]]]:
             """Fit on each share that is drawn so often, and tell which images it gets wrong."""
             f, draw = turn
             inside, outside = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
             rank = ranks(y[inside], group[inside], np.random.default_rng((seed, f, draw)))
-            held_out = as_float32(features, widths, taps, place[outside])
             found = []
             for s in np.flatnonzero(draws > draw).tolist():
                 some = inside[within(rank, y[inside], shares[s])]
                 head = fit_average(
                     features, widths, y[some], classes, parts, weighting, place[some], inner
                 )
-                missed = head.logits(held_out).argmax(1) != y[outside]
+                told = head.logits_of(features, widths, place[outside]).argmax(1)
+                missed = told != y[outside]
                 found.append((s, len(some), outside, missed))
             return found
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regraft.data.images import digest
 from regraft.features.cache.products import recalled
 from regraft.heads.ridge import Taps
 from regraft.plan import serialize
@@ -75,7 +76,8 @@ def evidence_of(
 
     read = sample(labels, len(classes), seed) if one else sample(labels, len(classes), seed, LEAST)
     asked = (candidates, seed, shift, weighting, average, end)
-    images = (features[read if own is None else own[read]], labels, groups, strata)
+    seen = digest(features[read if own is None else own[read]].data)  # no copy is held meanwhile
+    images = (seen, len(read), labels, groups, strata)
     inputs = (measured.dataset.kind, classes, measured.units, widths, images, asked)
     known = recalled(measured.cache, "evidence", inputs, make)
     evidence = serialize.evidence_loads(known["evidence"].tobytes())

@@ -44,7 +44,7 @@ SMALL: Final = 32  # px; below this an image is usable, but noted
 _LEAST: Final = 64  # px; the hash wants a decoded shorter side of at least this
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | memoryview) -> str:
     """Return the name of a content: BLAKE2b over the file's bytes, 16 bytes, in hex."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 

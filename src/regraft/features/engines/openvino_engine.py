@@ -55,11 +55,7 @@ class Graph:
             for start in range(0, len(pixels), self.batch):
                 some = pixels[start : start + self.batch]
                 self._given[: len(some)] = some
-                running = self._requests[: len(some)]
-                for request in running:
-                    request.start_async()
-                for request in running:
-                    request.wait()
+                _run(self._requests[: len(some)])
                 rows[start : start + len(some)] = self._found[: len(some)]
         depths = columns(rows, self._widths)
         return [depths[tap] for tap in self._taps]
@@ -93,6 +89,23 @@ class Graph:
         request.set_input_tensor(ov.Tensor(self._given[one], shared_memory=True))
         request.set_output_tensor(ov.Tensor(self._found[one], shared_memory=True))
         return request
+
+
+def _run(requests: Sequence[Any]) -> None:
+    """Run inferences, as many at once as the network has streams.
+
+    Whatever is raised, Ctrl-C too: none goes on, for the next call would find it busy.
+    """
+    try:
+        for request in requests:
+            request.start_async()
+        for request in requests:
+            request.wait()
+    except BaseException:
+        for request in requests:
+            with suppress(Exception):
+                request.wait()
+        raise
 
 
 def runtime() -> Any:
