@@ -53,6 +53,10 @@ def test_the_textbooks_layer_is_not_calibrated_by_what_ridges_said(
     """Also where a training was tried beside it, which has a temperature of its own."""
     plan = draft(measured, Choices(case=case, recipe="textbook"))
     assert bool(plan.trainings) == (case == 3)
+    said = [step.sentence for step in plan.steps() if step.kind == "calibrate"]
+    assert [text.startswith("Where the trained network is taken: set") for text in said] == (
+        [True] if case == 3 else []
+    )
     warm = replace(plan.evidence, temperature=3.0)
     head = proof.head_on(plan, measured, measured.split.train, plan.parts)
     assert proof.calibrated(plan, head, warm) is head

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,9 @@ def on_report(plan: Plan, metrics: dict[str, Any]) -> str:
     truth = np.array([0, 0, 1, 1, 2])
     found = Predictions([f"{i}.png" for i in truth], truth, np.eye(3)[truth] * 0.7 + 0.1)
     told = metrics | {"candidates": []}
-    result = Result(plan, CLASSES, told, {}, (), found, (), (), Path(), pytest.fail)
-    return Reader(page_of(result, on_card(plan, metrics), heat_maps=False)).text
+    with TemporaryDirectory() as cache:
+        result = Result(plan, CLASSES, told, {}, (), found, (), (), Path(cache), pytest.fail)
+        return Reader(page_of(result, on_card(plan, metrics), heat_maps=False)).text
 
 
 def on_drawing(plan: Plan, metrics: dict[str, Any]) -> str:

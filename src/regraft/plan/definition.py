@@ -346,6 +346,8 @@ def _steps(plan: Plan) -> tuple[Step, ...]:
     if calibrates:
         held = "validation" if plan.trainings else "cross-validated"
         said = CALIBRATED[plan.kind].format(held=held, given=given_from(plan.evidence))
+        if plan.recipe == "textbook":
+            said = f"Where the trained network is taken: {said[0].lower()}{said[1:]}"
         steps.append(Step("calibrate", said))
     if plan.test:
         steps.append(Step("evaluate", _judging(plan)))

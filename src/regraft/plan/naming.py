@@ -29,7 +29,7 @@ def weights_named(backbone: Backbone, probe: Probe) -> str:
 
 def given_from(evidence: Evidence) -> str:
     """Return from which probability on a label is given, in words."""
-    if not evidence.averages:
+    if evidence.answer is not None and set(evidence.answer.thresholds) == {0.5}:
         return "a probability of 50% on"
     return "a probability of its own on, half of its best F1 in cross-validation"
 

@@ -237,7 +237,10 @@ def _as_it_ended(change: Change, plan: Plan) -> Change:
 
 
 def _calibrate(work: RunState) -> None:
-    """Divide the logits by the temperature that validation found; a trained network has its own."""
+    """Divide the logits of a frozen network by its temperature; a trained one has its own.
+
+    The textbook's layer stays as it is.
+    """
     if not work.hands_over_trained:
         work.head = calibrated(work.plan, work.needed_head(), work.plan.evidence)
 
