@@ -1,5 +1,9 @@
 """Engines: whatever runs a trunk gives the features of the network, whole or cut."""
 
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +17,7 @@ from torch import nn
 
 import smallnet
 from calibrated import home, one_thread, pixels, record
-from pictures import photo
+from pictures import encode, photo
 from regraft import backbones
 from regraft.backbones import Backbone
 from regraft.features import engines
@@ -28,6 +32,7 @@ from regraft.features.engines import (
 )
 from regraft.features.engines.preference import CPU
 from regraft.features.engines.torch_engine import Eager
+from regraft.features.extract import extract
 from regraft.networks import build
 from rounding import FLOAT16, FLOAT32, same_within_rounding
 from smallnet import runs, small
@@ -148,6 +153,68 @@ def test_stages_that_are_to_be_exact_are_exact(
     assert min(errors[0]) > 1e-4, "bfloat16 shows at every depth"
     assert max(errors[1][:2]) < 1e-5
     assert errors[1][2] > 1e-4, "and here only after depth 1"
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+import numpy as np
+from regraft.features.engines import openvino_engine
+
+print(openvino_engine.objection(openvino_engine.HALF))
+engine = openvino_engine.Graph(openvino_engine.FULL, Path(sys.argv[1]), range(int(sys.argv[4])))
+pixels = np.load(sys.argv[2])["pixels"]
+np.savez(sys.argv[3], *engine(pixels))
+"""
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="the limit is one of x86 processors"
+)
+def test_a_processor_without_avx512_gives_the_features_of_the_network(
+    home: Path, record: Backbone, pixels: Pixels, tmp_path: Path
+) -> None:
+    """And says that it has no bfloat16; the libraries are told to use no more than AVX2."""
+    given, found = tmp_path / "given.npz", tmp_path / "found.npz"
+    np.savez(given, pixels=pixels)
+    graph = store.home(home, record) / store.GRAPH
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, graph, given, found, str(len(record.stages))],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "the CPU has no bfloat16"
+    with np.load(found) as arrays:
+        for mine, plain in zip(arrays.values(), smallnet.plain_features(), strict=True):
+            assert same_within_rounding(mine, plain, FLOAT32)
+
+
+def test_one_core_gives_the_same_features_as_two(
+    home: Path, record: Backbone, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a call to the engine, and of a pass over files, bit for bit."""
+    files = [encode(photo(seed, 40, 36), "PNG") for seed in range(40)]
+    called, passed = [], []
+    for count in (1, 2):
+        monkeypatch.setattr(openvino_engine, "cores", lambda count=count: count)
+        monkeypatch.setattr(engines, "cores", lambda count=count: count)
+        path = store.home(home, record) / store.GRAPH
+        engine = openvino_engine.Graph(openvino_engine.FULL, path, range(len(record.stages)))
+        called.append(np.hstack(engine(pixels)))
+        seen = extract(
+            files.__getitem__,
+            len(files),
+            [record.view],
+            sum(record.widths),
+            engine=engine,
+            choose=lambda *_: pytest.fail("the engine is known"),
+        )
+        assert seen.computed == len(files)
+        passed.append(seen.features[0])
+    assert_array_equal(called[0], called[1])
+    assert_array_equal(passed[0], passed[1])
 
 
 def test_features_are_rounded_to_float16_and_finite() -> None:
