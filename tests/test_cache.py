@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,6 +242,36 @@ def test_a_read_only_file_can_still_be_read(folder: Path, caplog: pytest.LogCapt
         assert set(store.features("a", list(rows(range(6))))) == set(rows(range(3)))
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize("answer", ["delete", "an error"])
+def test_a_drive_that_refuses_write_ahead_logging_keeps_a_cache(
+    answer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Network drives do, some by staying with another mode and some by an error."""
+
+    class OnNetworkDrive(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql.replace(" ", "").lower() != "pragmajournal_mode=wal":
+                return super().execute(sql, *values)
+            if answer == "an error":
+                raise sqlite3.OperationalError("locking protocol")
+            return super().execute("PRAGMA journal_mode = DELETE")
+
+    connect = partial(sqlite3.connect, factory=OnNetworkDrive)
+    monkeypatch.setattr("regraft.features.cache.sqlite.sqlite3.connect", connect)
+    for _ in range(2):  # the second opens what the first has written
+        with Store.open(folder) as store:
+            assert store._db is not None
+            [(mode,)] = store._db.execute("PRAGMA journal_mode").fetchall()
+            assert mode == "delete"
+            store.put_features("a", rows(range(9)))
+            found = store.features("a", list(rows(range(9))))
+            assert all((found[key] == row).all() for key, row in rows(range(9)).items())
+            store.put_facts("f", {name(1): "text"})
+            assert store.facts("f", [name(1)]) == {name(1): "text"}
+    assert not caplog.records
+    assert sound(folder)
 
 
 def test_a_full_disk_ends_the_writing_and_damages_nothing(
