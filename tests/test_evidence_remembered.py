@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import targets
 from pictures import in_memory
+from regraft.data.kinds import Kind
 from regraft.features.cache import products
 from regraft.plan import serialize
 from regraft.plan.choices import Choices
@@ -38,6 +40,15 @@ def other(measured: Any, **columns: Any) -> Any:
     return replace(measured, **columns)
 
 
+def swapped_widths(measured: Measured) -> Measured:
+    """The same of a network whose first two depths have each other's widths."""
+    backbone = measured.network.backbone
+    one, two, *others = backbone.stages
+    stages = (replace(one, channels=two.channels), replace(two, channels=one.channels), *others)
+    network = replace(measured.network, backbone=replace(backbone, stages=stages))
+    return replace(measured, network=network)
+
+
 def asked_evidence(measured: Measured, **asked: Any) -> Gathered:
     """Evidence of the training images, as a plan asks for it."""
     usual: dict[str, Any] = {"candidates": [(0,), (0, 1)], "seed": 0, "shift": (0.5,)}
@@ -53,7 +64,14 @@ def asked_evidence(measured: Measured, **asked: Any) -> Gathered:
         pytest.param(lambda m: (m, {"seed": 1}), id="seed"),
         pytest.param(lambda m: (m, {"weighting": "balanced"}), id="weighting"),
         pytest.param(lambda m: (other(m, features=m.features), {}), id="features"),
-        pytest.param(lambda m: (other(m, labels=m.labels), {}), id="labels"),
+        pytest.param(
+            lambda m: (other(replace(m, strata=m.labels), labels=m.labels), {}), id="labels"
+        ),
+        pytest.param(lambda m: (other(m, strata=m.labels), {}), id="strata"),
+        pytest.param(
+            lambda m: (replace(m, dataset=replace(m.dataset, kind="several")), {}), id="kind"
+        ),
+        pytest.param(lambda m: (swapped_widths(m), {}), id="widths"),
         pytest.param(lambda m: (m, {"candidates": [(1,), (0, 1)]}), id="candidates"),
         pytest.param(lambda m: (m, {"shift": (0.6,)}), id="shift"),
         pytest.param(lambda m: (m, {"shift": None}), id="no shift"),
@@ -87,14 +105,30 @@ def test_evidence_follows_from_all_that_is_asked(
     assert len(set(names)) == 2
 
 
+@pytest.mark.parametrize("kind", ["one", "several", "number"])
 def test_evidence_that_is_recalled_is_what_was_gathered(
-    gathered: tuple[Measured, Gathered], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: Kind,
+    gathered: tuple[Measured, Gathered],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     measured = replace(gathered[0], cache=tmp_path)
-    first = asked_evidence(measured)
-    monkeypatch.setattr("regraft.run.evidence.gather", lambda *_, **__: pytest.fail("it is known"))
-    again = asked_evidence(measured)
-    assert again.evidence == first.evidence
-    for a, b in ((first.images, again.images), (first.shares, again.shares)):
-        assert a.dtype == b.dtype
-        assert_array_equal(a, b)
+    if kind != "one":
+        data = targets.dataset_of(targets.laid_out(tmp_path / "data", kind).parent, kind)
+        network = gathered[0].network
+        cache = gathered[0].cache  # in which this network's engine is chosen
+        measured = replace(measure(data, network, Choices(case=1), cache=cache), cache=tmp_path)
+    name, found = "gather" if kind == "one" else "gather_targets", list[Gathered]()
+    make = getattr(evidence, name)
+
+    def noted(*given: Any, **named: Any) -> Gathered:
+        found.append(make(*given, **named))
+        return found[-1]
+
+    monkeypatch.setattr(evidence, name, noted)
+    for told in (asked_evidence(measured), asked_evidence(measured)):
+        [first] = found  # the second time it is known
+        assert told.evidence == first.evidence
+        for a, b in ((first.images, told.images), (first.shares, told.shares)):
+            assert a.dtype == b.dtype
+            assert_array_equal(a, b)
