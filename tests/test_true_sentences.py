@@ -1,7 +1,6 @@
 """Sentences that are true of the run: what each page must and must not say in a situation.
 
-The table :data:`SAID` is meant to be read: a situation, its pages, what must stand there, and what
-must not.
+The table :data:`SAID` is meant to be read: a situation, its pages, what must (not) stand there.
 """
 
 import io
@@ -141,8 +140,7 @@ def on_report(plan: Plan, metrics: dict[str, Any]) -> str:
 
 
 def on_drawing(plan: Plan, metrics: dict[str, Any]) -> str:
-    drawn = regraft.draw(plan)
-    return f"{drawn}\n{drawn._repr_html_()}"
+    return f"{(drawn := regraft.draw(plan))}\n{drawn._repr_html_()}"
 
 
 Page = Callable[[Plan, dict[str, Any]], str]

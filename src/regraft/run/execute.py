@@ -237,10 +237,7 @@ def _as_it_ended(change: Change, plan: Plan) -> Change:
 
 
 def _calibrate(work: RunState) -> None:
-    """Divide the logits of a frozen network by its temperature; a trained one has its own.
-
-    The textbook's layer stays as it is.
-    """
+    """Calibrate a frozen network's layer, unless it is the textbook's; a trained one is already."""
     if not work.hands_over_trained:
         work.head = calibrated(work.plan, work.needed_head(), work.plan.evidence)
 
