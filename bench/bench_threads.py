@@ -64,22 +64,21 @@ def main() -> None:
 class Queue(openvino_engine.Graph):
     """The same network in a queue whose callback takes Python's lock after every image."""
 
+    queue: Any = None
+
     def __call__(self, pixels: Pixels) -> list[Floats]:
         """Features ``[B, C_d]`` at each tap, of pixels ``[B, S, S, 3]``."""
         self.open()
-        queue = vars(self).setdefault("queue", None) or self._queue()
+        if self.queue is None:
+            ov = openvino_engine.runtime()
+            self.queue = ov.AsyncInferQueue(self._requests[0].get_compiled_model())
+            self.queue.set_callback(_keep)
         rows = np.empty((len(pixels), sum(self._widths)), np.float32)
         for place in range(len(pixels)):
-            queue.start_async({0: pixels[place : place + 1]}, userdata=rows[place])
-        queue.wait_all()
+            self.queue.start_async({0: pixels[place : place + 1]}, userdata=rows[place])
+        self.queue.wait_all()
         depths = columns(rows, self._widths)
         return [depths[tap] for tap in self._taps]
-
-    def _queue(self) -> Any:
-        ov = openvino_engine.runtime()
-        self.queue = ov.AsyncInferQueue(self._requests[0].get_compiled_model())
-        self.queue.set_callback(_keep)
-        return self.queue
 
 
 def _keep(request: Any, row: Floats) -> None:

@@ -140,10 +140,10 @@ def space_of(
     solid = spread > 1e-6 * max(squares, 1e-12)
     variance, along = spread[solid] / max(n - 1, 1), along[:, solid]
     basis = np.ascontiguousarray(basis[:, solid])
-    means = np.stack([z[y == c].mean(0) for c in range(len(names))])
+    means = _means(z, y)
     between = float(np.bincount(y) @ np.square(means).sum(1, dtype=np.float64))
     freedom = max(n - len(names), 1)
-    apart = along - np.stack([along[y == c].mean(0) for c in range(len(names))])[y]
+    apart = along - _means(along, y)[y]
     covariance = apart.T @ apart / freedom
     whole = max(squares - between, 0.0) / freedom, squares / max(n - 1, 1)
     even = [max(each, 1e-6 * whole[1], 1e-12) / width for each in whole]
@@ -166,6 +166,11 @@ def space_of(
         rest=np.array([max(1 / rests[0] - 1 / rests[1], 0)], np.float32),
         exemplars=_halved(kept),
     )
+
+
+def _means(x: Floats, y: NDArray[np.intp]) -> Floats:
+    """Return the mean of each class ``[C, width]``; all of ``0..C-1`` are among ``y`` ``[n]``."""
+    return np.stack([x[y == c].mean(0) for c in range(y.max() + 1)])
 
 
 def _largest(symmetric: Floats, count: int) -> tuple[Floats, Floats]:
